@@ -1,0 +1,106 @@
+"""Tell the customer, once everything else is done. A sent message cannot be unsent, so there is no undo.
+
+A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says `sending`
+before and `sent` after, and a second copy can exist only where the process died, or the connection was lost, between
+acceptance and record. The push follows the mail, at most once (`sent` is written before it goes), and decides nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from typing import NamedTuple, Protocol
+
+from models.errors import OrderSagaError
+from models.order import OrderRecord, Total
+from models.results import StepDone, StepTask
+
+log = logging.getLogger(__name__)
+
+
+class Mail(NamedTuple):
+    """`key` makes the Message-ID: the same key, the same message."""
+
+    key: str
+    order_id: str
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+class Orders(Protocol):
+    def read(self, order_id: str) -> OrderRecord: ...
+
+    def claim_confirmation(self, order_id: str) -> None:
+        """Write `sending`: from here on the order can no longer be stopped."""
+
+    def note_confirmation_sent(self, order_id: str) -> None: ...
+
+
+class Mailer(Protocol):
+    def send(self, mail: Mail) -> None:
+        """Hand it to the mail server. Raises Refused("recipient_rejected"), OutcomeUnknown or Unavailable."""
+
+
+class Push(Protocol):
+    def send(self, tag: str, order_id: str, message: str) -> None: ...
+
+
+def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone:
+    """Safe to call again: a confirmation that the record knows as sent is not sent a second time."""
+    order = orders.read(task.order_id)
+    if order.confirmation == "sent":
+        return StepDone()
+    orders.claim_confirmation(order.order_id)
+    mailer.send(confirmation_mail(order))
+    orders.note_confirmation_sent(order.order_id)
+    if push is not None:
+        _push(push, order)
+    return StepDone()
+
+
+def _push(push: Push, order: OrderRecord) -> None:
+    try:
+        push.send(
+            f"customer:{order.request.customer.id}", order.order_id, f"Your order {order.order_id} is on its way."
+        )
+    except OrderSagaError as fault:
+        log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
+
+
+def confirmation_mail(order: OrderRecord) -> Mail:
+    """The same order always gives the same mail."""
+    lines = [f"{line.quantity} × {line.sku} at {money(line.price_minor, order)}" for line in order.lines]
+    facts = [
+        f"Order: {order.order_id}",
+        *lines,
+        f"Total: {money(order.priced_total().amount_minor, order)}",
+        f"Tracking number: {order.tracking_number}",
+    ]
+    greeting, opening = f"Hello {order.request.customer.name},", "thank you for your order. It is on its way."
+    return Mail(
+        key=f"{order.order_id}.confirmation",
+        order_id=order.order_id,
+        to=order.request.customer.email,
+        subject=f"Your order {order.order_id} is on its way",
+        text="\n".join([greeting, "", opening, "", *facts, ""]),
+        html=_as_html(greeting, opening, facts),
+    )
+
+
+def _as_html(greeting: str, opening: str, facts: list[str]) -> str:
+    rows = "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
+    return f"<p>{html.escape(greeting)}</p><p>{html.escape(opening)}</p><ul>{rows}</ul>"
+
+
+# Currencies without minor units, as Stripe lists them: https://docs.stripe.com/currencies#zero-decimal
+ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+
+
+def money(amount_minor: int, order: OrderRecord) -> str:
+    """`12900` in `gbp` is `129.00 GBP`, in `jpy` it is `12900 JPY`."""
+    total: Total = order.priced_total()
+    if total.currency in ZERO_DECIMAL:
+        return f"{amount_minor} {total.currency.upper()}"
+    return f"{amount_minor // 100}.{amount_minor % 100:02d} {total.currency.upper()}"

@@ -1,0 +1,52 @@
+"""What can go wrong, ordered by what the saga does about it.
+
+    OrderSagaError
+    ├── Refused          the business said no, and nothing happened    -> undo what came before, at once
+    ├── Unavailable      a technical fault, and nothing is known of it  -> try again, then undo
+    ├── OutcomeUnknown   asked, perhaps done, not answered              -> find out by our own id, then decide
+    └── Conflict         the record has moved on                        -> the caller reads again and decides
+
+Adapters translate their vendor's errors into these once; nothing above them knows a vendor. A refusal and an
+unknown outcome cross the durable boundary as typed outcomes (`models.results`), a fault as an exception, because
+exceptions reach an orchestrator as mere text.
+
+Messages carry ids, amounts and the names of settings. Never names, addresses, e-mails, payment methods or keys:
+they are written into the orchestration's history.
+"""
+
+from __future__ import annotations
+
+
+class OrderSagaError(Exception):
+    """Anything that this product raises on purpose."""
+
+
+class Refused(OrderSagaError):
+    """A business refusal: proof that nothing happened.
+
+    `reason` is a stable snake_case code for programs, `decline_code` the card network's own, when there is one.
+    """
+
+    def __init__(self, reason: str, decline_code: str | None = None) -> None:
+        super().__init__(reason if decline_code is None else f"{reason} ({decline_code})")
+        self.reason = reason
+        self.decline_code = decline_code
+
+
+class Unavailable(OrderSagaError):
+    """A service did not do what was asked and may do so later: try again."""
+
+
+class OutcomeUnknown(OrderSagaError):
+    """A service was asked and its answer is missing: it may or may not have acted."""
+
+
+class Conflict(OrderSagaError):
+    """What was to be changed is no longer as it was read.
+
+    `stale` tells a wrong `If-Match` (the caller's copy is old) from a change that today's state forbids.
+    """
+
+    def __init__(self, message: str, *, stale: bool = False) -> None:
+        super().__init__(message)
+        self.stale = stale

@@ -1,0 +1,204 @@
+"""An order: as a client sends it, and as our own record keeps it.
+
+`OrderRequest` is the public edge: strict (no coercion), closed (unknown fields are refused), and each limit is written
+beside its field. `OrderRecord` is what the steps read. Personal data lives in these two alone; a durable history
+carries an order's id and amounts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+# ISO 3166-1 alpha-2, officially assigned codes.
+COUNTRIES = frozenset(
+    """
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+    CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR
+    GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO
+    JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR
+    MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO
+    RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV
+    TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW
+    """.split()
+)
+
+# What the label's font prints: Latin, Greek and Cyrillic with their punctuation. A test draws every one of them.
+PRINTABLE_RANGES = ((0x20, 0x7E), (0xA0, 0x17F), (0x1E00, 0x1E9E), (0x370, 0x3FF), (0x400, 0x52F), (0x2010, 0x2026))
+
+
+def printable(character: str) -> bool:
+    """Whether the label's font prints this one character."""
+    code = ord(character)
+    assigned = unicodedata.category(character) not in {"Cn", "Cf"}
+    return assigned and any(low <= code <= high for low, high in PRINTABLE_RANGES)
+
+
+def _plain_text(text: str) -> str:
+    text = unicodedata.normalize("NFC", text)
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"} for character in text):
+        raise ValueError("must not contain control characters")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _label_text(text: str) -> str:
+    for character in text:
+        if not printable(character):
+            raise ValueError(f"the character {character!r} (U+{ord(character):04X}) cannot be printed on a label")
+    return text
+
+
+def _country(code: str) -> str:
+    if code not in COUNTRIES:
+        raise ValueError("must be an ISO 3166 alpha-2 code such as GB")
+    return code
+
+
+ORDER_ID_PATTERN = r"^[A-Za-z0-9-]{1,64}$"
+SKU_PATTERN = r"^[A-Z0-9-]{1,64}$"
+# The shape that HTML gives an e-mail address. Whether it exists is for the mail server to say.
+EMAIL_PATTERN = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+
+OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
+Sku = Annotated[str, StringConstraints(pattern=SKU_PATTERN)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_text)]
+LabelText = Annotated[Text, AfterValidator(_label_text)]
+PositiveMinor = Annotated[int, Field(ge=1, le=99_999_999)]
+
+
+class Model(BaseModel):
+    """Strict, closed, immutable, and silent about its input when it complains."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Customer(Model):
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@-]{1,100}$")]
+    name: Text
+    email: Annotated[str, StringConstraints(max_length=200, pattern=EMAIL_PATTERN)]
+
+
+class Item(Model):
+    sku: Sku
+    quantity: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class Address(Model):
+    name: LabelText
+    line1: LabelText
+    line2: LabelText | None = None
+    city: LabelText
+    postal_code: LabelText
+    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_country)]
+
+
+class OrderRequest(Model):
+    """The body of `POST /api/orders`."""
+
+    order_id: OrderId | None = None
+    customer: Customer
+    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=50, strict=False)]
+    payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,64}$")]
+    shipping_address: Address
+
+    @model_validator(mode="after")
+    def _each_sku_once(self) -> Self:
+        skus = [item.sku for item in self.items]
+        repeated = sorted({sku for sku in skus if skus.count(sku) > 1})
+        if repeated:
+            raise ValueError(f"items: each sku may appear once; repeated: {', '.join(repeated)}")
+        return self
+
+    def body_hash(self) -> str:
+        """SHA-256 (hex) of the canonical body: the same order hashes the same, however it was spelled.
+
+        The id is left out (the header may carry it), the lines are sorted, and absent options do not count, so that a
+        field added later leaves the hashes of today's orders alone.
+        """
+        body = self.model_dump(mode="json", exclude={"order_id"}, exclude_none=True)
+        body["items"].sort(key=lambda item: item["sku"])
+        return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+class Total(Model):
+    """Money: whole minor units (pence, cents) and a lower-case ISO 4217 currency."""
+
+    amount_minor: int
+    currency: Currency
+
+
+class Line(Model):
+    """One line of an order with the price that validation fixed for it."""
+
+    sku: Sku
+    quantity: int
+    price_minor: int
+
+
+class StockItem(Model):
+    """One SKU: `on_hand` is the physical count, units reserved for orders included."""
+
+    sku: Sku
+    on_hand: int
+    reserved: int
+    price_minor: int
+    currency: Currency
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+class InventoryUpdate(Model):
+    """The body of `PUT /api/inventory/{sku}`."""
+
+    on_hand: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    price_minor: PositiveMinor
+    currency: Currency
+
+
+RecordState = Literal["accepted", "running", "completed", "rejected", "compensated", "cancelled", "needs_attention"]
+FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled", "needs_attention"})
+
+
+class OrderRecord(Model):
+    """The order as our own table holds it: what decides duplicates, and all that the steps need.
+
+    `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after.
+    """
+
+    order_id: OrderId
+    state: RecordState
+    body_hash: str
+    request: OrderRequest
+    lines: tuple[Line, ...] = ()
+    total: Total | None = None
+    payment_intent_id: str | None = None
+    refund_id: str | None = None
+    tracking_number: str | None = None
+    confirmation: Literal["sending", "sent"] | None = None
+    outcome: dict[str, Any] | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    def priced_total(self) -> Total:
+        """The total that validation fixed. Asking before it did is a fault of the caller."""
+        if self.total is None:
+            raise ValueError(f"order {self.order_id} has no total yet: validate_order fixes it")
+        return self.total
+
+
+class Acceptance(NamedTuple):
+    """What became of an order at the door: `inserted` is true for exactly one POST of an order id, ever."""
+
+    inserted: bool
+    record: OrderRecord

@@ -1,0 +1,88 @@
+"""An order as its customer sees it: the answer of `GET /api/orders/{id}`, the custom status, the saga's output."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, model_serializer
+
+from models.order import OrderRecord, Total
+
+OrderStatus = Literal[
+    "accepted",
+    "running",
+    "awaiting_approval",
+    "completed",
+    "rejected",
+    "compensating",
+    "compensated",
+    "cancelled",
+    "needs_attention",
+]
+FinalStatus = Literal["completed", "rejected", "compensated", "cancelled", "needs_attention"]
+StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
+CompensationStatus = Literal["running", "done", "failed"]
+
+STEP_NAMES = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
+FINAL_STATUSES = frozenset({"completed", "rejected", "compensated", "cancelled", "needs_attention"})
+
+
+class View(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+
+class StepView(View):
+    name: str
+    status: StepStatus = "pending"
+
+
+class CompensationView(View):
+    name: str
+    status: CompensationStatus
+
+
+class Failure(View):
+    """Which step ended the order, and why. `decline_code` is there only when a card network gave one."""
+
+    step: str
+    reason: str
+    decline_code: str | None = None
+
+    @model_serializer
+    def _without_an_empty_code(self) -> dict[str, str]:
+        answer = {"step": self.step, "reason": self.reason}
+        return answer if self.decline_code is None else {**answer, "decline_code": self.decline_code}
+
+
+class OrderView(View):
+    """`steps` lists all five always; `compensations` are in the order in which they ran."""
+
+    order_id: str
+    status: OrderStatus
+    total: Total | None = None
+    steps: list[StepView]
+    failure: Failure | None = None
+    compensations: list[CompensationView]
+
+    def final_status(self) -> FinalStatus:
+        if self.status not in FINAL_STATUSES:
+            raise ValueError(f"order {self.order_id} is {self.status}, which is no final status")
+        return cast(FinalStatus, self.status)
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+def fresh_view(order_id: str, status: OrderStatus = "accepted") -> OrderView:
+    """The view of an order of which nothing has happened yet."""
+    steps = [StepView(name=name) for name in STEP_NAMES]
+    return OrderView(order_id=order_id, status=status, steps=steps, compensations=[])
+
+
+def view_of(record: OrderRecord, custom_status: object) -> OrderView:
+    """The truest view at hand: the recorded outcome, else what the running saga says, else that it was accepted."""
+    if record.outcome is not None:
+        return OrderView.model_validate(record.outcome)
+    if isinstance(custom_status, dict):
+        return OrderView.model_validate(custom_status)
+    return fresh_view(record.order_id)
