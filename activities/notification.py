@@ -1,7 +1,7 @@
 """Tell the customer, once everything else is done. A sent message cannot be unsent, so there is no undo.
 
-A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says `sending`
-before and `sent` after, and a second copy can exist only where the process died, or the connection was lost, between
+A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says
+`sending` before and `sent` after, and a second copy can exist only where the process died, or the connection was lost, between
 acceptance and record. The push follows the mail, at most once (`sent` is written before it goes), and decides nothing.
 """
 
@@ -62,16 +62,15 @@ def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push
 
 def _push(push: Push, order: OrderRecord) -> None:
     try:
-        push.send(
-            f"customer:{order.request.customer.id}", order.order_id, f"Your order {order.order_id} is on its way."
-        )
+        message = f"Your order {order.order_id} is on its way."
+        push.send(f"customer:{order.request.customer.id}", order.order_id, message)
     except OrderSagaError as fault:
         log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
 
 
 def confirmation_mail(order: OrderRecord) -> Mail:
     """The same order always gives the same mail."""
-    lines = [f"{line.quantity} × {line.sku} at {money(line.price_minor, order)}" for line in order.lines]
+    lines = [f"{line.quantity} x {line.sku} at {money(line.price_minor, order)}" for line in order.lines]
     facts = [
         f"Order: {order.order_id}",
         *lines,

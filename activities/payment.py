@@ -21,14 +21,14 @@ class Orders(Protocol):
 
 
 class Payments(Protocol):
-    def open_intent(self, order: OrderRecord) -> str:
-        """Create the order's one unconfirmed intent, or find it again. It holds no money. Returns its id."""
+    def open_intent(self, order: OrderRecord, operation_id: str) -> str:
+        """Create the unconfirmed intent of this operation, or find it again. It holds no money. Returns its id."""
 
     def confirm(self, order_id: str, intent_id: str) -> None:
         """Charge. Raises Refused, OutcomeUnknown or Unavailable."""
 
     def settle(self, order_id: str, intent_id: str) -> None:
-        """Find out what became of an earlier confirmation, and confirm only when it had no effect. Raises as confirm."""
+        """Find out what became of an earlier confirmation; confirm only if it had no effect. Raises as confirm."""
 
     def give_back(self, order_id: str, intent_id: str) -> str | None:
         """Cancel what is not captured, refund what is, once. Returns the refund's id, None when no money had moved.
@@ -43,7 +43,7 @@ def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepD
     if order.payment_intent_id is not None:
         payments.settle(order.order_id, order.payment_intent_id)
         return StepDone()
-    intent_id = payments.open_intent(order)
+    intent_id = payments.open_intent(order, task.operation_id)
     orders.note_payment_intent(order.order_id, intent_id)
     payments.confirm(order.order_id, intent_id)
     return StepDone()
@@ -52,11 +52,11 @@ def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepD
 def refund_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone:
     """Safe to call twice, and when nothing was ever charged.
 
-    Where not even the intent's id is known, the same idempotency key opens the same intent, which is then cancelled: the
-    provider itself refuses a confirmation that arrives late.
+    Where not even the intent's id is known, the same operation id opens the same intent, which is then cancelled: the
+    provider itself refuses a confirmation that comes late.
     """
     order = orders.read(task.order_id)
-    intent_id = order.payment_intent_id or payments.open_intent(order)
+    intent_id = order.payment_intent_id or payments.open_intent(order, task.operation_id)
     orders.note_payment_intent(order.order_id, intent_id)
     refund_id = payments.give_back(order.order_id, intent_id)
     orders.note_refund(order.order_id, refund_id)

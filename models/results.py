@@ -39,8 +39,8 @@ class SagaInput(Wire):
 class StepTask(Wire):
     """The input of every step and of every compensation.
 
-    `operation_id` names the effect, never the attempt: `<order id>:<operation>`. A compensation is given the operation id
-    of the step it undoes.
+    `operation_id` names the effect, never the attempt: `<order id>:<operation>`. A compensation is given the operation
+    id of the step it undoes.
     """
 
     order_id: OrderId

@@ -39,4 +39,5 @@ def order_saga(context: Any) -> Generator[Any, Any, dict[str, Any]]:
         return final.outcome
     except StepFailed:
         yield from saga.compensate()
-    return (yield from saga.close())
+    outcome: dict[str, Any] = yield from saga.close()
+    return outcome

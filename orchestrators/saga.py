@@ -62,7 +62,7 @@ class Saga:
         self._view = fresh_view(given.order_id, "running")
 
     def on_failure(self, step: Step) -> None:
-        """Register the undo of `step`. Call it before `do(step)`: the order of these two lines is the safety argument."""
+        """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
         self._undo_log.append(step)
 
     def do(self, step: Step, *, best_effort: bool = False) -> Turns:

@@ -1,4 +1,4 @@
-"""The table of the saga: what each step is called, the operation it performs, its undo, and how long faults are retried.
+"""The table of the saga: what each step is called, its operation, its undo, and how long its faults are retried.
 
 These names stand in the history of every order in flight. Changing one breaks those orders.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """`operation` names the effect in its operation id; `undo` is the compensating activity, None where there is none."""
+    """`operation` names the effect in its operation id; `undo` is the compensating activity, if there is one."""
 
     activity: str
     operation: str
@@ -27,7 +27,7 @@ RESERVE_INVENTORY = Step("reserve_inventory", "reserve", undo="release_inventory
 PROCESS_PAYMENT = Step("process_payment", "pay", undo="refund_payment")
 CREATE_SHIPMENT = Step("create_shipment", "ship", undo="cancel_shipment")
 # A sent message cannot be unsent. It comes last, so that nothing is announced that could still be undone.
-SEND_CONFIRMATION = Step("send_confirmation", "confirm", undo=None)
+SEND_CONFIRMATION = Step("send_confirmation", "notify", undo=None)
 
 CLOSE_ORDER = "close_order"
 
