@@ -1,17 +1,15 @@
-"""The real things that tests run against: one Azurite, one sandbox and one product a session, started as dev.py starts them.
+"""The real things that tests run against: one Azurite, one sandbox and one product a session, run as dev.py runs them.
 
-Nothing is skipped when one of them cannot start: the fixture fails and says why. `python3 dev.py test` installs what they
-need. Every session takes ports of its own, so several run side by side.
+Nothing is skipped when one of them cannot start: the fixture fails and says why. `python3 dev.py test` installs what
+they need. Every session takes ports of its own, so several run side by side.
 """
 
 import contextlib
-import json
 import random
 import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +27,7 @@ import dev  # noqa: E402 - needs the path above
 class FreePorts:
     """Hands out ports that nobody listens on, each once a session.
 
-    Below 32768: a connection to a free port of the range above can be given that very port as its own and answer itself.
+    Below 32768: a connection to a free port above can be given that very port as its own, and answer itself.
     """
 
     def __init__(self) -> None:
@@ -48,7 +46,7 @@ class FreePorts:
 
 @dataclass(frozen=True)
 class Azurite:
-    """A storage emulator that keeps everything in memory; tests share it, so they name their own tables and containers."""
+    """A storage emulator that keeps everything in memory. Tests share it: name your own tables and containers."""
 
     connection_string: str
     blob: str
@@ -88,11 +86,9 @@ class Sandbox:
 
 
 def _call(method: str, url: str, body: object = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
+    answer = dev.fetch(url, method, body)
+    assert 200 <= answer.status < 300, f"{method} {url}: {answer.status} {answer.body!r}"
+    return answer.json()
 
 
 @contextlib.contextmanager
@@ -118,7 +114,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
             what = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
-            pytest.fail(f"{process.args} {what}:\n{log.read_text(errors='replace')[-4000:]}")
+            pytest.fail(f"{process.args!r} {what}:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.05)
 
 
@@ -145,7 +141,10 @@ def sandbox_processes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory
     """Both processes of the sandbox. Tests ask for `sandbox`, which also takes their faults away again."""
     numbers = dev.Ports.counted_from(ports(7))
     data = tmp_path_factory.mktemp("sandbox")
-    payments, mail = dev.payments_command(numbers, data), dev.mail_command(numbers, data)
+    payments, mail = (
+        dev.payments_command(sys.executable, numbers, data),
+        dev.mail_command(sys.executable, numbers, data),
+    )
     with (
         running(payments, data / "payments.log", lambda: dev.answers(numbers.payments)),
         running(mail, data / "mail.log", lambda: dev.answers(numbers.mail) and dev.answers(numbers.smtp)),
@@ -154,7 +153,7 @@ def sandbox_processes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory
             dev.address(numbers.payments),
             dev.address(numbers.mail),
             dev.address(numbers.smtp, "smtp"),
-            dev.push_connection(numbers),
+            numbers.push_connection,
         )
 
 
