@@ -1,0 +1,255 @@
+"""Faults on request, in one place for every operation of both processes.
+
+A plan is `{"seed": 7, "rules": [{"operation", "fault", "order_id", "times", "probability", "delay_s", "kill_pid"}]}`. Of the rules
+that match an operation (and, where the rule names one, its order), the first that fires decides; a rule fires at most `times` times.
+
+A draw depends on nothing but the seed, the rule, the order and how often that rule has matched that order. So the fate of one order
+is the same in every run, however the orders of a test happen to interleave; one shared random generator would not give that.
+
+The plan and what it has already done are kept in a file: a restart neither forgets a rule nor lets it fire again.
+
+`under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut` into a
+connection that breaks off.
+"""
+
+import asyncio
+import math
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sandbox.ledger import JsonLines, JsonObject
+
+Answer = TypeVar("Answer", covariant=True)
+Returned = TypeVar("Returned")
+
+
+class Cut(Exception):
+    """The caller's connection is to be cut off without an answer."""
+
+
+class PlanRefused(Exception):
+    """A fault plan that cannot be followed; the message names what is wrong with it."""
+
+
+class Operation(Protocol[Answer]):
+    """What an edge can do with one call. Each verb either leaves everything done or nothing."""
+
+    def perform(self) -> Answer:
+        """Do what was asked and answer."""
+
+    def perform_then_fail(self) -> Answer:
+        """Do what was asked, but answer (and remember the answer) as if the provider had failed."""
+
+    def refuse(self) -> Answer:
+        """A refusal as the provider's business gives it."""
+
+    def fail(self) -> Answer:
+        """A provider's failure, with nothing done and nothing remembered."""
+
+    def in_flight(self) -> AbstractContextManager[None]:
+        """Holds, while open, what a second call of the same kind must find occupied."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of a plan. `times` None means for ever; `delay_s` is in seconds; `kill_pid` 0 kills nobody."""
+
+    operation: str
+    fault: str
+    order_id: str | None = None
+    times: int | None = None
+    probability: float = 1.0
+    delay_s: float = 0.0
+    kill_pid: int = 0
+
+    def matches(self, operation: str, order_id: str | None) -> bool:
+        return self.operation == operation and self.order_id in (None, order_id)
+
+
+class Faults:
+    """The plan of one process: which of its operations go wrong next."""
+
+    def __init__(self, path: Path, operations: Collection[str]) -> None:
+        self._file = JsonLines(path)
+        self._operations = operations
+        self._begin({"seed": 0, "rules": []})
+        for line in self._file:
+            self._recall(line)
+
+    @property
+    def plan(self) -> JsonObject:
+        """The plan as it is followed, defaults filled in, and how often each rule has fired (`fired`, in the order of the rules)."""
+        fired = [self._fired[n] for n in range(len(self._rules))]
+        return {"seed": self._seed, "rules": [asdict(rule) for rule in self._rules], "fired": fired}
+
+    def replace(self, plan: Any) -> None:
+        """Follow this plan from now on, from its beginning. Raises PlanRefused and keeps the old one when it is not a plan."""
+        checked = _checked_plan(plan, self._operations)
+        self._file.replace(checked)
+        self._begin(checked)
+
+    def fire(self, operation: str, order_id: str | None) -> Rule | None:
+        """The rule that decides this call, if any; it counts as used."""
+        for number, rule in enumerate(self._rules):
+            if self._is_due(number, operation, order_id):
+                draw: JsonObject = {"rule": number, "order_id": order_id, "fires": self._draw(number, order_id)}
+                self._file.append(draw)
+                self._recall(draw)
+                if draw["fires"]:
+                    return rule
+        return None
+
+    def _is_due(self, number: int, operation: str, order_id: str | None) -> bool:
+        rule = self._rules[number]
+        return rule.matches(operation, order_id) and (rule.times is None or self._fired[number] < rule.times)
+
+    def _draw(self, number: int, order_id: str | None) -> bool:
+        turn = self._drawn[number, order_id]
+        draw = random.Random(f"{self._seed}:{number}:{order_id}:{turn}").random()  # noqa: S311 (it has to be repeatable)
+        return draw < self._rules[number].probability
+
+    def _begin(self, plan: JsonObject) -> None:
+        self._seed: int = plan["seed"]
+        self._rules = [Rule(**rule) for rule in plan["rules"]]
+        self._drawn: Counter[tuple[int, str | None]] = Counter()
+        self._fired: Counter[int] = Counter()
+
+    def _recall(self, line: JsonObject) -> None:
+        if "rules" in line:
+            return self._begin(line)
+        self._drawn[line["rule"], line["order_id"]] += 1
+        self._fired[line["rule"]] += line["fires"]
+        return None
+
+
+async def under_fault(rule: Rule | None, operation: Operation[Returned]) -> Returned:
+    """Do the operation as the rule says (None: as it should be done). Raises Cut where the caller is to get no answer."""
+    if rule is None:
+        return operation.perform()
+    answer: Returned = await FAULTS[rule.fault](rule, operation)
+    return answer
+
+
+async def _error_before_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+    return operation.fail()
+
+
+async def _drop_before_commit(_rule: Rule, _operation: Operation[Any]) -> Any:
+    raise Cut
+
+
+async def _drop_after_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+    operation.perform()
+    raise Cut
+
+
+async def _error_after_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+    return operation.perform_then_fail()
+
+
+async def _hold(rule: Rule, operation: Operation[Any]) -> Any:
+    answer = operation.perform()
+    await asyncio.sleep(rule.delay_s)
+    return answer
+
+
+async def _hold_then_commit(rule: Rule, operation: Operation[Any]) -> Any:
+    """In a task of its own: it is done whether or not the caller still listens."""
+
+    async def commit_late() -> Any:
+        with operation.in_flight():
+            await asyncio.sleep(rule.delay_s)
+        return operation.perform()
+
+    task = asyncio.create_task(commit_late())
+    _late_commits.add(task)
+    task.add_done_callback(_late_commits.discard)
+    return await asyncio.shield(task)
+
+
+async def _refuse(_rule: Rule, operation: Operation[Any]) -> Any:
+    return operation.refuse()
+
+
+async def _kill_after_commit(rule: Rule, operation: Operation[Any]) -> Any:
+    answer = operation.perform()
+    if rule.kill_pid:
+        _kill(rule.kill_pid)
+    return answer
+
+
+_late_commits: set[asyncio.Task[Any]] = set()
+"""The event loop holds its tasks weakly; a late commit whose caller has gone has no other owner."""
+
+FAULTS: dict[str, Callable[[Rule, Operation[Any]], Awaitable[Any]]] = {
+    "error_before_commit": _error_before_commit,
+    "drop_before_commit": _drop_before_commit,
+    "drop_after_commit": _drop_after_commit,
+    "error_after_commit": _error_after_commit,
+    "hold": _hold,
+    "hold_then_commit": _hold_then_commit,
+    "refuse": _refuse,
+    "kill_after_commit": _kill_after_commit,
+}
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it is dead already, as the rule wants it
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows: any signal ends the process at once
+
+
+def _checked_plan(plan: Any, operations: Collection[str]) -> JsonObject:
+    if not isinstance(plan, dict):
+        raise PlanRefused("A fault plan is a JSON object with `seed` and `rules`.")
+    if strangers := sorted(plan.keys() - {"seed", "rules"}):
+        raise PlanRefused(f"A fault plan has `seed` and `rules`; it has no `{strangers[0]}`.")
+    if not _is_int(plan.get("seed", 0)):
+        raise PlanRefused("`seed` must be a whole number.")
+    if not isinstance(rules := plan.get("rules", []), list):
+        raise PlanRefused("`rules` must be a list.")
+    return {"seed": plan.get("seed", 0), "rules": [_checked_rule(n, rule, operations) for n, rule in enumerate(rules)]}
+
+
+def _checked_rule(number: int, rule: Any, operations: Collection[str]) -> JsonObject:
+    if not isinstance(rule, dict):
+        raise PlanRefused(f"rules[{number}] must be an object.")
+    for name in ("operation", "fault"):
+        if name not in rule:
+            raise PlanRefused(f"rules[{number}] lacks `{name}`.")
+    checks = _rule_checks(operations)
+    for name, value in rule.items():
+        if name not in checks:
+            raise PlanRefused(f"rules[{number}] has an unknown field `{name}`; known are {', '.join(checks)}.")
+        is_right, meaning = checks[name]
+        if not is_right(value):
+            raise PlanRefused(f"rules[{number}].{name} is {value!r}; it must be {meaning}.")
+    return asdict(Rule(**rule))
+
+
+def _rule_checks(operations: Collection[str]) -> dict[str, tuple[Callable[[Any], bool], str]]:
+    checks: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "operation": (lambda it: isinstance(it, str) and it in operations, f"one of {', '.join(operations)}"),
+        "fault": (lambda it: isinstance(it, str) and it in FAULTS, f"one of {', '.join(FAULTS)}"),
+        "order_id": (lambda it: it is None or isinstance(it, str), "a text or null"),
+        "times": (lambda it: it is None or _is_int(it, least=0), "a whole number from 0, or null for no limit"),
+        "probability": (lambda it: _is_number(it) and 0 <= it <= 1, "a number from 0 to 1"),
+        "delay_s": (lambda it: _is_number(it) and it >= 0, "a number of seconds from 0"),
+        "kill_pid": (lambda it: it == 0 or _is_int(it, least=2), "a process id, or 0 for none"),
+    }
+    assert checks.keys() == {field.name for field in fields(Rule)}  # noqa: S101
+    return checks
+
+
+def _is_int(value: Any, least: float = -math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,41 @@
+"""One message on its way, as the faults see it: the same for a mail and a push, which differ only in how they answer."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sandbox.ledger import JsonObject, Ledger
+
+AnswerT = TypeVar("AnswerT")
+
+ORDER_HEADER = "X-Order-Id"
+"""The header, of a mail as of a push, that says which order it is about: what a fault rule's `order_id` is compared with."""
+
+
+@dataclass(frozen=True)
+class Delivery(Generic[AnswerT]):
+    """A message (the row without number and date) and the three answers of its protocol."""
+
+    ledger: Ledger
+    message: JsonObject
+    accepted: AnswerT
+    refused: AnswerT
+    failed: AnswerT
+
+    def perform(self) -> AnswerT:
+        self.ledger.commit([self.message])
+        return self.accepted
+
+    def perform_then_fail(self) -> AnswerT:
+        self.perform()
+        return self.failed
+
+    def refuse(self) -> AnswerT:
+        return self.refused
+
+    def fail(self) -> AnswerT:
+        return self.failed
+
+    def in_flight(self) -> AbstractContextManager[None]:
+        """Neither protocol has a key that a second copy could collide with: two copies are two messages."""
+        return nullcontext()

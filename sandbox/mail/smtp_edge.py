@@ -1,0 +1,72 @@
+"""SMTP: every recipient at bounce.invalid is rejected for good, every other one is accepted.
+
+A fault acts where the message is handed over (the end of DATA), because only there is it known which order it is about.
+"""
+
+import asyncio
+import email
+import email.policy
+import socket
+from dataclasses import dataclass
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from sandbox.faults import Cut, Faults, under_fault
+from sandbox.ledger import JsonObject, Ledger
+from sandbox.mail.delivery import ORDER_HEADER, Delivery
+
+REJECTED_DOMAIN = "bounce.invalid"
+ACCEPTED = "250 2.0.0 OK: accepted"
+UNKNOWN_RECIPIENT = "550 5.1.1 No such mailbox here"
+REFUSED = "550 5.7.1 Message refused"
+FAILED = "451 4.3.0 Try again later"
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """aiosmtpd's handler: its method names are aiosmtpd's."""
+
+    ledger: Ledger
+    faults: Faults
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        if address.lower().endswith("@" + REJECTED_DOMAIN):
+            return UNKNOWN_RECIPIENT
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        parsed = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
+        rule = self.faults.fire("email.send", parsed[ORDER_HEADER])
+        delivery = Delivery(self.ledger, described(envelope, parsed), ACCEPTED, REFUSED, FAILED)
+        try:
+            return await under_fault(rule, delivery)
+        except Cut:
+            server.transport.abort()
+            return FAILED  # never sent: there is nobody left to read it
+
+
+def described(envelope: Any, parsed: EmailMessage) -> JsonObject:
+    """The message's row: addresses from the envelope, which is what delivers; the rest from the headers and the plain text."""
+    body = parsed.get_body(("plain", "html"))
+    return {
+        "kind": "email",
+        "from": envelope.mail_from,
+        "to": ", ".join(envelope.rcpt_tos),
+        "subject": parsed["Subject"],
+        "message_id": parsed["Message-ID"],
+        "text": body.get_content() if body else "",
+    }
+
+
+async def listen(on: socket.socket, ledger: Ledger, faults: Faults) -> asyncio.Server:
+    recipient = Recipient(ledger, faults)
+    loop = asyncio.get_running_loop()
+    # The host name is given: by default aiosmtpd asks the name service for it at every connection.
+    return await loop.create_server(
+        lambda: SMTP(recipient, hostname="sandbox.invalid", enable_SMTPUTF8=True, loop=loop), sock=on
+    )

@@ -1,0 +1,68 @@
+"""`python -m sandbox.payments --port 12111 --data .local/sandbox`: Stripe's API on 127.0.0.1, until SIGTERM."""
+
+import argparse
+import socket
+
+from aiohttp import web
+
+from sandbox import process
+from sandbox.faults import Faults
+from sandbox.ledger import JsonObject, Ledger
+from sandbox.payments.books import Announce, Books
+from sandbox.payments.edge import Edge, operations
+from sandbox.payments.till import Till
+from sandbox.payments.webhooks import Webhooks
+
+WEBHOOK_TOGETHER = "--webhook-url and --webhook-secret go together."
+
+
+def parsed() -> argparse.Namespace:
+    parser = process.arguments("sandbox.payments", "Stripe's API for laptops and tests.")
+    parser.add_argument(
+        "--search-lag", type=float, default=60.0, metavar="SECONDS", help="how far behind search is (default 60)"
+    )
+    parser.add_argument("--webhook-url", help="where signed webhooks go; none without it")
+    parser.add_argument("--webhook-secret", help="what signs them (whsec_...)")
+    options = parser.parse_args()
+    if bool(options.webhook_url) != bool(options.webhook_secret):
+        parser.error(WEBHOOK_TOGETHER)
+    return options
+
+
+def built(options: argparse.Namespace) -> web.Application:
+    routes = operations(options.search_lag)
+    ledger = Ledger(options.data / "payments.jsonl")
+    faults = Faults(options.data / "payments-faults.jsonl", routes)
+    books = Books(ledger)
+    app = web.Application()
+    process.control_edge(app, "/sandbox/ledger", ledger, faults)
+    Edge(Till(books, _announcer(app, books, options)), faults, routes).serve(app)
+    return app
+
+
+def _announcer(app: web.Application, books: Books, options: argparse.Namespace) -> Announce:
+    if not options.webhook_url:
+        return _tell_nobody
+    webhooks = Webhooks(options.webhook_url, options.webhook_secret)
+    app.cleanup_ctx.append(webhooks.live)
+    return lambda rows: webhooks.announce(books, rows)
+
+
+def _tell_nobody(_rows: list[JsonObject]) -> None:
+    """No listener was named."""
+
+
+async def serve(options: argparse.Namespace, on: socket.socket) -> None:
+    app = built(options)
+    print(f"payments: http://127.0.0.1:{options.port}, data in {options.data}", flush=True)
+    await process.serve_until_stopped(app, on)
+
+
+def main() -> None:
+    options = parsed()
+    on = process.listen(options.port)
+    process.run(lambda: serve(options, on))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What the provider knows: its objects, the answers it gave under idempotency keys, and the ledger of what happened.
+
+All of it is rebuilt from the ledger's file at the start; a `Draft` gathers what one call changes, and is written as one commit or
+thrown away. So an error half-way leaves no trace, and a kill leaves all of a call or nothing.
+"""
+
+import copy
+import secrets
+import time
+from collections.abc import Callable
+
+from sandbox.ledger import JsonObject, Ledger
+
+
+class Books:
+    """Objects by id (newest last), answers by idempotency key, and every version of every intent for the lagging search."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._objects: dict[str, JsonObject] = {}
+        self._versions: dict[str, list[tuple[float, JsonObject]]] = {}
+        self.answers: dict[str, JsonObject] = {}
+        for commit in ledger.commits():
+            self._take(commit)
+
+    def get(self, kind: str, id_: str | None) -> JsonObject | None:
+        found = self._objects.get(id_ or "")
+        return found if found and found["object"] == kind else None
+
+    def newest_first(self, kind: str) -> list[JsonObject]:
+        return [it for it in reversed(self._objects.values()) if it["object"] == kind]
+
+    def intents_as_of(self, moment: float) -> list[JsonObject]:
+        """Newest first, each as it was at that moment (seconds since 1970); what did not exist then is not there."""
+        seen = ([it for at, it in versions if at <= moment] for versions in reversed(self._versions.values()))
+        return [versions[-1] for versions in seen if versions]
+
+    def commit(self, draft: "Draft", answer: JsonObject | None) -> list[JsonObject]:
+        """Write what a call did, and the answer to keep under its key; answers the new rows of the ledger."""
+        state = {"time": time.time(), "objects": list(draft.changed.values()), "answer": answer}
+        rows = self._ledger.commit(draft.rows, **state)
+        self._take(state)
+        return rows
+
+    def _take(self, commit: JsonObject) -> None:
+        for it in commit["objects"]:
+            self._objects[it["id"]] = it
+            if it["object"] == "payment_intent":
+                self._versions.setdefault(it["id"], []).append((commit["time"], it))
+        if answer := commit["answer"]:
+            self.answers[answer["key"]] = answer
+
+
+class Draft:
+    """What one call sees and changes. What it hands out are copies: a call that fails has changed nothing."""
+
+    def __init__(self, books: Books, key: str | None) -> None:
+        self.books = books
+        self.key = key
+        self.changed: dict[str, JsonObject] = {}
+        self.rows: list[JsonObject] = []
+
+    def get(self, kind: str, id_: str | None) -> JsonObject | None:
+        if id_ in self.changed:
+            return self.changed[id_]
+        return copy.deepcopy(self.books.get(kind, id_))
+
+    def put(self, it: JsonObject) -> None:
+        self.changed[it["id"]] = it
+
+    def note(self, event: str, intent: JsonObject, amount_minor: int | None = None) -> None:
+        """A row of the ledger; the amount is the intent's when none is given."""
+        self.rows.append(
+            {
+                "event": event,
+                "payment_intent": intent["id"],
+                "amount_minor": intent["amount"] if amount_minor is None else amount_minor,
+                "currency": intent["currency"],
+                "order_id": intent["metadata"].get("order_id"),
+                "idempotency_key": self.key,
+            }
+        )
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def now() -> int:
+    """The second, as Stripe dates its objects."""
+    return int(time.time())
+
+
+Announce = Callable[[list[JsonObject]], None]
+"""Called with the new rows after each commit."""

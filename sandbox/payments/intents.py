@@ -1,0 +1,316 @@
+"""PaymentIntents: create, confirm, capture, cancel, with the states of https://docs.stripe.com/payments/paymentintents/lifecycle.
+
+Every operation takes the draft of its call and answers the intent, or raises the StripeError that Stripe would answer with.
+"""
+
+from sandbox.ledger import JsonObject
+from sandbox.payments.books import Draft, new_id, now
+from sandbox.payments.calls import Call
+from sandbox.payments.cards import AUTHENTICATION_REQUIRED, GENERIC_DECLINE, Decline, Method, described, method_named
+from sandbox.payments.errors import StripeError, missing_parameter, no_such, unexpected_state
+from sandbox.payments.forms import Params
+
+# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+MINIMUM_AMOUNTS = {
+    **dict.fromkeys(("usd", "aud", "brl", "cad", "chf", "eur", "inr", "jpy", "nzd", "sgd"), 50),
+    **{"aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "mxn": 1000},
+    **{"myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000},
+}
+MAXIMUM_AMOUNT = 99_999_999
+CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
+CANCELLATION_REASONS = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
+KEPT_TEXTS = (
+    "customer",
+    "description",
+    "receipt_email",
+    "setup_future_usage",
+    "statement_descriptor_suffix",
+    "transfer_group",
+)
+"""Parameters that the sandbox keeps and shows, and that change nothing else."""
+
+CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+CAPTURABLE = ("requires_capture",)
+CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
+
+CONFIRM_PARAMS = frozenset({"expand", "payment_method", "return_url", "off_session", "error_on_requires_action"})
+CREATE_PARAMS = CONFIRM_PARAMS | {"amount", "currency", "capture_method", "confirm", "metadata", "payment_method_types"}
+CREATE_PARAMS |= {"automatic_payment_methods", "shipping", *KEPT_TEXTS}
+CAPTURE_PARAMS = frozenset({"expand", "amount_to_capture"})
+CANCEL_PARAMS = frozenset({"expand", "cancellation_reason"})
+
+
+def create(draft: Draft, call: Call) -> JsonObject:
+    intent = _new_intent(call.params)
+    if id_ := call.params.text("payment_method"):
+        _attach(intent, method_named(id_, "payment_method", status=400))
+    draft.put(intent)
+    draft.note("payment_intent.created", intent)
+    if call.params.boolean("confirm"):
+        return _confirm(draft, call.params, intent, refusal=None)
+    return intent
+
+
+def confirm(draft: Draft, call: Call) -> JsonObject:
+    return _confirm(draft, call.params, existing(draft, call.target), refusal=None)
+
+
+def confirm_declined(draft: Draft, call: Call) -> JsonObject:
+    """A confirm whose issuer says no, whatever the card."""
+    return _confirm(draft, call.params, existing(draft, call.target), refusal=GENERIC_DECLINE)
+
+
+def capture(draft: Draft, call: Call) -> JsonObject:
+    intent = existing(draft, call.target)
+    amount = call.params.positive("amount_to_capture")
+    _require(intent, "capture", CAPTURABLE)
+    amount = amount or intent["amount_capturable"]
+    if amount > intent["amount_capturable"]:
+        message = (
+            f"The amount to capture ({amount}) is greater than what is capturable ({intent['amount_capturable']})."
+        )
+        raise StripeError(400, message, code="amount_too_large", param="amount_to_capture")
+    charge = _charge_of(draft, intent)
+    charge |= {"captured": True, "amount_captured": amount, "amount_refunded": charge["amount"] - amount}
+    draft.put(charge)
+    return _succeed(draft, intent, amount)
+
+
+def cancel(draft: Draft, call: Call) -> JsonObject:
+    intent = existing(draft, call.target)
+    reason = call.params.choice("cancellation_reason", CANCELLATION_REASONS)
+    _require(intent, "cancel", CANCELABLE)
+    if intent["status"] == "requires_capture":
+        _release(draft, _charge_of(draft, intent))
+    intent |= {"status": "canceled", "canceled_at": now(), "cancellation_reason": reason}
+    intent |= {"amount_capturable": 0, "next_action": None}
+    draft.put(intent)
+    draft.note("payment_intent.canceled", intent)
+    return intent
+
+
+def existing(draft: Draft, id_: str | None, param: str = "intent") -> JsonObject:
+    """The intent of that id. Raises StripeError 404 `resource_missing`."""
+    intent = draft.get("payment_intent", id_)
+    if intent is None:
+        raise no_such("payment_intent", id_ or "", param)
+    return intent
+
+
+def _new_intent(params: Params) -> JsonObject:
+    currency = _currency(params)
+    id_ = new_id("pi")
+    automatic = _automatic_methods(params)
+    return {
+        "id": id_,
+        "object": "payment_intent",
+        "amount": _amount(params, currency),
+        "amount_capturable": 0,
+        "amount_details": {"tip": {}},
+        "amount_received": 0,
+        "application": None,
+        "application_fee_amount": None,
+        "automatic_payment_methods": automatic,
+        "canceled_at": None,
+        "cancellation_reason": None,
+        "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
+        "client_secret": f"{id_}_secret_{new_id('sandbox')}",
+        "confirmation_method": "automatic",
+        "created": now(),
+        "currency": currency,
+        "excluded_payment_method_types": None,
+        "last_payment_error": None,
+        "latest_charge": None,
+        "livemode": False,
+        "metadata": params.metadata(),
+        "next_action": None,
+        "on_behalf_of": None,
+        "payment_method": None,
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": params.texts("payment_method_types") or ["card"],
+        "processing": None,
+        "review": None,
+        "shipping": params.hash("shipping") or None,
+        "source": None,
+        "statement_descriptor": None,
+        "status": "requires_payment_method",
+        "transfer_data": None,
+        **{name: params.text(name) for name in KEPT_TEXTS},
+    }
+
+
+def _currency(params: Params) -> str:
+    currency = params.required("currency").lower()
+    if currency not in MINIMUM_AMOUNTS:
+        known = ", ".join(sorted(MINIMUM_AMOUNTS))
+        raise StripeError(
+            400, f"Invalid currency: {currency}. The sandbox supports these currencies: {known}", param="currency"
+        )
+    return currency
+
+
+def _amount(params: Params, currency: str) -> int:
+    amount = params.positive("amount")
+    if amount is None:
+        raise missing_parameter("amount")
+    least = MINIMUM_AMOUNTS[currency]
+    if amount < least:
+        message = f"The Amount must be greater than or equal to the minimum charge amount allowed: {least} {currency} (minor units)."
+        raise StripeError(400, message, code="amount_too_small", param="amount")
+    if amount > MAXIMUM_AMOUNT:
+        message = f"Amount must be no more than {MAXIMUM_AMOUNT} {currency} (minor units)."
+        raise StripeError(400, message, code="amount_too_large", param="amount")
+    return amount
+
+
+def _automatic_methods(params: Params) -> JsonObject | None:
+    """Automatic is what Stripe chooses where neither kind is asked for; asking for both is an error."""
+    wanted = Params(params.hash("automatic_payment_methods"))
+    if not params.texts("payment_method_types"):
+        redirects = wanted.choice("allow_redirects", ("always", "never")) or "always"
+        return {"enabled": True, "allow_redirects": redirects}
+    if wanted.boolean("enabled"):
+        message = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
+        raise StripeError(400, message, code="parameters_exclusive", param="automatic_payment_methods")
+    return None
+
+
+def _attach(intent: JsonObject, method: Method) -> None:
+    if method.type not in intent["payment_method_types"]:
+        allowed = ", ".join(intent["payment_method_types"])
+        message = f"The PaymentMethod provided ({method.type}) is not allowed for this PaymentIntent. Allowed types: {allowed}."
+        raise StripeError(400, message, code="payment_intent_incompatible_payment_method", param="payment_method")
+    intent |= {"payment_method": method.id, "status": "requires_confirmation"}
+
+
+def _confirm(draft: Draft, params: Params, intent: JsonObject, refusal: Decline | None) -> JsonObject:
+    given = params.text("payment_method")
+    method = method_named(given, "payment_method", status=400) if given else None
+    _require(intent, "confirm", CONFIRMABLE)
+    if method:
+        _attach(intent, method)
+    if intent["payment_method"] is None:
+        raise unexpected_state("You cannot confirm this PaymentIntent because it's missing a payment method.", intent)
+    _require_return_url(intent, params)
+    method = method_named(intent["payment_method"], "payment_method", status=400)
+    if decline := refusal or _decline(method, params):
+        return _fail(draft, intent, method, decline)
+    if method.needs_authentication:
+        return _ask_for_authentication(draft, intent, params.text("return_url"))
+    return _charge(draft, intent, method)
+
+
+def _decline(method: Method, params: Params) -> Decline | None:
+    """Nobody is there to authenticate when the customer is absent, or when the caller wants no further action."""
+    absent = params.boolean("off_session") or params.boolean("error_on_requires_action")
+    return AUTHENTICATION_REQUIRED if method.needs_authentication and absent else method.decline
+
+
+def _require(intent: JsonObject, verb: str, statuses: tuple[str, ...]) -> None:
+    if intent["status"] not in statuses:
+        message = (
+            f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent with one of "
+            f"the following statuses allows this: {', '.join(statuses)}."
+        )
+        raise unexpected_state(message, intent)
+
+
+def _require_return_url(intent: JsonObject, params: Params) -> None:
+    automatic = intent["automatic_payment_methods"]
+    if automatic and automatic["allow_redirects"] == "always" and not params.text("return_url"):
+        message = (
+            "This PaymentIntent is configured to accept payment methods that might redirect your customer off of your page: you must "
+            "provide a `return_url`, or set `automatic_payment_methods[allow_redirects]` to `never`, or name `payment_method_types`."
+        )
+        raise StripeError(400, message, param="return_url")
+
+
+def _charge(draft: Draft, intent: JsonObject, method: Method) -> JsonObject:
+    manual = intent["capture_method"] == "manual"
+    charge = _new_charge(intent, method) | {"paid": True, "status": "succeeded", "captured": not manual}
+    charge["amount_captured"] = 0 if manual else intent["amount"]
+    draft.put(charge)
+    intent |= {"latest_charge": charge["id"], "next_action": None, "last_payment_error": None}
+    return _authorize(draft, intent) if manual else _succeed(draft, intent, intent["amount"])
+
+
+def _authorize(draft: Draft, intent: JsonObject) -> JsonObject:
+    intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+    draft.put(intent)
+    draft.note("payment_intent.amount_capturable_updated", intent)
+    return intent
+
+
+def _succeed(draft: Draft, intent: JsonObject, amount: int) -> JsonObject:
+    intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+    draft.put(intent)
+    draft.note("payment_intent.succeeded", intent, amount)
+    return intent
+
+
+def _ask_for_authentication(draft: Draft, intent: JsonObject, return_url: str | None) -> JsonObject:
+    if return_url:
+        action = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": return_url}}
+    else:
+        action = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}
+    intent |= {"status": "requires_action", "next_action": action}
+    draft.put(intent)
+    draft.note("payment_intent.requires_action", intent)
+    return intent
+
+
+def _fail(draft: Draft, intent: JsonObject, method: Method, decline: Decline) -> JsonObject:
+    """Always raises the 402; the intent takes another payment method afterwards."""
+    charge = _new_charge(intent, method) | {"failure_code": decline.code, "failure_message": decline.message}
+    details = {
+        "charge": charge["id"],
+        "code": decline.code,
+        "doc_url": f"https://stripe.com/docs/error-codes/{decline.code}",
+    }
+    details |= {name: value for name in ("decline_code", "param") if (value := getattr(decline, name))}
+    details["payment_method"] = described(method, intent["created"])
+    intent |= {
+        "status": "requires_payment_method",
+        "payment_method": None,
+        "next_action": None,
+        "latest_charge": charge["id"],
+    }
+    intent["last_payment_error"] = {"type": "card_error", "message": decline.message, **details}
+    draft.put(charge)
+    draft.put(intent)
+    draft.note("charge.failed", intent)
+    raise StripeError(402, decline.message, type="card_error", executed=True, payment_intent=intent, **details)
+
+
+def _new_charge(intent: JsonObject, method: Method) -> JsonObject:
+    return {
+        "id": new_id("ch"),
+        "object": "charge",
+        "amount": intent["amount"],
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "balance_transaction": None,
+        "captured": False,
+        "created": now(),
+        "currency": intent["currency"],
+        "failure_code": None,
+        "failure_message": None,
+        "livemode": False,
+        "metadata": intent["metadata"],
+        "paid": False,
+        "payment_intent": intent["id"],
+        "payment_method": method.id,
+        "refunded": False,
+        "status": "failed",
+    }
+
+
+def _charge_of(draft: Draft, intent: JsonObject) -> JsonObject:
+    charge = draft.get("charge", intent["latest_charge"])
+    assert charge is not None, f"{intent['id']} has been charged, but its charge is not in the books"  # noqa: S101
+    return charge
+
+
+def _release(draft: Draft, charge: JsonObject) -> None:
+    """A cancelled authorisation: Stripe shows it as a charge refunded in full, without a refund of its own."""
+    draft.put(charge | {"refunded": True, "amount_refunded": charge["amount"]})

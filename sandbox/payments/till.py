@@ -1,0 +1,135 @@
+"""Where a call is carried out: once per idempotency key (https://docs.stripe.com/api/idempotent_requests).
+
+- Same key, path and parameters: the stored answer again, marked `Idempotent-Replayed: true`, stored failures included.
+- Same key with anything else: 400 `idempotency_error`, and nothing is done.
+- Same key while the first call is still under way: 409 `idempotency_key_in_use`.
+- An error found before the endpoint began is not stored: the key stays free.
+
+Keys are kept for ever. Stripe may drop them after 24 hours; no test waits that long.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sandbox.ledger import JsonObject
+from sandbox.payments.books import Announce, Books, Draft
+from sandbox.payments.calls import Call
+from sandbox.payments.errors import StripeError, api_error, refusal
+from sandbox.payments.reading import expanded
+
+Handler = Callable[[Draft, Call], JsonObject]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer; `replays` is the id of the request that it was first given to, when this is not the first."""
+
+    status: int
+    body: JsonObject
+    replays: str | None = None
+
+
+def refuse(_draft: Draft, _call: Call) -> JsonObject:
+    raise refusal()
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation of the API: where it is, what does it, which parameters it knows, and how it is refused on request."""
+
+    method: str
+    path: str
+    handler: Handler
+    known: frozenset[str]
+    refused: Handler = refuse
+
+
+@dataclass
+class Till:
+    books: Books
+    announce: Announce
+    under_way: set[str] = field(default_factory=set)
+
+    def take(self, call: Call, route: Route, handler: Handler, ending: StripeError | None = None) -> Answer:
+        """Carry the call out, or replay it. `ending` is what the caller is told instead of the truth, and under its key for ever."""
+        try:
+            if stored := self._stored(call):
+                return stored
+            return self._execute(call, route, handler, ending)
+        except StripeError as error:
+            return Answer(error.status, error.body)
+
+    @contextmanager
+    def in_flight(self, call: Call) -> Iterator[None]:
+        """While open, the call's key is taken. Raises StripeError 409 when it is taken already."""
+        self._require_free(call)
+        if call.key:
+            self.under_way.add(call.key)
+        try:
+            yield
+        finally:
+            self.under_way.discard(call.key or "")
+
+    def _require_free(self, call: Call) -> None:
+        if call.key in self.under_way:
+            message = (
+                "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and "
+                f"the other request is still going through): {call.key}. Please try again later."
+            )
+            raise StripeError(409, message, type="idempotency_error", code="idempotency_key_in_use")
+
+    def _stored(self, call: Call) -> Answer | None:
+        self._require_free(call)
+        stored = self.books.answers.get(call.key or "")
+        if stored is None:
+            return None
+        if (stored["path"], stored["digest"]) != (call.path, _digest(call)):
+            message = (
+                "Keys for idempotent requests can only be used with the same endpoint and parameters they were first used with. Try using "
+                f"a key other than '{call.key}' if you meant to execute a different request."
+            )
+            raise StripeError(400, message, type="idempotency_error")
+        return Answer(stored["status"], stored["body"], stored["request_id"])
+
+    def _execute(self, call: Call, route: Route, handler: Handler, ending: StripeError | None) -> Answer:
+        draft = Draft(self.books, call.key)
+        call.params.refuse_unknown(route.known)
+        try:
+            answer = Answer(200, expanded(draft, handler(draft, call), call.params.texts("expand")))
+        except StripeError as error:
+            if not error.executed:
+                raise
+            answer = Answer(error.status, error.body)
+        if ending:
+            answer = Answer(ending.status, ending.body)
+        self._keep(draft, call, answer)
+        return answer
+
+    def _keep(self, draft: Draft, call: Call, answer: Answer) -> None:
+        if draft.changed or call.key:
+            self.announce(self.books.commit(draft, _storable(call, answer)))
+
+
+def failed(ending: StripeError | None = None) -> Answer:
+    error = ending or api_error()
+    return Answer(error.status, error.body)
+
+
+def _storable(call: Call, answer: Answer) -> JsonObject | None:
+    if call.key is None:
+        return None
+    return {
+        "key": call.key,
+        "path": call.path,
+        "digest": _digest(call),
+        "status": answer.status,
+        "body": answer.body,
+        "request_id": call.request_id,
+    }
+
+
+def _digest(call: Call) -> str:
+    return hashlib.sha256(json.dumps(call.params.raw, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,101 @@
+"""Signed webhooks (https://docs.stripe.com/webhooks#verify-manually): what the ledger says, told to one listener.
+
+Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. What is undelivered
+when the process ends is lost: whoever listens needs a sweep in any case, and a sandbox that kept a queue would hide that need.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+
+from sandbox.ledger import JsonObject
+from sandbox.payments.books import Books, new_id
+
+API_VERSION = "2026-10-28.endive"
+TYPES = {
+    "payment_intent.succeeded": "payment_intent.succeeded",
+    "payment_intent.canceled": "payment_intent.canceled",
+    "charge.failed": "payment_intent.payment_failed",
+    "refund.succeeded": "charge.refunded",
+}
+PAUSES_S = (0.5, 2.0, 5.0)
+"""Between one try and the next; after the last the event is given up."""
+TIMEOUT_S = 10.0
+
+
+@dataclass
+class Webhooks:
+    """One listener: where it is and the secret (`whsec_...`) that signs what it gets."""
+
+    url: str
+    secret: str
+    _session: aiohttp.ClientSession | None = None
+    _deliveries: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def live(self, _app: web.Application) -> AsyncIterator[None]:
+        """For `cleanup_ctx`: deliveries end with the process."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as self._session:
+            yield
+            for task in self._deliveries:
+                task.cancel()
+            await asyncio.gather(*self._deliveries, return_exceptions=True)
+
+    def announce(self, books: Books, rows: list[JsonObject]) -> None:
+        """Start the delivery of every row that is an event to the outside, with the object as it is now."""
+        for row in rows:
+            if row["event"] in TYPES:
+                task = asyncio.create_task(self._deliver(json.dumps(_event(books, row)).encode()))
+                self._deliveries.add(task)
+                task.add_done_callback(self._deliveries.discard)
+
+    async def _deliver(self, body: bytes) -> None:
+        for pause in (*PAUSES_S, None):
+            problem = await self._attempt(body)
+            if problem is None:
+                return
+            if pause is not None:
+                await asyncio.sleep(pause)
+        print(f"A webhook to {self.url} was given up: {problem}", file=sys.stderr, flush=True)
+
+    async def _attempt(self, body: bytes) -> str | None:
+        """None when the listener has taken it, else what was wrong."""
+        assert self._session is not None  # noqa: S101
+        headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature(body, self.secret)}
+        try:
+            async with self._session.post(self.url, data=body, headers=headers) as response:
+                return None if response.ok else f"it answered {response.status}"
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return str(error) or type(error).__name__
+
+
+def signature(body: bytes, secret: str) -> str:
+    """The header `t=<seconds>,v1=<hex HMAC-SHA256 of "t.body">`, dated now."""
+    moment = int(time.time())
+    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={moment},v1={digest}"
+
+
+def _event(books: Books, row: JsonObject) -> JsonObject:
+    type_ = TYPES[row["event"]]
+    it = books.get("payment_intent", row["payment_intent"])
+    if type_.startswith("charge.") and it:
+        it = books.get("charge", it["latest_charge"])
+    return {
+        "id": new_id("evt"),
+        "object": "event",
+        "api_version": API_VERSION,
+        "created": int(time.time()),
+        "data": {"object": it},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": row["idempotency_key"]},
+        "type": type_,
+    }

@@ -1,0 +1,103 @@
+"""How a sandbox process lives: its ports, its control edge, its end.
+
+Ports are taken before any file is opened, so that a second copy on the same ports stops before it can touch the data of the first.
+Only 127.0.0.1 is served: nothing here may ever be reached from another machine.
+"""
+
+import argparse
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.faults import Faults, PlanRefused
+from sandbox.ledger import Damaged, Ledger
+
+SHUTDOWN_S = 1.0
+"""What a request may still take once the process has been told to stop."""
+
+
+def arguments(program: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument("--port", type=int, required=True, help="HTTP port on 127.0.0.1")
+    parser.add_argument("--data", type=Path, required=True, help="directory of the ledger and the fault plan")
+    return parser
+
+
+def listen(port: int) -> socket.socket:
+    """A listening socket on 127.0.0.1, or the end of the process with one sentence."""
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=256)
+    except (OSError, OverflowError) as error:
+        sys.exit(f"Port {port} on 127.0.0.1 cannot be used ({error}): stop what uses it, or choose another port.")
+
+
+def run(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a process until it is told to stop; a fault of its data is one sentence, not a traceback."""
+    try:
+        asyncio.run(serve())
+    except (Damaged, PermissionError, NotADirectoryError, FileExistsError) as error:
+        sys.exit(f"The sandbox cannot keep its data: {error}")
+
+
+async def serve_until_stopped(app: web.Application, on: socket.socket) -> None:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    await web.SockSite(runner, on).start()
+    try:
+        await _told_to_stop()
+    finally:
+        await runner.cleanup()
+
+
+async def _told_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+    await stop.wait()
+
+
+def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults: Faults) -> None:
+    """What tests and people use: `GET` health and ledger; `GET`, `PUT` and `DELETE` of the fault plan."""
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def rows(_request: web.Request) -> web.Response:
+        return web.json_response(ledger.rows)
+
+    async def plan(_request: web.Request) -> web.Response:
+        return web.json_response(faults.plan)
+
+    async def replace(request: web.Request) -> web.Response:
+        return _replaced(faults, await request.read())
+
+    async def clear(_request: web.Request) -> web.Response:
+        faults.replace({})
+        return web.json_response(faults.plan)
+
+    app.router.add_get("/sandbox/health", health)
+    app.router.add_get(ledger_path, rows)
+    app.router.add_get("/sandbox/faults", plan)
+    app.router.add_put("/sandbox/faults", replace)
+    app.router.add_delete("/sandbox/faults", clear)
+
+
+def _replaced(faults: Faults, body: bytes) -> web.Response:
+    try:
+        faults.replace(json.loads(body))
+    except PlanRefused as refused:
+        return web.json_response({"error": str(refused)}, status=400)
+    except ValueError:
+        return web.json_response({"error": "A fault plan is JSON."}, status=400)
+    return web.json_response(faults.plan)
