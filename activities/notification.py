@@ -1,8 +1,9 @@
 """Tell the customer, once everything else is done. A sent message cannot be unsent, so there is no undo.
 
 A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says
-`sending` before and `sent` after, and a second copy can exist only where the process died, or the connection was lost, between
-acceptance and record. The push follows the mail, at most once (`sent` is written before it goes), and decides nothing.
+`sending` before and `sent` after, and a second copy can exist only where the process died, or the connection was lost,
+between acceptance and record. The push follows the mail, at most once (`sent` is written before it goes), and decides
+nothing.
 """
 
 from __future__ import annotations

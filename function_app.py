@@ -1,0 +1,148 @@
+"""Every trigger of the app, in reading order: the public edge, the saga, its activities.
+
+No rules live here. A trigger hands its handler what it needs; services are built on first use, so that importing this
+module reads no setting and opens nothing. An activity's function name is its name in the history.
+"""
+
+import logging
+import os
+import threading
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from activities import closing, inventory, notification, payment, shipping, validation
+from activities.boundary import run
+from edge import health as health_edge
+from edge import inventory as inventory_edge
+from edge import orders as orders_edge
+from edge.problems import answered
+from models.errors import Unavailable
+from models.results import CloseTask, StepTask
+from orchestrators.order_saga import order_saga
+from services import wiring
+
+# These clients log each request with its URL and headers, at INFO.
+for chatty in ("azure", "stripe", "urllib3"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+
+app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+_building = threading.Lock()
+_built: wiring.Services | None = None
+
+
+def startup_faults() -> list[str]:
+    """What a local host asks before it serves: one sentence for each setting that is missing or wrong."""
+    return wiring.faults(os.environ)
+
+
+def services() -> wiring.Services:
+    """The one set of services of this process. Raises Unavailable while settings are wrong or storage is away."""
+    global _built  # noqa: PLW0603  # the one cached object of the process
+    with _building:
+        if _built is None:
+            faults = wiring.faults(os.environ)
+            if faults:
+                raise Unavailable(" ".join(faults))
+            _built = wiring.build(os.environ)
+        return _built
+
+
+def ping_storage() -> None:
+    """Raises Unavailable when storage does not answer."""
+    services().orders.ping()
+
+
+# The public edge.
+
+
+@app.route(route="orders", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def place_order(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: orders_edge.place(req, client, its.orders, its.limits))
+
+
+@app.route(route="orders/{order_id}", methods=["GET"])
+@app.durable_client_input(client_name="client")
+async def get_order(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: orders_edge.show(req, client, its.orders))
+
+
+@app.route(route="inventory/{sku}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_inventory(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: inventory_edge.show(req, its.stock))
+
+
+@app.route(route="inventory/{sku}", methods=["PUT"])
+async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: inventory_edge.put(req, its.stock))
+
+
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    return await health_edge.report(startup_faults(), wiring.providers(os.environ), ping_storage)
+
+
+# The saga.
+
+
+app.orchestration_trigger(context_name="context")(order_saga)
+
+
+# Its activities, do and undo side by side.
+
+
+@app.activity_trigger(input_name="task")
+def validate_order(task: dict) -> dict:
+    return run(
+        services,
+        StepTask,
+        task,
+        lambda its, task: validation.validate_order(task, its.orders, its.stock, its.payments, its.ships_to),
+    )
+
+
+@app.activity_trigger(input_name="task")
+def reserve_inventory(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: inventory.reserve_inventory(task, its.orders, its.stock))
+
+
+@app.activity_trigger(input_name="task")
+def release_inventory(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: inventory.release_inventory(task, its.stock))
+
+
+@app.activity_trigger(input_name="task")
+def process_payment(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: payment.process_payment(task, its.orders, its.payments))
+
+
+@app.activity_trigger(input_name="task")
+def refund_payment(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: payment.refund_payment(task, its.orders, its.payments))
+
+
+@app.activity_trigger(input_name="task")
+def create_shipment(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: shipping.create_shipment(task, its.orders, its.labels))
+
+
+@app.activity_trigger(input_name="task")
+def cancel_shipment(task: dict) -> dict:
+    return run(services, StepTask, task, lambda its, task: shipping.cancel_shipment(task, its.labels))
+
+
+@app.activity_trigger(input_name="task")
+def send_confirmation(task: dict) -> dict:
+    return run(
+        services,
+        StepTask,
+        task,
+        lambda its, task: notification.send_confirmation(task, its.orders, its.mailer, its.push),
+    )
+
+
+@app.activity_trigger(input_name="task")
+def close_order(task: dict) -> dict:
+    return run(services, CloseTask, task, lambda its, task: closing.close_order(task, its.orders, its.stock))

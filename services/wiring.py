@@ -1,0 +1,189 @@
+"""Settings, and the one place where adapters meet their settings.
+
+`SETTINGS` is the only list of them: local.settings.json.example, the README, the start-up check and the health answer
+are held to it. Reading happens in `faults` and `build`, never at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from models.order import COUNTRIES
+from models.results import Limits
+from services import storage
+from services.blob_labels import BlobLabels
+from services.notification_hub import NotificationHub, parse_connection
+from services.smtp_mail import SmtpMail, parse_smtp_url
+from services.stripe_payments import StripePayments
+from services.table_orders import TableOrders
+from services.table_stock import TableStock
+
+
+class Setting(NamedTuple):
+    """One row: `example` points at the local sandbox, `default` holds in its absence (None: it must be set).
+
+    `fault` returns what is wrong with a value, as the end of a sentence that begins with the setting's name.
+    """
+
+    name: str
+    example: str
+    default: str | None
+    meaning: str
+    fault: Callable[[str], str | None] = lambda value: None
+
+
+class Services(NamedTuple):
+    """Everything that the triggers hand to the activities."""
+
+    orders: TableOrders
+    stock: TableStock
+    payments: StripePayments
+    labels: BlobLabels
+    mailer: SmtpMail
+    push: NotificationHub | None
+    ships_to: frozenset[str]
+    limits: Limits
+
+
+def _url(value: str) -> str | None:
+    return None if value.startswith(("http://", "https://")) else "must begin with http:// or https://."
+
+
+def _countries(value: str) -> str | None:
+    strangers = sorted(set(_codes(value)) - COUNTRIES)
+    return f"holds what is no ISO 3166 alpha-2 code: {', '.join(strangers)}." if strangers else None
+
+
+def _seconds(value: str) -> str | None:
+    try:
+        return None if float(value) > 0 else "must be above 0 seconds."
+    except ValueError:
+        return "must be a number of seconds."
+
+
+def _policy(value: str) -> str | None:
+    return None if value in {"compensate", "ignore"} else "must be compensate or ignore."
+
+
+def _stripe_key(value: str) -> str | None:
+    return None if value.startswith(("sk_", "rk_")) else "must be a secret key of Stripe (sk_… or rk_…)."
+
+
+def _mail_address(value: str) -> str | None:
+    return None if "@" in value else "must be a mail address."
+
+
+def _parsed(parse: Callable[[str], object]) -> Callable[[str], str | None]:
+    def fault(value: str) -> str | None:
+        try:
+            parse(value)
+        except ValueError as error:
+            return f"is wrong: {error}"
+        return None
+
+    return fault
+
+
+SANDBOX_PUSH = (
+    "Endpoint=http://127.0.0.1:8025;SharedAccessKeyName=sandbox;SharedAccessKey=sandbox-push-key;EntityPath=orders"
+)
+
+SETTINGS = (
+    Setting("FUNCTIONS_WORKER_RUNTIME", "python", "python", "The host's own: the language of this app."),
+    Setting(
+        storage.SETTING,
+        "UseDevelopmentStorage=true",
+        None,
+        "The storage account: a connection string, or `AzureWebJobsStorage__accountName` to use an identity.",
+    ),
+    Setting("STRIPE_API_KEY", "sk_test_sandbox", None, "Stripe's secret key.", _stripe_key),
+    Setting("STRIPE_API_BASE", "http://127.0.0.1:12111", "https://api.stripe.com", "Where Stripe's API is.", _url),
+    Setting(
+        "SMTP_URL",
+        "smtp://127.0.0.1:1025",
+        None,
+        "The mail server: `smtp[s]://[user:password@]host[:port]`.",
+        _parsed(parse_smtp_url),
+    ),
+    Setting("MAIL_FROM", "orders@shop.example", None, "The sender of confirmations.", _mail_address),
+    Setting(
+        "PUSH_CONNECTION",
+        SANDBOX_PUSH,
+        "",
+        "The Notification Hub: its connection string with `EntityPath=<hub>`. Empty: no push.",
+        _parsed(parse_connection),
+    ),
+    Setting("SHIPS_TO", "GB,IE,DE,FR,PL,GR,UA,US", None, "Countries served, ISO 3166 alpha-2.", _countries),
+    Setting(
+        "CONFIRMATION_FAILURE",
+        "compensate",
+        "compensate",
+        "When the confirmation cannot be sent: `compensate` undoes the order, `ignore` leaves it completed.",
+        _policy,
+    ),
+    Setting("STEP_RETRY_SECONDS", "30", "30", "How long a step's faults are retried before the undo.", _seconds),
+    Setting(
+        "UNDO_RETRY_SECONDS",
+        "900",
+        "900",
+        "How long an undo's faults are retried before the order is `needs_attention`.",
+        _seconds,
+    ),
+)
+
+
+def faults(env: Mapping[str, str]) -> list[str]:
+    """One sentence for each setting that is missing or wrong. Names settings, never their values."""
+    return storage.faults(env) + [fault for setting in SETTINGS if (fault := _fault(setting, env))]
+
+
+def _fault(setting: Setting, env: Mapping[str, str]) -> str | None:
+    if setting.name == storage.SETTING:
+        return None
+    value = env.get(setting.name) or setting.default
+    if value is None:
+        return f"{setting.name} is not set. {setting.meaning}"
+    fault = setting.fault(value) if value else None
+    return f"{setting.name} {fault}" if fault else None
+
+
+def build(env: Mapping[str, str]) -> Services:
+    """The adapters, on settings without faults. Creates the two tables; raises Unavailable when storage is away."""
+    value = {setting.name: env.get(setting.name) or setting.default or "" for setting in SETTINGS}
+    account = storage.connect(env)
+    push = value["PUSH_CONNECTION"]
+    return Services(
+        orders=TableOrders(storage.open_table(account, "orders")),
+        stock=TableStock(storage.open_table(account, "stock")),
+        payments=StripePayments(value["STRIPE_API_KEY"], value["STRIPE_API_BASE"]),
+        labels=BlobLabels(account.blobs.get_container_client("labels")),
+        mailer=SmtpMail(value["SMTP_URL"], value["MAIL_FROM"]),
+        push=NotificationHub(push) if push else None,
+        ships_to=frozenset(_codes(value["SHIPS_TO"])),
+        limits=Limits.model_validate(
+            {
+                "step_retry_s": value["STEP_RETRY_SECONDS"],
+                "undo_retry_s": value["UNDO_RETRY_SECONDS"],
+                "confirmation_failure": value["CONFIRMATION_FAILURE"],
+            }
+        ),
+    )
+
+
+def providers(env: Mapping[str, str]) -> dict[str, str]:
+    """What stands behind each need, for the health answer: set or not, no values."""
+
+    def shown(name: str) -> str:
+        return "configured" if env.get(name) else "not configured"
+
+    return {
+        "storage": "unchecked",
+        "payments": shown("STRIPE_API_KEY"),
+        "mail": shown("SMTP_URL"),
+        "push": shown("PUSH_CONNECTION"),
+    }
+
+
+def _codes(countries: str) -> list[str]:
+    return [code.strip() for code in countries.split(",") if code.strip()]
