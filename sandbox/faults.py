@@ -1,15 +1,17 @@
 """Faults on request, in one place for every operation of both processes.
 
-A plan is `{"seed": 7, "rules": [{"operation", "fault", "order_id", "times", "probability", "delay_s", "kill_pid"}]}`. Of the rules
-that match an operation (and, where the rule names one, its order), the first that fires decides; a rule fires at most `times` times.
+A plan is `{"seed": 7, "rules": [{"operation", "fault", "order_id", "times", "probability", "delay_s", "kill_pid"}]}`.
+Of the rules that match an operation (and, where the rule names one, its order), the first that fires decides; a rule
+fires at most `times` times.
 
-A draw depends on nothing but the seed, the rule, the order and how often that rule has matched that order. So the fate of one order
-is the same in every run, however the orders of a test happen to interleave; one shared random generator would not give that.
+A draw depends on nothing but the seed, the rule, the order and how often that rule has matched that order. So the
+fate of one order is the same in every run, however the orders of a test happen to interleave; one shared random
+generator would not give that.
 
 The plan and what it has already done are kept in a file: a restart neither forgets a rule nor lets it fire again.
 
-`under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut` into a
-connection that breaks off.
+`under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut`
+into a connection that breaks off.
 """
 
 import asyncio
@@ -26,7 +28,7 @@ from typing import Any, Protocol, TypeVar
 
 from sandbox.ledger import JsonLines, JsonObject
 
-Answer = TypeVar("Answer", covariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 Returned = TypeVar("Returned")
 
 
@@ -38,19 +40,19 @@ class PlanRefused(Exception):
     """A fault plan that cannot be followed; the message names what is wrong with it."""
 
 
-class Operation(Protocol[Answer]):
+class Operation(Protocol[Answer_co]):
     """What an edge can do with one call. Each verb either leaves everything done or nothing."""
 
-    def perform(self) -> Answer:
+    def perform(self) -> Answer_co:
         """Do what was asked and answer."""
 
-    def perform_then_fail(self) -> Answer:
+    def perform_then_fail(self) -> Answer_co:
         """Do what was asked, but answer (and remember the answer) as if the provider had failed."""
 
-    def refuse(self) -> Answer:
+    def refuse(self) -> Answer_co:
         """A refusal as the provider's business gives it."""
 
-    def fail(self) -> Answer:
+    def fail(self) -> Answer_co:
         """A provider's failure, with nothing done and nothing remembered."""
 
     def in_flight(self) -> AbstractContextManager[None]:
@@ -85,12 +87,12 @@ class Faults:
 
     @property
     def plan(self) -> JsonObject:
-        """The plan as it is followed, defaults filled in, and how often each rule has fired (`fired`, in the order of the rules)."""
+        """The plan as it is followed, defaults filled in, and `fired`: how often each rule has."""
         fired = [self._fired[n] for n in range(len(self._rules))]
         return {"seed": self._seed, "rules": [asdict(rule) for rule in self._rules], "fired": fired}
 
     def replace(self, plan: Any) -> None:
-        """Follow this plan from now on, from its beginning. Raises PlanRefused and keeps the old one when it is not a plan."""
+        """Follow this plan from its beginning. Raises PlanRefused, and keeps the old one, when it is not a plan."""
         checked = _checked_plan(plan, self._operations)
         self._file.replace(checked)
         self._begin(checked)
@@ -130,7 +132,7 @@ class Faults:
 
 
 async def under_fault(rule: Rule | None, operation: Operation[Returned]) -> Returned:
-    """Do the operation as the rule says (None: as it should be done). Raises Cut where the caller is to get no answer."""
+    """Do the operation as the rule says (None: as it should be). Raises Cut where the caller is to get no answer."""
     if rule is None:
         return operation.perform()
     answer: Returned = await FAULTS[rule.fault](rule, operation)
@@ -243,7 +245,7 @@ def _rule_checks(operations: Collection[str]) -> dict[str, tuple[Callable[[Any],
         "delay_s": (lambda it: _is_number(it) and it >= 0, "a number of seconds from 0"),
         "kill_pid": (lambda it: it == 0 or _is_int(it, least=2), "a process id, or 0 for none"),
     }
-    assert checks.keys() == {field.name for field in fields(Rule)}  # noqa: S101
+    assert checks.keys() == {field.name for field in fields(Rule)}
     return checks
 
 

@@ -1,11 +1,12 @@
 """The append-only ledger of a sandbox process: the witness that a test believes.
 
-One file of JSON lines. Each line is one commit: `{"rows": [...], ...}`, where `rows` are what the outside may read and the rest is
-the state that belongs to them. Both are in one line because they must survive, or be lost, together: the process may be killed
-between any two writes. Two files (a ledger and a state file) were rejected for that reason, SQLite because nobody can read it with `tail`.
+One file of JSON lines. Each line is one commit: `{"rows": [...], ...}`, where `rows` are what the outside may read
+and the rest is the state that belongs to them. Both are in one line because they must survive, or be lost, together:
+the process may be killed between any two writes. Two files (a ledger and a state file) were rejected for that reason,
+SQLite because nobody can read it with `tail`.
 
-A line is handed to the operating system before the caller is answered, so it outlives the death of the process. It is not
-forced to the disk: a power cut is not what a sandbox is for.
+A line is handed to the operating system before the caller is answered, so it outlives the death of the process. It is
+not forced to the disk: a power cut is not what a sandbox is for.
 """
 
 import json
@@ -63,7 +64,7 @@ class Ledger:
         self.rows: list[JsonObject] = []
 
     def commits(self) -> Iterator[JsonObject]:
-        """Every commit of earlier lives, in order, its rows taken into the ledger. To be read once, before the first commit."""
+        """Every commit of earlier lives, in order; its rows enter the ledger. Read it once, before the first commit."""
         for commit in self._file:
             self.rows.extend(commit["rows"])
             yield commit

@@ -1,7 +1,7 @@
 """How a sandbox process lives: its ports, its control edge, its end.
 
-Ports are taken before any file is opened, so that a second copy on the same ports stops before it can touch the data of the first.
-Only 127.0.0.1 is served: nothing here may ever be reached from another machine.
+Ports are taken before any file is opened, so that a second copy on the same ports stops before it can touch the data
+of the first. Only 127.0.0.1 is served: nothing here may ever be reached from another machine.
 """
 
 import argparse
@@ -65,6 +65,13 @@ async def _told_to_stop() -> None:
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
     await stop.wait()
+
+
+def cut(request: web.Request) -> web.StreamResponse:
+    """End the connection without an answer; what is returned is never sent."""
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults: Faults) -> None:

@@ -1,4 +1,4 @@
-"""`python -m sandbox.mail --port 8025 --smtp-port 1025 --data .local/sandbox`: mail and push on 127.0.0.1, until SIGTERM."""
+"""Mail and push on 127.0.0.1, until SIGTERM: `python -m sandbox.mail --port 8025 --smtp-port 1025 --data DIR`."""
 
 import argparse
 import socket

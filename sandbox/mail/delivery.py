@@ -1,4 +1,4 @@
-"""One message on its way, as the faults see it: the same for a mail and a push, which differ only in how they answer."""
+"""One message on its way, as the faults see it: a mail and a push differ only in how they answer."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sandbox.ledger import JsonObject, Ledger
 AnswerT = TypeVar("AnswerT")
 
 ORDER_HEADER = "X-Order-Id"
-"""The header, of a mail as of a push, that says which order it is about: what a fault rule's `order_id` is compared with."""
+"""The header of a mail or a push that says which order it is about: a fault rule's `order_id` is compared with it."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Notification Hubs' send call: `POST /{hub}/messages?api-version=2015-01`, for template notifications to one tag.
 
-https://learn.microsoft.com/rest/api/notificationhubs/send-template-notification. The body, a JSON object of template properties,
-is kept as it came. Anything that Notification Hubs would send to nobody, or to everybody, is refused here.
+https://learn.microsoft.com/rest/api/notificationhubs/send-template-notification. The body, a JSON object of template
+properties, is kept as it came. Anything that Notification Hubs would send to nobody, or to everybody, is refused
+here.
 """
 
 import json
@@ -17,6 +18,7 @@ from sandbox.faults import Cut, Faults, under_fault
 from sandbox.ledger import JsonObject, Ledger
 from sandbox.mail.delivery import ORDER_HEADER, Delivery
 from sandbox.mail.push_token import TokenRefused, check
+from sandbox.process import cut
 
 API_VERSION = re.compile(r"20\d\d-\d\d")
 TAG = re.compile(r"[A-Za-z0-9_@#.:-]{1,120}")
@@ -37,7 +39,7 @@ def serve(app: web.Application, ledger: Ledger, faults: Faults) -> None:
         except PushRefused as refused:
             return _error(400, str(refused))
         except Cut:
-            return _cut(request)
+            return cut(request)
 
     app.router.add_post("/{hub}/messages", send)
 
@@ -85,10 +87,3 @@ def _error(status: int, detail: str) -> web.StreamResponse:
     """Notification Hubs answers errors as XML."""
     text = f"<Error><Code>{status}</Code><Detail>{escape(detail)}</Detail></Error>"
     return web.Response(status=status, text=text, content_type="application/xml")
-
-
-def _cut(request: web.Request) -> web.StreamResponse:
-    """End the connection without an answer; what is returned is never sent."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()

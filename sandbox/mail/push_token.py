@@ -1,8 +1,9 @@
 """The shared access signature of Service Bus and Notification Hubs, checked.
 
-`SharedAccessSignature sr=<resource>&sig=<signature>&se=<expiry>&skn=<key name>`: the resource is the lower-case URI, URL-encoded;
-the signature is the base64 of HMAC-SHA256 over that encoded resource, a line feed and the expiry in seconds since 1970, URL-encoded;
-https://learn.microsoft.com/rest/api/eventhub/generate-sas-token. A token is good for its resource and everything below it.
+`SharedAccessSignature sr=<resource>&sig=<signature>&se=<expiry>&skn=<key name>`: the resource is the lower-case URI,
+URL-encoded; the signature is the base64 of HMAC-SHA256 over that encoded resource, a line feed and the expiry in
+seconds since 1970, URL-encoded; https://learn.microsoft.com/rest/api/eventhub/generate-sas-token. A token is good for
+its resource and everything below it.
 """
 
 import base64
@@ -42,6 +43,6 @@ def signature(encoded_resource: str, expiry: str, key: str) -> str:
 
 
 def covers(resource: str, url: str) -> bool:
-    """Whether the URL is the resource or below it. The scheme does not count: sb://, http:// and https:// name the same hub."""
+    """Whether the URL is the resource or below it. The scheme does not count: sb:// and https:// name the same hub."""
     granted, wanted = (re.sub(r"^[a-z]+://", "", it).rstrip("/") + "/" for it in (resource, url.lower()))
     return wanted.startswith(granted)

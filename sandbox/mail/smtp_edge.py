@@ -31,7 +31,7 @@ class Recipient:
     ledger: Ledger
     faults: Faults
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         if address.lower().endswith("@" + REJECTED_DOMAIN):
@@ -39,7 +39,7 @@ class Recipient:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         parsed = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         rule = self.faults.fire("email.send", parsed[ORDER_HEADER])
         delivery = Delivery(self.ledger, described(envelope, parsed), ACCEPTED, REFUSED, FAILED)
@@ -51,7 +51,7 @@ class Recipient:
 
 
 def described(envelope: Any, parsed: EmailMessage) -> JsonObject:
-    """The message's row: addresses from the envelope, which is what delivers; the rest from the headers and the plain text."""
+    """The message's row: the addresses are the envelope's, which is what delivers; `text` is the plain part."""
     body = parsed.get_body(("plain", "html"))
     return {
         "kind": "email",
@@ -59,7 +59,7 @@ def described(envelope: Any, parsed: EmailMessage) -> JsonObject:
         "to": ", ".join(envelope.rcpt_tos),
         "subject": parsed["Subject"],
         "message_id": parsed["Message-ID"],
-        "text": body.get_content() if body else "",
+        "text": body.get_content().replace("\r\n", "\n") if body else "",
     }
 
 

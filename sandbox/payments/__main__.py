@@ -1,4 +1,4 @@
-"""`python -m sandbox.payments --port 12111 --data .local/sandbox`: Stripe's API on 127.0.0.1, until SIGTERM."""
+"""Stripe's API on 127.0.0.1, until SIGTERM: `python -m sandbox.payments --port 12111 --data DIR`."""
 
 import argparse
 import socket

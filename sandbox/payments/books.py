@@ -1,7 +1,7 @@
 """What the provider knows: its objects, the answers it gave under idempotency keys, and the ledger of what happened.
 
-All of it is rebuilt from the ledger's file at the start; a `Draft` gathers what one call changes, and is written as one commit or
-thrown away. So an error half-way leaves no trace, and a kill leaves all of a call or nothing.
+All of it is rebuilt from the ledger's file at the start; a `Draft` gathers what one call changes, and is written as
+one commit or thrown away. So an error half-way leaves no trace, and a kill leaves all of a call or nothing.
 """
 
 import copy
@@ -13,7 +13,7 @@ from sandbox.ledger import JsonObject, Ledger
 
 
 class Books:
-    """Objects by id (newest last), answers by idempotency key, and every version of every intent for the lagging search."""
+    """Objects by id (newest last), answers by idempotency key, and all versions of each intent for the search."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

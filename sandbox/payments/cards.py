@@ -1,6 +1,7 @@
 """Stripe's test payment methods (https://docs.stripe.com/testing) that the sandbox knows, and what each of them does.
 
-The id stays the alias (`pm_card_visa`), where Stripe would mint a new one for each use: an alias is easier to follow in a ledger.
+The id stays the alias (`pm_card_visa`), where Stripe would mint a new one for each use: an alias is easier to follow
+in a ledger.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ METHODS = {
 
 
 def method_named(id_: str, param: str, status: int) -> Method:
-    """Raises StripeError (`resource_missing`) for an unknown one: 404 when it is what was asked for, 400 when it is a parameter."""
+    """Raises StripeError `resource_missing` for an unknown one: 404 for what was asked for, 400 for a parameter."""
     if id_ not in METHODS:
         raise no_such("PaymentMethod", id_, param, status)
     return METHODS[id_]

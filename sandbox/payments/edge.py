@@ -1,7 +1,8 @@
 """Stripe's API over HTTP: who may call, which operation it is, and how its answer travels.
 
-The order of the layers is the meaning of the faults: the key is checked, then the fault plan decides, and only then comes the
-idempotency layer. So an `error_before_commit` is not remembered under a key, and an `error_after_commit` is.
+The order of the layers is the meaning of the faults: the key is checked, then the fault plan decides, and only then
+comes the idempotency layer. So an `error_before_commit` is not remembered under a key, and an `error_after_commit`
+is.
 """
 
 import base64
@@ -16,12 +17,13 @@ from aiohttp import web
 
 from sandbox.faults import Cut, Faults, under_fault
 from sandbox.ledger import JsonObject
-from sandbox.payments import intents, reading, refunds
+from sandbox.payments import intents, reading, refunds, searching
 from sandbox.payments.books import Books, new_id
 from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError, api_error
 from sandbox.payments.forms import Params, decode
 from sandbox.payments.till import Answer, Route, Till, failed
+from sandbox.process import cut
 
 INTENTS = "/v1/payment_intents"
 REFUNDS = "/v1/refunds"
@@ -40,9 +42,7 @@ def operations(search_lag_s: float) -> dict[str, Route]:
         ),
         "payment_intents.capture": Route("POST", f"{INTENTS}/{{id}}/capture", intents.capture, intents.CAPTURE_PARAMS),
         "payment_intents.cancel": Route("POST", f"{INTENTS}/{{id}}/cancel", intents.cancel, intents.CANCEL_PARAMS),
-        "payment_intents.search": Route(
-            "GET", f"{INTENTS}/search", reading.search(search_lag_s), reading.SEARCH_PARAMS
-        ),
+        "payment_intents.search": Route("GET", f"{INTENTS}/search", searching.search(search_lag_s), searching.PARAMS),
         "payment_intents.retrieve": Route("GET", f"{INTENTS}/{{id}}", reading.intent, reading.INTENT_PARAMS),
         "payment_intents.list": Route("GET", INTENTS, reading.intents, reading.INTENTS_PARAMS),
         "refunds.create": Route("POST", REFUNDS, refunds.create, refunds.CREATE_PARAMS),
@@ -104,7 +104,7 @@ class Edge:
 
 
 def order_of(books: Books, operation: str, call: Call) -> str | None:
-    """The order that a call is about: its own metadata at a create, a search's clause, else the intent that it leads to."""
+    """The order that a call is about: from its metadata at a create, from a search's clause, else from its intent."""
     if operation == "payment_intents.create":
         return _text(call.params.raw.get("metadata"), "order_id")
     if operation == "payment_intents.search":
@@ -126,13 +126,6 @@ def _intent_of(books: Books, call: Call) -> JsonObject | None:
 def _text(params: Any, name: str) -> str | None:
     value = params.get(name) if isinstance(params, dict) else None
     return value if isinstance(value, str) else None
-
-
-def cut(request: web.Request) -> web.StreamResponse:
-    """End the connection without an answer; what is returned is never sent."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response()
 
 
 async def _read(request: web.Request, request_id: str) -> Call:

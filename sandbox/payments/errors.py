@@ -1,7 +1,8 @@
 """Stripe's errors, in the shape of https://docs.stripe.com/api/errors.
 
-`executed` separates the two kinds that the idempotency layer treats differently: an error found before the endpoint began (bad
-parameters, unknown ids) is not remembered under the key; one that the endpoint itself decided (a decline, a wrong state) is.
+`executed` separates the two kinds that the idempotency layer treats differently: an error found before the endpoint
+began (bad parameters, unknown ids) is not remembered under the key; one that the endpoint itself decided (a decline,
+a wrong state) is.
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """Parameters as Stripe takes them: form-encoded, nested by brackets, every value a text.
 
-`metadata[order_id]=7&payment_method_types[]=card` becomes `{"metadata": {"order_id": "7"}, "payment_method_types": {"0": "card"}}`:
-a list is a mapping from position to value, because only the reader of a parameter knows whether it wants a list.
+`metadata[order_id]=7&payment_method_types[]=card` becomes `{"metadata": {"order_id": "7"}, "payment_method_types":
+{"0": "card"}}`: a list is a mapping from position to value, because only the reader of a parameter knows whether it
+wants a list.
 """
 
 import re
@@ -15,7 +16,7 @@ BOOLEANS = {"true": True, "false": False}
 
 
 def decode(form: str) -> JsonObject:
-    """The nested parameters of a query string or a body. Raises StripeError (400) where two of them contradict each other."""
+    """The nested parameters of a query string or a body. Raises StripeError (400) where two contradict each other."""
     params: JsonObject = {}
     for name, value in parse_qsl(form, keep_blank_values=True):
         _place(params, re.findall(r"^[^\[]+|(?<=\[)[^\]]*(?=\])", name) or [name], value)
@@ -33,7 +34,7 @@ def _place(params: JsonObject, path: list[str], value: str) -> None:
 
 
 class Params:
-    """The parameters of one call, read by type. Every reader raises StripeError (400) with Stripe's message for a wrong value."""
+    """The parameters of one call, read by type. Every reader raises StripeError (400) for a wrong value."""
 
     def __init__(self, raw: JsonObject) -> None:
         self.raw = raw

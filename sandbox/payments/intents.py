@@ -1,6 +1,7 @@
 """PaymentIntents: create, confirm, capture, cancel, with the states of https://docs.stripe.com/payments/paymentintents/lifecycle.
 
-Every operation takes the draft of its call and answers the intent, or raises the StripeError that Stripe would answer with.
+Every operation takes the draft of its call and answers the intent, or raises the StripeError that Stripe would answer
+with.
 """
 
 from sandbox.ledger import JsonObject
@@ -155,7 +156,7 @@ def _amount(params: Params, currency: str) -> int:
         raise missing_parameter("amount")
     least = MINIMUM_AMOUNTS[currency]
     if amount < least:
-        message = f"The Amount must be greater than or equal to the minimum charge amount allowed: {least} {currency} (minor units)."
+        message = f"Amount must be at least {least} {currency} (minor units)."
         raise StripeError(400, message, code="amount_too_small", param="amount")
     if amount > MAXIMUM_AMOUNT:
         message = f"Amount must be no more than {MAXIMUM_AMOUNT} {currency} (minor units)."
@@ -178,7 +179,9 @@ def _automatic_methods(params: Params) -> JsonObject | None:
 def _attach(intent: JsonObject, method: Method) -> None:
     if method.type not in intent["payment_method_types"]:
         allowed = ", ".join(intent["payment_method_types"])
-        message = f"The PaymentMethod provided ({method.type}) is not allowed for this PaymentIntent. Allowed types: {allowed}."
+        message = (
+            f"The PaymentMethod provided ({method.type}) is not allowed for this PaymentIntent. Allowed: {allowed}."
+        )
         raise StripeError(400, message, code="payment_intent_incompatible_payment_method", param="payment_method")
     intent |= {"payment_method": method.id, "status": "requires_confirmation"}
 
@@ -209,8 +212,8 @@ def _decline(method: Method, params: Params) -> Decline | None:
 def _require(intent: JsonObject, verb: str, statuses: tuple[str, ...]) -> None:
     if intent["status"] not in statuses:
         message = (
-            f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}. Only a PaymentIntent with one of "
-            f"the following statuses allows this: {', '.join(statuses)}."
+            f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}. "
+            f"Only a PaymentIntent with one of the following statuses allows this: {', '.join(statuses)}."
         )
         raise unexpected_state(message, intent)
 
@@ -219,8 +222,9 @@ def _require_return_url(intent: JsonObject, params: Params) -> None:
     automatic = intent["automatic_payment_methods"]
     if automatic and automatic["allow_redirects"] == "always" and not params.text("return_url"):
         message = (
-            "This PaymentIntent is configured to accept payment methods that might redirect your customer off of your page: you must "
-            "provide a `return_url`, or set `automatic_payment_methods[allow_redirects]` to `never`, or name `payment_method_types`."
+            "This PaymentIntent is configured to accept payment methods that might redirect your customer off of your "
+            "page: you must provide a `return_url`, or set `automatic_payment_methods[allow_redirects]` to `never`, or "
+            "name `payment_method_types`."
         )
         raise StripeError(400, message, param="return_url")
 
@@ -307,7 +311,7 @@ def _new_charge(intent: JsonObject, method: Method) -> JsonObject:
 
 def _charge_of(draft: Draft, intent: JsonObject) -> JsonObject:
     charge = draft.get("charge", intent["latest_charge"])
-    assert charge is not None, f"{intent['id']} has been charged, but its charge is not in the books"  # noqa: S101
+    assert charge is not None, f"{intent['id']} has been charged, but its charge is not in the books"
     return charge
 
 

@@ -1,11 +1,5 @@
-"""Everything that only reads: single objects, lists (https://docs.stripe.com/api/pagination) and the search that lags.
+"""What only reads: single objects, and lists (https://docs.stripe.com/api/pagination), which are up to date at once."""
 
-A list is up to date at once. Search is not: it sees the books as they were `lag` seconds ago, so it finds late what is new and shows
-an old state of what has changed since, exactly the two mistakes that a caller of Stripe's search has to survive.
-"""
-
-import re
-import time
 from collections.abc import Callable
 
 from sandbox.ledger import JsonObject
@@ -21,7 +15,6 @@ INTENT_PARAMS = ONE_PARAMS | {"client_secret"}
 _PAGE_PARAMS = ONE_PARAMS | {"created", "ending_before", "limit", "starting_after"}
 INTENTS_PARAMS = _PAGE_PARAMS | {"customer"}
 REFUNDS_PARAMS = _PAGE_PARAMS | {"charge", "payment_intent"}
-SEARCH_PARAMS = ONE_PARAMS | {"limit", "page", "query"}
 
 BOUNDS: dict[str, Callable[[int, int], bool]] = {
     "gt": lambda it, bound: it > bound,
@@ -29,10 +22,6 @@ BOUNDS: dict[str, Callable[[int, int], bool]] = {
     "lt": lambda it, bound: it < bound,
     "lte": lambda it, bound: it <= bound,
 }
-OPERATORS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
-CLAUSE = re.compile(
-    r"""\s*(?P<no>-)?(?P<field>\w+)(\[(?P<q>["'])(?P<key>[^"']+)(?P=q)\])?(?P<op>:|>=|<=|>|<)(["'](?P<text>[^"']*)["']|(?P<number>\d+))\s*"""
-)
 Matches = Callable[[JsonObject], bool]
 
 
@@ -59,64 +48,6 @@ def refunds(draft: Draft, call: Call) -> JsonObject:
     return _listed(draft.books, "refund", call, ("charge", "payment_intent"))
 
 
-def search(lag_s: float) -> Callable[[Draft, Call], JsonObject]:
-    """The search over PaymentIntents as they were `lag_s` seconds ago."""
-
-    def searched(draft: Draft, call: Call) -> JsonObject:
-        matches = parsed_query(call.params.required("query"))
-        found = [it for it in draft.books.intents_as_of(time.time() - lag_s) if matches(it)]
-        start, limit = call.params.integer("page") or 0, _limit(call.params)
-        rest = found[start + limit :]
-        page = {
-            "object": "search_result",
-            "url": call.path,
-            "data": found[start : start + limit],
-            "has_more": bool(rest),
-        }
-        return page | {"next_page": str(start + limit) if rest else None}
-
-    return searched
-
-
-def parsed_query(query: str) -> Matches:
-    """Clauses joined by AND over `metadata['key']`, `status`, `currency`, `customer`, `amount` and `created`; `-` in front negates.
-
-    Raises StripeError (400) for anything else of https://docs.stripe.com/search#search-query-language.
-    """
-    clauses = [_clause(text, query) for text in re.split(r"\s+AND\s+", query)]
-    return lambda it: all(matches(it) for matches in clauses)
-
-
-def _clause(text: str, query: str) -> Matches:
-    found = CLAUSE.fullmatch(text)
-    if found is None or (found["field"] == "metadata") != bool(found["key"]):
-        raise StripeError(400, f"We were unable to parse your search query `{query}`.", param="query")
-    field, kind = found["field"], "metadata" if found["key"] else found["number"] and "number" or "text"
-    if field not in _SEARCHED[kind] or (kind != "number" and found["op"] != ":"):
-        raise StripeError(400, f"Field `{field}` cannot be searched as in `{text.strip()}`.", param="query")
-    matches = _MAKERS[kind](found)
-    return (lambda it: not matches(it)) if found["no"] else matches
-
-
-def _metadata_clause(found: re.Match[str]) -> Matches:
-    key, text = found["key"], found["text"] or found["number"] or ""
-    return lambda it: it["metadata"].get(key) == text
-
-
-def _text_clause(found: re.Match[str]) -> Matches:
-    field, text = found["field"], found["text"]
-    return lambda it: it[field] == text
-
-
-def _number_clause(found: re.Match[str]) -> Matches:
-    field, number, operator = found["field"], int(found["number"]), OPERATORS.get(found["op"])
-    return lambda it: BOUNDS[operator](it[field], number) if operator else it[field] == number
-
-
-_SEARCHED = {"metadata": ("metadata",), "text": ("status", "currency", "customer"), "number": ("amount", "created")}
-_MAKERS = {"metadata": _metadata_clause, "text": _text_clause, "number": _number_clause}
-
-
 def _listed(books: Books, kind: str, call: Call, filters: tuple[str, ...]) -> JsonObject:
     wanted = {name: value for name in filters if (value := call.params.text(name))}
     created = _created(call.params)
@@ -125,7 +56,7 @@ def _listed(books: Books, kind: str, call: Call, filters: tuple[str, ...]) -> Js
         for it in books.newest_first(kind)
         if created(it) and all(it[name] == value for name, value in wanted.items())
     ]
-    limit = _limit(call.params)
+    limit = page_size(call.params)
     found, newest = _from_cursor(found, call.params, kind, limit)
     return {"object": "list", "url": call.path, "data": found[:limit], "has_more": len(found) > limit or newest}
 
@@ -147,7 +78,8 @@ def _position(found: list[JsonObject], id_: str, kind: str, param: str) -> int:
     return ids.index(id_)
 
 
-def _limit(params: Params) -> int:
+def page_size(params: Params) -> int:
+    """From 1 to 100 objects; 10 where the call does not say."""
     limit = params.integer("limit")
     if limit is not None and not 1 <= limit <= 100:
         raise StripeError(400, "Limit must be from 1 to 100.", code="parameter_invalid_integer", param="limit")

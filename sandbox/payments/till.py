@@ -38,7 +38,7 @@ def refuse(_draft: Draft, _call: Call) -> JsonObject:
 
 @dataclass(frozen=True)
 class Route:
-    """One operation of the API: where it is, what does it, which parameters it knows, and how it is refused on request."""
+    """One operation: where it is, what does it, which parameters it knows, and how it is refused on request."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Till:
     under_way: set[str] = field(default_factory=set)
 
     def take(self, call: Call, route: Route, handler: Handler, ending: StripeError | None = None) -> Answer:
-        """Carry the call out, or replay it. `ending` is what the caller is told instead of the truth, and under its key for ever."""
+        """Carry the call out, or replay it. `ending` is told instead of the truth, and kept under the key."""
         try:
             if stored := self._stored(call):
                 return stored
@@ -76,8 +76,8 @@ class Till:
     def _require_free(self, call: Call) -> None:
         if call.key in self.under_way:
             message = (
-                "There is currently another in-progress request using this Idempotent Key (that probably means you submitted twice, and "
-                f"the other request is still going through): {call.key}. Please try again later."
+                "There is currently another in-progress request using this Idempotent Key (that probably means you "
+                f"submitted twice, and the other request is still going through): {call.key}. Please try again later."
             )
             raise StripeError(409, message, type="idempotency_error", code="idempotency_key_in_use")
 
@@ -88,8 +88,8 @@ class Till:
             return None
         if (stored["path"], stored["digest"]) != (call.path, _digest(call)):
             message = (
-                "Keys for idempotent requests can only be used with the same endpoint and parameters they were first used with. Try using "
-                f"a key other than '{call.key}' if you meant to execute a different request."
+                "Keys for idempotent requests can only be used with the same endpoint and parameters they were first "
+                f"used with. Try using a key other than '{call.key}' if you meant to execute a different request."
             )
             raise StripeError(400, message, type="idempotency_error")
         return Answer(stored["status"], stored["body"], stored["request_id"])

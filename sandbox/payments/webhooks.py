@@ -1,7 +1,8 @@
 """Signed webhooks (https://docs.stripe.com/webhooks#verify-manually): what the ledger says, told to one listener.
 
-Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. What is undelivered
-when the process ends is lost: whoever listens needs a sweep in any case, and a sandbox that kept a queue would hide that need.
+Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. What is
+undelivered when the process ends is lost: whoever listens needs a sweep in any case, and a sandbox that kept a queue
+would hide that need.
 """
 
 import asyncio
@@ -67,7 +68,7 @@ class Webhooks:
 
     async def _attempt(self, body: bytes) -> str | None:
         """None when the listener has taken it, else what was wrong."""
-        assert self._session is not None  # noqa: S101
+        assert self._session is not None
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature(body, self.secret)}
         try:
             async with self._session.post(self.url, data=body, headers=headers) as response:

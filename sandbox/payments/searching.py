@@ -1,0 +1,79 @@
+"""The search over PaymentIntents, which lags.
+
+It sees the books as they were some seconds ago: it finds late what is new, and shows an old state of what has changed
+since. These are exactly the two mistakes that a caller of Stripe's search has to survive.
+"""
+
+import re
+import time
+from collections.abc import Callable
+
+from sandbox.ledger import JsonObject
+from sandbox.payments.books import Draft
+from sandbox.payments.calls import Call
+from sandbox.payments.errors import StripeError
+from sandbox.payments.reading import BOUNDS, page_size
+
+PARAMS = frozenset({"expand", "limit", "page", "query"})
+OPERATORS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+Matches = Callable[[JsonObject], bool]
+
+
+def search(lag_s: float) -> Callable[[Draft, Call], JsonObject]:
+    """The search over PaymentIntents as they were `lag_s` seconds ago."""
+
+    def searched(draft: Draft, call: Call) -> JsonObject:
+        matches = parsed(call.params.required("query"))
+        found = [it for it in draft.books.intents_as_of(time.time() - lag_s) if matches(it)]
+        start, size = call.params.positive("page") or 0, page_size(call.params)
+        end = start + size
+        more = len(found) > end
+        page = {"object": "search_result", "url": call.path, "data": found[start:end], "has_more": more}
+        return page | {"next_page": str(end) if more else None}
+
+    return searched
+
+
+def parsed(query: str) -> Matches:
+    """Clauses joined by AND over `metadata['key']`, `status`, `currency`, `customer`, `amount`, `created`; `-` negates.
+
+    Raises StripeError (400) for anything else of https://docs.stripe.com/search#search-query-language.
+    """
+    clauses = [_clause(text, query) for text in re.split(r"\s+AND\s+", query.strip())]
+    return lambda it: all(matches(it) for matches in clauses)
+
+
+def _clause(text: str, query: str) -> Matches:
+    if text.startswith("-"):
+        unwanted = _clause(text[1:], query)
+        return lambda it: not unwanted(it)
+    for pattern, clause in CLAUSES:
+        if found := re.fullmatch(pattern, text):
+            return clause(found)
+    raise StripeError(400, f"We were unable to parse your search query `{query}` at `{text}`.", param="query")
+
+
+def _metadata_is(found: re.Match[str]) -> Matches:
+    return lambda it: it["metadata"].get(found["key"]) == found["text"]
+
+
+def _text_is(found: re.Match[str]) -> Matches:
+    return lambda it: it[found["field"]] == found["text"]
+
+
+def _number_is(found: re.Match[str]) -> Matches:
+    return lambda it: it[found["field"]] == int(found["number"])
+
+
+def _number_is_beyond(found: re.Match[str]) -> Matches:
+    holds, bound = BOUNDS[OPERATORS[found["operator"]]], int(found["number"])
+    return lambda it: holds(it[found["field"]], bound)
+
+
+TEXT = r"""["'](?P<text>[^"']*)["']"""
+CLAUSES: list[tuple[str, Callable[[re.Match[str]], Matches]]] = [
+    (rf"""metadata\[["'](?P<key>[^"']+)["']\]:{TEXT}""", _metadata_is),
+    (rf"(?P<field>status|currency|customer):{TEXT}", _text_is),
+    (r"(?P<field>amount|created):(?P<number>\d+)", _number_is),
+    (r"(?P<field>amount|created)(?P<operator>>=|<=|>|<)(?P<number>\d+)", _number_is_beyond),
+]
