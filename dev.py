@@ -701,12 +701,15 @@ def stop_left_overs(data: Path) -> None:
     _left_overs(data).unlink()
 
 
+TIME_TO_DIE_WITH_US = 5.0
+
+
 def _stop_left_over(pid: int, since: str) -> None:
     def gone() -> bool:
         return begun(pid) != since
 
-    # Its death signal may be on its way already, and Azurite takes a second one as an order to drop everything.
-    if LINUX and wait_until(gone, patience=5):
+    # Its death signal has reached it already, and Azurite takes a second one as an order to drop everything.
+    if LINUX and wait_until(gone, TIME_TO_DIE_WITH_US):
         return
     os.kill(pid, signal.SIGTERM)
     if not wait_until(gone, patience=30):

@@ -4,16 +4,9 @@ Nothing is skipped when one of them cannot start: the fixture fails and says why
 they need. Every session takes ports of its own, so several run side by side.
 """
 
-import contextlib
-import random
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,100 +15,8 @@ if str(ROOT) not in sys.path:  # plain `pytest` does not put it there; `python -
     sys.path.insert(0, str(ROOT))
 
 import dev  # noqa: E402 - needs the path above
-
-
-class FreePorts:
-    """Hands out ports that nobody listens on, each once a session.
-
-    Below 32768: a connection to a free port above can be given that very port as its own, and answer itself.
-    """
-
-    def __init__(self) -> None:
-        # A random beginning keeps sessions that run at the same time apart.
-        self._next = random.randrange(22000, 29000)
-
-    def __call__(self, count: int = 1) -> int:
-        """The first of `count` free ports in a row."""
-        while True:
-            first, self._next = self._next, self._next + count
-            if self._next > 30000:
-                self._next = 22000
-            elif all(dev.is_free(port) for port in range(first, first + count)):
-                return first
-
-
-@dataclass(frozen=True)
-class Azurite:
-    """A storage emulator that keeps everything in memory. Tests share it: name your own tables and containers."""
-
-    connection_string: str
-    blob: str
-    queue: str
-    table: str
-
-
-@dataclass
-class Sandbox:
-    """Payments and mail as the product meets them, and their control edges."""
-
-    payments: str
-    mail: str
-    smtp: str
-    push_connection: str
-    _faulty: set[str] = field(default_factory=set)
-
-    def ledger(self) -> list[dict[str, Any]]:
-        """Everything that happened to money, oldest first."""
-        return list(_call("GET", f"{self.payments}/sandbox/ledger"))
-
-    def messages(self) -> list[dict[str, Any]]:
-        """Every mail and push that was accepted, oldest first."""
-        return list(_call("GET", f"{self.mail}/sandbox/messages"))
-
-    def faults(self, target: str, rules: list[dict[str, Any]], seed: int = 7) -> None:
-        """Replace the fault plan of "payments" or "mail"."""
-        self._faulty.add(target)
-        _call("PUT", f"{self._address(target)}/sandbox/faults", {"seed": seed, "rules": rules})
-
-    def clear_faults(self) -> None:
-        while self._faulty:
-            _call("DELETE", f"{self._address(self._faulty.pop())}/sandbox/faults")
-
-    def _address(self, target: str) -> str:
-        return {"payments": self.payments, "mail": self.mail}[target]
-
-
-def _call(method: str, url: str, body: object = None) -> Any:
-    answer = dev.fetch(url, method, body)
-    assert 200 <= answer.status < 300, f"{method} {url}: {answer.status} {answer.body!r}"
-    return answer.json()
-
-
-@contextlib.contextmanager
-def running(command: list[str | Path], log: Path, ready: Callable[[], bool], patience: float = 30) -> Iterator[None]:
-    """A process for the length of a block: entered when it is ready, stopped by SIGTERM and waited for."""
-    process = dev.launch(command, log)
-    try:
-        _wait_until_ready(process, ready, patience, log)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], patience: float, log: Path) -> None:
-    deadline = time.monotonic() + patience
-    while not ready():
-        ended = process.poll() is not None
-        if ended or time.monotonic() > deadline:
-            what = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
-            pytest.fail(f"{process.args!r} {what}:\n{log.read_text(errors='replace')[-4000:]}")
-        time.sleep(0.05)
+from tests.product import Product  # noqa: E402
+from tests.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +28,7 @@ def ports() -> FreePorts:
 @pytest.fixture(scope="session")
 def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The storage emulator, in memory."""
-    numbers = dev.Ports.counted_from(ports(7))
+    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
     log = tmp_path_factory.mktemp("azurite") / "azurite.log"
     with running(dev.azurite_command(numbers, None), log, lambda: all(map(dev.answers, numbers.storage))):
         yield Azurite(
@@ -139,7 +40,7 @@ def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def sandbox_processes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Both processes of the sandbox. Tests ask for `sandbox`, which also takes their faults away again."""
-    numbers = dev.Ports.counted_from(ports(7))
+    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
     data = tmp_path_factory.mktemp("sandbox")
     payments, mail = (
         dev.payments_command(sys.executable, numbers, data),
@@ -162,3 +63,29 @@ def sandbox(sandbox_processes: Sandbox) -> Iterator[Sandbox]:
     """Payments and mail, shared by the session: tell your entries by order id. Faults end with the test."""
     yield sandbox_processes
     sandbox_processes.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """One whole product for the session. Do not stop it, and take back the faults you set."""
+    shared = Product(tmp_path_factory.mktemp("product"), ports(dev.PORTS_IN_A_ROW))
+    try:
+        yield shared.start()
+    finally:
+        shared.end()
+
+
+@pytest.fixture
+def new_product(ports: FreePorts, tmp_path: Path) -> Iterator[Callable[..., Product]]:
+    """Makes products of a test's own, not yet started: `new_product("--no-host", SHIPS_TO="GB")`."""
+    made: list[Product] = []
+
+    def make(*arguments: str, **settings: str) -> Product:
+        made.append(Product(tmp_path / f"product-{len(made)}", ports(dev.PORTS_IN_A_ROW), arguments, **settings))
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for each in made:
+            each.end()

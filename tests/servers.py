@@ -1,0 +1,112 @@
+"""What tests run against, as values: ports, Azurite and the sandbox, and how a process is run for the length of a block.
+
+The fixtures that start them are in `conftest.py`; tests import from here only to name a type.
+"""
+
+import contextlib
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dev
+
+
+class FreePorts:
+    """Hands out ports that nobody listens on, each once a session.
+
+    Below 32768: a connection to a free port above can be given that very port as its own, and answer itself.
+    """
+
+    def __init__(self) -> None:
+        # A random beginning keeps sessions that run at the same time apart.
+        self._next = random.randrange(22000, 29000)
+
+    def __call__(self, count: int = 1) -> int:
+        """The first of `count` free ports in a row."""
+        while True:
+            first, self._next = self._next, self._next + count
+            if self._next > 30000:
+                self._next = 22000
+            elif all(dev.is_free(port) for port in range(first, first + count)):
+                return first
+
+
+@dataclass(frozen=True)
+class Azurite:
+    """A storage emulator that keeps everything in memory. Tests share it: name your own tables and containers."""
+
+    connection_string: str
+    blob: str
+    queue: str
+    table: str
+
+
+@dataclass
+class Sandbox:
+    """Payments and mail as the product meets them, and their control edges."""
+
+    payments: str
+    mail: str
+    smtp: str
+    push_connection: str
+    _faulty: set[str] = field(default_factory=set)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Everything that happened to money, oldest first."""
+        return list(_call("GET", f"{self.payments}/sandbox/ledger"))
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Every mail and push that was accepted, oldest first."""
+        return list(_call("GET", f"{self.mail}/sandbox/messages"))
+
+    def faults(self, target: str, rules: list[dict[str, Any]], seed: int = 7) -> None:
+        """Replace the fault plan of "payments" or "mail"."""
+        self._faulty.add(target)
+        _call("PUT", f"{self._address(target)}/sandbox/faults", {"seed": seed, "rules": rules})
+
+    def clear_faults(self) -> None:
+        while self._faulty:
+            _call("DELETE", f"{self._address(self._faulty.pop())}/sandbox/faults")
+
+    def _address(self, target: str) -> str:
+        return {"payments": self.payments, "mail": self.mail}[target]
+
+
+def _call(method: str, url: str, body: object = None) -> Any:
+    answer = dev.fetch(url, method, body)
+    assert 200 <= answer.status < 300, f"{method} {url}: {answer.status} {answer.body!r}"
+    return answer.json()
+
+
+@contextlib.contextmanager
+def running(command: list[str | Path], log: Path, ready: Callable[[], bool], patience: float = 30) -> Iterator[None]:
+    """A process for the length of a block: entered when it is ready, stopped by SIGTERM and waited for."""
+    process = dev.launch(command, log)
+    try:
+        _wait_until_ready(process, ready, patience, log)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool], patience: float, log: Path) -> None:
+    deadline = time.monotonic() + patience
+    while not ready():
+        ended = process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            what = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
+            pytest.fail(f"{process.args!r} {what}:\n{log.read_text(errors='replace')[-4000:]}")
+        time.sleep(0.05)

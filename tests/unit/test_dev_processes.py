@@ -1,0 +1,148 @@
+"""How dev.py looks after the processes it starts, with real ones."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dev
+from tests.product import Product
+from tests.servers import FreePorts
+
+SLEEP = [sys.executable, "-c", "import time; print('asleep', flush=True); time.sleep(60)"]
+DEAF = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "child.log"
+
+
+@pytest.fixture
+def sleeper(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = dev.launch(SLEEP, log)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def left_over(data: Path, pid: int, since: str | None) -> None:
+    (data / "processes.json").write_text(json.dumps([["azurite", pid, since]]))
+
+
+def test_a_process_that_a_killed_start_left_is_stopped(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "TIME_TO_DIE_WITH_US", 0.1)
+    left_over(tmp_path, sleeper.pid, dev.begun(sleeper.pid))
+    dev.stop_left_overs(tmp_path)
+    assert sleeper.wait(5) == -signal.SIGTERM
+    assert not (tmp_path / "processes.json").exists()
+
+
+def test_a_process_that_only_has_the_number_of_a_left_over_is_left_alone(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    left_over(tmp_path, sleeper.pid, "another time")
+    dev.stop_left_overs(tmp_path)
+    assert sleeper.poll() is None
+
+
+def test_a_process_that_does_not_exist_has_no_beginning(sleeper: subprocess.Popen[bytes]) -> None:
+    assert dev.begun(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    assert dev.begun(sleeper.pid) is None
+
+
+def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
+    process = dev.launch(DEAF, log)
+    Product.wait_for(lambda: dev.last_line(log) == "deaf", 10, "word from the child")
+    assert dev.end(process, patience=0.2) is False
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_what_a_child_started_ends_with_it(log: Path) -> None:
+    parent = f"import subprocess; print(subprocess.Popen({SLEEP!r}).pid, flush=True); input()"
+    process = dev.launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
+    Product.wait_for(lambda: "asleep" in log.read_text(), 10, "word from the grandchild")
+    grandchild = int(log.read_text().split()[0])
+    dev.end(process, patience=5)
+    Product.wait_for(lambda: dev.begun(grandchild) is None, 5, "end of the grandchild")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to the life of its parent")
+def test_a_child_dies_with_a_killed_parent(tmp_path: Path, log: Path) -> None:
+    script = f"import dev, time; dev.launch({SLEEP!r}, dev.Path({str(log)!r})); time.sleep(60)"
+    parent = dev.launch([sys.executable, "-c", f"{script}"], tmp_path / "parent.log")
+    Product.wait_for(lambda: dev.last_line(log) == "asleep", 10, "word from the child")
+    child = next(pid for pid in _children_of(parent.pid))
+    parent.kill()
+    parent.wait()
+    Product.wait_for(lambda: dev.begun(child) is None, 5, "end of the child")
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_child_that_ends_by_itself_is_named_with_its_last_line(tmp_path: Path) -> None:
+    children = dev.Children(tmp_path)
+    children.start("mail", [sys.executable, "-c", "print('first'); print('the disk is full'); exit(3)"], {}, death=9)
+    with pytest.raises(dev.Trouble, match=r"mail ended by itself \(exit status 3\).* the disk is full "):
+        children.watch()
+    children.stop()
+
+
+def test_the_last_line_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "mail.log").write_text("an old sorrow\n")
+    children = dev.Children(tmp_path)
+    children.start("mail", [sys.executable, "-c", "exit(3)"], {}, death=9)
+    with pytest.raises(dev.Trouble, match="Its last line: none"):
+        children.watch()
+    children.stop()
+
+
+def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
+    children = dev.Children(tmp_path)
+    children.start("mail", SLEEP, {}, death=9)
+    with pytest.raises(dev.Trouble, match="mail was not ready after 0 s"):
+        children.wait_for("mail", lambda: False, patience=0.2)
+    children.stop()
+    assert json.loads((tmp_path / "processes.json").read_text()) == []
+
+
+def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path, log: Path) -> None:
+    path = str(tmp_path / "l")
+    holding = f"with dev.lock(dev.Path({path!r})) as mine: print(mine, flush=True); time.sleep(60)"
+    script = f"import dev, time\n{holding}"
+    holder = dev.launch([sys.executable, "-c", script], log)
+    Product.wait_for(lambda: dev.last_line(log) == "True", 10, "lock in the other process")
+    with dev.lock(tmp_path / "l") as mine:
+        assert not mine
+    holder.kill()
+    holder.wait()
+    with dev.lock(tmp_path / "l") as mine:
+        assert mine
+
+
+def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
+    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    with (
+        socket.create_server((dev.LOOPBACK, numbers.smtp)),
+        socket.create_server((dev.LOOPBACK, numbers.blob)),
+        pytest.raises(dev.Trouble) as trouble,
+    ):
+        dev.refuse_taken_ports(dev.wanted_ports(numbers, with_host=True))
+    sentence = f"Ports {numbers.smtp} (SMTP), {numbers.blob} (Azurite's blob) in use by another program"
+    assert str(trouble.value).startswith(sentence)

@@ -1,0 +1,116 @@
+"""The demo's verdict: every promise holds for a good story, and each is seen to be broken when it is."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+
+import dev
+
+STOCK = {"on_hand": 50, "reserved": 0, "available": 50, "price_minor": 12900, "currency": "gbp"}
+SOLD = {**STOCK, "on_hand": 48, "available": 48}
+
+
+def history(*activities: str) -> list[dict[str, Any]]:
+    rows = [{"EventType": "OrchestratorStarted"}, {"EventType": "ExecutionStarted"}]
+    rows += [{"EventType": "TaskScheduled", "Name": name} for name in activities]
+    return [*rows, {"EventType": "ExecutionCompleted"}, {"EventType": "OrchestratorCompleted"}]
+
+
+def steps(*statuses: str) -> list[dict[str, str]]:
+    return [{"name": name, "status": status} for name, status in zip(dev.STEPS, statuses, strict=True)]
+
+
+COMPLETED = dev.Story(
+    answered=202,
+    runtime_status="Completed",
+    view={"status": "completed", "steps": steps(*["done"] * 5), "failure": None, "compensations": []},
+    stock_before=STOCK,
+    stock_after=SOLD,
+    ledger=[{"event": "payment_intent.succeeded", "amount_minor": 25800}],
+    messages=[{"kind": "email"}, {"kind": "push"}],
+    labels=["labels/1.pdf"],
+    history=history(*dev.STEPS, "close_order"),
+)
+DECLINED = dev.Story(
+    answered=202,
+    runtime_status="Completed",
+    view={
+        "status": "compensated",
+        "steps": steps("done", "undone", "refused", "pending", "pending"),
+        "failure": {"step": "process_payment", "reason": "card_declined"},
+        "compensations": [{"name": "release_inventory", "status": "done"}],
+    },
+    stock_before=STOCK,
+    stock_after=STOCK,
+    ledger=[{"event": "charge.failed", "amount_minor": 25800}],
+    messages=[],
+    labels=[],
+    history=history(*dev.STEPS[:3], "release_inventory", "close_order"),
+)
+
+
+def test_a_good_story_breaks_no_promise() -> None:
+    assert dev.broken_promises(COMPLETED, dev.PROMISED_OF_THE_COMPLETED) == []
+    assert dev.broken_promises(DECLINED, dev.PROMISED_OF_THE_DECLINED) == []
+
+
+PAID = {"event": "payment_intent.succeeded", "amount_minor": 25800}
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({"answered": 200}, "the order was taken with 202"),
+        ({"runtime_status": "Failed"}, "its orchestration completed"),
+        ({"history": []}, "its history begins and ends"),
+        ({"stock_after": {**SOLD, "reserved": 2}}, "nothing of it is still reserved"),
+        ({"stock_after": STOCK}, "stock fell by what was bought"),
+        ({"ledger": [PAID, PAID]}, "one payment, of the catalogue's price"),
+        ({"ledger": [{**PAID, "amount_minor": 1}]}, "one payment, of the catalogue's price"),
+        ({"ledger": [PAID, {**PAID, "event": "refund.succeeded"}]}, "nothing was refunded"),
+        ({"labels": []}, "one label"),
+        ({"messages": [{"kind": "email"}] * 2}, "one mail and one push"),
+        ({"view": {}}, "the customer sees it completed"),
+    ],
+)
+def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
+    story = dataclasses.replace(COMPLETED, **change)
+    assert broken in dev.broken_promises(story, dev.PROMISED_OF_THE_COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        ({"stock_after": SOLD}, "stock is back where it was"),
+        ({"ledger": [PAID]}, "the money taken is nil"),
+        ({"ledger": []}, "the provider declined the charge"),
+        ({"labels": ["labels/1.pdf"]}, "no label and no message"),
+        ({"messages": [{"kind": "email"}]}, "no label and no message"),
+        ({"history": history(*dev.STEPS[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
+    ],
+)
+def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
+    story = dataclasses.replace(DECLINED, **change)
+    assert broken in dev.broken_promises(story, dev.PROMISED_OF_THE_DECLINED)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "broken"),
+    [
+        ("status", "completed", "the customer sees it compensated"),
+        ("failure", None, "the customer sees that the card was declined"),
+        ("steps", steps(*["done"] * 5), "the steps tell it"),
+        ("compensations", [], "what was done was undone, in reverse"),
+    ],
+)
+def test_a_wrong_view_of_a_declined_card_breaks_its_promise(part: str, value: object, broken: str) -> None:
+    view = {**copy.deepcopy(DECLINED.view), part: value}
+    story = dataclasses.replace(DECLINED, view=view)
+    assert dev.broken_promises(story, dev.PROMISED_OF_THE_DECLINED) == [broken]
+
+
+def test_a_table_has_its_columns_under_each_other() -> None:
+    assert dev.table(("a", "bb"), [(1, None), ("long", 22)]) == "a     bb\n1\nlong  22"
+    assert dev.table(("a", "bb"), []) == "none"

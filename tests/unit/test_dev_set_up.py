@@ -1,0 +1,122 @@
+"""What dev.py installs, when, and what it says when that fails."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+import dev
+
+
+def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
+    source, runs = tmp_path / "requirements.txt", []
+    source.write_text("a==1")
+    step = dev.Step("a", tmp_path / "made" / "stamp", source.read_text, lambda: runs.append(source.read_text()))
+    dev.set_up(step)
+    dev.set_up(step)
+    source.write_text("a==2")
+    dev.set_up(step)
+    assert runs == ["a==1", "a==2"]
+
+
+def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise dev.Trouble("no network")
+
+    step = dev.Step("a", tmp_path / "stamp", lambda: "1", fail)
+    with pytest.raises(dev.Trouble, match="no network"):
+        dev.set_up(step)
+    assert not step.is_done()
+
+
+def test_a_failing_installation_names_its_log_and_last_line(tmp_path: Path) -> None:
+    log = tmp_path / "set-up.log"
+    command = [sys.executable, "-c", "print('much'); print('No space left'); exit(1)"]
+    with pytest.raises(dev.Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log"):
+        dev.run_logged("Installing it", command, {}, log)
+    assert log.read_text().startswith("much")
+
+
+def test_node_of_the_machine_is_used_only_when_new_enough_and_with_npm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert found_on_the_machine() is None
+    program(tmp_path / "node", "echo v20.1.0")
+    assert found_on_the_machine() is None
+    program(tmp_path / "npm", "echo 10")
+    assert found_on_the_machine() == (tmp_path / "node", [str(tmp_path / "npm")])
+    program(tmp_path / "node", "echo v18.20.0")
+    assert found_on_the_machine() is None
+    program(tmp_path / "node", "exit 1")
+    assert found_on_the_machine() is None
+
+
+def found_on_the_machine() -> object:
+    dev._machine_node.cache_clear()
+    try:
+        return dev._machine_node()
+    finally:
+        dev._machine_node.cache_clear()
+
+
+def program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+def test_an_older_python_is_told_so_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2))
+    assert dev.main(["start"]) == 1
+    assert capsys.readouterr().err.startswith("This needs Python 3.11 or later; ")
+
+
+def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "VENV", tmp_path / "none")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(dev.Trouble, match=r"apt install python3\.\d+-venv"):
+        dev._make_environment()
+
+
+def test_the_environment_goes_before_local_settings_and_those_before_the_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    values = {"A": "example", "B": "example", "C": "example", "STRIPE_API_BASE": "https://example"}
+    settings(tmp_path / "local.settings.json.example", values)
+    settings(tmp_path / "local.settings.json", {"B": "local", "C": "local", "SMTP_URL": "smtp://elsewhere"})
+    monkeypatch.setenv("C", "environment")
+    monkeypatch.setenv("AzureWebJobsStorage", "an account of another day")
+    chosen = dev.environment_of_the_app(dev.Ports.counted_from(23000))
+    assert [chosen[name] for name in "ABC"] == ["example", "local", "environment"]
+    assert chosen["STRIPE_API_BASE"] == "http://127.0.0.1:23001"
+    assert chosen["SMTP_URL"] == "smtp://127.0.0.1:23002"
+    assert "TableEndpoint=http://127.0.0.1:23006/devstoreaccount1;" in chosen["AzureWebJobsStorage"]
+
+
+def settings(file: Path, values: dict[str, str]) -> None:
+    file.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"Values": 1}', '{"Values": []}'])
+def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "local.settings.json"
+    file.write_text(text)
+    with pytest.raises(dev.Trouble, match=r"local\.settings\.json is not JSON with an object of settings in `Values`"):
+        dev.settings_in(file)
+
+
+def test_arguments_of_test_go_to_pytest_and_others_are_refused() -> None:
+    assert dev.parse(["test", "-k", "label", "-x", "tests/unit"]).rest == ["-k", "label", "-x", "tests/unit"]
+    with pytest.raises(SystemExit):
+        dev.parse(["demo", "-x"])
+
+
+@pytest.mark.parametrize("port", ["0", "80", "65535", "-1", "http", "7071.5"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(SystemExit):
+        dev.parse(["start", f"--port={port}"])
