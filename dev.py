@@ -772,8 +772,29 @@ def start(arguments: argparse.Namespace) -> int:
             )
         stop_left_overs(data)
         refuse_taken_ports(wanted_ports(ports, arguments.host))
+        if arguments.host:  # without it the settings are those of whoever runs the host
+            refuse_wrong_settings(environment_of_the_app(ports))
         _serve(data, ports, arguments.host)
     return 0
+
+
+SETTINGS_FAULTS = "import json, os; from services.wiring import faults; print(json.dumps(faults(os.environ)))"
+
+
+def refuse_wrong_settings(environment: Mapping[str, str]) -> None:
+    """Before anything is started: the app's own table of settings says what is wrong with them, a sentence each."""
+    faults = asked_of_the_environment(SETTINGS_FAULTS, environment=environment)
+    if faults:
+        raise Trouble("\n".join(["these settings are wrong:", *faults]))
+
+
+def asked_of_the_environment(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+    """What a few lines of Python with the packages of `.venv` print, as JSON."""
+    command = [str(python_of(VENV)), "-c", script, *arguments]
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise Trouble(f"{python_of(VENV)} failed: {(told.stderr.strip().splitlines() or ['(it said nothing)'])[-1]}")
+    return json.loads(told.stdout)
 
 
 def _serve(data: Path, ports: Ports, with_host: bool) -> None:
@@ -1043,7 +1064,7 @@ def live_through(payment_method: str, urls: Mapping[str, Any]) -> Story:
     if accepted.status != 202:
         raise Trouble(f"The order was answered with {accepted.status}: {accepted.body.decode(errors='replace')[:500]}")
     ended = _wait_for_the_end(accepted.json()["statusQueryGetUri"])
-    stored = _stored(urls, name)
+    stored = asked_of_the_environment(READ_STORAGE, urls["storage_connection_string"], urls["task_hub"], name)
     return Story(
         answered=accepted.status,
         runtime_status=ended["runtimeStatus"],
@@ -1079,18 +1100,9 @@ with TableClient.from_connection_string(connection, hub + "History") as table:
     history = [dict(row) for row in sorted(rows, key=lambda row: row["RowKey"])]
 with ContainerClient.from_connection_string(connection, "labels") as container:
     blobs = container.list_blobs(include=["metadata"]) if container.exists() else []
-    labels = [blob.name for blob in blobs if order in blob.name or order in (blob.metadata or {}).values()]
+    labels = [f"{blob.name} {blob.metadata or ''}" for blob in blobs if blob.name == order + ".pdf"]
 print(json.dumps({"history": history, "labels": labels}, default=str))
 """
-
-
-def _stored(urls: Mapping[str, Any], order: str) -> dict[str, Any]:
-    command = [python_of(VENV), "-c", READ_STORAGE, urls["storage_connection_string"], urls["task_hub"], order]
-    told = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise Trouble(f"The tables could not be read: {told.stderr.strip().splitlines()[-1]}")
-    stored: dict[str, Any] = json.loads(told.stdout)
-    return stored
 
 
 def retell(story: Story) -> str:

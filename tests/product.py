@@ -24,9 +24,9 @@ class Product:
     def __init__(self, data: Path, port: int, arguments: Sequence[str] = (), **settings: str) -> None:
         self.data = data
         self.port = port
-        self._command = [sys.executable, str(dev.ROOT / "dev.py"), "start", "--data", str(data), "--port", str(port)]
-        self._command += arguments
-        self._environment = {**os.environ, **settings}
+        self.command = [sys.executable, str(dev.ROOT / "dev.py"), "start", "--data", str(data), "--port", str(port)]
+        self.command += arguments
+        self.environment = {**os.environ, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     # ------------------------------------------------------------------------------------------------------------- life
@@ -41,7 +41,7 @@ class Product:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start without waiting."""
-        self._process = dev.launch(self._command, self.log, self._environment)
+        self._process = dev.launch(self.command, self.log, self.environment)
         return self._process
 
     def stop(self, number: int = signal.SIGTERM) -> int:

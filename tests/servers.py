@@ -1,4 +1,4 @@
-"""What tests run against, as values: ports, Azurite and the sandbox, and how a process is run for the length of a block.
+"""What tests run against, as values: ports, Azurite, the sandbox, and a process run for the length of a block.
 
 The fixtures that start them are in `conftest.py`; tests import from here only to name a type.
 """
