@@ -1,0 +1,49 @@
+"""The durableClient binding: the JSON text that the SDK builds its DurableOrchestrationClient from."""
+
+from devhost.events import compact_json
+
+WEBHOOK = "/runtime/webhooks/durabletask"
+RPC = "/durabletask"
+CONNECTION = "Storage"
+
+
+def query_of(hub: str, key: str) -> str:
+    return f"taskHub={hub}&connection={CONNECTION}&code={key}"
+
+
+def management_urls(base: str, instance_id: str, query: str) -> dict[str, str]:
+    """The URLs that act on one instance; `{eventName}` and `{text}` stand in them literally."""
+    instance = f"{base}/instances/{instance_id}"
+    return {
+        "id": instance_id,
+        "statusQueryGetUri": f"{instance}?{query}",
+        "sendEventPostUri": f"{instance}/raiseEvent/{{eventName}}?{query}",
+        "terminatePostUri": f"{instance}/terminate?reason={{text}}&{query}",
+        "rewindPostUri": f"{instance}/rewind?reason={{text}}&{query}",
+        "purgeHistoryDeleteUri": f"{instance}?{query}",
+        "restartPostUri": f"{instance}/restart?{query}",
+        "suspendPostUri": f"{instance}/suspend?reason={{text}}&{query}",
+        "resumePostUri": f"{instance}/resume?reason={{text}}&{query}",
+    }
+
+
+def client_binding(port: int, hub: str, key: str) -> str:
+    """The binding's text. The SDK replaces the origin of these URLs by the origin of the request it answers."""
+    base = f"http://127.0.0.1:{port}{WEBHOOK}"
+    start = f"{base}/orchestrators/{{functionName}}[/{{instanceId}}]"
+    waiting = f"{start}?timeout={{timeoutInSeconds}}&pollingInterval={{intervalInSeconds}}&code={key}"
+    return compact_json(
+        {
+            "taskHubName": hub,
+            "connectionName": None,
+            "creationUrls": {
+                "createNewInstancePostUri": f"{start}?code={key}",
+                "createAndWaitOnNewInstancePostUri": waiting,
+            },
+            "managementUrls": management_urls(base, "INSTANCEID", query_of(hub, key)),
+            "baseUrl": base,
+            "requiredQueryStringParameters": f"code={key}",
+            "rpcBaseUrl": f"http://127.0.0.1:{port}{RPC}/",
+            "httpBaseUrl": None,
+        }
+    )

@@ -1,0 +1,31 @@
+"""The texts of failures, as the Functions host and the Durable extension word them.
+
+An orchestrator can only read texts: what a failed activity raised reaches it as `Reason` and `Details` of TaskFailed. So
+the wording is part of the contract: programs look for pieces of it.
+"""
+
+from devhost.events import compact_json
+from devhost.worker_link import Reply
+
+
+def worker_message(reply: Reply) -> str:
+    """The host's message for a function that raised."""
+    return f"Result: Failure\nException: {reply.error}\nStack: {reply.stack}"
+
+
+def activity_failure(name: str, error: str, stack: str) -> tuple[str, str]:
+    """Reason and Details of a TaskFailed. Two spaces after the colon, as the extension's cutting leaves them."""
+    reason = f"Activity function '{name}' failed:  {error}"
+    inner = {
+        "ClassName": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException",
+        "Message": f"Result: Failure\nException: {error}\nStack: {stack}",
+        "InnerException": None,
+        "StackTraceString": None,
+    }
+    outer = {"ClassName": "System.Exception", "Message": f" {error}", "InnerException": inner, "StackTraceString": None}
+    return reason, compact_json(outer)
+
+
+def orchestrator_failure(name: str, error: str) -> str:
+    """The output of a failed orchestration."""
+    return f"Orchestrator function '{name}' failed: {error}"

@@ -1,0 +1,36 @@
+"""The frames between the host and its worker: one JSON header and one raw body each.
+
+A frame is `>II` (length of header, length of body), the header as JSON, the body as bytes. Bodies are the things that
+can be large (HTTP bodies, orchestration histories): they travel raw, because base64 or a second JSON escape would cost
+more than everything else on the way. Rejected: multiprocessing's pickles (a class of the app would be needed on both
+sides) and gRPC as in the real host (a dependency and a code generator for two processes on one pipe).
+"""
+
+import json
+import struct
+from typing import Any, BinaryIO
+
+PREFIX = struct.Struct(">II")
+
+
+def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
+    """The frame of a header and a body, ready to be written."""
+    head = json.dumps(header, separators=(",", ":")).encode()
+    return PREFIX.pack(len(head), len(body)) + head + body
+
+
+def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """The next frame of a blocking stream, or None when the other side has gone."""
+    prefix = stream.read(PREFIX.size)
+    if len(prefix) < PREFIX.size:
+        return None
+    head_size, body_size = PREFIX.unpack(prefix)
+    head, body = stream.read(head_size), stream.read(body_size)
+    if len(head) < head_size or len(body) < body_size:
+        return None
+    return json.loads(head), body
+
+
+def decode(content: bytes, head_size: int) -> tuple[dict[str, Any], bytes]:
+    """The header and the body of a frame's content, read after its prefix."""
+    return json.loads(content[:head_size]), content[head_size:]

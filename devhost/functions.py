@@ -1,0 +1,47 @@
+"""The functions of the loaded app, found by trigger and by durable name (which compares without case)."""
+
+from typing import Any
+
+from devhost.turn import HTTP_ACTIVITY
+
+
+class Functions:
+    """`described` is what the worker answers to `load`: one dict a function, see worker.Function.describe."""
+
+    def __init__(self, described: list[dict[str, Any]], environment: dict[str, str]) -> None:
+        self.all = [each for each in described if not _disabled(each["name"], environment)]
+        self._orchestrators = self._by_name("orchestrationTrigger")
+        self._activities = self._by_name("activityTrigger")
+
+    def orchestrator(self, name: str) -> str | None:
+        """The function of an orchestrator's name."""
+        return self._orchestrators.get(name.lower())
+
+    def activity(self, name: str) -> str | None:
+        """The function of an activity's name."""
+        return self._activities.get(name.lower())
+
+    def with_trigger(self, trigger: str) -> list[dict[str, Any]]:
+        return [each for each in self.all if each["trigger"] == trigger]
+
+    def no_orchestrator(self, name: str) -> str:
+        return self._missing(name, "an orchestrator", "orchestrator", "orchestrationTrigger")
+
+    def no_activity(self, name: str) -> str:
+        if name == HTTP_ACTIVITY:
+            return "The orchestrator uses call_http, which this development host does not support."
+        return self._missing(name, "an activity", "activity", "activityTrigger")
+
+    def _missing(self, name: str, article: str, kind: str, trigger: str) -> str:
+        known = ", ".join(f"'{each['durable_name']}'" for each in self.with_trigger(trigger))
+        return (
+            f"The function '{name}' doesn't exist, is disabled, or is not {article} function. "
+            f"Additional info: The following are the known {kind} functions: {known}."
+        )
+
+    def _by_name(self, trigger: str) -> dict[str, str]:
+        return {each["durable_name"].lower(): each["name"] for each in self.with_trigger(trigger)}
+
+
+def _disabled(name: str, environment: dict[str, str]) -> bool:
+    return environment.get(f"AzureWebJobs.{name}.Disabled", "").lower() in ("true", "1")

@@ -1,0 +1,41 @@
+"""One devhost for a task hub on this machine, by a lock of the operating system.
+
+The kernel drops the lock when the process dies, in whatever way; a lease in storage would have to run out first, and a
+restart after a crash would wait for it.
+"""
+
+import hashlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+
+class HubTaken(Exception):
+    """Another devhost serves the hub."""
+
+
+def lock_hub(account_endpoint: str, hub: str) -> IO[str]:
+    """The open, locked file: the lock lives as long as it. Raises HubTaken."""
+    name = hashlib.sha256(f"{account_endpoint}|{hub.lower()}".encode()).hexdigest()[:20]
+    path = Path(tempfile.gettempdir()) / f"devhost-{name}.lock"
+    file = path.open("a+", encoding="utf-8")
+    try:
+        _lock(file)
+    except OSError as fault:
+        file.close()
+        raise HubTaken(f"Another devhost already serves the task hub '{hub}' of this storage account.") from fault
+    return file
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,91 @@
+"""One orchestration instance in memory: its history, its ledger of tasks, and what is waiting to be told to it."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from devhost.events import Event, compact_json, to_sdk
+from devhost.turn import Ledger
+
+LIMITS = (
+    '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
+    '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
+)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The instance that called this one as a sub-orchestration, and the id of its task."""
+
+    instance_id: str
+    execution_id: str
+    name: str
+    task_id: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "Name": self.name,
+            "OrchestrationInstance": {"InstanceId": self.instance_id, "ExecutionId": self.execution_id},
+            "TaskScheduleId": self.task_id,
+            "Version": "",
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any] | None) -> "Parent | None":
+        if not stored:
+            return None
+        caller = stored["OrchestrationInstance"]
+        return cls(caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"])
+
+
+@dataclass
+class Message:
+    """An event for an instance. `taken` is answered once it is durable (True) or can no longer be taken (False)."""
+
+    event: Event | None
+    taken: "asyncio.Future[bool] | None" = None
+
+
+@dataclass
+class Instance:
+    """`row` is the Instances row as storage last acknowledged it, as far as this process has written it."""
+
+    id: str
+    name: str = ""
+    execution_id: str = ""
+    parent: Parent | None = None
+    started: Event | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    inbox: deque[Message] = field(default_factory=deque)
+    row: dict[str, Any] = field(default_factory=dict)
+    busy: bool = False
+    finished: bool = False
+    timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    event_count: int = 0
+    _sdk: list[str] = field(default_factory=list)
+
+    def begin(self, started: Event) -> None:
+        """Make this the execution that an ExecutionStarted event describes, with an empty history."""
+        self.started, self.name = started, started.fields["Name"]
+        self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
+        self.parent = Parent.from_json(started.fields["ParentInstance"])
+        self.ledger, self._sdk, self.event_count = Ledger(), [], 0
+
+    def remember(self, events: list[Event]) -> None:
+        """Take events that storage has acknowledged."""
+        self._sdk += [to_sdk(event) for event in events]
+        self.event_count += len(events)
+
+    def replay_context(self, fresh: list[Event]) -> bytes:
+        """What the SDK's replay is given: the whole history and this turn's events, as one JSON text."""
+        assert self.started is not None
+        history = ",".join([*self._sdk, *(to_sdk(event) for event in fresh)])
+        given = self.started.fields.get("Input")
+        head = {
+            "instanceId": self.id,
+            "isReplaying": bool(self._sdk),
+            "parentInstanceId": self.parent.instance_id if self.parent else None,
+        }
+        fields = ",".join(f'"{name}":{compact_json(value)}' for name, value in head.items())
+        return f'{{"history":[{history}],"input":{given or "null"},{fields},{LIMITS}'.encode()

@@ -1,0 +1,244 @@
+"""The HTTP API of Durable Functions: start, status, list, raise an event, terminate, purge.
+
+The same routes answer under the public webhook address and under the local RPC address that the SDK's client calls. The
+table ROUTES is the whole surface; statuses, headers and bodies are those of the Durable extension.
+"""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from devhost.client_binding import WEBHOOK, management_urls, query_of
+from devhost.engine import Engine
+from devhost.events import compact_json
+from devhost.functions import Functions
+from devhost.keys import unescape_key
+from devhost.responses import Refusal, empty, json_response
+from devhost.status_body import history_body, status_body
+from devhost.store import FINISHED, InstanceExists, Store
+from devhost.tables import odata_time
+
+BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+MAX_ID = 256
+TOKEN_HEADER = "x-ms-continuation-token"  # noqa: S105 - the name of a header
+DEFAULT_PAGE = 100
+
+Query = dict[str, str]
+Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
+
+
+class Management:
+    def __init__(self, engine: Engine, store: Store, functions: Functions, key: str, default_version: str) -> None:
+        self._engine, self._store, self._functions = engine, store, functions
+        self._key, self._default_version = key, default_version
+
+    async def handle(self, request: web.BaseRequest, path: str) -> web.Response:
+        """Answer a request; `path` is what follows the base address."""
+        query = {name.lower(): value for name, value in request.query.items()}
+        for method, pattern, handler in ROUTES:
+            found = pattern.fullmatch(path)
+            if found and method == request.method:
+                values = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
+                return await handler(self, request, query, values)
+        return empty(HTTPStatus.NOT_FOUND)
+
+    async def start(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        name = values["name"]
+        if self._functions.orchestrator(name) is None:
+            raise argument_fault(self._functions.no_orchestrator(name))
+        wait = waiting(query)
+        instance_id = checked_id(values.get("id") or uuid.uuid4().hex)
+        content = (await request.read()).decode(errors="replace")
+        given = compact_json(json_body(content)) if content.strip() else None
+        try:
+            await self._engine.start(name, instance_id, given, query.get("version", self._default_version))
+        except InstanceExists as clash:
+            raise server_fault(f"An Orchestration instance with the status {clash.status} already exists.") from clash
+        return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
+
+    async def _waited(
+        self, request: web.BaseRequest, query: Query, instance_id: str, timeout: float, pause: float
+    ) -> web.Response:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while True:
+            row = await self._engine.status(instance_id)
+            if row and row["RuntimeStatus"] == "Completed":
+                return json_response(HTTPStatus.OK, status_body(instance_id, row, False)["output"])
+            if row and row["RuntimeStatus"] in FINISHED:
+                return await self.status(request, query, {"id": instance_id})
+            if loop.time() + pause > deadline:
+                return self._accepted(request, instance_id)
+            await asyncio.sleep(pause)
+
+    def _accepted(self, request: web.BaseRequest, instance_id: str) -> web.Response:
+        base = f"{request.scheme}://{request.host}{WEBHOOK}"
+        body = management_urls(base, instance_id, query_of(self._store.hub, self._key))
+        del body["rewindPostUri"]
+        headers = {"Location": body["statusQueryGetUri"], "Retry-After": "10"}
+        return json_response(HTTPStatus.ACCEPTED, body, headers)
+
+    async def status(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        row = await self._engine.status(values["id"])
+        if row is None:
+            return empty(HTTPStatus.NOT_FOUND)
+        body = status_body(values["id"], row, flag(query, "showinput", True))
+        if flag(query, "showhistory", False) and row["RuntimeStatus"] != "Pending":
+            events = (await self._engine.history(values["id"])).events
+            shown = flag(query, "showinput", True), flag(query, "showhistoryoutput", False)
+            body["historyEvents"] = history_body(events, *shown)
+        if row["RuntimeStatus"] not in FINISHED:
+            location = f"{request.scheme}://{request.host}{request.raw_path}"
+            return json_response(HTTPStatus.ACCEPTED, body, {"Location": location, "Retry-After": "5"})
+        failed = row["RuntimeStatus"] == "Failed" and flag(query, "returninternalservererroronfailure", False)
+        return json_response(HTTPStatus.INTERNAL_SERVER_ERROR if failed else HTTPStatus.OK, body)
+
+    async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        top = int(query.get("top") or DEFAULT_PAGE)
+        token = json.loads(request.headers.get(TOKEN_HEADER) or "{}")
+        rows, token = await self._store.instances(condition(request, query), top, token)
+        show_input = flag(query, "showinput", True)
+        bodies = [
+            status_body(unescape_key(row["PartitionKey"]), await self._store.with_texts(row), show_input)
+            for row in rows
+        ]
+        return json_response(HTTPStatus.OK, bodies, {TOKEN_HEADER: compact_json(token)} if token else {})
+
+    async def raise_event(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        if request.content_type != "application/json":
+            raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": "Only application/json request content is supported"})
+        payload = compact_json(json_body((await request.read()).decode(errors="replace")))
+        return _told(await self._engine.raise_event(values["id"], values["event"], payload))
+
+    async def terminate(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        return _told(await self._engine.terminate(values["id"], query.get("reason", "")))
+
+    async def purge(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        if await self._engine.status(values["id"]) is None:
+            return empty(HTTPStatus.NOT_FOUND)
+        await self._engine.purge(values["id"])
+        return json_response(HTTPStatus.OK, {"instancesDeleted": 1})
+
+    async def purge_many(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        if not query.get("createdtimefrom"):
+            raise Refusal(HTTPStatus.BAD_REQUEST, "Please provide value for 'createdTimeFrom' parameter.")
+        found, token = await self._store.instances(condition(request, query), 1000, {})
+        while token:
+            rows, token = await self._store.instances(condition(request, query), 1000, token)
+            found += rows
+        ended = [row for row in found if row["RuntimeStatus"] in FINISHED]
+        for row in ended:
+            await self._engine.purge(unescape_key(row["PartitionKey"]))
+        return json_response(HTTPStatus.OK, {"instancesDeleted": len(ended)}) if ended else empty(HTTPStatus.NOT_FOUND)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", text) + "/?", re.IGNORECASE)
+
+
+ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
+    ("POST", _pattern("/orchestrators/{name}"), Management.start),
+    ("POST", _pattern("/orchestrators/{name}/{id}"), Management.start),
+    ("GET", _pattern("/instances"), Management.list),
+    ("DELETE", _pattern("/instances"), Management.purge_many),
+    ("GET", _pattern("/instances/{id}"), Management.status),
+    ("DELETE", _pattern("/instances/{id}"), Management.purge),
+    ("POST", _pattern("/instances/{id}/raiseEvent/{event}"), Management.raise_event),
+    ("POST", _pattern("/instances/{id}/terminate"), Management.terminate),
+]
+
+
+def _told(taken: bool | None) -> web.Response:
+    return empty({True: HTTPStatus.ACCEPTED, False: HTTPStatus.GONE, None: HTTPStatus.NOT_FOUND}[taken])
+
+
+def json_body(text: str) -> Any:
+    """A request's JSON. Raises Refusal with the extension's answer for what is not."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        body = {
+            "Message": "Invalid JSON content",
+            "ExceptionMessage": str(fault),
+            "ExceptionType": "JsonReaderException",
+        }
+        raise Refusal(HTTPStatus.BAD_REQUEST, {**body, "StackTrace": ""}) from fault
+
+
+def argument_fault(text: str) -> Refusal:
+    message = "One or more of the arguments submitted is incorrect"
+    return Refusal(HTTPStatus.BAD_REQUEST, _fault(message, text, "System.ArgumentException"))
+
+
+def server_fault(text: str) -> Refusal:
+    message = "Something went wrong while processing your request"
+    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, _fault(message, text, "System.InvalidOperationException"))
+
+
+def _fault(message: str, text: str, kind: str) -> dict[str, str]:
+    return {"Message": message, "ExceptionMessage": text, "ExceptionType": kind, "StackTrace": ""}
+
+
+def checked_id(instance_id: str) -> str:
+    """An id that a client may start. Raises Refusal (400)."""
+    if BAD_ID.search(instance_id) or instance_id.startswith("@") or len(instance_id) > MAX_ID:
+        raise argument_fault(
+            "Instance IDs must not begin with '@', must not be longer than 256 characters, and must not contain '/', "
+            "'\\', '#', '?' or control characters."
+        )
+    return instance_id
+
+
+def waiting(query: Query) -> tuple[float, float] | None:
+    """Timeout and pause in seconds of a start that waits, or None."""
+    if not (query.get("timeout") and query.get("pollinginterval")):
+        return None
+    try:
+        timeout, pause = float(query["timeout"]), float(query["pollinginterval"])
+    except ValueError as fault:
+        raise argument_fault("timeout and pollingInterval must be numbers of seconds.") from fault
+    if pause > timeout:
+        raise argument_fault("Total timeout should be bigger than retry timeout.")
+    return timeout, pause
+
+
+def flag(query: Query, name: str, default: bool) -> bool:
+    return query.get(name, str(default)).lower() == "true"
+
+
+def condition(request: web.BaseRequest, query: Query) -> str:
+    """The OData filter of a list or a purge."""
+    parts = []
+    for name, operator in (("createdtimefrom", "ge"), ("createdtimeto", "le")):
+        if query.get(name):
+            parts.append(f"CreatedTime {operator} datetime'{odata_time(moment(query[name]))}'")
+    wanted = [
+        each for name, text in request.query.items() if name.lower() == "runtimestatus" for each in text.split(",")
+    ]
+    if any(wanted):
+        parts.append("(" + " or ".join(f"RuntimeStatus eq '{_quoted(each)}'" for each in wanted if each) + ")")
+    if query.get("instanceidprefix"):
+        prefix = _quoted(query["instanceidprefix"])
+        parts.append(f"PartitionKey ge '{prefix}' and PartitionKey lt '{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}'")
+    return " and ".join(parts)
+
+
+def moment(text: str) -> datetime:
+    """A time of a query, UTC where it names no zone. Raises Refusal (400)."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as fault:
+        raise argument_fault(f"'{text}' is not a time.") from fault
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _quoted(text: str) -> str:
+    return text.strip().replace("'", "''")

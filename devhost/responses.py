@@ -1,0 +1,28 @@
+"""The two kinds of answers of the HTTP edge: without a body, and with a JSON one."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+
+class Refusal(Exception):
+    """An answer that ends a request early; `body` is JSON, None is an empty body."""
+
+    def __init__(self, status: int, body: Any = None) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status, self.body = status, body
+
+    def response(self) -> web.Response:
+        return empty(self.status) if self.body is None else json_response(self.status, self.body)
+
+
+def empty(status: int, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(status=status, headers=headers)
+
+
+def json_response(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return web.Response(
+        status=status, body=text.encode(), content_type="application/json", charset="utf-8", headers=headers
+    )

@@ -1,0 +1,195 @@
+"""HTTP routes as ASP.NET Core reads them in a Functions app: templates, constraints, registration order.
+
+Routes are tried in the order of the app's functions and the first that fits wins; a wrong verb is no match (404, never
+405). A template becomes one regular expression and a list of checks, so that a match is one call.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID
+
+Check = Callable[[str], bool]
+
+PARAMETER = re.compile(r"\{(\*{0,2})([A-Za-z_]\w*)((?::[a-z]+(?:\((?:[^()]|\([^()]*\))*\))?)*)(=[^}?]*)?(\?)?\}")
+CONSTRAINT = re.compile(r":([a-z]+)(?:\(((?:[^()]|\([^()]*\))*)\))?")
+RESERVED = ("admin", "runtime")
+
+
+class BadRoute(Exception):
+    """A route that the Functions host would refuse; the text says why."""
+
+
+def _parses(parse: Callable[[str], Any]) -> Check:
+    def check(text: str) -> bool:
+        try:
+            parse(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+def _whole(bits: int) -> Check:
+    def check(text: str) -> bool:
+        return re.fullmatch(r"[+-]?\d+", text) is not None and -(2 ** (bits - 1)) <= int(text) < 2 ** (bits - 1)
+
+    return check
+
+
+def _length(least: str, most: str | None = None) -> Check:
+    return lambda text: int(least) <= len(text) <= int(most or least)
+
+
+def _range(least: str, most: str) -> Check:
+    return lambda text: _whole(64)(text) and int(least) <= int(text) <= int(most)
+
+
+# ASP.NET's inline constraints; each gets the texts between its parentheses.
+CONSTRAINTS: dict[str, Callable[..., Check]] = {
+    "int": lambda: _whole(32),
+    "long": lambda: _whole(64),
+    "guid": lambda: _parses(UUID),
+    "bool": lambda: lambda text: text.lower() in ("true", "false"),
+    "decimal": lambda: _parses(float),
+    "double": lambda: _parses(float),
+    "float": lambda: _parses(float),
+    "datetime": lambda: _parses(datetime.fromisoformat),
+    "alpha": lambda: lambda text: re.fullmatch(r"[A-Za-z]*", text) is not None,
+    "required": lambda: lambda text: text != "",
+    "length": _length,
+    "minlength": lambda least: lambda text: len(text) >= int(least),
+    "maxlength": lambda most: lambda text: len(text) <= int(most),
+    "min": lambda least: lambda text: _whole(64)(text) and int(text) >= int(least),
+    "max": lambda most: lambda text: _whole(64)(text) and int(text) <= int(most),
+    "range": _range,
+    "regex": lambda pattern: lambda text: re.search(pattern, text, re.IGNORECASE) is not None,
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    name: str
+    checks: tuple[Check, ...]
+    default: str | None
+    catch_all: bool
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """One function's route. `function` is what the worker described."""
+
+    template: str
+    methods: frozenset[str]
+    function: dict[str, Any]
+    pattern: re.Pattern[str]
+    parameters: tuple[Parameter, ...]
+
+    def match(self, method: str, path: str) -> dict[str, str] | None:
+        """The route parameters of a raw (still escaped) path, or None."""
+        found = self.pattern.fullmatch(path)
+        if found is None or (self.methods and method not in self.methods):
+            return None
+        values: dict[str, str] = {}
+        for parameter in self.parameters:
+            text = found[parameter.name]
+            value = unquote(text) if text else parameter.default
+            if value is None:
+                continue
+            if not all(check(value) for check in parameter.checks):
+                return None
+            values[parameter.name] = value
+        return values
+
+
+def build(prefix: str, functions: list[dict[str, Any]]) -> list[Route]:
+    """The routes of the HTTP functions, in their order. Raises BadRoute."""
+    routes: list[Route] = []
+    for function in functions:
+        route = compile_route(prefix, function)
+        rival = next((each for each in routes if _conflict(each, route)), None)
+        if rival:
+            raise BadRoute(
+                f"The '{function['name']}' function: the route specified conflicts with the route defined by function "
+                f"'{rival.function['name']}'."
+            )
+        routes.append(route)
+    return routes
+
+
+def find(routes: list[Route], method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    """The first route that takes the method and the path, and its parameters."""
+    for route in routes:
+        values = route.match(method, path)
+        if values is not None:
+            return route, values
+    return None
+
+
+def compile_route(prefix: str, function: dict[str, Any]) -> Route:
+    own = (function["route"] or function["name"]).strip("/")
+    template = f"{prefix}/{own}".strip("/")
+    if template.split("/")[0].lower() in RESERVED:
+        raise BadRoute(f"The '{function['name']}' function: the route '{template}' begins with a reserved segment.")
+    parameters: list[Parameter] = []
+    pattern = "".join(_segment(segment, parameters) for segment in _segments(template))
+    methods = frozenset(method.upper() for method in function["methods"])
+    return Route(template, methods, function, re.compile(f"{pattern}/?", re.IGNORECASE), tuple(parameters))
+
+
+def _segments(template: str) -> list[str]:
+    """The template cut at the slashes outside braces."""
+    segments, depth = [""], 0
+    for character in template:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "/" and depth == 0:
+            segments.append("")
+        else:
+            segments[-1] += character
+    return segments
+
+
+def _segment(segment: str, parameters: list[Parameter]) -> str:
+    """The pattern of one segment with its slash; its parameters are appended to the list."""
+    alone = PARAMETER.fullmatch(segment)
+    if alone:
+        parameter = _parameter(alone)
+        parameters.append(parameter)
+        return _alone(parameter)
+    pattern, end = "", 0
+    for found in PARAMETER.finditer(segment):
+        parameters.append(_parameter(found))
+        pattern += re.escape(segment[end : found.start()]) + f"(?P<{found[2]}>[^/]+?)"
+        end = found.end()
+    return "/" + pattern + re.escape(segment[end:])
+
+
+def _alone(parameter: Parameter) -> str:
+    if parameter.catch_all:
+        return f"(?:/(?P<{parameter.name}>.*))?"
+    if parameter.optional or parameter.default is not None:
+        return f"(?:/(?P<{parameter.name}>[^/]+))?"
+    return f"/(?P<{parameter.name}>[^/]+)"
+
+
+def _parameter(found: re.Match[str]) -> Parameter:
+    checks = tuple(_check(name, given) for name, given in CONSTRAINT.findall(found[3]))
+    default = found[4][1:] if found[4] else None
+    return Parameter(found[2], checks, default, bool(found[1]), bool(found[5]))
+
+
+def _check(name: str, given: str) -> Check:
+    if name not in CONSTRAINTS:
+        raise BadRoute(f"The route constraint '{name}' is not known.")
+    arguments = [given] if name == "regex" else [text.strip() for text in given.split(",") if text.strip()]
+    return CONSTRAINTS[name](*arguments)
+
+
+def _conflict(one: Route, other: Route) -> bool:
+    same = one.template.lower() == other.template.lower()
+    return same and (not one.methods or not other.methods or bool(one.methods & other.methods))

@@ -1,0 +1,166 @@
+"""The settings of one app: its environment, local.settings.json and host.json, merged as the Functions tools do.
+
+A value of the environment wins over local.settings.json; `AzureFunctionsJobHost__a__b` wins over host.json's a.b; the
+hub name may be `%NAME%` of a setting. Nothing here opens a connection.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devhost.storage_account import StorageAccount, parse_connection_string
+
+OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
+DEFAULT_HUB = "TestHubName"
+HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
+SETTING_REFERENCE = re.compile(r"%([^%]+)%")
+
+
+class BadSettings(Exception):
+    """A setting that devhost cannot serve with; the text is one sentence for the person who can change it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    environment: dict[str, str]
+    account: StorageAccount
+    hub: str
+    route_prefix: str
+    store_inputs: bool
+    max_activities: int
+    max_orchestrators: int
+    override_any_state: bool
+    default_version: str
+
+
+def load(app: Path, environment: dict[str, str]) -> Settings:
+    """The settings of the app in a folder. Raises BadSettings."""
+    merged = {**local_values(app), **environment}
+    merged.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
+    merged.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
+    merged["AzureWebJobsScriptRoot"] = str(app)
+    host = host_json(app, merged)
+    durable = _lower_keys(_section(host, "extensions", "durableTask"))
+    cpus = os.cpu_count() or 1
+    return Settings(
+        environment=merged,
+        account=_account(merged),
+        hub=hub_name(durable.get("hubname"), merged),
+        route_prefix=str(_section(host, "extensions", "http").get("routePrefix", "api")).strip("/"),
+        store_inputs=_flag(durable.get("storeinputsinorchestrationhistory")),
+        max_activities=_count(durable, "maxConcurrentActivityFunctions", 10 * cpus),
+        max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cpus),
+        override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
+        default_version=str(durable.get("defaultversion") or ""),
+    )
+
+
+def local_values(app: Path) -> dict[str, str]:
+    """The Values and ConnectionStrings of local.settings.json, as the environment would hold them."""
+    file = app / "local.settings.json"
+    if not file.exists():
+        return {}
+    content = _read_json(file)
+    if content.get("IsEncrypted", True):
+        raise BadSettings(f'{file} is encrypted, or lacks "IsEncrypted": false; devhost reads plain values only.')
+    values = content.get("Values") or {}
+    nested = [name for name, value in values.items() if isinstance(value, dict | list)]
+    if nested:
+        raise BadSettings(f"{file}: the value of {nested[0]} must be a string; nested values are not supported.")
+    connections = {
+        f"ConnectionStrings:{name}": str(text) for name, text in (content.get("ConnectionStrings") or {}).items()
+    }
+    return {name: "" if value is None else str(value) for name, value in values.items()} | connections
+
+
+def host_json(app: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """The content of host.json with the overrides of the environment applied."""
+    file = app / "host.json"
+    if not file.exists():
+        raise BadSettings(f'There is no host.json in {app}; the smallest one is {{"version": "2.0"}}.')
+    content = _read_json(file)
+    for name, value in environment.items():
+        if name.startswith(OVERRIDE_PREFIX):
+            _override(content, name.removeprefix(OVERRIDE_PREFIX).split("__"), value)
+    return content
+
+
+def hub_name(given: Any, environment: dict[str, str]) -> str:
+    """The task hub's name: host.json's, else the site's, else TestHubName."""
+    if not given:
+        return _default_hub(environment)
+    name = resolve(str(given), environment)
+    if not HUB_NAME.fullmatch(name):
+        raise BadSettings(f"hubName '{name}' must be 3 to 45 letters and digits, and start with a letter.")
+    return name
+
+
+def resolve(text: str, environment: dict[str, str]) -> str:
+    """A text with every %NAME% replaced by that setting. Raises BadSettings for one that is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise BadSettings(f"'%{match[1]}%' does not resolve to a value: the setting {match[1]} is missing.")
+        return environment[match[1]]
+
+    return SETTING_REFERENCE.sub(value, text)
+
+
+def _default_hub(environment: dict[str, str]) -> str:
+    name = re.sub(r"[^A-Za-z0-9]", "", environment.get("WEBSITE_SITE_NAME") or DEFAULT_HUB)
+    name = f"t{name}" if name[:1].isdigit() else name
+    return (name if len(name) >= 3 else f"{name}Hub")[:45] if name else "DefaultTaskHub"
+
+
+def _account(environment: dict[str, str]) -> StorageAccount:
+    text = environment.get("AzureWebJobsStorage")
+    if not text:
+        raise BadSettings("AzureWebJobsStorage is not set; for Azurite on its usual ports: UseDevelopmentStorage=true.")
+    try:
+        return parse_connection_string(text)
+    except ValueError as fault:
+        raise BadSettings(str(fault)) from fault
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except ValueError as fault:
+        raise BadSettings(f"{file} is not valid JSON: {fault}.") from fault
+    if not isinstance(content, dict):
+        raise BadSettings(f"{file} must hold a JSON object.")
+    return content
+
+
+def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
+    for name in path:
+        content = _lower_keys(content).get(name.lower()) or {}
+    return content
+
+
+def _override(content: dict[str, Any], path: list[str], value: str) -> None:
+    for name in path[:-1]:
+        content = content.setdefault(_existing(content, name), {})
+    content[_existing(content, path[-1])] = value
+
+
+def _existing(content: dict[str, Any], name: str) -> str:
+    return next((key for key in content if key.lower() == name.lower()), name)
+
+
+def _lower_keys(content: dict[str, Any]) -> dict[str, Any]:
+    return {key.lower(): value for key, value in content.items()}
+
+
+def _flag(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _count(durable: dict[str, Any], name: str, default: int) -> int:
+    text = str(durable.get(name.lower(), default))
+    if not text.isdigit() or int(text) < 1:
+        raise BadSettings(f"host.json: {name} must be a whole number from 1; it is '{text}'.")
+    return int(text)

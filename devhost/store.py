@@ -1,0 +1,261 @@
+"""The rows of a task hub: Instances, History and large payloads, in the Azure Storage provider's names and types.
+
+The store knows rows, not decisions. Writes are replacements or merges, so that a write whose answer was lost can be
+made again; the one exception is the row of a new instance, whose Insert is what makes a start happen once.
+"""
+
+import gzip
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from devhost.blobs import Blobs
+from devhost.events import Event, from_row, to_row
+from devhost.keys import escape_key, row_key
+from devhost.tables import DELETE, INSERT, UPSERT_MERGE, UPSERT_REPLACE, Row, StorageRefused, Tables, encode_row
+
+SENTINEL = "sentinel"
+MARKER = "taskhub.json"
+LARGE_TEXT_BYTES = 61_440
+MAX_ROWS, MAX_BYTES = 99, 3_000_000
+LARGE_COLUMNS = ("Name", "Input", "Result", "Output", "Reason", "Details", "Correlation", "FailureDetails", "Tags")
+UNFINISHED = ("Pending", "Running", "Suspended", "ContinuedAsNew")
+FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
+
+
+class InstanceExists(Exception):
+    """An instance of that id is there already; `status` is its RuntimeStatus."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class ForeignHub(Exception):
+    """The hub belongs to another host; the text is one sentence."""
+
+
+@dataclass
+class History:
+    """The stored events of an instance's current execution, up to its last complete checkpoint."""
+
+    execution_id: str = ""
+    events: list[Event] = field(default_factory=list)
+
+
+class Store:
+    def __init__(self, hub: str, tables: Tables, blobs: Blobs) -> None:
+        self.hub = hub
+        self._tables, self._blobs = tables, blobs
+        self._instances, self._history = f"{hub}Instances", f"{hub}History"
+        self._large, self._leases = f"{hub.lower()}-largemessages", f"{hub.lower()}-leases"
+        self._large_exists = False
+
+    async def open(self) -> None:
+        """Create what is missing. Raises ForeignHub for a hub that another host has used."""
+        await self._blobs.create_container(self._leases)
+        await self._claim()
+        for table in (self._instances, self._history):
+            await self._tables.create_table(table)
+
+    async def _claim(self) -> None:
+        """Mark the hub as devhost's. The real host keeps work in queues: each would strand the other's instances."""
+        content = await self._blobs.get(self._leases, MARKER)
+        if content is None:
+            marker = {"TaskHubName": self.hub, "CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": 4}
+            text = json.dumps({**marker, "host": "devhost"})
+            await self._blobs.put(self._leases, MARKER, text.encode(), "application/json")
+        elif json.loads(content).get("host") != "devhost":
+            raise ForeignHub(
+                f"The task hub '{self.hub}' has been used by the Azure Functions host; give devhost a hub of its own "
+                "(AzureFunctionsJobHost__extensions__durableTask__hubName)."
+            )
+
+    # --- instances ---
+
+    async def insert_instance(self, instance_id: str, columns: Row, any_state: bool) -> int:
+        """Insert the Pending row of a new instance, or replace a finished one; its generation. Raises InstanceExists."""
+        row = self._instance_row(instance_id, {**columns, "Generation": 0})
+        row = await self._offload(row, "Input", "", as_url=True)
+        try:
+            await self._tables.write(self._instances, row, INSERT)
+        except StorageRefused as refusal:
+            if refusal.status != HTTPStatus.CONFLICT:
+                raise
+        else:
+            return 0
+        return await self._replace_instance(row, any_state)
+
+    async def _replace_instance(self, row: Row, any_state: bool) -> int:
+        old = await self._tables.get(self._instances, row["PartitionKey"], "")
+        if old is None:
+            raise InstanceExists("Pending")
+        if old["ExecutionId"] == row["ExecutionId"]:
+            return 0  # our own insert, whose answer was lost
+        if old["RuntimeStatus"] in UNFINISHED and not any_state:
+            raise InstanceExists(old["RuntimeStatus"])
+        generation = int(old.get("Generation") or 0) + 1
+        try:
+            await self._tables.write(
+                self._instances, {**row, "Generation": generation}, UPSERT_REPLACE, etag=old["odata.etag"]
+            )
+        except StorageRefused as refusal:
+            if refusal.status != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            raise InstanceExists("Pending") from refusal
+        return generation
+
+    async def merge_instance(self, instance_id: str, columns: Row) -> None:
+        await self._tables.write(self._instances, self._instance_row(instance_id, columns), UPSERT_MERGE)
+
+    async def instance(self, instance_id: str) -> Row | None:
+        """The row of an instance, large texts fetched, or None."""
+        row = await self._tables.get(self._instances, escape_key(instance_id), "")
+        return await self.with_texts(row) if row else None
+
+    async def unfinished(self) -> AsyncIterator[Row]:
+        condition = " or ".join(f"RuntimeStatus eq '{status}'" for status in UNFINISHED)
+        async for row in self._tables.query(self._instances, condition):
+            yield row
+
+    async def instances(self, condition: str, top: int, token: dict[str, str]) -> tuple[list[Row], dict[str, str]]:
+        """One page of instance rows and the token of the next page."""
+        return await self._tables.query_page(self._instances, condition, top, token)
+
+    async def with_texts(self, row: Row) -> Row:
+        """The row with Input and Output fetched where the cell is the address of a blob."""
+        fetched = {column: await self._fetch_url(row[column]) for column in ("Input", "Output") if row.get(column)}
+        return {**row, **fetched}
+
+    def _instance_row(self, instance_id: str, columns: Row) -> Row:
+        return {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
+
+    # --- history ---
+
+    async def append(self, instance_id: str, execution_id: str, first: int, events: list[Event]) -> dict[str, str]:
+        """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
+
+        One transaction with the sentinel, unless there are too many rows: then the last one completes the checkpoint.
+        """
+        partition = escape_key(instance_id)
+        rows, addresses = [], {}
+        for ordinal, event in enumerate(events, first):
+            keys = {"PartitionKey": partition, "RowKey": row_key(ordinal), "ExecutionId": execution_id}
+            row, moved = await self._event_row({**keys, **to_row(event)})
+            rows.append(row)
+            addresses.update(moved)
+        batches = _batches(rows)
+        for number, batch in enumerate(batches, 1):
+            await self._write_batch(partition, execution_id, batch, complete=number == len(batches))
+        return addresses
+
+    async def _write_batch(self, partition: str, execution_id: str, rows: list[Row], complete: bool) -> None:
+        sentinel = {
+            "PartitionKey": partition,
+            "RowKey": SENTINEL,
+            "ExecutionId": execution_id,
+            "IsCheckpointComplete": complete,
+            "CheckpointCompletedTimestamp": datetime.now(UTC),
+        }
+        operations = [(UPSERT_REPLACE, row) for row in rows]
+        await self._tables.transact(self._history, [*operations, (UPSERT_MERGE, sentinel)])
+
+    async def history(self, instance_id: str) -> History:
+        """The events of the current execution. Rows after a checkpoint that never became complete are left out."""
+        partition = escape_key(instance_id).replace("'", "''")
+        rows = [row async for row in self._tables.query(self._history, f"PartitionKey eq '{partition}'")]
+        sentinel = next((row for row in rows if row["RowKey"] == SENTINEL), None)
+        if sentinel is None:
+            return History()
+        events = []
+        for row in rows:
+            if row["ExecutionId"] != sentinel["ExecutionId"] or row["RowKey"] == SENTINEL:
+                break
+            events.append(from_row(await self._fetch_texts(row)))
+        if not sentinel["IsCheckpointComplete"]:
+            events = _up_to_last_checkpoint(events)
+        return History(sentinel["ExecutionId"], events)
+
+    async def purge(self, instance_id: str) -> None:
+        """Delete the history, the large payloads and the row of an instance."""
+        partition = escape_key(instance_id)
+        condition = f"PartitionKey eq '{partition.replace(chr(39), chr(39) * 2)}'"
+        keys = [row["RowKey"] async for row in self._tables.query(self._history, condition)]
+        for start in range(0, len(keys), MAX_ROWS):
+            rows = [(DELETE, {"PartitionKey": partition, "RowKey": key}) for key in keys[start : start + MAX_ROWS]]
+            await self._tables.transact(self._history, rows)
+        await self._blobs.delete_by_prefix(self._large, f"{partition}/")
+        await self._tables.delete(self._instances, partition, "")
+
+    # --- large texts ---
+
+    async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
+        addresses = {}
+        for column in LARGE_COLUMNS:
+            if is_large(row.get(column)):
+                row = await self._offload(row, column, row["EventType"])
+                addresses[f"{row['EventType']}.{column}"] = self._blobs.url(self._large, row[f"{column}BlobName"])
+        return row, addresses
+
+    async def _offload(self, row: Row, column: str, event_type: str, as_url: bool = False) -> Row:
+        """The row with a large text moved to a blob: an empty cell and its name beside it, or its address as the cell."""
+        if not is_large(row.get(column)):
+            return row
+        if not self._large_exists:
+            await self._blobs.create_container(self._large)
+            self._large_exists = True
+        kind = event_type or column
+        name = f"{row['PartitionKey']}/history-{row['RowKey']}-{kind}-{uuid.uuid4().hex[:8]}-{column}.json.gz"
+        await self._blobs.put(self._large, name, gzip.compress(row[column].encode()), "application/octet-stream")
+        if as_url:
+            return {**row, column: self._blobs.url(self._large, name)}
+        return {**row, column: "", f"{column}BlobName": name}
+
+    async def _fetch_texts(self, row: Row) -> Row:
+        for column in LARGE_COLUMNS:
+            if row.get(f"{column}BlobName"):
+                row = {**row, column: await self._fetch(row[f"{column}BlobName"])}
+        return row
+
+    async def _fetch_url(self, text: str) -> str:
+        base = self._blobs.url(self._large, "")
+        if not text.startswith(base):
+            return text
+        return await self._fetch(unquote(urlsplit(text).path.removeprefix(urlsplit(base).path)))
+
+    async def _fetch(self, name: str) -> str:
+        content = await self._blobs.get(self._large, name)
+        if content is None:
+            raise StorageRefused(HTTPStatus.NOT_FOUND, f"the large payload {name} is gone")
+        return gzip.decompress(content).decode()
+
+
+def is_large(text: Any) -> bool:
+    """Whether a text is over the 60 KiB of UTF-16 that the provider keeps in a cell."""
+    return (
+        isinstance(text, str) and len(text) * 4 > LARGE_TEXT_BYTES and len(text.encode("utf-16-le")) > LARGE_TEXT_BYTES
+    )
+
+
+def _batches(rows: list[Row]) -> list[list[Row]]:
+    """The rows in groups that fit one transaction each."""
+    batches: list[list[Row]] = [[]]
+    size = 0
+    for row in rows:
+        length = len(encode_row(row))
+        if len(batches[-1]) == MAX_ROWS or size + length > MAX_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(row)
+        size += length
+    return batches
+
+
+def _up_to_last_checkpoint(events: list[Event]) -> list[Event]:
+    ends = [index for index, event in enumerate(events) if event.type == "OrchestratorCompleted"]
+    return events[: ends[-1] + 1] if ends else []

@@ -1,0 +1,290 @@
+"""What one turn of an orchestration decides, as pure rules: no clock, no disk, no process.
+
+A turn feeds exactly one event to the SDK's replay and reads back the list of every action that the orchestrator has
+yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry the weight:
+
+1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration and timer in the order of the list, none
+   for a wait for an event. The SDK keeps its tasks by these ids, so a different number would complete the wrong task.
+2. A retried task takes further ids by itself: a failure takes the next id for a timer, a fired retry timer the next id
+   for the new attempt (after the last attempt: none, but its timer still exists). Within a turn they come before the ids
+   of newly yielded actions, because the SDK handles the event before it resumes the generator. With several events in
+   one turn the two would interleave, hence one event a turn.
+3. The list only grows. An action that changed its kind or name, or vanished, means that the orchestrator is not
+   deterministic, and the instance fails with a sentence instead of hanging.
+
+Rejected: the real extension's own numbering (a second, asynchronous walk over the list). It differs from the SDK's in
+corner cases of retries inside task_any and task_all, and there the real host hangs.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from devhost.events import Event
+
+Action = dict[str, Any]
+
+ACTIVITY, SUB_ORCHESTRATION, TIMER, WAIT, CONTINUE = "activity", "sub-orchestration", "timer", "event wait", "restart"
+HTTP_ACTIVITY = "BuiltIn::HttpActivity"
+MAX_CUSTOM_STATUS_BYTES = 16 * 1024
+
+
+class OrchestrationFault(Exception):
+    """The instance must fail now; the text says why, for the author of the orchestrator."""
+
+
+@dataclass
+class Retry:
+    """The state of one with-retry action: how many attempts were scheduled, and its limits."""
+
+    action: Action
+    attempts: int
+    max_attempts: int
+    first_interval: timedelta
+
+    @property
+    def exhausted(self) -> bool:
+        return self.attempts >= self.max_attempts
+
+
+@dataclass
+class Task:
+    """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text)."""
+
+    id: int
+    kind: str
+    name: str = ""
+    input: str | None = None
+    fire_at: datetime | None = None
+    instance_id: str | None = None
+    version: str | None = None
+    action: Action = field(default_factory=dict)
+    retry: Retry | None = None
+    cancelled: bool = False
+
+
+Maker = Callable[[Action], Task]
+
+
+def _activity(action: Action) -> Task:
+    return Task(-1, ACTIVITY, action["functionName"], action.get("input"), action=action, retry=_retry(action))
+
+
+def _http(action: Action) -> Task:
+    return Task(-1, ACTIVITY, HTTP_ACTIVITY, None, action=action)
+
+
+def _sub_orchestration(action: Action) -> Task:
+    task = Task(-1, SUB_ORCHESTRATION, action["functionName"], action.get("input"), action=action, retry=_retry(action))
+    task.instance_id, task.version = action.get("instanceId") or None, action.get("version")
+    return task
+
+
+def _timer(action: Action) -> Task:
+    return Task(-1, TIMER, fire_at=parse_fire_at(action["fireAt"]), action=action)
+
+
+def _wait(action: Action) -> Task:
+    return Task(-1, WAIT, action["externalEventName"], action=action)
+
+
+def _continue_as_new(action: Action) -> Task:
+    return Task(-1, CONTINUE, input=action.get("input"), action=action)
+
+
+def _unsupported(what: str) -> Maker:
+    def refuse(action: Action) -> Task:
+        raise OrchestrationFault(f"The orchestrator {what}, which this development host does not support.")
+
+    return refuse
+
+
+# The table of the SDK's action types. A new one is one row here.
+MAKERS: dict[int, Maker] = {
+    0: _activity,
+    1: _activity,
+    2: _sub_orchestration,
+    3: _sub_orchestration,
+    4: _continue_as_new,
+    5: _timer,
+    6: _wait,
+    7: _unsupported("calls an entity"),
+    8: _http,
+    9: _unsupported("signals an entity"),
+    10: _unsupported("signals an entity at a set time"),
+}
+COMPOUND = (11, 12)
+NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER)
+
+
+def flatten(actions: Iterable[Action]) -> list[Action]:
+    """The actions with every task_any and task_all replaced by its children, in order."""
+    flat: list[Action] = []
+    for action in actions:
+        flat += flatten(action["compoundActions"]) if action["actionType"] in COMPOUND else [action]
+    return flat
+
+
+def _retry(action: Action) -> Retry | None:
+    options = action.get("retryOptions")
+    if not options:
+        return None
+    first = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
+    return Retry(action, 1, options["maxNumberOfAttempts"], first)
+
+
+def parse_fire_at(text: str) -> datetime:
+    """The SDK's `YYYY-mm-ddTHH:MM:SS.ffffffZ`."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def make(action: Action) -> Task:
+    """The task of an action, not yet numbered."""
+    maker = MAKERS.get(action["actionType"])
+    if maker is None:
+        raise OrchestrationFault(f"The orchestrator yielded an action of the unknown type {action['actionType']}.")
+    return maker(action)
+
+
+class Ledger:
+    """The numbered tasks of one execution. Grows by `observe` (an event) and `accept` (the SDK's actions)."""
+
+    def __init__(self) -> None:
+        self.next_id = 0
+        self.open: dict[int, Task] = {}
+        self._known: list[tuple[str, str]] = []
+        self._open_timers: dict[int, int] = {}
+
+    def observe(self, event: Event, now: datetime) -> list[Task]:
+        """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
+        completed = COMPLETES.get(event.type)
+        if completed is None:
+            return []
+        task = self.open.pop(event.fields[completed], None)
+        if task is None or task.retry is None:
+            return []
+        return self._next_attempt(task, task.retry, event, now)
+
+    def accept(self, actions: list[Action]) -> list[Task]:
+        """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
+        flat = flatten(actions)
+        self._refuse_changes(flat)
+        self._mark_cancelled(flat)
+        fresh = [self._admit(index, action) for index, action in enumerate(flat[len(self._known) :], len(self._known))]
+        return [task for task in fresh if task.kind in NUMBERED]
+
+    def admit_until(self, created: Event, flat: list[Action]) -> None:
+        """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault on a mismatch."""
+        while self.next_id <= created.event_id:
+            index = len(self._known)
+            found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index]))
+            if found[0] not in (CREATES[created.type], WAIT):
+                raise OrchestrationFault(_non_deterministic(index, _stored(created), _describe(*found)))
+            self._admit(index, flat[index])
+        task = self.open[created.event_id]
+        if _kind_and_name(task) != _stored(created):
+            raise OrchestrationFault(
+                _non_deterministic(created.event_id, _stored(created), _describe(*_kind_and_name(task)))
+            )
+
+    def undecided(self, actions: list[Action]) -> bool:
+        """Whether the SDK's list holds an action beyond the known ones that needs a row or a restart."""
+        return any(make(action).kind != WAIT for action in flatten(actions)[len(self._known) :])
+
+    @property
+    def blocking(self) -> bool:
+        """Whether a task is open that must end before the instance may: a cancelled timer need not."""
+        return any(not task.cancelled for task in self.open.values())
+
+    def _number(self, task: Task) -> Task:
+        task.id = self.next_id
+        self.next_id += 1
+        self.open[task.id] = task
+        return task
+
+    def _admit(self, index: int, action: Action) -> Task:
+        task = make(action)
+        self._known.append(_kind_and_name(task))
+        if task.kind in NUMBERED:
+            self._number(task)
+        if task.kind == TIMER:
+            self._open_timers[index] = task.id
+            task.cancelled = bool(action.get("isCanceled"))
+        return task
+
+    def _next_attempt(self, task: Task, retry: Retry, event: Event, now: datetime) -> list[Task]:
+        if event.type in FAILURES:
+            # After the last attempt the pause is zero, but its timer exists: the SDK waits for it before it raises.
+            pause = timedelta(0) if retry.exhausted else retry.first_interval
+            return [self._number(Task(-1, TIMER, fire_at=now + pause, retry=retry))]
+        if event.type == "TimerFired" and not retry.exhausted:
+            again = make(retry.action)
+            retry.attempts += 1
+            again.retry = retry
+            return [self._number(again)]
+        return []
+
+    def _refuse_changes(self, flat: list[Action]) -> None:
+        for index, known in enumerate(self._known):
+            if index >= len(flat):
+                raise OrchestrationFault(_non_deterministic(index, known, "nothing"))
+            found = _kind_and_name(make(flat[index]))
+            if found != known:
+                raise OrchestrationFault(_non_deterministic(index, known, _describe(*found)))
+
+    def _mark_cancelled(self, flat: list[Action]) -> None:
+        for index, task_id in list(self._open_timers.items()):
+            if task_id not in self.open:
+                del self._open_timers[index]
+            elif flat[index].get("isCanceled"):
+                self.open[task_id].cancelled = True
+
+
+COMPLETES = {
+    "TaskCompleted": "TaskScheduledId",
+    "TaskFailed": "TaskScheduledId",
+    "SubOrchestrationInstanceCompleted": "TaskScheduledId",
+    "SubOrchestrationInstanceFailed": "TaskScheduledId",
+    "TimerFired": "TimerId",
+}
+FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
+
+
+def _kind_and_name(task: Task) -> tuple[str, str]:
+    return task.kind, task.name.lower()
+
+
+def _stored(created: Event) -> tuple[str, str]:
+    return CREATES[created.type], str(created.fields.get("Name") or "").lower()
+
+
+def _describe(kind: str, name: str) -> str:
+    return f"{kind} '{name}'" if name else kind
+
+
+def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
+    return (
+        f"Non-Deterministic workflow detected: step {index + 1} was {_describe(*known)} when it was first run, and is "
+        f"{now} now. Orchestrator code must decide only by its input, the results of its tasks and the context."
+    )
+
+
+def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
+    """The ledger of a stored history. `actions` is the SDK's list for exactly this history."""
+    ledger, flat, now = Ledger(), flatten(actions), datetime.min.replace(tzinfo=UTC)
+    for event in events:
+        if event.type == "OrchestratorStarted":
+            now = event.at
+        elif event.type in CREATES:
+            ledger.admit_until(event, flat)
+        else:
+            ledger.observe(event, now)
+    return ledger
+
+
+CREATES = {
+    "TaskScheduled": ACTIVITY,
+    "SubOrchestrationInstanceCreated": SUB_ORCHESTRATION,
+    "TimerCreated": TIMER,
+}

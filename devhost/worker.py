@@ -1,0 +1,327 @@
+"""The worker: the child process that imports the app and runs its functions.
+
+It reads calls as frames on its stdin and answers on what was its stdout; the file descriptor 1 that the app sees points
+at stderr, so a print in a function cannot corrupt a frame. It ends as soon as its stdin does: it never outlives its host.
+
+Sync functions run in a thread pool of the size the real worker uses, async ones on the main thread's loop, and
+orchestrators in a small pool of their own, so that activities which block cannot keep an orchestration from deciding.
+A function that fails in any way, sys.exit included, is an answer; only os._exit and a crash take the worker down.
+"""
+
+import asyncio
+import ctypes
+import importlib
+import inspect
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+import uuid
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+import azure.functions as func
+from azure.functions.decorators.function_app import FunctionRegister
+from azure.functions.durable_functions import ActivityTriggerConverter
+from azure.functions.http import HttpResponseConverter
+from azure.functions.meta import Datum
+from azure.functions.timer import TimerRequest
+
+from devhost import frames
+
+log = logging.getLogger("devhost.worker")
+
+Answer = tuple[dict[str, Any], bytes]
+PR_SET_PDEATHSIG = 1
+ORCHESTRATOR_THREADS = 4
+OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
+DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
+
+
+class Function:
+    """One function of the app, as the worker calls it."""
+
+    def __init__(self, definition: Any) -> None:
+        trigger = definition.get_trigger()
+        self.name: str = definition.get_function_name()
+        self.trigger: str = trigger.type
+        self.parameter: str = trigger.name
+        self.code: Callable[..., Any] = definition.get_user_function()
+        self.is_async = inspect.iscoroutinefunction(self.code)
+        self._bindings: list[dict[str, Any]] = definition.get_bindings_dict()["bindings"]
+        self._signature = inspect.signature(self.code).parameters
+
+    def arguments(self, value: Any, client: str) -> dict[str, Any]:
+        """The keyword arguments of one call: the trigger's value, durable clients, and `context` where it is asked for."""
+        given = {self.parameter: value}
+        given |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
+        if "context" in self._signature and "context" not in given:
+            given["context"] = InvocationContext(self.name)
+        return given
+
+    def describe(self) -> dict[str, Any]:
+        """What the host needs to know of it, as plain JSON."""
+        trigger = next(each for each in self._bindings if each["name"] == self.parameter)
+        durable_name = trigger.get("orchestration") or trigger.get("activity") or self.name
+        return {
+            "name": self.name,
+            "trigger": self.trigger,
+            "durable_name": durable_name if self.trigger in DURABLE_TRIGGERS else self.name,
+            "route": trigger.get("route"),
+            "methods": [getattr(method, "value", method) for method in trigger.get("methods") or []],
+            "auth_level": str(
+                getattr(trigger.get("authLevel"), "value", trigger.get("authLevel") or "function")
+            ).lower(),
+            "schedule": trigger.get("schedule"),
+            "run_on_startup": bool(trigger.get("runOnStartup")),
+        }
+
+
+class InvocationContext(func.Context):  # type: ignore[misc] # the base class has no types
+    """The optional `context` argument of a function."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._id = name, str(uuid.uuid4())
+
+    @property
+    def invocation_id(self) -> str:
+        return self._id
+
+    @property
+    def function_name(self) -> str:
+        return self._name
+
+    @property
+    def function_directory(self) -> str:
+        return str(os.getcwd())  # noqa: PTH109 - the app's folder, which the worker made its own
+
+    @property
+    def trace_context(self) -> Any:
+        return None
+
+    @property
+    def retry_context(self) -> Any:
+        return None
+
+
+class Worker:
+    def __init__(self, calls: BinaryIO, answers_fd: int) -> None:
+        self._calls, self._answers_fd = calls, answers_fd
+        self._write_lock = threading.Lock()
+        self._functions: dict[str, Function] = {}
+        self._client = ""
+        self._loop = asyncio.new_event_loop()
+        self._threads = ThreadPoolExecutor(_thread_count(), "function")
+        self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
+
+    def run(self) -> None:
+        threading.Thread(target=self._read_calls, name="calls", daemon=True).start()
+        self._loop.run_forever()
+
+    def _read_calls(self) -> None:
+        while frame := frames.read(self._calls):
+            header, body = frame
+            try:
+                self._start(header, body)
+            except Exception as fault:  # answered, so that the host can name it
+                self._send(header["id"], failure(fault))
+        os._exit(0)
+
+    def _start(self, header: dict[str, Any], body: bytes) -> None:
+        if header["kind"] == "load":
+            # On the main thread: some libraries refuse to be imported on another one.
+            self._loop.call_soon_threadsafe(self._answer, header["id"], lambda: self._load(header))
+            return
+        function = self._functions[header["function"]]
+        if header["kind"] == "orchestrator":
+            self._orchestrators.submit(self._answer, header["id"], lambda: replay(function, body))
+            return
+        prepare, finish = CALLS[header["kind"]]
+
+        def arguments() -> dict[str, Any]:
+            return function.arguments(prepare(header, body), self._client)
+
+        if function.is_async:
+            asyncio.run_coroutine_threadsafe(self._answer_async(header["id"], function, arguments, finish), self._loop)
+        else:
+            self._threads.submit(self._answer, header["id"], lambda: finish(function.code(**arguments())))
+
+    def _answer(self, call_id: int, work: Callable[[], Answer]) -> None:
+        try:
+            answer = work()
+        except BaseException as fault:  # sys.exit in a function is that function's failure only
+            answer = failure(fault)
+        self._send(call_id, answer)
+
+    async def _answer_async(
+        self,
+        call_id: int,
+        function: Function,
+        arguments: Callable[[], dict[str, Any]],
+        finish: Callable[[Any], Answer],
+    ) -> None:
+        try:
+            answer = finish(await function.code(**arguments()))
+        except BaseException as fault:  # as above
+            answer = failure(fault)
+        self._send(call_id, answer)
+
+    def _send(self, call_id: int, answer: Answer) -> None:
+        header, body = answer
+        frame = memoryview(frames.encode({"id": call_id, **header}, body))
+        with self._write_lock:
+            while frame:
+                frame = frame[os.write(self._answers_fd, frame) :]
+
+    def _load(self, header: dict[str, Any]) -> Answer:
+        """Import the app, index its functions, ask it for the faults of its set-up."""
+        self._client = header["client"]
+        try:
+            module = importlib.import_module("function_app")
+        except ModuleNotFoundError as fault:
+            if fault.name == "function_app":
+                return {"ok": False, "sentence": f"There is no function_app.py in {header['app']}."}, b""
+            raise
+        functions = [Function(definition) for definition in app_object(module).get_functions()]
+        self._functions = {function.name: function for function in functions}
+        faults = module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
+        return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
+
+
+def app_object(module: Any) -> Any:
+    """The one FunctionApp of the module."""
+    apps = [value for value in vars(module).values() if isinstance(value, FunctionRegister)]
+    if len(apps) != 1:
+        raise ValueError(f"function_app.py must hold exactly one FunctionApp at module level; it holds {len(apps)}.")
+    return apps[0]
+
+
+def failure(fault: BaseException) -> Answer:
+    """The answer of a function that failed, as the real worker words it."""
+    stack = "".join(traceback.format_exception(fault))
+    return {"ok": False, "error": f"{type(fault).__name__}: {fault}", "stack": stack}, b""
+
+
+def replay(function: Function, context: bytes) -> Answer:
+    """Run the SDK's replay of an orchestrator over a history; its state as JSON text, also when user code raised."""
+    try:
+        return {"ok": True}, function.code(context.decode()).encode()
+    except Exception as fault:
+        state = _state_in(fault)
+        if state is None:
+            raise
+        stack = "".join(traceback.format_exception(fault.__cause__))
+        return {"ok": True, "stack": stack}, state.encode()
+
+
+def _state_in(fault: Exception) -> str | None:
+    """The state that the SDK packs behind the message of a failing orchestrator.
+
+    It is cut off by the length of the message, not searched for, because the message may itself quote such a text.
+    """
+    start = len(str(fault.__cause__)) + len(OUT_OF_PROC_LABEL)
+    text = str(fault)
+    return text[start:] if text[:start].endswith(OUT_OF_PROC_LABEL) else None
+
+
+def prepare_activity(header: dict[str, Any], body: bytes) -> Any:
+    return ActivityTriggerConverter.decode(Datum(body.decode(), "string"), trigger_metadata=None)
+
+
+def finish_activity(value: Any) -> Answer:
+    text: str = ActivityTriggerConverter.encode(value, expected_type=None).value
+    return {"ok": True}, json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def prepare_http(header: dict[str, Any], body: bytes) -> Any:
+    return func.HttpRequest(
+        method=header["method"],
+        url=header["url"],
+        headers=header["headers"],
+        params=header["params"],
+        route_params=header["route_params"],
+        body=body,
+    )
+
+
+def finish_http(value: Any) -> Answer:
+    """The response of an HTTP function. Anything but an HttpResponse or a str is refused, as the real worker does."""
+    if isinstance(value, str):
+        return _finish_text(value)
+    if not isinstance(value, func.HttpResponse):
+        raise TypeError(f"an HTTP function must return func.HttpResponse or str, not {type(value).__name__}")
+    cookies = [["Set-Cookie", cookie] for cookie in value.headers.get_all("Set-Cookie")]
+    encoded = HttpResponseConverter.encode(value, expected_type=None).value
+    headers = [[name, datum.value] for name, datum in encoded["headers"].items()]
+    return {"ok": True, "status": value.status_code, "headers": headers + cookies}, value.get_body()
+
+
+def _finish_text(text: str) -> Answer:
+    """A plain text, unless it is a JSON object with a `body`: that is read as a description of a response."""
+    try:
+        described = json.loads(text)
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or "body" not in described:
+        return {"ok": True, "status": 200, "headers": [["Content-Type", "text/plain; charset=utf-8"]]}, text.encode()
+    body = described["body"]
+    content = body if isinstance(body, str) else json.dumps(body)
+    status = int(described.get("status") or described.get("statusCode") or 200)
+    headers = [[name, str(value)] for name, value in (described.get("headers") or {}).items()]
+    return {"ok": True, "status": status, "headers": headers}, content.encode()
+
+
+def prepare_timer(header: dict[str, Any], body: bytes) -> Any:
+    return TimerRequest(past_due=header["past_due"], schedule_status=header["status"], schedule=header["schedule"])
+
+
+def finish_timer(value: Any) -> Answer:
+    return {"ok": True}, b""
+
+
+CALLS: dict[str, tuple[Callable[[dict[str, Any], bytes], Any], Callable[[Any], Answer]]] = {
+    "activity": (prepare_activity, finish_activity),
+    "http": (prepare_http, finish_http),
+    "timer": (prepare_timer, finish_timer),
+}
+
+
+def _thread_count() -> int:
+    setting = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
+    return int(setting) if setting else min(32, (os.cpu_count() or 1) + 4)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the end of stdin does it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def configure_logging() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    # Every request of an Azure client as a record of ten lines would bury what the app says.
+    logging.getLogger("azure").setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    # Correct replays of SDK 1.7 cause these two: a buffered event, and a codec without declared types.
+    warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
+    warnings.filterwarnings("ignore", message=".*df_loads.*")
+
+
+def main() -> None:
+    """`argv[1]` is the app's folder: first on sys.path, and the working directory."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the host decides
+    answers_fd = os.dup(1)
+    os.dup2(2, 1)
+    calls = os.fdopen(os.dup(0), "rb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    configure_logging()
+    sys.path.insert(0, sys.argv[1])
+    Worker(calls, answers_fd).run()

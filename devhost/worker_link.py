@@ -1,0 +1,164 @@
+"""The host's side of the worker: start it, call it, replace it when it dies.
+
+A call whose worker died raises WorkerDied; what is safe to repeat is decided by the caller. The new worker is started
+at once, and calls made meanwhile wait for it.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devhost import frames
+
+log = logging.getLogger("devhost")
+
+BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
+ROOT = str(Path(__file__).resolve().parent.parent)
+RESTART_PAUSE_S = 1.0
+
+
+class WorkerDied(Exception):
+    """The worker ended before it answered."""
+
+
+class AppRefused(Exception):
+    """The app cannot be served: one sentence for each reason."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The worker's answer: `ok`, or `error` and `stack`; the rest depends on the call."""
+
+    header: dict[str, Any]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.header["ok"])
+
+    @property
+    def error(self) -> str:
+        return str(self.header["error"])
+
+    @property
+    def stack(self) -> str:
+        return str(self.header.get("stack", ""))
+
+
+class WorkerLink:
+    def __init__(self, app: Path, environment: dict[str, str], client_binding: str) -> None:
+        self._app, self._environment, self._client_binding = app, environment, client_binding
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._ready = asyncio.Event()
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> list[dict[str, Any]]:
+        """Start the worker and load the app; its functions. Raises AppRefused."""
+        await self._spawn()
+        functions = await self._load()
+        self._ready.set()
+        return functions
+
+    async def call(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply:
+        """Run a function. Raises WorkerDied when the worker ended before it answered."""
+        await self._ready.wait()
+        return await self._send({"kind": kind, "function": function, **header}, body)
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._process and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    async def _spawn(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(self._app)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment,
+            cwd=self._app,
+        )
+        self._keep(self._read_answers(self._process))
+
+    async def _load(self) -> list[dict[str, Any]]:
+        try:
+            reply = await self._send({"kind": "load", "app": str(self._app), "client": self._client_binding}, b"")
+        except WorkerDied:
+            raise AppRefused(["The worker ended while it was importing the app; its last words are above."]) from None
+        if not reply.ok:
+            raise AppRefused([reply.header.get("sentence") or f"The app cannot be imported:\n{reply.stack}"])
+        if reply.header["faults"]:
+            raise AppRefused(reply.header["faults"])
+        functions: list[dict[str, Any]] = reply.header["functions"]
+        return functions
+
+    async def _send(self, header: dict[str, Any], body: bytes) -> Reply:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            raise WorkerDied
+        call_id = next(self._ids)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._waiting[call_id] = future
+        try:
+            process.stdin.write(frames.encode({"id": call_id, **header}, body))
+            await process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            self._waiting.pop(call_id, None)
+            raise WorkerDied from None
+        return await future
+
+    async def _read_answers(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                head_size, body_size = frames.PREFIX.unpack(await process.stdout.readexactly(frames.PREFIX.size))
+                content = await process.stdout.readexactly(head_size + body_size)
+                self._settle(frames.decode(content, head_size))
+        await process.wait()
+        self._fail_waiting()
+        if not self._closing and self._ready.is_set():
+            self._keep(self._replace(process.returncode))
+
+    def _settle(self, frame: tuple[dict[str, Any], bytes]) -> None:
+        header, body = frame
+        future = self._waiting.pop(header["id"], None)
+        if future and not future.done():
+            future.set_result(Reply(header, body))
+
+    def _fail_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(WorkerDied())
+
+    async def _replace(self, exit_code: int | None) -> None:
+        log.error("The worker ended by itself (exit code %s); starting another.", exit_code)
+        self._ready.clear()
+        while not self._closing:
+            try:
+                await self._spawn()
+                await self._load()
+            except AppRefused as refusal:
+                log.error("%s", refusal)
+                await asyncio.sleep(RESTART_PAUSE_S)
+            else:
+                self._ready.set()
+                return
+
+    def _keep(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
