@@ -50,7 +50,10 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Union
+from typing import IO, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 - the one line for an older Python, before anything that it cannot read
+    sys.exit(f"dev.py needs Python 3.11 or later; {sys.executable} is {sys.version.split()[0]}.")
 
 if sys.platform == "win32":
     import msvcrt
@@ -72,7 +75,7 @@ TASK_HUB = "OrderSagaDev"
 STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-Word = Union[str, Path]  # noqa: UP007 - evaluated at import, where an older Python is yet to read the sentence about it
+Word = str | Path
 
 
 class Trouble(Exception):
@@ -1218,9 +1221,6 @@ def _port(text: str) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    if sys.version_info < (3, 11):  # noqa: UP036 - the one line that runs on an older Python, to say so
-        print(f"This needs Python 3.11 or later; {sys.executable} is {sys.version.split()[0]}.", file=sys.stderr)
-        return 1
     arguments = parse(words)
     listen_for_signals()
     try:
