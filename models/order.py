@@ -104,7 +104,7 @@ class OrderRequest(Model):
 
     order_id: OrderId | None = None
     customer: Customer
-    items: Annotated[tuple[Item, ...], Field(min_length=1, max_length=50, strict=False)]
+    items: Annotated[list[Item], Field(min_length=1, max_length=50)]
     payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,64}$")]
     shipping_address: Address
 
@@ -154,6 +154,14 @@ class StockItem(Model):
     @property
     def available(self) -> int:
         return self.on_hand - self.reserved
+
+
+class Shelf(NamedTuple):
+    """A SKU as it stands, with the ETag that names this very state, and whether a PUT has just created it."""
+
+    item: StockItem
+    etag: str
+    created: bool = False
 
 
 class InventoryUpdate(Model):

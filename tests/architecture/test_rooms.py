@@ -1,0 +1,154 @@
+"""The shape of the house: which room may import which, what an orchestrator may touch, what a name may be."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OUR_ROOMS = {"activities", "devhost", "edge", "models", "orchestrators", "sandbox", "services"}
+
+# Which room may import which. Data runs one way; between orchestrators and activities there is no import at all: the
+# link is a name in the history. Nothing deployed imports devhost or the sandbox.
+MAY_IMPORT = {
+    "function_app.py": {"activities", "edge", "models", "orchestrators", "services"},
+    "orchestrators": {"models", "orchestrators"},
+    "activities": {"activities", "models"},
+    "edge": {"edge", "models"},
+    "services": {"activities", "models", "services"},
+    "models": {"models"},
+    "devhost": {"devhost"},
+    "sandbox": {"sandbox"},
+    "dev.py": set(),
+}
+# Of activities, services may know the messages that it is handed, and no rule.
+SERVICES_MAY_NAME = {"activities.notification.Mail"}
+
+IMPURE = {"asyncio", "datetime.datetime", "os", "random", "secrets", "socket", "threading", "time", "uuid", "services"}
+VAGUE = {"utils", "util", "common", "helpers", "shared", "types", "misc", "core", "base"}
+
+
+def _files(room: str) -> list[Path]:
+    return [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every imported name, dotted: `from models.order import Line` gives `models.order.Line`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative imports hide the arrow"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_the_arrow_allows(room: str) -> None:
+    strangers = {
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in _files(room)
+        for name in _imports(file)
+        if name.split(".")[0] in OUR_ROOMS - MAY_IMPORT[room]
+    }
+    assert strangers == set()
+
+
+def test_services_know_the_messages_of_the_activities_and_none_of_their_rules() -> None:
+    named = {name for file in _files("services") for name in _imports(file) if name.startswith("activities")}
+    assert named <= SERVICES_MAY_NAME
+
+
+def test_orchestrators_touch_no_clock_no_randomness_no_environment_and_no_disk() -> None:
+    touched = {name for file in _files("orchestrators") for name in _imports(file)}
+    assert {name for name in touched if name in IMPURE or name.split(".")[0] in IMPURE} == set()
+    called = {
+        node.func.id
+        for file in _files("orchestrators")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert called & {"open", "print", "input", "id", "hash", "set"} == set()
+
+
+def test_no_class_would_put_its_module_path_into_the_history() -> None:
+    for room in OUR_ROOMS - {"devhost", "sandbox"}:
+        for file in _files(room):
+            methods = {n.name for n in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)}
+            assert "to_json" not in methods, f"{file}: the SDK would write this class's path into every history"
+
+
+def test_names_of_modules_say_what_is_inside() -> None:
+    vague = {file for room in OUR_ROOMS for file in _files(room) if file.stem in VAGUE}
+    assert vague == set()
+
+
+def test_packages_re_export_nothing() -> None:
+    for room in OUR_ROOMS:
+        for file in _files(room):
+            if file.name == "__init__.py":
+                body = ast.parse(file.read_text(encoding="utf-8")).body
+                assert all(isinstance(node, ast.Expr) for node in body), f"{file} holds more than a docstring"
+
+
+IMPORT_WITH_NOTHING = """
+import os, socket, sys
+def forbidden(*args, **kwargs):
+    raise AssertionError("importing opened a socket")
+socket.socket.connect = forbidden
+socket.create_connection = forbidden
+os.environ.clear()
+import function_app
+print(len(function_app.app.get_functions()))
+"""
+
+
+def test_importing_the_app_opens_nothing_and_reads_no_setting() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_WITH_NOTHING], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 14
+
+
+def test_the_names_in_the_history_are_the_names_of_the_functions() -> None:
+    """An activity that the saga calls and the app does not have would leave the real host waiting for ever."""
+    from orchestrators import steps  # noqa: PLC0415
+
+    called = {steps.CLOSE_ORDER}
+    for step in vars(steps).values():
+        if isinstance(step, steps.Step):
+            called |= {step.activity, *([step.undo] if step.undo else [])}
+    defined = {
+        node.name
+        for node in ast.walk(ast.parse((ROOT / "function_app.py").read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and any("activity_trigger" in ast.unparse(decorator) for decorator in node.decorator_list)
+    }
+    assert called == defined
+
+
+def test_the_example_of_local_settings_holds_exactly_the_table_of_settings() -> None:
+    from services.wiring import SETTINGS  # noqa: PLC0415
+
+    example = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
+    assert example["IsEncrypted"] is False
+    assert example["Values"] == {setting.name: setting.example for setting in SETTINGS}
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_its_meaning() -> None:
+    from services.wiring import SETTINGS  # noqa: PLC0415
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    missing = [row for row in map(readme_row, SETTINGS) if row not in readme]
+    assert missing == []
+
+
+def readme_row(setting: object) -> str:
+    default = {None: "must be set", "": "empty"}.get(setting.default, f"`{setting.default}`")  # type: ignore[attr-defined]
+    return f"| `{setting.name}` | {default} | {setting.meaning} |"  # type: ignore[attr-defined]

@@ -1,0 +1,205 @@
+"""`TableStock` against a real table: all lines or none, no oversell, nothing given back that was not taken."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from models.errors import Conflict, Refused, Unavailable
+from models.order import InventoryUpdate, Line
+from services import storage
+from services.seed import seed
+from services.table_stock import TableStock
+from tests.servers import Azurite
+
+
+def table(azurite: Azurite, name: str) -> TableStock:
+    account = storage.connect({storage.SETTING: azurite.connection_string})
+    return TableStock(storage.open_table(account, name))
+
+
+@pytest.fixture(scope="module")
+def stock(azurite: Azurite) -> TableStock:
+    return table(azurite, "stockcontract")
+
+
+@pytest.fixture
+def sku(stock: TableStock) -> Iterator[str]:
+    """A SKU of the test's own, ten on the shelf."""
+    name = f"SKU-{uuid.uuid4().hex[:8].upper()}"
+    stock.put(name, units(10))
+    yield name
+
+
+def units(on_hand: int, price: int = 100) -> InventoryUpdate:
+    return InventoryUpdate(on_hand=on_hand, price_minor=price, currency="gbp")
+
+
+def lines(*pairs: tuple[str, int]) -> tuple[Line, ...]:
+    return tuple(Line(sku=sku, quantity=quantity, price_minor=100) for sku, quantity in pairs)
+
+
+def counts(stock: TableStock, sku: str) -> tuple[int, int]:
+    shelf = stock.find(sku)
+    assert shelf is not None
+    return shelf.item.on_hand, shelf.item.reserved
+
+
+def new_order() -> str:
+    return str(uuid.uuid4())
+
+
+def test_fifty_writers_never_oversell(azurite: Azurite, stock: TableStock, sku: str) -> None:
+    """Each writer has a client of its own, as processes would: the ETags alone keep them apart."""
+    others = [table(azurite, "stockcontract") for _ in range(10)]
+
+    def reserve(number: int) -> bool:
+        try:
+            others[number % 10].reserve(new_order(), lines((sku, 1)))
+        except Refused as refusal:
+            assert refusal.reason == "out_of_stock"
+            return False
+        return True
+
+    with ThreadPoolExecutor(50) as pool:
+        won = list(pool.map(reserve, range(50)))
+    assert won.count(True) == 10
+    assert counts(stock, sku) == (10, 10)
+
+
+def test_all_lines_are_reserved_or_none(stock: TableStock, sku: str) -> None:
+    scarce = f"{sku}-SCARCE"
+    stock.put(scarce, units(1))
+    with pytest.raises(Refused, match="out_of_stock"):
+        stock.reserve(new_order(), lines((sku, 2), (scarce, 2)))
+    assert counts(stock, sku) == (10, 0)
+    assert counts(stock, scarce) == (1, 0)
+
+
+def test_fifty_lines_fit_in_one_transaction(stock: TableStock) -> None:
+    skus = [f"LINE-{uuid.uuid4().hex[:6].upper()}-{n}" for n in range(50)]
+    for name in skus:
+        stock.put(name, units(3))
+    order = new_order()
+    stock.reserve(order, lines(*((name, 2) for name in skus)))
+    assert {counts(stock, name) for name in skus} == {(3, 2)}
+    stock.sell(order)
+    assert {counts(stock, name) for name in skus} == {(1, 0)}
+
+
+def test_reserving_again_finds_the_reservation(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    for _ in range(3):
+        stock.reserve(order, lines((sku, 4)))
+    assert counts(stock, sku) == (10, 4)
+
+
+def test_releasing_twice_gives_back_once(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    stock.reserve(order, lines((sku, 4)))
+    stock.release(order)
+    stock.release(order)
+    assert counts(stock, sku) == (10, 0)
+
+
+def test_releasing_what_was_never_reserved_creates_nothing_and_refuses_a_late_reserve(
+    stock: TableStock, sku: str
+) -> None:
+    order = new_order()
+    stock.release(order)
+    assert counts(stock, sku) == (10, 0)
+    with pytest.raises(Refused, match="already_released"):
+        stock.reserve(order, lines((sku, 1)))
+    assert counts(stock, sku) == (10, 0)
+
+
+def test_a_reserve_that_comes_after_its_release_is_refused(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    stock.reserve(order, lines((sku, 1)))
+    stock.release(order)
+    with pytest.raises(Refused, match="already_released"):
+        stock.reserve(order, lines((sku, 1)))
+    assert counts(stock, sku) == (10, 0)
+
+
+def test_a_sale_takes_the_units_off_the_shelf_once(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    stock.reserve(order, lines((sku, 3)))
+    stock.sell(order)
+    stock.sell(order)
+    assert counts(stock, sku) == (7, 0)
+
+
+def test_what_was_sold_cannot_be_released(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    stock.reserve(order, lines((sku, 3)))
+    stock.sell(order)
+    with pytest.raises(Refused, match="already_sold"):
+        stock.release(order)
+    assert counts(stock, sku) == (7, 0)
+
+
+def test_nothing_reserved_cannot_be_sold(stock: TableStock, sku: str) -> None:
+    order = new_order()
+    with pytest.raises(Unavailable, match="no reservation"):
+        stock.sell(order)
+    stock.release(order)
+    with pytest.raises(Unavailable, match="no reservation"):
+        stock.sell(order)
+
+
+def test_an_unknown_sku_is_refused(stock: TableStock) -> None:
+    with pytest.raises(Refused, match="unknown_sku"):
+        stock.reserve(new_order(), lines(("NOBODY-SELLS-THIS", 1)))
+    assert stock.items(["NOBODY-SELLS-THIS"]) == {}
+
+
+def test_units_are_conserved_while_many_reserve_release_and_sell(stock: TableStock, sku: str) -> None:
+    def one_order(number: int) -> int:
+        order = new_order()
+        try:
+            stock.reserve(order, lines((sku, 1)))
+        except Refused:
+            return 0
+        if number % 3:
+            stock.release(order)
+            return 0
+        stock.sell(order)
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        sold = sum(pool.map(one_order, range(24)))
+    assert counts(stock, sku) == (10 - sold, 0)
+    assert sold >= 1
+
+
+def test_counting_below_what_is_reserved_is_a_conflict(stock: TableStock, sku: str) -> None:
+    stock.reserve(new_order(), lines((sku, 4)))
+    with pytest.raises(Conflict, match="4 units"):
+        stock.put(sku, units(3))
+    assert stock.put(sku, units(4, price=200)).item.available == 0
+
+
+def test_a_stale_if_match_is_told_from_a_forbidden_count(stock: TableStock, sku: str) -> None:
+    seen = stock.find(sku)
+    assert seen is not None
+    stock.put(sku, units(11), seen.etag)
+    with pytest.raises(Conflict) as stale:
+        stock.put(sku, units(12), seen.etag)
+    assert stale.value.stale
+    assert counts(stock, sku) == (11, 0)
+
+
+def test_the_catalogue_is_written_only_into_an_empty_stock(azurite: Azurite, tmp_path: Path) -> None:
+    empty = table(azurite, "stockseed")
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps([{"sku": "A", "on_hand": 5, "price_minor": 100, "currency": "gbp"}]))
+    assert seed(empty, catalogue) == 1
+    empty.put("A", units(9))
+    assert seed(empty, catalogue) == 0
+    assert counts(empty, "A") == (9, 0)

@@ -1,0 +1,193 @@
+"""One order that goes through, looked at from every side: the answer, the stores, the tables, the messages."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pypdfium2
+import pytest
+import zxingcpp
+
+import dev
+from tests.e2e.world import STEPS, World, compensations, new_id, statuses
+from tests.product import Product
+
+CANARIES = {
+    "name": "Canary Marmalade",
+    "email": "canary.marmalade@example.com",
+    "line1": "77 Canary Lane",
+    "city": "Łódź",
+    "postal_code": "CNR 1YY",
+}
+
+
+@pytest.fixture(scope="module")
+def world(product: Product) -> World:
+    return World(product.urls)
+
+
+@pytest.fixture(scope="module")
+def sku(world: World) -> str:
+    return world.new_sku(on_hand=10, price_minor=12900)
+
+
+@pytest.fixture(scope="module")
+def answer(world: World, sku: str) -> dev.Answer:
+    """The 202 of an order of two, whose every personal word is a canary; it has ended."""
+    order = dev.example_order(
+        order_id=new_id(),
+        customer={"id": "cust-canary", "name": CANARIES["name"], "email": CANARIES["email"]},
+        items=[{"sku": sku, "quantity": 2}],
+        shipping_address={
+            "name": CANARIES["name"],
+            "line1": CANARIES["line1"],
+            "city": CANARIES["city"],
+            "postal_code": CANARIES["postal_code"],
+            "country": "PL",
+        },
+    )
+    answer = world.post("/api/orders", order)
+    assert answer.status == 202, answer.body
+    world.ended(order["order_id"])
+    return answer
+
+
+@pytest.fixture(scope="module")
+def order_id(answer: dev.Answer) -> str:
+    return str(answer.json()["id"])
+
+
+def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: dev.Answer, world: World, order_id: str) -> None:
+    body = answer.json()
+    assert {
+        "id",
+        "statusQueryGetUri",
+        "sendEventPostUri",
+        "terminatePostUri",
+        "purgeHistoryDeleteUri",
+        "orderUrl",
+    } <= set(body)
+    assert answer.headers["Location"] == body["statusQueryGetUri"]
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert body["orderUrl"] == f"{world.urls['host']}/api/orders/{order_id}"
+    assert dev.fetch(body["orderUrl"]).json()["status"] == "completed"
+
+
+def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer: dev.Answer, order_id: str) -> None:
+    status = dev.fetch(answer.json()["statusQueryGetUri"])
+    assert status.status == 200
+    assert status.json()["runtimeStatus"] == "Completed"
+    expected = {
+        "order_id": order_id,
+        "status": "completed",
+        "total": {"amount_minor": 25800, "currency": "gbp"},
+        "steps": [{"name": name, "status": "done"} for name in STEPS],
+        "failure": None,
+        "compensations": [],
+    }
+    assert status.json()["output"] == expected
+    assert status.json()["customStatus"] == expected
+
+
+def test_the_customers_view_is_the_output_and_holds_no_durable_url(world: World, order_id: str) -> None:
+    view = world.view(order_id)
+    assert view == json.loads(world.instance(order_id)["Output"])
+    assert "http" not in json.dumps(view)
+
+
+def test_the_units_left_the_shelf(world: World, sku: str, order_id: str) -> None:
+    assert world.stock(sku) == (8, 0)
+    shelf = world.get(f"/api/inventory/{sku}").json()
+    assert shelf == {
+        "sku": sku,
+        "on_hand": 8,
+        "reserved": 0,
+        "available": 8,
+        "price_minor": 12900,
+        "currency": "gbp",
+    }
+
+
+def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: World, order_id: str) -> None:
+    paid = [entry for entry in world.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
+    assert [(entry["amount_minor"], entry["currency"]) for entry in paid] == [(25800, "gbp")]
+    assert [entry for entry in world.ledger(order_id) if entry["event"].startswith("refund")] == []
+
+
+def decoded(pdf: bytes) -> tuple[set[str], str, tuple[float, float]]:
+    """The texts of the symbols on the label, its printed text, and its size in inches."""
+    document = pypdfium2.PdfDocument(io.BytesIO(pdf))
+    page = document[0]
+    image = page.render(scale=3).to_pil()
+    text = page.get_textpage().get_text_bounded()
+    size = (page.get_width() / 72, page.get_height() / 72)
+    return {symbol.text for symbol in zxingcpp.read_barcodes(image)}, text, size
+
+
+def test_the_label_is_4_by_6_inches_and_its_symbols_decode_to_the_tracking_number(world: World, order_id: str) -> None:
+    symbols, text, size = decoded(world.label_pdf(order_id))
+    (tracking_number,) = symbols
+    assert len(tracking_number) == 14
+    assert tracking_number in text
+    assert CANARIES["city"] in text
+    assert size == (4, 6)
+    assert world.labels_of(order_id) == 1
+    assert world.label(order_id) == "issued"
+
+
+def test_one_mail_and_one_push_arrived(world: World, order_id: str) -> None:
+    mail, push = sorted(world.messages(order_id), key=lambda message: message["kind"])
+    assert (mail["kind"], mail["to"]) == ("email", CANARIES["email"])
+    assert order_id in mail["message_id"]
+    assert "258.00 GBP" in mail["text"]
+    assert (push["kind"], push["to"]) == ("push", "customer:cust-canary")
+    assert mail["seq"] < push["seq"]
+
+
+def test_the_instances_row_has_the_real_columns(world: World, order_id: str) -> None:
+    row = world.instance(order_id)
+    assert row["Name"] == "order_saga"
+    assert row["RuntimeStatus"] == "Completed"
+    assert row["TaskHubName"] == world.urls["task_hub"]
+    assert {"Input", "Output", "CustomStatus", "CreatedTime", "LastUpdatedTime", "CompletedTime", "ExecutionId"} <= set(
+        row
+    )
+
+
+def test_the_history_rows_tell_the_saga_in_order(world: World, order_id: str) -> None:
+    rows = world.history(order_id)
+    assert [row["EventType"] for row in rows[:3]] == ["OrchestratorStarted", "ExecutionStarted", "TaskScheduled"]
+    assert [row["EventType"] for row in rows[-2:]] == ["ExecutionCompleted", "OrchestratorCompleted"]
+    assert world.scheduled(order_id) == [*STEPS, "close_order"]
+    assert [int(row["RowKey"], 16) for row in rows] == list(range(len(rows)))
+
+
+def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
+    world: World, product: Product, order_id: str
+) -> None:
+    secrets = [*CANARIES.values(), "pm_card_visa", "sk_test_sandbox", "sandbox-push-key"]
+    for table in set(world.table_names()) - {"orders"}:
+        told = json.dumps([row for row in world.table_rows(table) if order_id in str(row)], default=str)
+        assert [secret for secret in secrets if secret in told] == [], table
+    for log in (product.data / "logs").glob("*.log"):
+        if log.name.startswith(("devhost", "start")):
+            told = log.read_text(errors="replace")
+            assert [secret for secret in secrets if secret in told] == [], log.name
+
+
+def test_the_order_table_keeps_the_audit_trail(world: World, order_id: str) -> None:
+    rows: list[dict[str, Any]] = [row for row in world.table_rows("orders") if row["PartitionKey"] == order_id]
+    events = [row["Event"] for row in rows if row["RowKey"].startswith("audit:")]
+    assert events == [
+        "accepted",
+        "running",
+        "payment_intent_opened",
+        "label_issued",
+        "confirmation_claimed",
+        "confirmation_sent",
+        "completed",
+    ]
+    assert statuses(world.view(order_id)) == dict.fromkeys(STEPS, "done")
+    assert compensations(world.view(order_id)) == []

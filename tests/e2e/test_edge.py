@@ -1,0 +1,213 @@
+"""The public edge over HTTP: duplicates, malformed bodies, inventory, health."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.world import NOTHING, World, new_id, wait_for
+from tests.product import Product
+
+
+@pytest.fixture(scope="module")
+def world(product: Product) -> World:
+    return World(product.urls)
+
+
+def sagas(world: World, order_id: str) -> int:
+    """How many times this order's saga was started: its history has one ExecutionStarted, and Generation counts on."""
+    started = [row for row in world.history(order_id) if row["EventType"] == "ExecutionStarted"]
+    return len(started) + world.instance(order_id).get("Generation", 0)
+
+
+def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: World) -> None:
+    sku, order_id = world.new_sku(), new_id()
+    body = dev.example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: world.post("/api/orders", body), range(50)))
+    assert {answer.status for answer in answers} == {202}
+    assert {answer.json()["id"] for answer in answers} == {order_id}
+    world.ended(order_id)
+    assert world.effects(order_id) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
+    assert world.stock(sku) == (9, 0)
+    assert sagas(world, order_id) == 1
+
+
+def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: World) -> None:
+    order_id = new_id()
+    world.order(order_id)
+    ended, history = world.ended(order_id), world.history(order_id)
+    world.order(order_id)
+    assert world.view(order_id) == ended
+    assert world.history(order_id) == history
+
+
+def test_a_purged_order_still_answers_and_is_not_started_again(world: World) -> None:
+    order_id = new_id()
+    answer = world.post("/api/orders", dev.example_order(order_id=order_id))
+    ended = world.ended(order_id)
+    assert dev.fetch(answer.json()["purgeHistoryDeleteUri"], "DELETE").status == 200
+    assert world.view(order_id) == ended
+    world.order(order_id)
+    assert world.history(order_id) == []
+    assert world.effects(order_id).charged == world.effects(order_id).net == 12900
+
+
+def test_a_finished_instance_that_is_started_again_touches_nothing(world: World) -> None:
+    order_id = new_id()
+    world.order(order_id)
+    ended, effects = world.ended(order_id), world.effects(order_id)
+    body = {"order_id": order_id}
+    started = dev.fetch(
+        f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
+    )
+    assert started.status == 202
+    wait_for(lambda: world.instance(order_id).get("Generation") == 1, 30, "second generation")
+    wait_for(lambda: world.instance(order_id)["RuntimeStatus"] == "Completed", 30, "its end")
+    assert json.loads(world.instance(order_id)["Output"]) == ended
+    assert world.scheduled(order_id) == ["validate_order"]
+    assert world.effects(order_id) == effects
+
+
+def test_the_same_id_with_another_body_is_a_conflict(world: World) -> None:
+    order_id = world.order(new_id())
+    answer = world.post("/api/orders", dev.example_order(order_id=order_id, payment_method="pm_card_mastercard"))
+    assert_problem(answer, 409)
+    world.ended(order_id)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_an_idempotency_key_stands_in_for_the_order_id(world: World, quoted: bool) -> None:
+    order_id = new_id()
+    headers = {"Idempotency-Key": f'"{order_id}"' if quoted else order_id}
+    for _ in range(2):
+        answer = world.post("/api/orders", dev.example_order(), headers)
+        assert answer.status == 202
+        assert answer.json()["id"] == order_id
+    assert world.ended(order_id)["status"] == "completed"
+
+
+@pytest.mark.parametrize("key", ["", "no spaces", "a" * 65, "käse"])
+def test_an_idempotency_key_that_is_no_order_id_is_refused(world: World, key: str) -> None:
+    answer = world.post("/api/orders", dev.example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
+    assert_problem(answer, 400, "Idempotency-Key")
+
+
+def test_a_key_and_an_id_that_differ_are_refused(world: World) -> None:
+    answer = world.post("/api/orders", dev.example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
+    assert_problem(answer, 400, "Idempotency-Key")
+
+
+def assert_problem(answer: dev.Answer, status: int, *named: str) -> dict[str, Any]:
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    assert {error["pointer"] for error in problem.get("errors", [])} == set(named)
+    return problem
+
+
+def with_items(*items: dict[str, Any]) -> bytes:
+    return json.dumps(dev.example_order(items=list(items))).encode()
+
+
+LINE = {"sku": "CRUNCHY-ARMCHAIR", "quantity": 1}
+MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
+    "nothing": (lambda: b"", 400, ["#"]),
+    "no JSON": (lambda: b"order me a chair", 400, ["#"]),
+    "no UTF-8": (lambda: b'{"order_id": "\xff"}', 400, ["#"]),
+    "half a body": (lambda: json.dumps(dev.example_order()).encode()[:-9], 400, ["#"]),
+    "an array": (lambda: b"[]", 400, ["#"]),
+    "an unknown field": (lambda: json.dumps(dev.example_order(coupon="FREE")).encode(), 400, ["#/coupon"]),
+    "a price from the client": (lambda: with_items({**LINE, "price_minor": 1}), 400, ["#/items/0/price_minor"]),
+    "a quantity of nothing": (lambda: with_items({**LINE, "quantity": 0}), 400, ["#/items/0/quantity"]),
+    "a negative quantity": (lambda: with_items({**LINE, "quantity": -1}), 400, ["#/items/0/quantity"]),
+    "a quantity as text": (lambda: with_items({**LINE, "quantity": "1"}), 400, ["#/items/0/quantity"]),
+    "a sku twice": (lambda: with_items(LINE, LINE), 400, ["#"]),
+    "two faults at once": (
+        lambda: json.dumps(dev.example_order(payment_method=7, customer={"id": "c", "name": "n"})).encode(),
+        400,
+        ["#/customer/email", "#/payment_method"],
+    ),
+    "a NUL in a name": (
+        lambda: json.dumps(dev.example_order(customer={"id": "c", "name": "a\0b", "email": "a@example.com"})).encode(),
+        400,
+        ["#/customer/name"],
+    ),
+    "nesting a hundred thousand deep": (lambda: b"[" * 100_000 + b"]" * 100_000, 400, ["#"]),
+    "a megabyte of items": (lambda: with_items(*([LINE] * 25_000)), 413, []),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: World, case: str) -> None:
+    body, status, named = MALFORMED[case]
+    before = len(list(world.table_rows("orders")))
+    answer = dev.fetch(f"{world.urls['host']}/api/orders", "POST", body())
+    assert_problem(answer, status, *named)
+    assert len(list(world.table_rows("orders"))) == before
+
+
+def test_a_problem_does_not_repeat_what_was_sent(world: World) -> None:
+    answer = world.post("/api/orders", dev.example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
+    assert "my secret" not in answer.body.decode()
+
+
+def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
+    sku = world.new_sku(on_hand=5)
+    url = f"{world.urls['host']}/api/inventory/{sku}"
+    etag = dev.fetch(url).headers["ETag"]
+    body = {"on_hand": 6, "price_minor": 1000, "currency": "gbp"}
+    assert dev.fetch(url, "PUT", body, {"If-Match": etag}).json()["on_hand"] == 6
+    assert_problem(dev.fetch(url, "PUT", body, {"If-Match": etag}), 412)
+    assert world.stock(sku) == (6, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"on_hand": -1, "price_minor": 1, "currency": "gbp"}, ["#/on_hand"]),
+        ({"on_hand": 1, "price_minor": 0, "currency": "GBP"}, ["#/price_minor", "#/currency"]),
+        ({"on_hand": 1.5, "price_minor": 1, "currency": "gbp", "reserved": 0}, ["#/on_hand", "#/reserved"]),
+    ],
+)
+def test_a_malformed_inventory_is_refused_by_name(world: World, body: dict[str, Any], named: list[str]) -> None:
+    answer = dev.fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
+    assert_problem(answer, 400, *named)
+
+
+def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
+    sku = world.new_sku(on_hand=3)
+    with world.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 2, "times": 1}):
+        order_id = world.order(items=[{"sku": sku, "quantity": 2}])
+        wait_for(lambda: world.stock(sku) == (3, 2), 20, "reservation")
+        body = {"on_hand": 1, "price_minor": 1000, "currency": "gbp"}
+        assert_problem(dev.fetch(f"{world.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
+        world.ended(order_id)
+    assert world.stock(sku) == (1, 0)
+
+
+def test_an_unknown_sku_is_404_and_no_sku_is_400(world: World) -> None:
+    assert_problem(world.get("/api/inventory/NOBODY-SELLS-THIS"), 404)
+    assert_problem(world.get("/api/inventory/lower-case"), 400, "sku")
+
+
+def test_health_lists_each_provider_and_no_value(world: World) -> None:
+    answer = world.get("/api/health")
+    assert answer.status == 200
+    assert answer.json() == {
+        "status": "ok",
+        "providers": {"storage": "ok", "payments": "configured", "mail": "configured", "push": "configured"},
+        "faults": [],
+    }
+
+
+def test_a_wrong_verb_and_an_unknown_path_are_404(world: World) -> None:
+    assert dev.fetch(f"{world.urls['host']}/api/orders", "DELETE").status == 404
+    assert world.get("/api/nothing").status == 404

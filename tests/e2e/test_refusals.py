@@ -1,0 +1,164 @@
+"""Every refusal of the business, over the whole product: what the customer is told, and that the world is as before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.world import NOTHING, STEPS, World, compensations, new_id, statuses
+from tests.product import Product
+
+ADDRESS = dev.example_order()["shipping_address"]
+CUSTOMER = dev.example_order()["customer"]
+
+
+@pytest.fixture(scope="module")
+def world(product: Product) -> World:
+    return World(product.urls)
+
+
+def lines(*pairs: tuple[str, int]) -> dict[str, Any]:
+    return {"items": [{"sku": sku, "quantity": quantity} for sku, quantity in pairs]}
+
+
+REFUSED_AT_VALIDATION: dict[str, tuple[str, Callable[[World], dict[str, Any]]]] = {
+    "an unknown sku": ("unknown_sku", lambda world: lines(("NOBODY-SELLS-THIS", 1))),
+    "more than there is": ("out_of_stock", lambda world: lines((world.new_sku(on_hand=1), 2))),
+    "two currencies": (
+        "mixed_currencies",
+        lambda world: lines((world.new_sku(), 1), (world.new_sku(currency="eur"), 1)),
+    ),
+    "a total below Stripe's minimum": ("amount_too_small", lambda world: lines((world.new_sku(price_minor=1), 1))),
+    "a total above Stripe's maximum": (
+        "amount_too_large",
+        lambda world: lines((world.new_sku(price_minor=99_999_999), 2)),
+    ),
+    "a country that is not served": (
+        "country_not_served",
+        lambda world: {"shipping_address": {**ADDRESS, "country": "AQ"}},
+    ),
+    "a payment method that is not known": (
+        "payment_method_invalid",
+        lambda world: {"payment_method": "pm_card_nobody"},
+    ),
+    "a payment method that is no card": (
+        "payment_method_invalid",
+        lambda world: {"payment_method": "pm_usBankAccount"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_AT_VALIDATION)
+def test_validation_rejects_and_nothing_had_to_be_undone(world: World, case: str) -> None:
+    reason, changes = REFUSED_AT_VALIDATION[case]
+    order_id = world.order(**changes(world))
+    view = world.ended(order_id)
+    assert view["status"] == "rejected"
+    assert view["failure"] == {"step": "validate_order", "reason": reason}
+    assert statuses(view) == {**dict.fromkeys(STEPS, "pending"), "validate_order": "refused"}
+    assert view["compensations"] == []
+    assert world.effects(order_id) == NOTHING
+    assert world.scheduled(order_id) == ["validate_order", "close_order"]
+
+
+DECLINES = {
+    "pm_card_visa_chargeDeclined": "generic_decline",
+    "pm_card_visa_chargeDeclinedInsufficientFunds": "insufficient_funds",
+    "pm_card_visa_chargeDeclinedLostCard": "lost_card",
+    "pm_card_visa_chargeDeclinedStolenCard": "stolen_card",
+}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *DECLINES,
+        "pm_card_chargeDeclinedExpiredCard",
+        "pm_card_chargeDeclinedIncorrectCvc",
+        "pm_card_chargeDeclinedProcessingError",
+        "pm_card_authenticationRequired",
+    ],
+)
+def test_a_card_that_is_refused_is_asked_once_and_releases_the_stock(world: World, method: str) -> None:
+    sku = world.new_sku(on_hand=3)
+    order_id = world.order(payment_method=method, **lines((sku, 2)))
+    view = world.ended(order_id)
+    assert view["status"] == "compensated"
+    assert view["failure"]["step"] == "process_payment"
+    reason = "authentication_required" if method == "pm_card_authenticationRequired" else "card_declined"
+    assert view["failure"]["reason"] == reason
+    if method in DECLINES:
+        assert view["failure"]["decline_code"] == DECLINES[method]
+    assert compensations(view) == [("release_inventory", "done")]
+    assert statuses(view) == {
+        "validate_order": "done",
+        "reserve_inventory": "undone",
+        "process_payment": "refused",
+        "create_shipment": "pending",
+        "send_confirmation": "pending",
+    }
+    assert world.stock(sku) == (3, 0)
+    assert world.effects(order_id) == NOTHING
+    events = [entry["event"] for entry in world.ledger(order_id)]
+    assert events.count("charge.failed") + events.count("payment_intent.requires_action") == 1
+    assert events[-1] == "payment_intent.canceled"
+
+
+def test_an_address_that_no_parcel_carrier_serves_gives_the_money_back(world: World) -> None:
+    sku = world.new_sku(on_hand=3)
+    order_id = world.order(shipping_address={**ADDRESS, "line2": "P.O. Box 7"}, **lines((sku, 2)))
+    view = world.ended(order_id)
+    assert view["status"] == "compensated"
+    assert view["failure"] == {"step": "create_shipment", "reason": "undeliverable_address"}
+    assert compensations(view) == [("refund_payment", "done"), ("release_inventory", "done")]
+    assert world.stock(sku) == (3, 0)
+    assert world.effects(order_id) == NOTHING._replace(charged=2000, given_back=2000)
+
+
+def test_a_rejected_recipient_undoes_everything_by_default(world: World) -> None:
+    sku = world.new_sku(on_hand=3)
+    order_id = world.order(customer={**CUSTOMER, "email": "ada@bounce.invalid"}, **lines((sku, 2)))
+    view = world.ended(order_id)
+    assert view["status"] == "compensated"
+    assert view["failure"] == {"step": "send_confirmation", "reason": "recipient_rejected"}
+    assert compensations(view) == [
+        ("cancel_shipment", "done"),
+        ("refund_payment", "done"),
+        ("release_inventory", "done"),
+    ]
+    assert world.stock(sku) == (3, 0)
+    assert world.effects(order_id) == NOTHING._replace(charged=2000, given_back=2000, label="void")
+
+
+def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: World) -> None:
+    """Validation has seen the stock; while it asks about the card, somebody else takes the unit."""
+    sku = world.new_sku(on_hand=1)
+    with world.faults("payments", {"operation": "payment_methods.retrieve", "fault": "hold", "delay_s": 1, "times": 1}):
+        order_id = world.order(**lines((sku, 1)))
+        world.put_stock(sku, on_hand=0)
+        view = world.ended(order_id)
+    assert view["status"] == "compensated"
+    assert view["failure"] == {"step": "reserve_inventory", "reason": "out_of_stock"}
+    assert view["compensations"] == []
+    assert world.stock(sku) == (0, 0)
+    assert world.effects(order_id) == NOTHING
+
+
+def test_two_orders_for_the_last_lamp_sell_it_once(world: World) -> None:
+    sku = world.new_sku(on_hand=1)
+    orders = [world.order(new_id(), **lines((sku, 1))) for _ in range(4)]
+    ended = [world.ended(order)["status"] for order in orders]
+    assert sorted(ended).count("completed") == 1
+    assert set(ended) <= {"completed", "rejected", "compensated"}
+    assert world.stock(sku) == (0, 0)
+    assert sum(world.effects(order).net for order in orders) == 1000
+
+
+def test_an_order_that_does_not_exist_is_404(world: World) -> None:
+    for order_id in (new_id(), "not%20an%20id", "a" * 65):
+        answer = world.get(f"/api/orders/{order_id}")
+        assert answer.status == 404
+        assert answer.headers["Content-Type"].startswith("application/problem+json")

@@ -1,0 +1,184 @@
+"""What the world looks like from outside: the ledgers, the stock, the labels, the mail, the tables, and the public API.
+
+A `World` is made of the addresses in `urls.json` and of nothing else, so that what a test compares is what an auditor
+would see.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+
+import dev
+
+FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
+STEPS = ["validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation"]
+
+
+class Effects(NamedTuple):
+    """All that an order left behind, as its providers tell it."""
+
+    charged: int
+    given_back: int
+    label: str | None
+    mails: int
+    message_ids: int
+    pushes: int
+
+    @property
+    def net(self) -> int:
+        return self.charged - self.given_back
+
+
+NOTHING = Effects(charged=0, given_back=0, label=None, mails=0, message_ids=0, pushes=0)
+
+
+class World:
+    """`urls`: the content of `urls.json`."""
+
+    def __init__(self, urls: Mapping[str, Any]) -> None:
+        self.urls = urls
+        self._tables = TableServiceClient.from_connection_string(urls["storage_connection_string"])
+        self._labels = BlobServiceClient.from_connection_string(urls["storage_connection_string"]).get_container_client(
+            "labels"
+        )
+
+    # Orders, through the public API.
+
+    def order(self, order_id: str | None = None, /, **changes: Any) -> str:
+        """POST the example order with changes; it must be accepted. Returns its id."""
+        order_id = order_id or new_id()
+        answer = self.post("/api/orders", dev.example_order(order_id=order_id, **changes))
+        assert answer.status == 202, answer.body
+        return order_id
+
+    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> dev.Answer:
+        return dev.fetch(self.urls["host"] + path, "POST", body, headers)
+
+    def get(self, path: str) -> dev.Answer:
+        return dev.fetch(self.urls["host"] + path)
+
+    def put_stock(self, sku: str, on_hand: int, price_minor: int = 1000, currency: str = "gbp") -> None:
+        body = {"on_hand": on_hand, "price_minor": price_minor, "currency": currency}
+        answer = dev.fetch(f"{self.urls['host']}/api/inventory/{sku}", "PUT", body)
+        assert answer.status in {200, 201}, answer.body
+
+    def new_sku(self, on_hand: int = 10, price_minor: int = 1000, currency: str = "gbp") -> str:
+        """A SKU of the test's own."""
+        sku = f"SKU-{uuid.uuid4().hex[:10].upper()}"
+        self.put_stock(sku, on_hand, price_minor, currency)
+        return sku
+
+    def view(self, order_id: str) -> dict[str, Any]:
+        answer = self.get(f"/api/orders/{order_id}")
+        assert answer.status == 200, answer.body
+        return dict(answer.json())
+
+    def ended(self, order_id: str, patience: float = 60) -> dict[str, Any]:
+        """The customer's view, once it is final and its orchestration has ended too."""
+        wait_for(lambda: self.view(order_id)["status"] in FINAL, patience, f"end of order {order_id}")
+        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] != "Running", patience, f"end of saga {order_id}")
+        return self.view(order_id)
+
+    # What the providers say.
+
+    def stock(self, sku: str) -> tuple[int, int]:
+        """(on_hand, reserved)."""
+        body = self.get(f"/api/inventory/{sku}").json()
+        return body["on_hand"], body["reserved"]
+
+    def ledger(self, order_id: str) -> list[dict[str, Any]]:
+        entries = dev.fetch(self.urls["payments"] + "/sandbox/ledger").json()
+        return [entry for entry in entries if entry["order_id"] == order_id]
+
+    def messages(self, order_id: str) -> list[dict[str, Any]]:
+        """Mails and pushes that speak of this order."""
+        messages = dev.fetch(self.urls["mail"] + "/sandbox/messages").json()
+        return [message for message in messages if order_id in json.dumps(message)]
+
+    def label(self, order_id: str) -> str | None:
+        """`issued` or `void`; None where there never was one."""
+        try:
+            return str(self._labels.get_blob_client(f"{order_id}.pdf").get_blob_properties().metadata["status"])
+        except ResourceNotFoundError:
+            return None
+
+    def label_pdf(self, order_id: str) -> bytes:
+        return bytes(self._labels.download_blob(f"{order_id}.pdf").readall())
+
+    def labels_of(self, order_id: str) -> int:
+        return sum(1 for blob in self._labels.list_blobs() if order_id in blob.name)
+
+    def effects(self, order_id: str) -> Effects:
+        ledger, messages = self.ledger(order_id), self.messages(order_id)
+        mails = [message for message in messages if message["kind"] == "email"]
+        return Effects(
+            charged=sum(entry["amount_minor"] for entry in ledger if entry["event"] == "payment_intent.succeeded"),
+            given_back=sum(entry["amount_minor"] for entry in ledger if entry["event"] == "refund.succeeded"),
+            label=self.label(order_id),
+            mails=len(mails),
+            message_ids=len({mail["message_id"] for mail in mails}),
+            pushes=len(messages) - len(mails),
+        )
+
+    # The task hub, through a plain table client.
+
+    def instance(self, order_id: str) -> dict[str, Any]:
+        table = self._tables.get_table_client(f"{self.urls['task_hub']}Instances")
+        return dict(table.get_entity(order_id, ""))
+
+    def history(self, order_id: str) -> list[dict[str, Any]]:
+        table = self._tables.get_table_client(f"{self.urls['task_hub']}History")
+        rows = sorted(table.query_entities(f"PartitionKey eq '{order_id}'"), key=lambda row: str(row["RowKey"]))
+        return [dict(row) for row in rows if row["RowKey"] != "sentinel"]
+
+    def scheduled(self, order_id: str) -> list[str]:
+        """The activities in the order in which they were scheduled, repeated attempts included."""
+        return [row["Name"] for row in self.history(order_id) if row["EventType"] == "TaskScheduled"]
+
+    def table_rows(self, name: str) -> Iterator[dict[str, Any]]:
+        return (dict(row) for row in self._tables.get_table_client(name).list_entities())
+
+    def table_names(self) -> list[str]:
+        return [table.name for table in self._tables.list_tables()]
+
+    # Faults of the providers.
+
+    @contextmanager
+    def faults(self, target: str, *rules: Mapping[str, Any]) -> Iterator[None]:
+        """For the length of a block: a fault plan of "payments" or "mail"."""
+        edge = f"{self.urls[target]}/sandbox/faults"
+        answer = dev.fetch(edge, "PUT", {"seed": 7, "rules": list(rules)})
+        assert 200 <= answer.status < 300, answer.body
+        try:
+            yield
+        finally:
+            dev.fetch(edge, "DELETE")
+
+
+def new_id() -> str:
+    return f"order-{uuid.uuid4().hex[:16]}"
+
+
+def wait_for(done: Callable[[], object], patience: float, what: str) -> None:
+    """Poll until it is so; a failed test when it is not in time."""
+    deadline = time.monotonic() + patience
+    while not done():
+        assert time.monotonic() < deadline, f"no {what} within {patience:.0f} s"
+        time.sleep(0.05)
+
+
+def statuses(view: Mapping[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in view["steps"]}
+
+
+def compensations(view: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(entry["name"], entry["status"]) for entry in view["compensations"]]

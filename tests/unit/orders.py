@@ -1,0 +1,52 @@
+"""Loud test data: a body that the public edge takes, and records made of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from models.order import Line, OrderRecord, OrderRequest, Total
+
+BODY: dict[str, Any] = {
+    "customer": {"id": "cust-42", "name": "Ada", "email": "ada@example.com"},
+    "items": [{"sku": "CRUNCHY-ARMCHAIR", "quantity": 2}],
+    "payment_method": "pm_card_visa",
+    "shipping_address": {
+        "name": "Ada Lovelace",
+        "line1": "12 St James Sq",
+        "city": "London",
+        "postal_code": "SW1Y 4LB",
+        "country": "GB",
+    },
+}
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """A fresh copy of a good body. `customer__name="…"` changes a nested field."""
+    changed = copy.deepcopy(BODY)
+    for path, value in changes.items():
+        *parents, field = path.split("__")
+        place = changed
+        for parent in parents:
+            place = place[parent]
+        place[field] = value
+    return changed
+
+
+def request(**changes: Any) -> OrderRequest:
+    return OrderRequest.model_validate_json(json.dumps(body(**changes)))
+
+
+def running_order(order_id: str = "order-1", **changes: Any) -> OrderRecord:
+    """An order as validation leaves it."""
+    given = request()
+    facts: dict[str, Any] = {
+        "order_id": order_id,
+        "state": "running",
+        "body_hash": given.body_hash(),
+        "request": given,
+        "lines": (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),),
+        "total": Total(amount_minor=25800, currency="gbp"),
+    }
+    return OrderRecord(**{**facts, **changes})
