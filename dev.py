@@ -70,6 +70,7 @@ WINDOWS = os.name == "nt"
 LINUX = sys.platform == "linux"
 OLDEST_NODE = 20
 TASK_HUB = "OrderSagaDev"
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process
 
 # Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
 STORAGE_ACCOUNT = "devstoreaccount1"
@@ -512,7 +513,12 @@ def _install_worker_library() -> None:
 def _install_azurite() -> None:
     node, npm = node_and_npm() or _install_node()
     path = os.pathsep.join(filter(None, (str(node.parent), os.environ.get("PATH"))))
-    run_logged("Installing Azurite", [*npm, "ci", "--no-audit", "--no-fund"], {**os.environ, "PATH": path}, cwd=AZURITE)
+    run_logged(
+        "Installing Azurite",
+        [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+        {**os.environ, "PATH": path},
+        cwd=AZURITE,
+    )
 
 
 def _install_node() -> tuple[Path, list[Word]]:
@@ -716,7 +722,7 @@ def _stop_left_over(pid: int, since: str) -> None:
         return
     os.kill(pid, signal.SIGTERM)
     if not wait_until(gone, patience=30):
-        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        os.kill(pid, SIGKILL)
         wait_until(gone, patience=5)
 
 
@@ -839,9 +845,6 @@ def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, 
     command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host)]
     children.start("devhost", command, environment, death=SIGKILL)
     children.wait_for("devhost", lambda: says_ok(address(ports.host) + "/api/health"))
-
-
-SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
