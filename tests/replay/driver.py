@@ -101,7 +101,8 @@ def play(
     waits for an event that never comes). More than `limit` executions raise AssertionError.
     """
     player = _Player(orchestrator, world, name)
-    player.send(0, _started(name, instance_id, input_))
+    text = json.dumps(json.dumps(input_))  # The client dumps once, its HTTP library again.
+    player.send(0, _started(name, instance_id, text))
     for event in events:
         player.send(event.seconds, _event(Kind.EventRaised, Name=event.name, Input=event.data))
     while player.inbox and not player.ended:
@@ -112,17 +113,24 @@ def play(
 
 
 def _event(kind: Kind, id_: int = -1, **fields: Any) -> Event:
+    """An event as the SDK is sent it, before it was processed. Its time is set when it is appended to a history."""
     return {"EventType": int(kind), "EventId": id_, "IsPlayed": False, "Timestamp": ""} | fields
 
 
-def _started(name: str, instance_id: str, input_: Any) -> Event:
+def beginning(name: str, instance_id: str, text: str) -> list[Event]:
+    """What an orchestrator is called with the first time; `text` is the instance's input as stored."""
+    stamp = {"Timestamp": _stamp(BEGINNING)}
+    return [_event(Kind.OrchestratorStarted) | stamp, _started(name, instance_id, text) | stamp]
+
+
+def _started(name: str, instance_id: str, text: str) -> Event:
     return _event(
         Kind.ExecutionStarted,
         OrchestrationInstance={"InstanceId": instance_id, "ExecutionId": EXECUTION_ID},
         ParentInstance=None,
         Name=name,
         Version="",
-        Input=json.dumps(json.dumps(input_)),  # The client dumps once, its HTTP library again.
+        Input=text,
         Tags=None,
     )
 
