@@ -79,7 +79,8 @@ class Ledger:
 
 
 def _encoded(line: JsonObject) -> bytes:
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    """Readable UTF-8; half a surrogate pair, which a mail can smuggle in, stays the escape that JSON has for it."""
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _drop_torn_end(path: Path) -> None:

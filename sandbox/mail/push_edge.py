@@ -31,7 +31,11 @@ class PushRefused(Exception):
 def serve(app: web.Application, ledger: Ledger, faults: Faults) -> None:
     async def send(request: web.Request) -> web.StreamResponse:
         try:
-            check(request.headers.get("Authorization", ""), str(request.url), time.time())
+            check(
+                request.headers.get("Authorization", ""),
+                f"{request.scheme}://{request.host}{request.path}",
+                time.time(),
+            )
             delivery = _delivery(ledger, request, _notification(request, await request.read()))
             return await under_fault(faults.fire("push.send", request.headers.get(ORDER_HEADER)), delivery)
         except TokenRefused as refused:

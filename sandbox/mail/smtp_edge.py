@@ -52,15 +52,24 @@ class Recipient:
 
 def described(envelope: Any, parsed: EmailMessage) -> JsonObject:
     """The message's row: the addresses are the envelope's, which is what delivers; `text` is the plain part."""
-    body = parsed.get_body(("plain", "html"))
     return {
         "kind": "email",
         "from": envelope.mail_from,
         "to": ", ".join(envelope.rcpt_tos),
         "subject": parsed["Subject"],
         "message_id": parsed["Message-ID"],
-        "text": body.get_content().replace("\r\n", "\n") if body else "",
+        "text": _readable(parsed.get_body(("plain", "html"))),
     }
+
+
+def _readable(part: Any) -> str:
+    if part is None:  # a part without headers is falsy: `if part` would not do
+        return ""
+    try:
+        text = str(part.get_content())
+    except LookupError:  # a character set that Python does not know
+        text = part.get_payload(decode=True).decode("latin-1")
+    return text.replace("\r\n", "\n")
 
 
 async def listen(on: socket.socket, ledger: Ledger, faults: Faults) -> asyncio.Server:

@@ -22,7 +22,7 @@ from sandbox.payments.books import Books, new_id
 from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError, api_error
 from sandbox.payments.forms import Params, decode
-from sandbox.payments.till import Answer, Route, Till, failed
+from sandbox.payments.till import Answer, Route, Till, told
 from sandbox.process import cut
 
 INTENTS = "/v1/payment_intents"
@@ -63,14 +63,13 @@ class StripeCall:
         return self.till.take(self.call, self.route, self.route.handler)
 
     def perform_then_fail(self) -> Answer:
-        answer = self.till.take(self.call, self.route, self.route.handler, ending=api_error())
-        return answer if self.call.method == "POST" else failed()
+        return self.till.take(self.call, self.route, self.route.handler, ending=api_error())
 
     def refuse(self) -> Answer:
         return self.till.take(self.call, self.route, self.route.refused)
 
     def fail(self) -> Answer:
-        return failed()
+        return told(api_error())
 
     def in_flight(self) -> AbstractContextManager[None]:
         return self.till.in_flight(self.call)
@@ -95,7 +94,7 @@ class Edge:
                 rule = self._faults.fire(name, order_of(self._till.books, name, call))
                 answer = await under_fault(rule, StripeCall(self._till, route, call))
             except StripeError as error:
-                answer = failed(error)
+                answer = told(error)
             except Cut:
                 return cut(request)
             return _response(request, answer, request_id)
@@ -164,7 +163,7 @@ def _api_key(authorization: str) -> str:
 
 async def _unrecognized(request: web.Request) -> web.StreamResponse:
     message = f"Unrecognized request URL ({request.method}: {request.path}), or the sandbox does not offer it."
-    return _response(request, failed(StripeError(404, message)), new_id("req"))
+    return _response(request, told(StripeError(404, message)), new_id("req"))
 
 
 def _response(request: web.Request, answer: Answer, request_id: str) -> web.Response:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from sandbox.ledger import JsonObject
 from sandbox.payments.books import Announce, Books, Draft
 from sandbox.payments.calls import Call
-from sandbox.payments.errors import StripeError, api_error, refusal
+from sandbox.payments.errors import StripeError, refusal
 from sandbox.payments.reading import expanded
 
 Handler = Callable[[Draft, Call], JsonObject]
@@ -60,7 +60,7 @@ class Till:
                 return stored
             return self._execute(call, route, handler, ending)
         except StripeError as error:
-            return Answer(error.status, error.body)
+            return told(error)
 
     @contextmanager
     def in_flight(self, call: Call) -> Iterator[None]:
@@ -102,9 +102,9 @@ class Till:
         except StripeError as error:
             if not error.executed:
                 raise
-            answer = Answer(error.status, error.body)
+            answer = told(error)
         if ending:
-            answer = Answer(ending.status, ending.body)
+            answer = told(ending)
         self._keep(draft, call, answer)
         return answer
 
@@ -113,8 +113,7 @@ class Till:
             self.announce(self.books.commit(draft, _storable(call, answer)))
 
 
-def failed(ending: StripeError | None = None) -> Answer:
-    error = ending or api_error()
+def told(error: StripeError) -> Answer:
     return Answer(error.status, error.body)
 
 
