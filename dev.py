@@ -771,7 +771,6 @@ def settings_in(file: Path) -> dict[str, str]:
 
 
 def start(arguments: argparse.Namespace) -> int:
-    set_up(*RUNNING)
     data = Path(arguments.data).resolve()
     ports = Ports() if arguments.port is None else Ports.counted_from(arguments.port)
     with lock(data / "start.lock") as mine:
@@ -779,6 +778,9 @@ def start(arguments: argparse.Namespace) -> int:
             raise Trouble(
                 f"Another `dev.py start` is running on {data}: stop it, or give this one its own `--data DIR`."
             )
+        # First of all: what a killed start left here would tell of servers that are gone.
+        (data / "urls.json").unlink(missing_ok=True)
+        set_up(*RUNNING)
         stop_left_overs(data)
         refuse_taken_ports(wanted_ports(ports, arguments.host))
         if arguments.host:  # without it the settings are those of whoever runs the host
@@ -810,7 +812,6 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
     """Returns never: ends by Interrupted, or by Trouble when a process ends."""
     children = Children(data)
     urls = data / "urls.json"
-    urls.unlink(missing_ok=True)
     try:
         environment = environment_of_the_app(ports)
         _start_the_outside(children, ports, data, environment)
@@ -1131,7 +1132,8 @@ HISTORY_COLUMNS = ("RowKey", "EventType", "Name", "EventId", "TaskScheduledId", 
 
 
 def _history_line(row: Mapping[str, Any]) -> list[object]:
-    return [row["RowKey"].lstrip("0") or "0", *(row.get(column, "") for column in HISTORY_COLUMNS[1:])]
+    number, clock = row["RowKey"].lstrip("0") or "0", row["_Timestamp"][11:23]
+    return [number, *(row.get(column, "") for column in HISTORY_COLUMNS[1:-1]), clock]
 
 
 def _pretty(view: Mapping[str, Any]) -> str:

@@ -33,11 +33,21 @@ class Product:
 
     def start(self) -> "Product":
         """Returns when it is ready; fails with its last words when it ends instead."""
+        before = self._written()
         process = self.launch()
-        urls = self.data / "urls.json"
-        self.wait_for(lambda: urls.exists() or process.poll() is not None, READY_WITHIN, "ready or ended")
-        assert urls.exists(), self.said()
+        self.wait_for(
+            lambda: self._written() not in {before, 0} or process.poll() is not None, READY_WITHIN, "ready or ended"
+        )
+        assert self._written(), self.said()
         return self
+
+    def _written(self) -> int:
+        """When urls.json was written; 0 without one. A killed start leaves its own behind."""
+        urls = self.data / "urls.json"
+        try:
+            return urls.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start without waiting."""
