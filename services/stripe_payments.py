@@ -7,7 +7,8 @@ What keeps the money right, in the order in which it matters:
 2. An effect is looked up by Stripe's own id, never searched for: Stripe's search lags, and proves no absence.
 3. Stripe stores a 5xx under its key and replays it for ever. Such a key is burnt, and the next generation of it
    (`<order>:pay:2`) may be used, but only after a read has shown that the effect is absent. A 5xx that is not a replay
-   burns nothing: the same key is sent again.
+   burns nothing: the same key is sent again. A stored refusal is final for a charge, and burns the key of a refund,
+   which has to come to be in the end (a balance may have been filled up since).
 4. Cancelling has no key of ours. It is guarded by the intent's state, so a repeat is harmless, while a stored 5xx under
    a fixed key would stand in its way.
 
@@ -58,9 +59,10 @@ Answer = TypeVar("Answer")
 class _Rejected(Exception):
     """Stripe read the request and said no (400, 402, 404). Holds its codes, not its text."""
 
-    def __init__(self, status: int, no: object) -> None:
+    def __init__(self, status: int, no: object, replayed: bool) -> None:
         super().__init__(f"{status} {getattr(no, 'code', None)}")
         self.status = status
+        self.replayed = replayed
         self.code: str | None = getattr(no, "code", None)
         self.refusal = _refusal(no)
 
@@ -241,6 +243,8 @@ class StripePayments:
         try:
             refund = _ask(about, lambda: self._refunds.create(params, {"idempotency_key": key}), OutcomeUnknown)
         except _Rejected as no:
+            if no.replayed:
+                raise _KeyBurnt from None
             if no.code == "charge_already_refunded":  # since we looked: the next attempt finds it
                 raise _unknown(order_id, intent_id, "was refunded meanwhile") from None
             raise _beyond_us(order_id, intent_id, no) from None
@@ -294,14 +298,15 @@ def _sorted_fault(
     about: str, error: stripe.StripeError, unanswered: type[OutcomeUnknown] | type[Unavailable]
 ) -> Exception:
     status = error.http_status or 0
+    replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
     trace = f"{status or 'no answer'}, request {error.request_id or 'unknown'}"
     if status in {401, 403}:
         return Unavailable(f"Stripe refused the key in STRIPE_API_KEY ({trace}).")
     if isinstance(error, stripe.IdempotencyError):
         return Unavailable(f"{about}: its idempotency key was used before with other parameters ({trace}).")
     if status in {400, 402, 404}:
-        return _Rejected(status, error.error)
-    if status >= 500 and (error.headers or {}).get("Idempotent-Replayed") == "true":
+        return _Rejected(status, error.error, replayed)
+    if status >= 500 and replayed:
         return _KeyBurnt()
     return unanswered(f"{about} is not known: Stripe did not say ({trace}).")
 
