@@ -1063,7 +1063,7 @@ def live_through(payment_method: str, urls: Mapping[str, Any]) -> Story:
     customer = {"id": name, "name": "Ada", "email": f"{name}@example.com"}
     items = [{"sku": SKU, "quantity": QUANTITY}]
     order = example_order(order_id=name, customer=customer, items=items, payment_method=payment_method)
-    say(f"POST {urls['host']}/api/orders\n{json.dumps(order, indent=2)}\n")
+    say(f"POST {urls['host']}/api/orders\n{_pretty(order)}\n")
 
     stock = f"{urls['host']}/api/inventory/{SKU}"
     before = fetch(stock).json()
