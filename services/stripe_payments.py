@@ -46,7 +46,7 @@ MAXIMUM_CHARGE = 99_999_999
 
 GENERATIONS = 5
 CONNECT_AND_READ_S = (10.0, 10.0)
-# The last version but one that takes `payment_method_types`:
+# A version that takes `payment_method_types`; they were removed here:
 # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
 API_VERSION = "2026-07-29.dahlia"
 
