@@ -359,15 +359,11 @@ class _Replay:
 
     def _attempts(self, kind: Kind, action: Action) -> Steps:
         # Also the last failure is followed by a timer (of no length): histories depend on it. The SDK knows neither
-        # back-off nor a limit of time, so every delay but the last is the first interval; a delay of zero gives up
-        # without a timer.
-        options = action["retryOptions"]
-        for attempt in range(1, options["maxNumberOfAttempts"] + 1):
+        # back-off nor a limit of time, and refuses an interval of zero, which would give up without a timer.
+        for _ in range(action["retryOptions"]["maxNumberOfAttempts"]):
             _, task = self._schedule(kind, action["functionName"])
             yield task
             if not task.failed:
-                return
-            if attempt < options["maxNumberOfAttempts"] and options["firstRetryIntervalInMilliseconds"] <= 0:
                 return
             yield self._schedule(Kind.TimerCreated)[1]
 
@@ -413,15 +409,14 @@ class _Replay:
     # Ending
 
     def decisions(self) -> list[Decision]:
-        """What this execution adds to the history, in the order of ids. A suspended instance decides nothing."""
-        if self.suspended and not self.terminated:
-            return []
-        return [*(self.undecided[id_] for id_ in sorted(self.undecided)), *self._completion()]
+        """What this execution adds to the history, in the order of ids. A suspended instance decides nothing new."""
+        decided = [] if self.suspended else [self.undecided[id_] for id_ in sorted(self.undecided)]
+        return decided + self._completion()
 
     def _completion(self) -> list[Decision]:
         if self.terminated:
             return [Decision(self.next_id, Kind.ExecutionCompleted.name, "Terminated")]
-        if self.ended_with is None or self.open_tasks:
+        if self.ended_with is None or self.open_tasks or self.suspended:
             return []
         return [Decision(self.next_id, Kind.ExecutionCompleted.name, self.ended_with)]
 

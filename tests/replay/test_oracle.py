@@ -20,6 +20,7 @@ from tests.replay.oracle import (
     MalformedHistory,
     Orchestrator,
     UnknownAction,
+    request,
     split,
     walk,
 )
@@ -247,6 +248,63 @@ def test_a_suspended_instance_decides_nothing_until_it_is_resumed() -> None:
     assert [found.expected for found in walk(leaked, handle(sequence))] == [None]
 
 
+def test_what_was_decided_in_the_execution_that_suspends_is_held_back_too() -> None:
+    suspended, resumed = event(Kind.ExecutionSuspended, Reason="hold"), event(Kind.ExecutionResumed, Reason="go")
+    start = [STARTED, scheduled(0, "Reserve")]
+    assert walk(executions(start, [completed(0), suspended], [resumed, scheduled(1, "Pay")]), handle(sequence)) == []
+
+
+def test_a_suspended_instance_does_not_end_before_it_is_resumed() -> None:
+    suspended, resumed = event(Kind.ExecutionSuspended, Reason="hold"), event(Kind.ExecutionResumed, Reason="go")
+    begun = ([STARTED, scheduled(0, "Reserve")], [completed(0), scheduled(1, "Pay")])
+    assert walk(executions(*begun, [completed(1), suspended], [resumed, ended(2)]), handle(sequence)) == []
+
+
+def test_terminating_a_suspended_instance_ends_it_without_what_was_held_back() -> None:
+    suspended, terminated = event(Kind.ExecutionSuspended, Reason="hold"), event(Kind.ExecutionTerminated, Input="no")
+    start = [STARTED, scheduled(0, "Reserve")]
+    history = executions(start, [suspended], [completed(0)], [terminated, ended(1, status=5)])
+    assert walk(history, handle(sequence)) == []
+
+
+def test_a_cancelled_timer_does_not_keep_an_instance_running() -> None:
+    def gives_up_waiting(context: Any) -> Generator[Any, Any, Any]:
+        deadline = after(context, 3600)
+        yield context.task_any([context.call_activity("Pay"), deadline])
+        deadline.cancel()
+
+    history = play(handle(gives_up_waiting), fine)
+    assert [each["EventType"] for each in history].count(Kind.TimerFired) == 0
+    assert walk(history, handle(gives_up_waiting)) == []
+
+
+def test_an_event_goes_to_the_newest_of_two_waits() -> None:
+    def waits_twice(context: Any) -> Generator[Any, Any, Any]:
+        yield context.task_any([context.wait_for_external_event("go"), after(context, 5)])
+        yield context.wait_for_external_event("go")
+        yield context.call_activity("Ship")
+
+    history = play(handle(waits_twice), fine, events=[Raised("go", seconds=9)])
+    assert history[-2]["EventType"] == Kind.ExecutionCompleted
+    assert walk(history, handle(waits_twice)) == []
+
+
+def test_the_orchestrator_is_told_what_is_new_and_what_is_replayed() -> None:
+    seen: list[bool] = []
+
+    def watches(context: Any) -> Generator[Any, Any, Any]:
+        seen.append(context.is_replaying)
+        yield context.call_activity("Reserve")
+        seen.append(context.is_replaying)
+
+    history = play(handle(watches), fine)
+    seen.clear()
+    assert walk(history, handle(watches)) == []
+    assert seen == [False, True, False]
+    assert json.loads(request(history))["isReplaying"] is True
+    assert json.loads(request(executions([STARTED])))["isReplaying"] is False
+
+
 def test_terminate_ends_an_instance_whatever_is_open() -> None:
     terminated = event(Kind.ExecutionTerminated, Input="by hand")
     history = executions([STARTED, scheduled(0, "Reserve")], [terminated, ended(1, status=5)])
@@ -349,10 +407,18 @@ def test_a_wrong_past_is_reported_once_and_not_for_every_later_execution() -> No
         [],
         [STARTED],
         executions([scheduled(0, "Reserve"), STARTED]),
+        [scheduled(0, "Reserve"), *executions([STARTED])[1:], *executions([completed(0)])],
         executions([STARTED, scheduled(0, "Reserve")])[:-1],
         executions([STARTED], [scheduled(0, "Reserve"), completed(0)]),
     ],
-    ids=["empty", "no OrchestratorStarted", "started late", "cut off", "a message after a decision"],
+    ids=[
+        "empty",
+        "no OrchestratorStarted",
+        "started late",
+        "begins with a decision",
+        "cut off",
+        "a message after a decision",
+    ],
 )
 def test_what_is_no_history_is_refused(history: list[Event]) -> None:
     with pytest.raises(MalformedHistory):
