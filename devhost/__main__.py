@@ -2,21 +2,25 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from devhost import routing
+from devhost import routing, timer_trigger
+from devhost.activities import Activities
 from devhost.blobs import Blobs
 from devhost.client_binding import client_binding
-from devhost.engine import Engine, Limits
+from devhost.cron import BadSchedule
+from devhost.engine import Engine, Options
 from devhost.functions import Functions
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
@@ -24,6 +28,7 @@ from devhost.management import Management
 from devhost.settings import BadSettings, Settings, load
 from devhost.store import ForeignHub, Store
 from devhost.tables import Outage, StorageRefused, Tables
+from devhost.verdict import Judge
 from devhost.worker_link import AppRefused, WorkerLink
 
 log = logging.getLogger("devhost")
@@ -39,6 +44,9 @@ class PortTaken(Exception):
     """The port is in use."""
 
 
+REFUSALS = (BadSettings, PortTaken, HubTaken, ForeignHub, routing.BadRoute, BadSchedule)
+
+
 def main() -> int:
     """Serve; the exit status is 0 after a stop that was asked for, 1 when it could not serve."""
     arguments = parse_arguments(sys.argv[1:])
@@ -49,9 +57,11 @@ def main() -> int:
         asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.enable_auth))
     except AppRefused as refusal:
         return _refuse(*refusal.sentences)
+    except KeyboardInterrupt:
+        return 0
     except StorageRefused as refusal:
         return _refuse(f"Storage refuses devhost (is the key in AzureWebJobsStorage right?): {refusal}")
-    except (BadSettings, PortTaken, HubTaken, ForeignHub, routing.BadRoute) as refusal:
+    except REFUSALS as refusal:
         return _refuse(str(refusal))
     return 0
 
@@ -68,66 +78,90 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
 
 async def serve(app: Path, port: int, enable_auth: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises one of the refusals that `main` prints."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_signal()
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
-    hub_file = lock_hub(settings.account.table_endpoint, settings.hub)
-    key = settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)
-    worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key if enable_auth else ""))
+    key = (settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)) if enable_auth else None
+    worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key or ""))
+    with lock_hub(settings.account.table_endpoint, settings.hub):
+        try:
+            await serve_hub(Parts(settings, worker, listener, key), stop)
+        finally:
+            await worker.close()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a running host is made of, before it is put together."""
+
+    settings: Settings
+    worker: WorkerLink
+    listener: socket.socket
+    key: str | None
+
+
+async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
     timeout = aiohttp.ClientTimeout(total=STORAGE_TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=STORAGE_CONNECTIONS)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
-        try:
-            await run(settings, worker, session, listener, key if enable_auth else None, stop)
-        finally:
-            await worker.close()
-            hub_file.close()
+        opening, stopping = asyncio.create_task(open_hub(parts, session)), asyncio.create_task(stop.wait())
+        # Both, because opening may wait for storage as long as it takes.
+        await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            opening.cancel()
+            return
+        engine, runner, timers = opening.result()
+        await stopping
+        log.info("Stopping.")
+        for timer in timers:
+            timer.cancel()
+        await engine.stop(STOP_WITHIN_S)
+        await runner.cleanup()
 
 
-async def run(
-    settings: Settings,
-    worker: WorkerLink,
-    session: aiohttp.ClientSession,
-    listener: socket.socket,
-    key: str | None,
-    stop: asyncio.Event,
-) -> None:
-    """Put the parts together, continue what is unfinished, serve."""
-    outage = Outage()
-    tables, blobs = Tables(settings.account, session, outage), Blobs(settings.account, session, outage)
-    store = Store(settings.hub, tables, blobs)
+async def open_hub(
+    parts: Parts, session: aiohttp.ClientSession
+) -> tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]:
+    """Load the app, open the storage, continue what is unfinished, and listen."""
+    settings, worker, outage = parts.settings, parts.worker, Outage()
+    store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
     functions = Functions(await worker.start(), settings.environment)
     routes = routing.build(settings.route_prefix, functions.with_trigger("httpTrigger"))
+    schedules = timer_trigger.schedules(functions.with_trigger("timerTrigger"), settings.environment)
     await store.open()
-    limits = Limits(
-        settings.max_activities, settings.max_orchestrators, settings.store_inputs, settings.override_any_state
-    )
-    engine = Engine(store, worker, functions, limits)
+    judge = Judge(worker, functions, settings.max_orchestrators)
+    activities = Activities(worker, functions, settings.max_activities)
+    engine = Engine(store, judge, activities, Options(settings.store_inputs, settings.override_any_state))
     unfinished = await engine.resume()
-    management = Management(engine, store, functions, key or "", settings.default_version)
+    management = Management(engine, store, functions, parts.key or "", settings.default_version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    edge = HttpEdge(routes, worker, management, key, home_page)
+    edge = HttpEdge(routes, worker, management, parts.key, home_page)
     runner = web.ServerRunner(web.Server(edge.handle, access_log=None))
     await runner.setup()
-    await web.SockSite(runner, listener, shutdown_timeout=1.0).start()
-    announce(routes, settings, listener.getsockname()[1], key, unfinished)
-    await stop.wait()
-    log.info("Stopping.")
-    await engine.stop(STOP_WITHIN_S)
-    await runner.cleanup()
+    await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()
+    announce(routes, parts, unfinished)
+    return engine, runner, [asyncio.create_task(timer_trigger.run_timer(*each, worker)) for each in schedules]
 
 
-def announce(routes: list[routing.Route], settings: Settings, port: int, key: str | None, unfinished: int) -> None:
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. Where the loop takes no signals (Windows), Ctrl-C ends `asyncio.run`."""
+    stop = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def announce(routes: list[routing.Route], parts: Parts, unfinished: int) -> None:
+    port = parts.listener.getsockname()[1]
     for route in routes:
         methods = ",".join(sorted(route.methods)) or "any"
         log.info("%s: [%s] http://%s:%d/%s", route.function["name"], methods, HOST, port, route.template)
-    if key is not None:
-        log.info("Function key: %s", key)
+    if parts.key is not None:
+        log.info("Function key: %s", parts.key)
     if unfinished:
         log.info("%d unfinished instance(s) go on.", unfinished)
-    log.info("Serving the task hub '%s' on http://%s:%d.", settings.hub, HOST, port)
+    log.info("Serving the task hub '%s' on http://%s:%d.", parts.settings.hub, HOST, port)
 
 
 def bind(port: int) -> socket.socket:

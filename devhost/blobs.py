@@ -65,8 +65,9 @@ class Blobs:
         url = self._account.blob_endpoint + path
         full = self._account.sign_blob_request(method, url, headers, len(content))
         # What aiohttp adds by itself would not be covered by the signature.
-        options = {"data": content or None, "headers": full, "skip_auto_headers": ("Content-Type",)}
-        async with self._session.request(method, URL(url, encoded=True), **options) as response:
+        async with self._session.request(
+            method, URL(url, encoded=True), data=content or None, headers=full, skip_auto_headers=("Content-Type",)
+        ) as response:
             answer = Answer(response.status, dict(response.headers), await response.read())
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise aiohttp.ClientError(f"it answered {answer.status}")

@@ -5,11 +5,12 @@ Everything that differs between the shapes follows from a column's kind, so a ne
 """
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["text", "int", "time", "json", "status"]
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 TEXT, INT, TIME, JSON, STATUS = "text", "int", "time", "json", "status"
 
@@ -133,8 +134,14 @@ def _to_sdk_cell(kind: str, value: Any) -> Any:
 
 
 def compact_json(value: Any) -> str:
-    """JSON without spaces and without escapes for letters, as the real host stores it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON without spaces and without escapes for letters, as the real host stores it.
+
+    Half of a surrogate pair is a legal JSON escape but no legal UTF-8: a value that holds one keeps its escapes.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() or not SURROGATE.search(text):
+        return text
+    return json.dumps(value, separators=(",", ":"))
 
 
 def iso_time(moment: datetime) -> str:

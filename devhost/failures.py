@@ -1,6 +1,6 @@
 """The texts of failures, as the Functions host and the Durable extension word them.
 
-An orchestrator can only read texts: what a failed activity raised reaches it as `Reason` and `Details` of TaskFailed. So
+An orchestrator can only read texts: what a failed activity raised reaches it as Reason and Details of TaskFailed. So
 the wording is part of the contract: programs look for pieces of it.
 """
 

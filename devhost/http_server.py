@@ -45,6 +45,9 @@ class HttpEdge:
             return await self._route(request)
         except Refusal as refusal:
             return refusal.response()
+        except Exception:
+            log.exception("%s %s could not be answered.", request.method, request.path)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path = request.raw_path.split("?", 1)[0]
@@ -96,14 +99,13 @@ class HttpEdge:
 
 async def read_body(request: web.BaseRequest) -> bytes:
     """The body of a request with a Content-Length; as on the real host, a chunked upload arrives empty."""
-    length = request.content_length or 0
-    if length > MAX_BODY_BYTES:
+    if (request.content_length or 0) > MAX_BODY_BYTES:
         raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return await request.content.read() if length else b""
+    return await request.content.read() if request.content_length else b""
 
 
 def request_fields(request: web.BaseRequest) -> dict[str, Any]:
-    """A request as func.HttpRequest shows it: names in lower case, repeated values joined, empty query values dropped."""
+    """A request as func.HttpRequest shows it: lower-case header names, repeated values joined, empty ones dropped."""
     params: dict[str, str] = {}
     for name, value in request.query.items():
         if value:

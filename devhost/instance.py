@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
-from devhost.turn import Ledger
+from devhost.turn import COMPLETES, Ledger
 
 LIMITS = (
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -41,10 +41,23 @@ class Parent:
 
 @dataclass
 class Message:
-    """An event for an instance. `taken` is answered once it is durable (True) or can no longer be taken (False)."""
+    """An event for an instance; None asks for a turn without one.
+
+    `taken` is answered once the event is durable (True) or can no longer be taken (False). `execution_id` binds the end
+    of a task to the execution that scheduled it: the ids of a later one are its own.
+    """
 
     event: Event | None
     taken: "asyncio.Future[bool] | None" = None
+    execution_id: str | None = None
+
+    def answer(self, taken: bool) -> None:
+        if self.taken and not self.taken.done():
+            self.taken.set_result(taken)
+
+    def fail(self, fault: Exception) -> None:
+        if self.taken and not self.taken.done():
+            self.taken.set_exception(fault)
 
 
 @dataclass
@@ -59,11 +72,25 @@ class Instance:
     ledger: Ledger = field(default_factory=Ledger)
     inbox: deque[Message] = field(default_factory=deque)
     row: dict[str, Any] = field(default_factory=dict)
-    busy: bool = False
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
     finished: bool = False
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     event_count: int = 0
     _sdk: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
+    @property
+    def custom_status(self) -> str:
+        return self.row.get("CustomStatus") or "null"
+
+    def expects(self, message: Message) -> bool:
+        """Whether a message still concerns this execution: the end of a task that is open, or anything from outside."""
+        if message.event is None or message.event.type not in COMPLETES:
+            return True
+        is_of_this = message.execution_id in (None, self.execution_id)
+        return is_of_this and message.event.fields[COMPLETES[message.event.type]] in self.ledger.open
 
     def begin(self, started: Event) -> None:
         """Make this the execution that an ExecutionStarted event describes, with an empty history."""
@@ -71,6 +98,12 @@ class Instance:
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
         self.ledger, self._sdk, self.event_count = Ledger(), [], 0
+        self.cancel_timers()
+
+    def cancel_timers(self) -> None:
+        for handle in self.timers.values():
+            handle.cancel()
+        self.timers.clear()
 
     def remember(self, events: list[Event]) -> None:
         """Take events that storage has acknowledged."""

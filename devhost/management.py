@@ -29,7 +29,7 @@ from devhost.tables import odata_time
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
 TOKEN_HEADER = "x-ms-continuation-token"  # noqa: S105 - the name of a header
-DEFAULT_PAGE = 100
+DEFAULT_PAGE, MAX_PAGE = 100, 1000
 
 Query = dict[str, str]
 Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
@@ -56,7 +56,7 @@ class Management:
             raise argument_fault(self._functions.no_orchestrator(name))
         wait = waiting(query)
         instance_id = checked_id(values.get("id") or uuid.uuid4().hex)
-        content = (await request.read()).decode(errors="replace")
+        content = (await request.content.read()).decode(errors="replace")
         given = compact_json(json_body(content)) if content.strip() else None
         try:
             await self._engine.start(name, instance_id, given, query.get("version", self._default_version))
@@ -102,8 +102,8 @@ class Management:
         return json_response(HTTPStatus.INTERNAL_SERVER_ERROR if failed else HTTPStatus.OK, body)
 
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        top = int(query.get("top") or DEFAULT_PAGE)
-        token = json.loads(request.headers.get(TOKEN_HEADER) or "{}")
+        top = page_size(query)
+        token = json_body(request.headers.get(TOKEN_HEADER) or "{}")
         rows, token = await self._store.instances(condition(request, query), top, token)
         show_input = flag(query, "showinput", True)
         bodies = [
@@ -115,7 +115,7 @@ class Management:
     async def raise_event(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if request.content_type != "application/json":
             raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": "Only application/json request content is supported"})
-        payload = compact_json(json_body((await request.read()).decode(errors="replace")))
+        payload = compact_json(json_body((await request.content.read()).decode(errors="replace")))
         return _told(await self._engine.raise_event(values["id"], values["event"], payload))
 
     async def terminate(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
@@ -130,9 +130,9 @@ class Management:
     async def purge_many(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if not query.get("createdtimefrom"):
             raise Refusal(HTTPStatus.BAD_REQUEST, "Please provide value for 'createdTimeFrom' parameter.")
-        found, token = await self._store.instances(condition(request, query), 1000, {})
+        found, token = await self._store.instances(condition(request, query), MAX_PAGE, {})
         while token:
-            rows, token = await self._store.instances(condition(request, query), 1000, token)
+            rows, token = await self._store.instances(condition(request, query), MAX_PAGE, token)
             found += rows
         ended = [row for row in found if row["RuntimeStatus"] in FINISHED]
         for row in ended:
@@ -208,6 +208,13 @@ def waiting(query: Query) -> tuple[float, float] | None:
     if pause > timeout:
         raise argument_fault("Total timeout should be bigger than retry timeout.")
     return timeout, pause
+
+
+def page_size(query: Query) -> int:
+    text = query.get("top") or str(DEFAULT_PAGE)
+    if not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+        raise argument_fault(f"top must be a number from 1 to {MAX_PAGE}.")
+    return int(text)
 
 
 def flag(query: Query, name: str, default: bool) -> bool:

@@ -2,7 +2,7 @@
 
 devhost signs its own requests instead of going through azure-data-tables: measured against the same Azurite, that SDK
 spends about 6 ms of CPU on one entity-group transaction, which would be most of the cost of an orchestration's turn.
-The signatures are Shared Key Lite for tables (date and resource) and Shared Key for blobs, as the service documents them.
+The signatures are Shared Key Lite for tables (date and resource) and Shared Key for blobs, as the service documents.
 """
 
 import base64
@@ -59,7 +59,8 @@ def parse_connection_string(text: str) -> StorageAccount:
     name, key = parts.get("AccountName"), parts.get("AccountKey")
     if not name or not key:
         raise ValueError(
-            "AzureWebJobsStorage must be a connection string with AccountName and AccountKey, or UseDevelopmentStorage=true."
+            "AzureWebJobsStorage must be a connection string with AccountName and AccountKey, "
+            "or UseDevelopmentStorage=true."
         )
     return StorageAccount(name, base64.b64decode(key), _endpoint(parts, "blob"), _endpoint(parts, "table"))
 

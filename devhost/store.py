@@ -47,6 +47,10 @@ class History:
     execution_id: str = ""
     events: list[Event] = field(default_factory=list)
 
+    @property
+    def started(self) -> Event:
+        return next(event for event in self.events if event.type == "ExecutionStarted")
+
 
 class Store:
     def __init__(self, hub: str, tables: Tables, blobs: Blobs) -> None:
@@ -79,7 +83,7 @@ class Store:
     # --- instances ---
 
     async def insert_instance(self, instance_id: str, columns: Row, any_state: bool) -> int:
-        """Insert the Pending row of a new instance, or replace a finished one; its generation. Raises InstanceExists."""
+        """Insert the row of a new instance, or replace a finished one's; its generation. Raises InstanceExists."""
         row = self._instance_row(instance_id, {**columns, "Generation": 0})
         row = await self._offload(row, "Input", "", as_url=True)
         try:
@@ -203,7 +207,7 @@ class Store:
         return row, addresses
 
     async def _offload(self, row: Row, column: str, event_type: str, as_url: bool = False) -> Row:
-        """The row with a large text moved to a blob: an empty cell and its name beside it, or its address as the cell."""
+        """The row with a large text moved to a blob: an empty cell and the name beside it, or the address as cell."""
         if not is_large(row.get(column)):
             return row
         if not self._large_exists:
@@ -211,7 +215,9 @@ class Store:
             self._large_exists = True
         kind = event_type or column
         name = f"{row['PartitionKey']}/history-{row['RowKey']}-{kind}-{uuid.uuid4().hex[:8]}-{column}.json.gz"
-        await self._blobs.put(self._large, name, gzip.compress(row[column].encode()), "application/octet-stream")
+        await self._blobs.put(
+            self._large, name, gzip.compress(row[column].encode(errors="surrogatepass")), "application/octet-stream"
+        )
         if as_url:
             return {**row, column: self._blobs.url(self._large, name)}
         return {**row, column: "", f"{column}BlobName": name}
@@ -232,13 +238,15 @@ class Store:
         content = await self._blobs.get(self._large, name)
         if content is None:
             raise StorageRefused(HTTPStatus.NOT_FOUND, f"the large payload {name} is gone")
-        return gzip.decompress(content).decode()
+        return gzip.decompress(content).decode(errors="surrogatepass")
 
 
 def is_large(text: Any) -> bool:
     """Whether a text is over the 60 KiB of UTF-16 that the provider keeps in a cell."""
     return (
-        isinstance(text, str) and len(text) * 4 > LARGE_TEXT_BYTES and len(text.encode("utf-16-le")) > LARGE_TEXT_BYTES
+        isinstance(text, str)
+        and len(text) * 4 > LARGE_TEXT_BYTES
+        and len(text.encode("utf-16-le", "surrogatepass")) > LARGE_TEXT_BYTES
     )
 
 

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from devhost.events import compact_json
 from devhost.storage_account import StorageAccount
 
 log = logging.getLogger("devhost.storage")
@@ -126,7 +127,10 @@ class Tables:
         return rows, _continuation(answer.headers)
 
     async def write(self, table: str, row: Row, how: str, etag: str | None = None) -> None:
-        """Write one row. `how`: INSERT (409 when it exists), UPSERT_MERGE, UPSERT_REPLACE (with an etag: 412 when changed)."""
+        """Write one row: INSERT (refused with 409 when it exists), UPSERT_MERGE or UPSERT_REPLACE.
+
+        With an etag a row that changed meanwhile is refused with 412.
+        """
         path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
         answer = await self._send(how, path, encode_row(row), {"If-Match": etag} if etag else {})
         _refuse_errors(answer)
@@ -211,7 +215,7 @@ def encode_row(row: Row) -> bytes:
             cells[f"{column}@odata.type"] = "Edm.DateTime"
         elif value is not None:
             cells[column] = value
-    return json.dumps(cells, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact_json(cells).encode()
 
 
 def odata_time(value: datetime) -> str:

@@ -5,10 +5,10 @@ yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry 
 
 1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration and timer in the order of the list, none
    for a wait for an event. The SDK keeps its tasks by these ids, so a different number would complete the wrong task.
-2. A retried task takes further ids by itself: a failure takes the next id for a timer, a fired retry timer the next id
-   for the new attempt (after the last attempt: none, but its timer still exists). Within a turn they come before the ids
-   of newly yielded actions, because the SDK handles the event before it resumes the generator. With several events in
-   one turn the two would interleave, hence one event a turn.
+2. A retried task takes further ids by itself: a failure takes the next id for a timer, a fired retry timer the next
+   one for the new attempt (after the last attempt: none, but its timer still exists). Within a turn they come before
+   the ids of newly yielded actions, because the SDK handles the event before it resumes the generator. With several
+   events in one turn the two would interleave, hence one event a turn.
 3. The list only grows. An action that changed its kind or name, or vanished, means that the orchestrator is not
    deterministic, and the instance fails with a sentence instead of hanging.
 
@@ -32,6 +32,21 @@ MAX_CUSTOM_STATUS_BYTES = 16 * 1024
 
 class OrchestrationFault(Exception):
     """The instance must fail now; the text says why, for the author of the orchestrator."""
+
+
+COMPLETES = {
+    "TaskCompleted": "TaskScheduledId",
+    "TaskFailed": "TaskScheduledId",
+    "SubOrchestrationInstanceCompleted": "TaskScheduledId",
+    "SubOrchestrationInstanceFailed": "TaskScheduledId",
+    "TimerFired": "TimerId",
+}
+FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
+CREATES = {
+    "TaskScheduled": ACTIVITY,
+    "SubOrchestrationInstanceCreated": SUB_ORCHESTRATION,
+    "TimerCreated": TIMER,
+}
 
 
 @dataclass
@@ -115,6 +130,7 @@ MAKERS: dict[int, Maker] = {
     10: _unsupported("signals an entity at a set time"),
 }
 COMPOUND = (11, 12)
+CONTINUE_AS_NEW = 4
 NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER)
 
 
@@ -175,7 +191,7 @@ class Ledger:
         return [task for task in fresh if task.kind in NUMBERED]
 
     def admit_until(self, created: Event, flat: list[Action]) -> None:
-        """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault on a mismatch."""
+        """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault."""
         while self.next_id <= created.event_id:
             index = len(self._known)
             found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index]))
@@ -241,16 +257,6 @@ class Ledger:
                 self.open[task_id].cancelled = True
 
 
-COMPLETES = {
-    "TaskCompleted": "TaskScheduledId",
-    "TaskFailed": "TaskScheduledId",
-    "SubOrchestrationInstanceCompleted": "TaskScheduledId",
-    "SubOrchestrationInstanceFailed": "TaskScheduledId",
-    "TimerFired": "TimerId",
-}
-FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
-
-
 def _kind_and_name(task: Task) -> tuple[str, str]:
     return task.kind, task.name.lower()
 
@@ -281,10 +287,3 @@ def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
         else:
             ledger.observe(event, now)
     return ledger
-
-
-CREATES = {
-    "TaskScheduled": ACTIVITY,
-    "SubOrchestrationInstanceCreated": SUB_ORCHESTRATION,
-    "TimerCreated": TIMER,
-}

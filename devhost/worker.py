@@ -1,7 +1,7 @@
 """The worker: the child process that imports the app and runs its functions.
 
 It reads calls as frames on its stdin and answers on what was its stdout; the file descriptor 1 that the app sees points
-at stderr, so a print in a function cannot corrupt a frame. It ends as soon as its stdin does: it never outlives its host.
+at stderr, so a print in a function cannot corrupt a frame. It ends when its stdin does: it never outlives its host.
 
 Sync functions run in a thread pool of the size the real worker uses, async ones on the main thread's loop, and
 orchestrators in a small pool of their own, so that activities which block cannot keep an orchestration from deciding.
@@ -33,12 +33,14 @@ from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
+from devhost.events import compact_json
 
 log = logging.getLogger("devhost.worker")
 
 Answer = tuple[dict[str, Any], bytes]
 PR_SET_PDEATHSIG = 1
 ORCHESTRATOR_THREADS = 4
+MAX_RESULT_BYTES = 64 * 2**20
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 
@@ -57,7 +59,7 @@ class Function:
         self._signature = inspect.signature(self.code).parameters
 
     def arguments(self, value: Any, client: str) -> dict[str, Any]:
-        """The keyword arguments of one call: the trigger's value, durable clients, and `context` where it is asked for."""
+        """The keyword arguments of a call: the trigger's value, durable clients, `context` where it is asked for."""
         given = {self.parameter: value}
         given |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
         if "context" in self._signature and "context" not in given:
@@ -235,7 +237,10 @@ def prepare_activity(header: dict[str, Any], body: bytes) -> Any:
 
 def finish_activity(value: Any) -> Answer:
     text: str = ActivityTriggerConverter.encode(value, expected_type=None).value
-    return {"ok": True}, json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":")).encode()
+    content = compact_json(json.loads(text)).encode()
+    if len(content) > MAX_RESULT_BYTES:
+        raise ValueError(f"the result has {len(content)} bytes of JSON; at most {MAX_RESULT_BYTES} can be kept")
+    return {"ok": True}, content
 
 
 def prepare_http(header: dict[str, Any], body: bytes) -> Any:

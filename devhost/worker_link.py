@@ -20,6 +20,7 @@ log = logging.getLogger("devhost")
 BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
 ROOT = str(Path(__file__).resolve().parent.parent)
 RESTART_PAUSE_S = 1.0
+PIPE_BUFFER_BYTES = 2**20
 
 
 class WorkerDied(Exception):
@@ -89,6 +90,7 @@ class WorkerLink:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=self._environment,
+            limit=PIPE_BUFFER_BYTES,
             cwd=self._app,
         )
         self._keep(self._read_answers(self._process))
