@@ -133,9 +133,8 @@ async def _read(request: web.Request, request_id: str) -> Call:
     key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
     if key and len(key) > KEY_LENGTH:
         raise StripeError(400, f"Idempotency keys are at most {KEY_LENGTH} characters long.", type="idempotency_error")
-    return Call(
-        request.method, request.path, request.match_info.get("id"), Params(decode(form)), key or None, request_id
-    )
+    target, version = request.match_info.get("id"), request.headers.get("Stripe-Version", "")
+    return Call(request.method, request.path, target, Params(decode(form)), key or None, request_id, version)
 
 
 def _authenticate(request: web.Request) -> None:

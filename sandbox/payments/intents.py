@@ -12,12 +12,25 @@ from sandbox.payments.errors import StripeError, missing_parameter, no_such, une
 from sandbox.payments.forms import Params
 
 # https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+# A currency without a minimum of its own has that of the account's settlement currency, which a sandbox does not have.
+CURRENCIES = frozenset(
+    "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf clp "
+    "cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf idr ils inr "
+    "isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn "
+    "myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle "
+    "sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar "
+    "zmw".split()
+)
 MINIMUM_AMOUNTS = {
     **dict.fromkeys(("usd", "aud", "brl", "cad", "chf", "eur", "inr", "jpy", "nzd", "sgd"), 50),
     **{"aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "mxn": 1000},
     **{"myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000},
 }
 MAXIMUM_AMOUNT = 99_999_999
+# Since this API version `payment_method_types` is an error:
+# https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
+METHOD_TYPES_REFUSED_FROM = "2026-09-30"
+METHOD_CHOICES = ("automatic_payment_methods", "payment_method_types", "allowed_payment_method_types")
 CAPTURE_METHODS = ("automatic", "automatic_async", "manual")
 CANCELLATION_REASONS = ("duplicate", "fraudulent", "requested_by_customer", "abandoned")
 KEPT_TEXTS = (
@@ -35,14 +48,14 @@ CAPTURABLE = ("requires_capture",)
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action", "processing")
 
 CONFIRM_PARAMS = frozenset({"expand", "payment_method", "return_url", "off_session", "error_on_requires_action"})
-CREATE_PARAMS = CONFIRM_PARAMS | {"amount", "currency", "capture_method", "confirm", "metadata", "payment_method_types"}
-CREATE_PARAMS |= {"automatic_payment_methods", "shipping", *KEPT_TEXTS}
+CREATE_PARAMS = CONFIRM_PARAMS | {"amount", "currency", "capture_method", "confirm", "metadata", "shipping"}
+CREATE_PARAMS |= {*METHOD_CHOICES, *KEPT_TEXTS}
 CAPTURE_PARAMS = frozenset({"expand", "amount_to_capture"})
 CANCEL_PARAMS = frozenset({"expand", "cancellation_reason"})
 
 
 def create(draft: Draft, call: Call) -> JsonObject:
-    intent = _new_intent(call.params)
+    intent = _new_intent(call.params) | _chosen_methods(call)
     if id_ := call.params.text("payment_method"):
         _attach(intent, method_named(id_, "payment_method", status=400))
     draft.put(intent)
@@ -101,7 +114,6 @@ def existing(draft: Draft, id_: str | None, param: str = "intent") -> JsonObject
 def _new_intent(params: Params) -> JsonObject:
     currency = _currency(params)
     id_ = new_id("pi")
-    automatic = _automatic_methods(params)
     return {
         "id": id_,
         "object": "payment_intent",
@@ -111,7 +123,6 @@ def _new_intent(params: Params) -> JsonObject:
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": automatic,
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": params.choice("capture_method", CAPTURE_METHODS) or "automatic_async",
@@ -128,7 +139,6 @@ def _new_intent(params: Params) -> JsonObject:
         "on_behalf_of": None,
         "payment_method": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
-        "payment_method_types": params.texts("payment_method_types") or ["card"],
         "processing": None,
         "review": None,
         "shipping": params.hash("shipping") or None,
@@ -142,8 +152,8 @@ def _new_intent(params: Params) -> JsonObject:
 
 def _currency(params: Params) -> str:
     currency = params.required("currency").lower()
-    if currency not in MINIMUM_AMOUNTS:
-        known = ", ".join(sorted(MINIMUM_AMOUNTS))
+    if currency not in CURRENCIES:
+        known = ", ".join(sorted(CURRENCIES))
         raise StripeError(
             400, f"Invalid currency: {currency}. The sandbox supports these currencies: {known}", param="currency"
         )
@@ -154,7 +164,7 @@ def _amount(params: Params, currency: str) -> int:
     amount = params.positive("amount")
     if amount is None:
         raise missing_parameter("amount")
-    least = MINIMUM_AMOUNTS[currency]
+    least = MINIMUM_AMOUNTS.get(currency, 1)
     if amount < least:
         message = f"Amount must be at least {least} {currency} (minor units)."
         raise StripeError(400, message, code="amount_too_small", param="amount")
@@ -164,16 +174,35 @@ def _amount(params: Params, currency: str) -> int:
     return amount
 
 
-def _automatic_methods(params: Params) -> JsonObject | None:
-    """Automatic is what Stripe chooses where neither kind is asked for; asking for both is an error."""
+def _chosen_methods(call: Call) -> JsonObject:
+    """How the caller chooses the kinds of method: by one of three parameters, or automatically when by none of them."""
+    params = call.params
+    _require_one_choice(call)
+    fixed = params.texts("payment_method_types") or _compatible(params.texts("allowed_payment_method_types"))
+    if fixed:
+        return {"automatic_payment_methods": None, "payment_method_types": fixed}
     wanted = Params(params.hash("automatic_payment_methods"))
-    if not params.texts("payment_method_types"):
-        redirects = wanted.choice("allow_redirects", ("always", "never")) or "always"
-        return {"enabled": True, "allow_redirects": redirects}
-    if wanted.boolean("enabled"):
-        message = "You may only specify one of these parameters: automatic_payment_methods, payment_method_types."
-        raise StripeError(400, message, code="parameters_exclusive", param="automatic_payment_methods")
-    return None
+    redirects = wanted.choice("allow_redirects", ("always", "never")) or "always"
+    automatic = {"enabled": True, "allow_redirects": redirects}
+    return {"automatic_payment_methods": automatic, "payment_method_types": ["card"]}
+
+
+def _require_one_choice(call: Call) -> None:
+    given = [name for name in METHOD_CHOICES if call.params.hash(name)]
+    if len(given) > 1:
+        message = f"You may only specify one of these parameters: {', '.join(given)}."
+        raise StripeError(400, message, code="parameters_exclusive", param=given[0])
+    if given == ["payment_method_types"] and call.version[:10] >= METHOD_TYPES_REFUSED_FROM:
+        message = f"payment_method_types is no longer supported in API version {call.version}."
+        raise StripeError(400, message, code="payment_method_types_no_longer_supported", param=given[0])
+
+
+def _compatible(allowed: list[str]) -> list[str]:
+    """Of the allowed kinds, those that this account takes: cards. What does not fit is dropped without a word."""
+    if allowed and "card" not in allowed:
+        message = "None of the allowed payment method types can be used for this PaymentIntent."
+        raise StripeError(400, message, param="allowed_payment_method_types")
+    return [kind for kind in allowed if kind == "card"]
 
 
 def _attach(intent: JsonObject, method: Method) -> None:

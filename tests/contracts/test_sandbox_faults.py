@@ -117,19 +117,19 @@ def test_an_error_after_the_commit_is_replayed_under_its_key_for_ever(payments: 
 
 def test_a_held_answer_is_committed_at_once(payments: SandboxProcess) -> None:
     intent = unconfirmed(payments, "e")
-    payments.plan({"operation": CONFIRM, "fault": "hold", "delay_s": 1.0})
+    payments.plan({"operation": CONFIRM, "fault": "hold", "delay_s": 2.0})
     began = time.monotonic()
     caller = threading.Thread(target=lambda: confirm(payments, intent))
     caller.start()
     eventually(lambda: status_of(payments, intent) == "succeeded")
     assert caller.is_alive(), "the answer came before the commit could be seen"
     caller.join()
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= 2.0
 
 
 def test_a_held_commit_comes_after_the_caller_has_gone(payments: SandboxProcess) -> None:
     intent = unconfirmed(payments, "f")
-    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 1.0, "times": 1})
+    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
     with pytest.raises(TimeoutError):
         confirm(payments, intent, "f:confirm", wait_s=0.3)
     assert status_of(payments, intent) == "requires_confirmation"
@@ -138,7 +138,7 @@ def test_a_held_commit_comes_after_the_caller_has_gone(payments: SandboxProcess)
 
 def test_a_held_commit_is_refused_when_the_intent_was_cancelled_meanwhile(payments: SandboxProcess) -> None:
     intent = unconfirmed(payments, "g")
-    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 0.6, "times": 1})
+    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
     with pytest.raises(TimeoutError):
         confirm(payments, intent, "g:confirm", wait_s=0.2)
     assert payments.v1("POST", f"payment_intents/{intent}/cancel").json()["status"] == "canceled"
@@ -340,7 +340,7 @@ def test_a_mail_connection_can_break_before_or_after_the_commit(
 
 def test_a_held_mail_is_taken_after_its_sender_has_gone(mail: SandboxProcess, smtp_port: int) -> None:
     before = mails_of(mail)
-    mail.plan({"operation": "email.send", "fault": "hold_then_commit", "delay_s": 1.0, "times": 1})
+    mail.plan({"operation": "email.send", "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
     impatient = smtplib.SMTP("127.0.0.1", smtp_port, timeout=0.3)
     with impatient, pytest.raises(smtplib.SMTPServerDisconnected, match="timed out"):
         impatient.sendmail("shop@example.com", ["ada@example.com"], "Subject: late\r\n\r\nlate\r\n")

@@ -92,7 +92,7 @@ def test_a_key_in_flight_is_a_409_until_its_call_is_done(payments: SandboxProces
             "operation": "payment_intents.create",
             "fault": "hold_then_commit",
             "order_id": "CRUNCHY-ORDER",
-            "delay_s": 1.5,
+            "delay_s": 2.0,
             "times": 1,
         }
     )

@@ -25,14 +25,16 @@ DECLINES = {
 
 @pytest.fixture(scope="module")
 def payments(ports: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    process = SandboxProcess("payments", ports(), tmp_path_factory.mktemp("payments"), ("--search-lag", "1"))
+    process = SandboxProcess("payments", ports(), tmp_path_factory.mktemp("payments"), ("--search-lag", "2"))
     yield process.start()
     process.stop()
 
 
 @pytest.fixture(scope="module")
 def client(payments: SandboxProcess) -> stripe.StripeClient:
-    return stripe.StripeClient(KEY, base_addresses={"api": payments.url}, max_network_retries=0)
+    """Speaks an API version that still takes `payment_method_types`."""
+    base: Any = {"api": payments.url}
+    return stripe.StripeClient(KEY, stripe_version="2026-07-29.dahlia", base_addresses=base, max_network_retries=0)
 
 
 @pytest.fixture
@@ -219,6 +221,19 @@ def test_automatic_payment_methods_are_not_confirmed_without_a_return_url(
     assert client.v1.payment_intents.confirm(intent.id).status == "succeeded"
 
 
+def test_the_newest_api_version_refuses_payment_method_types_and_takes_allowed_ones(
+    payments: SandboxProcess, order: str
+) -> None:
+    newest = stripe.StripeClient(KEY, base_addresses={"api": payments.url}, max_network_retries=0)
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        created(newest, order)
+    assert caught.value.code == "payment_method_types_no_longer_supported"
+    intent = newest.v1.payment_intents.create(
+        {"amount": 100, "currency": "gbp", "payment_method": "pm_card_visa", "allowed_payment_method_types": ["card"]}
+    )
+    assert newest.v1.payment_intents.confirm(intent.id).status == "succeeded"
+
+
 def test_an_intent_can_be_created_and_confirmed_in_one_call(client: stripe.StripeClient, order: str) -> None:
     assert created(client, order, confirm=True).status == "succeeded"
     with pytest.raises(stripe.CardError):
@@ -244,6 +259,21 @@ def test_an_intent_can_be_created_and_confirmed_in_one_call(client: stripe.Strip
             "payment_method",
         ),
         ({"amount": "100", "currency": "gbp", "capture_method": "later"}, None, "capture_method"),
+        (
+            {"amount": "100", "currency": "gbp", "allowed_payment_method_types[]": "klarna"},
+            None,
+            "allowed_payment_method_types",
+        ),
+        (
+            {
+                "amount": "100",
+                "currency": "gbp",
+                "payment_method_types[]": "card",
+                "automatic_payment_methods[enabled]": "true",
+            },
+            "parameters_exclusive",
+            "automatic_payment_methods",
+        ),
         ({"amount": "100", "currency": "gbp", "metadata": "text"}, None, "metadata"),
         ({"amount": "100", "currency": "gbp", "expand[]": "colour"}, None, "expand"),
     ],
@@ -326,7 +356,7 @@ def test_search_finds_late_and_then_by_metadata_and_state(client: stripe.StripeC
 
     assert found() == []
     assert eventually(found) == [intent.id]
-    assert time.time() - began >= 1, "search was as fresh as a read"
+    assert time.time() - began >= 2, "search was as fresh as a read"
     client.v1.payment_intents.confirm(intent.id)
     eventually(lambda: found(" AND status:'succeeded'"))
     assert found(f" AND amount>=12900 AND created>{intent.created - 1}") == [intent.id]
