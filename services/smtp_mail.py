@@ -10,6 +10,7 @@ A repeated mail carries the same Message-ID, which is all that SMTP offers again
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator
@@ -29,10 +30,15 @@ PORTS = {"smtp": 25, "smtps": 465}
 # https://www.rfc-editor.org/rfc/rfc4954#section-6: replies that ask for a login, or for a better one.
 WANTS_LOGIN = frozenset({530, 534, 535, 538})
 
+# No quoted local parts and nothing but ASCII, so that no server needs an extension to take the sender.
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+
 ACCEPTED, FORWARDED, PERMANENT = 250, 251, 500
 
-# What is not ASCII is encoded, so that every server takes the message as it is.
-POLICY = SMTP_POLICY.clone(cte_type="7bit")
+# What is not ASCII is encoded, so that every server takes the message as it is. Headers stay on one line (998 is what
+# RFC 5322 allows): where the library folds them, it adds a blank before an encoded word.
+BODY = SMTP_POLICY.clone(cte_type="7bit")
+HEADERS = BODY.clone(max_line_length=998)
 
 
 class MailServer(NamedTuple):
@@ -47,32 +53,39 @@ class MailServer(NamedTuple):
 
 def parse_smtp_url(url: str) -> MailServer:
     """`smtp[s]://[user:password@]host[:port]`, user and password percent-encoded. Raises ValueError without a quote."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if parts.scheme not in PORTS or not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError("SMTP_URL must look like smtp://host:port or smtps://user:password@host:port")
     if (parts.username is None) != (parts.password is None):
         raise ValueError("SMTP_URL must name both user and password, or neither")
     user = None if parts.username is None else unquote(parts.username)
-    return MailServer(parts.scheme == "smtps", parts.hostname, _port(parts), user, unquote(parts.password or ""))
+    password = unquote(parts.password or "")
+    if not f"{user}{password}".isascii():
+        raise ValueError("SMTP_URL must have a user and a password of ASCII characters: the client sends no others")
+    return MailServer(parts.scheme == "smtps", parts.hostname, _port(parts), user, password)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise ValueError("SMTP_URL must name a host, such as smtp://[::1]:25 where it is an IPv6 address") from None
 
 
 def _port(parts: SplitResult) -> int:
     try:
         return parts.port or PORTS[parts.scheme]
-    except ValueError:
-        raise ValueError("SMTP_URL must name a port between 1 and 65535, or none") from None
+    except ValueError:  # quotes what stands in the place of the port, which may be half a password
+        raise ValueError("SMTP_URL must have a whole number as its port, and a password percent-encoded") from None
 
 
 def parse_sender(sender: str) -> Address:
     """`orders@shop.example` or `The Shop <orders@shop.example>`. Raises ValueError."""
     name, address = parseaddr(sender)
-    try:
-        parsed = Address(name, addr_spec=address)
-    except (ValueError, IndexError):
-        raise ValueError("MAIL_FROM must be a mail address such as orders@shop.example") from None
-    if not parsed.username or not parsed.domain or not address.isascii():
+    if not ADDRESS.fullmatch(address):
         raise ValueError("MAIL_FROM must be a mail address such as orders@shop.example")
-    return parsed
+    local_part, _, domain = address.rpartition("@")
+    return Address(name, local_part, domain)
 
 
 class SmtpMail:
@@ -136,7 +149,7 @@ class SmtpMail:
 
 
 def _message(mail: Mail, sender: Address) -> bytes:
-    message = EmailMessage(policy=POLICY)
+    message = EmailMessage(policy=BODY)
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject
@@ -145,7 +158,7 @@ def _message(mail: Mail, sender: Address) -> bytes:
     message["X-Order-Id"] = mail.order_id
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
-    return message.as_bytes()
+    return message.as_bytes(policy=HEADERS)
 
 
 def _hand_over(connection: smtplib.SMTP, mail: Mail, message: bytes) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import traceback
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -238,6 +241,42 @@ def test_an_intent_without_money_is_cancelled_and_refuses_a_late_confirmation(
     with pytest.raises(Refused, match="payment_canceled"):
         payments.settle(order.order_id, intent_id)
     assert events(sandbox, order) == ["payment_intent.created", "payment_intent.canceled"]
+
+
+def test_a_confirmation_that_arrives_after_the_undo_takes_no_money(
+    payments: StripePayments, sandbox: Sandbox, order: OrderRecord
+) -> None:
+    intent_id = opened(payments, order)
+    late = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "order_id": order.order_id}
+    sandbox.faults("payments", [{**late, "delay_s": 0.3}])
+    with ThreadPoolExecutor(1) as pool:
+        confirmed = pool.submit(payments.confirm, order.order_id, intent_id)
+        wait_until_fired(sandbox)
+        assert payments.give_back(order.order_id, intent_id) is None
+        assert isinstance(confirmed.exception(), OutcomeUnknown)
+    assert events(sandbox, order) == ["payment_intent.created", "payment_intent.canceled"]
+
+
+def wait_until_fired(sandbox: Sandbox) -> None:
+    """The planned fault has met its request."""
+    deadline = time.monotonic() + 10
+    while not fired(sandbox):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def fired(sandbox: Sandbox) -> bool:
+    with urllib.request.urlopen(f"{sandbox.payments}/sandbox/faults", timeout=10) as answer:
+        return any(json.load(answer)["fired"])
+
+
+def test_many_orders_at_once_share_one_client(payments: StripePayments, sandbox: Sandbox) -> None:
+    orders = [running_order(str(uuid.uuid4())) for _ in range(32)]
+    with ThreadPoolExecutor(16) as pool:
+        intents = list(pool.map(lambda order: paid(payments, order), orders))
+    assert len(set(intents)) == 32
+    for order in orders:
+        assert events(sandbox, order) == ["payment_intent.created", "payment_intent.succeeded"]
 
 
 def test_a_charge_is_refunded_once_however_often_it_is_asked_for(
