@@ -6,9 +6,10 @@ What keeps the money right, in the order in which it matters:
    the saga's durable loop retries, and asks before it acts again.
 2. An effect is looked up by Stripe's own id, never searched for: Stripe's search lags, and proves no absence.
 3. Stripe stores a 5xx under its key and replays it for ever. Such a key is burnt, and the next generation of it
-   (`<order>:pay:2`) may be used, but only after a read has shown that the effect is absent. A 5xx that is not a replay
-   burns nothing: the same key is sent again. A stored refusal is final for a charge, and burns the key of a refund,
-   which has to come to be in the end (a balance may have been filled up since).
+   (`<order>:pay:2`) may be used, but only after a read has shown that the effect is absent (an unconfirmed intent needs
+   no read: it holds no money). A 5xx that is not a replay burns nothing: the same key is sent again. A stored refusal
+   is final for a charge, and burns the key of a refund, which has to come to be in the end (a balance may have been
+   filled up since).
 4. Cancelling has no key of ours. It is guarded by the intent's state, so a repeat is harmless, while a stored 5xx under
    a fixed key would stand in its way.
 
