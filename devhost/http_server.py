@@ -123,6 +123,6 @@ def request_fields(request: web.BaseRequest) -> dict[str, Any]:
 
 
 def function_response(header: dict[str, Any], body: bytes) -> web.Response:
-    """The app's response; its length is ours to state."""
-    pairs = [(name, value) for name, value in header["headers"] if name.lower() not in FRAMING]
+    """The app's response; its length is ours to state, and names are written as people expect them."""
+    pairs = [(name.title(), value) for name, value in header["headers"] if name.lower() not in FRAMING]
     return web.Response(status=header["status"], body=body, headers=CIMultiDict(pairs))

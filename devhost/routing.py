@@ -133,9 +133,9 @@ def find(routes: list[Route], method: str, path: str) -> tuple[Route, dict[str, 
 
 def compile_route(prefix: str, function: dict[str, Any]) -> Route:
     own = (function["route"] or function["name"]).strip("/")
+    if own.lower().startswith(RESERVED):
+        raise BadRoute(f"The '{function['name']}' function: the specified route conflicts with built in routes.")
     template = f"{prefix}/{own}".strip("/")
-    if template.split("/")[0].lower() in RESERVED:
-        raise BadRoute(f"The '{function['name']}' function: the route '{template}' begins with a reserved segment.")
     parameters: list[Parameter] = []
     pattern = "".join(_segment(segment, parameters) for segment in _segments(template))
     methods = frozenset(method.upper() for method in function["methods"])
@@ -186,7 +186,8 @@ def _parameter(found: re.Match[str]) -> Parameter:
 def _check(name: str, given: str) -> Check:
     if name not in CONSTRAINTS:
         raise BadRoute(f"The route constraint '{name}' is not known.")
-    arguments = [given] if name == "regex" else [text.strip() for text in given.split(",") if text.strip()]
+    doubled = given.replace("{{", "{").replace("}}", "}")  # a template writes the braces of an expression twice
+    arguments = [doubled] if name == "regex" else [text.strip() for text in given.split(",") if text.strip()]
     return CONSTRAINTS[name](*arguments)
 
 

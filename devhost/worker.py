@@ -88,7 +88,7 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
     """The optional `context` argument of a function."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._id = name, str(uuid.uuid4())
+        self._name, self._id, self._storage = name, str(uuid.uuid4()), threading.local()
 
     @property
     def invocation_id(self) -> str:
@@ -101,6 +101,10 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
     @property
     def function_directory(self) -> str:
         return str(os.getcwd())  # noqa: PTH109 - the app's folder, which the worker made its own
+
+    @property
+    def thread_local_storage(self) -> Any:
+        return self._storage
 
     @property
     def trace_context(self) -> Any:

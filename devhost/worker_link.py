@@ -109,8 +109,7 @@ class WorkerLink:
 
     async def _send(self, header: dict[str, Any], body: bytes) -> Reply:
         process = self._process
-        if process is None or process.stdin is None or process.returncode is not None:
-            raise WorkerDied
+        assert process is not None and process.stdin is not None
         call_id = next(self._ids)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
@@ -129,9 +128,11 @@ class WorkerLink:
                 head_size, body_size = frames.PREFIX.unpack(await process.stdout.readexactly(frames.PREFIX.size))
                 content = await process.stdout.readexactly(head_size + body_size)
                 self._settle(frames.decode(content, head_size))
+        was_ready = self._ready.is_set()
+        self._ready.clear()  # first, so that what is called again waits for the next worker
         await process.wait()
         self._fail_waiting()
-        if not self._closing and self._ready.is_set():
+        if was_ready and not self._closing:
             self._keep(self._replace(process.returncode))
 
     def _settle(self, frame: tuple[dict[str, Any], bytes]) -> None:
@@ -148,7 +149,6 @@ class WorkerLink:
 
     async def _replace(self, exit_code: int | None) -> None:
         log.error("The worker ended by itself (exit code %s); starting another.", exit_code)
-        self._ready.clear()
         while not self._closing:
             try:
                 await self._spawn()

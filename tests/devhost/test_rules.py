@@ -1,0 +1,234 @@
+"""The small pure parts: routes, schedules, keys, settings, events and their shapes."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devhost import cron, routing
+from devhost.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
+from devhost.keys import escape_key, row_key, unescape_key
+from devhost.settings import BadSettings, hub_name, load, resolve
+from devhost.storage_account import parse_connection_string
+from devhost.tables import parse_time
+
+
+def route(template: str, *methods: str, prefix: str = "api") -> routing.Route:
+    return routing.compile_route(prefix, {"name": "f", "route": template, "methods": list(methods)})
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "values"),
+    [
+        ("orders/{id}", "/api/orders/7", {"id": "7"}),
+        ("orders/{id}", "/API/Orders/7/", {"id": "7"}),
+        ("orders/{id}", "/api/orders", None),
+        ("orders/{id?}", "/api/orders", {}),
+        ("orders/{id=all}", "/api/orders", {"id": "all"}),
+        ("orders/{id:int}", "/api/orders/x", None),
+        ("orders/{id:int}", "/api/orders/99999999999", None),
+        ("orders/{id:long}", "/api/orders/99999999999", {"id": "99999999999"}),
+        (
+            "orders/{id:guid}",
+            "/api/orders/0f8fad5b-d9cb-469f-a165-70867728950e",
+            {"id": "0f8fad5b-d9cb-469f-a165-70867728950e"},
+        ),
+        ("orders/{id:length(2,3)}", "/api/orders/abcd", None),
+        ("orders/{id:range(1,5)}", "/api/orders/5", {"id": "5"}),
+        ("orders/{id:min(1):max(5)}", "/api/orders/6", None),
+        ("orders/{id:alpha:minlength(2)}", "/api/orders/ab", {"id": "ab"}),
+        ("orders/{id:regex(^a{{1}}b$)}", "/api/orders/ab", {"id": "ab"}),
+        ("orders/{id:bool}", "/api/orders/TRUE", {"id": "TRUE"}),
+        ("orders/{id:datetime}", "/api/orders/2026-01-01", {"id": "2026-01-01"}),
+        ("a-{x}.{y}", "/api/a-one.two", {"x": "one", "y": "two"}),
+        ("{*rest}", "/api/a/b", {"rest": "a/b"}),
+        ("{**rest}", "/api", {}),
+        ("orders/{id}", "/api/orders/%C5%81%20x", {"id": "Ł x"}),
+    ],
+)
+def test_a_template_takes_what_asp_net_would_take(template: str, path: str, values: dict[str, str] | None) -> None:
+    assert route(template).match("GET", path) == values
+
+
+def test_a_wrong_verb_is_no_match_and_no_verbs_are_all() -> None:
+    assert route("x", "GET", "POST").match("PUT", "/api/x") is None
+    assert route("x").match("OPTIONS", "/api/x") == {}
+
+
+def test_an_empty_prefix_leaves_the_route_alone() -> None:
+    assert route("x", prefix="").match("GET", "/x") == {}
+
+
+def described(name: str, template: str, *methods: str) -> dict[str, Any]:
+    return {"name": name, "route": template, "methods": list(methods)}
+
+
+def test_one_template_may_serve_two_verbs_but_not_one_verb_twice() -> None:
+    assert len(routing.build("api", [described("a", "x", "GET"), described("b", "x", "POST")])) == 2
+    with pytest.raises(routing.BadRoute, match="conflicts with the route defined by function 'a'"):
+        routing.build("api", [described("a", "x", "GET"), described("b", "X", "GET", "PUT")])
+
+
+def test_an_unknown_constraint_is_refused() -> None:
+    with pytest.raises(routing.BadRoute, match="'colour' is not known"):
+        route("x/{y:colour}")
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment", "following"),
+    [
+        ("0 */5 * * * *", "2026-01-01 00:03:07", "2026-01-01 00:05:00"),
+        ("*/15 * * * * *", "2026-01-01 00:00:15", "2026-01-01 00:00:30"),
+        ("30 0 9 * * Mon-Fri", "2026-01-02 09:00:30", "2026-01-05 09:00:30"),
+        ("0 0 0 29 2 *", "2026-01-01 00:00:00", "2028-02-29 00:00:00"),
+        ("0 0 12 * JAN,december 0", "2026-02-01 00:00:00", "2026-12-06 12:00:00"),
+        ("0 0 0 31 * *", "2026-04-01 00:00:00", "2026-05-31 00:00:00"),
+        ("*/10 * * * *", "2026-01-01 00:00:00", "2026-01-01 00:10:00"),
+        ("0 5/20 * * * *", "2026-01-01 00:26:00", "2026-01-01 00:45:00"),
+        ("0 0 0 * * 7", "2026-01-01 00:00:00", "2026-01-04 00:00:00"),
+        ("00:00:30", "2026-01-01 00:00:00", "2026-01-01 00:00:30"),
+        ("1.00:00:00", "2026-01-01 00:00:00", "2026-01-02 00:00:00"),
+    ],
+)
+def test_a_schedule_finds_its_next_time(schedule: str, moment: str, following: str) -> None:
+    assert cron.parse(schedule).next_after(at(moment)) == at(following)
+
+
+def test_a_date_that_never_comes_has_no_next_time() -> None:
+    assert cron.parse("0 0 0 30 2 *").next_after(at("2026-01-01")) is None
+
+
+@pytest.mark.parametrize("schedule", ["", "* * *", "61 * * * * *", "0 0 0 * * Foo", "0 0 5-3 * * *", "0 */0 * * * *"])
+def test_a_schedule_that_makes_no_sense_is_refused(schedule: str) -> None:
+    with pytest.raises(cron.BadSchedule):
+        cron.parse(schedule)
+
+
+@given(st.text(max_size=40).filter(str.isprintable) | st.text(alphabet="^/\\#?\x00\x1f\x7f\x9fa'ż", max_size=20))
+def test_a_key_holds_no_forbidden_character_and_gives_its_id_back(instance_id: str) -> None:
+    key = escape_key(instance_id)
+    assert not set(key) & set("/\\#?")
+    assert unescape_key(key) == instance_id
+
+
+def test_row_keys_are_sixteen_hex_digits() -> None:
+    assert (row_key(0), row_key(26)) == ("0000000000000000", "000000000000001A")
+
+
+def test_an_event_survives_its_row() -> None:
+    event = Event("TimerFired", datetime(2026, 1, 1, 12, 0, 0, 5, UTC), fields={"TimerId": 3, "FireAt": NOON})
+    assert from_row(to_row(event)) == event
+    assert to_row(event) == {
+        **{"EventId": -1, "IsPlayed": False, "_Timestamp": event.at, "EventType": "TimerFired"},
+        **{"TimerId": 3, "FireAt": NOON},
+    }
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_the_sdk_reads_numbers_nulls_and_times_with_a_z() -> None:
+    completed = json.loads(to_sdk(Event("TaskCompleted", NOON, fields={"TaskScheduledId": 1})))
+    assert completed == {
+        **{"EventType": 5, "EventId": -1, "IsPlayed": False, "Timestamp": "2026-01-01T12:00:00Z"},
+        **{"TaskScheduledId": 1, "Result": None},
+    }
+    started = json.loads(to_sdk(Event("ExecutionStarted", NOON, fields={"Version": ""})))
+    assert (started["Version"], started["ParentInstance"]) == ("", None)
+
+
+def test_times_are_written_as_dot_net_writes_them() -> None:
+    assert iso_time(NOON + timedelta(microseconds=120)) == "2026-01-01T12:00:00.00012Z"
+    assert parse_time("2026-01-01T12:00:00.1234567Z") == NOON + timedelta(microseconds=123456)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
+def test_compact_json_is_always_utf_8_and_the_same_value(value: Any) -> None:
+    text = compact_json(value)
+    assert json.loads(text.encode()) == value
+
+
+def test_half_a_surrogate_pair_stays_escaped() -> None:
+    assert compact_json("Ł\ud800") == '"\\u0141\\ud800"'
+
+
+@pytest.mark.parametrize(
+    ("given_name", "environment", "hub"),
+    [
+        (None, {}, "TestHubName"),
+        ("MyHub", {}, "MyHub"),
+        ("%HUB%", {"HUB": "FromSetting"}, "FromSetting"),
+        (None, {"WEBSITE_SITE_NAME": "1-my site"}, "t1mysite"),
+        (None, {"WEBSITE_SITE_NAME": "a"}, "aHub"),
+        (None, {"WEBSITE_SITE_NAME": "--"}, "DefaultTaskHub"),
+    ],
+)
+def test_the_hub_is_named_by_host_json_or_by_the_site(
+    given_name: str | None, environment: dict[str, str], hub: str
+) -> None:
+    assert hub_name(given_name, environment) == hub
+
+
+@pytest.mark.parametrize("name", ["ab", "1hub", "my-hub", "x" * 46])
+def test_a_hub_name_that_tables_refuse_is_refused_first(name: str) -> None:
+    with pytest.raises(BadSettings, match="letters and digits"):
+        hub_name(name, {})
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(BadSettings, match="the setting CRON is missing"):
+        resolve("%CRON%", {})
+
+
+def write(folder: Path, host: object, local: object | None = None) -> Path:
+    (folder / "host.json").write_text(json.dumps(host))
+    if local is not None:
+        (folder / "local.settings.json").write_text(json.dumps(local))
+    return folder
+
+
+def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
+    host = {"version": "2.0", "extensions": {"durableTask": {"hubName": "Filed"}, "http": {"routePrefix": "v1"}}}
+    values = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "A": "file", "B": "file"}
+    app = write(tmp_path, host, {"IsEncrypted": False, "Values": values, "ConnectionStrings": {"Sql": "c"}})
+    environment = {
+        "B": "environment",
+        "AzureFunctionsJobHost__extensions__durableTask__hubName": "Overridden",
+        "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentActivityFunctions": "3",
+    }
+    settings = load(app, environment)
+    assert (settings.hub, settings.route_prefix, settings.max_activities) == ("Overridden", "v1", 3)
+    assert (settings.environment["A"], settings.environment["B"]) == ("file", "environment")
+    assert settings.environment["ConnectionStrings:Sql"] == "c"
+    assert settings.account.table_endpoint == "http://127.0.0.1:10002/devstoreaccount1"
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "words"),
+    [
+        ({"version": "2.0"}, {"Values": {}}, "encrypted"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"A": {"b": 1}}}, "must be a string"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"AzureWebJobsStorage": "x"}}, "connection string"),
+        ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
+        ([], None, "must hold a JSON object"),
+    ],
+)
+def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object, words: str) -> None:
+    with pytest.raises(BadSettings, match=words):
+        load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
+def test_an_account_in_azure_has_its_usual_endpoints() -> None:
+    account = parse_connection_string(
+        "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a2V5;EndpointSuffix=x.y"
+    )
+    assert account.table_endpoint == "https://shop.table.x.y"
+    assert account.blob_endpoint == "https://shop.blob.x.y"
