@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 from azure.data.tables import TableClient, TableServiceClient
 from azure.identity import DefaultAzureCredential
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, LinearRetry
 
 from models.errors import OrderSagaError, Unavailable
 
@@ -31,6 +31,12 @@ EMULATOR = (
 )
 # Short: an activity that fails is retried by the saga on durable timers, which hold no thread.
 PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 15}
+# The blob client waits 15 seconds before its first retry, unless it is told otherwise by a policy of its own kind.
+BLOB_PATIENCE: dict[str, Any] = {
+    "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
+    "connection_timeout": 5,
+    "read_timeout": 15,
+}
 WRITE_ATTEMPTS = 60
 
 
@@ -60,7 +66,7 @@ def connect(env: Mapping[str, str]) -> Storage:
     text = EMULATOR if connection == "UseDevelopmentStorage=true" else connection
     return Storage(
         TableServiceClient.from_connection_string(text, **PATIENCE),
-        BlobServiceClient.from_connection_string(text, **PATIENCE),
+        BlobServiceClient.from_connection_string(text, **BLOB_PATIENCE),
     )
 
 
@@ -70,7 +76,7 @@ def _by_identity(env: Mapping[str, str], account: str) -> Storage:
     blobs = env.get(f"{SETTING}__blobServiceUri", f"https://{account}.blob.core.windows.net")
     return Storage(
         TableServiceClient(tables, credential=credential, **PATIENCE),
-        BlobServiceClient(blobs, credential=credential, **PATIENCE),
+        BlobServiceClient(blobs, credential=credential, **BLOB_PATIENCE),
     )
 
 

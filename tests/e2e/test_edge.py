@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,14 +16,15 @@ from tests.product import Product
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> World:
-    return World(product.urls)
+def world(product: Product) -> Iterator[World]:
+    with closing(World(product.urls)) as world:
+        yield world
 
 
 def sagas(world: World, order_id: str) -> int:
     """How many times this order's saga was started: its history has one ExecutionStarted, and Generation counts on."""
     started = [row for row in world.history(order_id) if row["EventType"] == "ExecutionStarted"]
-    return len(started) + world.instance(order_id).get("Generation", 0)
+    return len(started) + int(world.instance(order_id).get("Generation", 0))
 
 
 def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: World) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ CUSTOMER = dev.example_order()["customer"]
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> World:
-    return World(product.urls)
+def world(product: Product) -> Iterator[World]:
+    with closing(World(product.urls)) as world:
+        yield world
 
 
 def lines(*pairs: tuple[str, int]) -> dict[str, Any]:

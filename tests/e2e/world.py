@@ -51,6 +51,10 @@ class World:
             "labels"
         )
 
+    def close(self) -> None:
+        self._tables.close()
+        self._labels.close()
+
     # Orders, through the public API.
 
     def order(self, order_id: str | None = None, /, **changes: Any) -> str:
@@ -82,10 +86,11 @@ class World:
         assert answer.status == 200, answer.body
         return dict(answer.json())
 
-    def ended(self, order_id: str, patience: float = 60) -> dict[str, Any]:
+    def ended(self, order_id: str, patience: float = 60, every: float = 0.05) -> dict[str, Any]:
         """The customer's view, once it is final and its orchestration has ended too."""
-        wait_for(lambda: self.view(order_id)["status"] in FINAL, patience, f"end of order {order_id}")
-        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] != "Running", patience, f"end of saga {order_id}")
+        wait_for(lambda: self.view(order_id)["status"] in FINAL, patience, f"end of order {order_id}", every)
+        saga = f"end of saga {order_id}"
+        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] != "Running", patience, saga, every)
         return self.view(order_id)
 
     # What the providers say.
@@ -98,6 +103,15 @@ class World:
     def ledger(self, order_id: str) -> list[dict[str, Any]]:
         entries = dev.fetch(self.urls["payments"] + "/sandbox/ledger").json()
         return [entry for entry in entries if entry["order_id"] == order_id]
+
+    def net_money(self) -> dict[str, int]:
+        """Charged less given back, in minor units, by order id."""
+        sign = {"payment_intent.succeeded": 1, "refund.succeeded": -1}
+        net: dict[str, int] = {}
+        for entry in dev.fetch(self.urls["payments"] + "/sandbox/ledger").json():
+            net.setdefault(entry["order_id"], 0)
+            net[entry["order_id"]] += sign.get(entry["event"], 0) * entry["amount_minor"]
+        return net
 
     def messages(self, order_id: str) -> list[dict[str, Any]]:
         """Mails and pushes that speak of this order."""
@@ -136,9 +150,11 @@ class World:
         return dict(table.get_entity(order_id, ""))
 
     def history(self, order_id: str) -> list[dict[str, Any]]:
+        """The rows of the current execution; an earlier, longer one may have left rows behind them."""
         table = self._tables.get_table_client(f"{self.urls['task_hub']}History")
         rows = sorted(table.query_entities(f"PartitionKey eq '{order_id}'"), key=lambda row: str(row["RowKey"]))
-        return [dict(row) for row in rows if row["RowKey"] != "sentinel"]
+        current = [row["ExecutionId"] for row in rows if row["RowKey"] == "sentinel"]
+        return [dict(row) for row in rows if row["RowKey"] != "sentinel" and row["ExecutionId"] in current]
 
     def scheduled(self, order_id: str) -> list[str]:
         """The activities in the order in which they were scheduled, repeated attempts included."""
@@ -168,12 +184,12 @@ def new_id() -> str:
     return f"order-{uuid.uuid4().hex[:16]}"
 
 
-def wait_for(done: Callable[[], object], patience: float, what: str) -> None:
+def wait_for(done: Callable[[], object], patience: float, what: str, every: float = 0.05) -> None:
     """Poll until it is so; a failed test when it is not in time."""
     deadline = time.monotonic() + patience
     while not done():
         assert time.monotonic() < deadline, f"no {what} within {patience:.0f} s"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def statuses(view: Mapping[str, Any]) -> dict[str, str]:

@@ -1,0 +1,121 @@
+"""A proxy in front of Azurite that loses requests or answers on purpose: how storage is made to fail.
+
+The app and devhost talk to storage through it, over their own protocol and with their own signatures; which of their
+requests fail is chosen by a pattern over their text. Runs on a thread of the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
+from yarl import URL
+
+Fault = Literal["refuse", "lose_request", "lose_answer", "hold"]
+# Signed by the client, so nothing may be added.
+NOT_OURS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
+
+
+@dataclass
+class Rule:
+    """The next `times` requests that match fail. `seen` is set by the first; `hold` waits until `lifted`, then cuts."""
+
+    pattern: re.Pattern[str]
+    fault: Fault
+    times: int
+    seen: threading.Event = field(default_factory=threading.Event)
+    lifted: threading.Event = field(default_factory=threading.Event)
+
+    def matches(self, request: str) -> bool:
+        if self.times <= 0 or not self.pattern.search(request):
+            return False
+        self.times -= 1
+        self.seen.set()
+        return True
+
+
+class StorageProxy:
+    """`port` stands in for Azurite's `target` address (`http://127.0.0.1:<port>`)."""
+
+    def __init__(self, port: int, target: str) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self._port = port
+        self._target = target
+        self._rules: list[Rule] = []
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+
+    def __enter__(self) -> StorageProxy:
+        self._thread.start()
+        assert self._ready.wait(10), "the proxy did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(20)
+        self._loop.close()
+
+    @contextmanager
+    def failing(self, pattern: str, fault: Fault, times: int = 1_000_000) -> Iterator[Rule]:
+        """For the length of a block: requests whose text (method, path, headers, body) holds the pattern fail."""
+        rule = Rule(re.compile(pattern, re.DOTALL), fault, times)
+        self._rules.append(rule)
+        try:
+            yield rule
+        finally:
+            rule.lifted.set()
+            self._rules.remove(rule)
+
+    async def _serve(self) -> None:
+        timeout = ClientTimeout(total=60)
+        async with ClientSession(auto_decompress=False, cookie_jar=DummyCookieJar(), timeout=timeout) as session:
+            app = web.Application(client_max_size=2**26)
+            app.router.add_route("*", "/{rest:.*}", partial(self._pass_on, session))
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+            self._ready.set()
+            await self._stop.wait()
+            await runner.cleanup()
+
+    async def _pass_on(self, session: ClientSession, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
+        seen = f"{request.method} {request.raw_path}\n{headers}\n{body.decode('utf-8', 'replace')}"
+        rule = next((rule for rule in self._rules if rule.matches(seen)), None)
+        fault = rule.fault if rule else None
+        if fault == "refuse":
+            return web.Response(status=503, text="<Error><Code>ServerBusy</Code></Error>")
+        if rule and fault == "hold":
+            await asyncio.to_thread(rule.lifted.wait)
+        if fault not in {"lose_request", "hold"}:
+            answer = await self._ask_azurite(session, request, body)
+            if fault != "lose_answer":
+                return answer
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async def _ask_azurite(self, session: ClientSession, request: web.Request, body: bytes) -> web.Response:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        url = self._target + request.raw_path
+        async with session.request(
+            request.method,
+            URL(url, encoded=True),
+            data=body or None,
+            headers=headers,
+            allow_redirects=False,
+            skip_auto_headers=NOT_OURS,
+        ) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+            return web.Response(status=answer.status, body=await answer.read(), headers=kept)

@@ -1,0 +1,26 @@
+"""`CONFIRMATION_FAILURE=ignore`: the shop keeps an order whose confirmation could not be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+
+import dev
+from tests.e2e.world import NOTHING, STEPS, World, statuses
+from tests.product import Product
+
+
+def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(
+    new_product: Callable[..., Product],
+) -> None:
+    product = new_product(CONFIRMATION_FAILURE="ignore").start()
+    with closing(World(product.urls)) as world:
+        sku = world.new_sku(on_hand=3)
+        customer = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+        order_id = world.order(customer=customer, items=[{"sku": sku, "quantity": 1}])
+        view = world.ended(order_id)
+        assert view["status"] == "completed"
+        assert statuses(view) == {**dict.fromkeys(STEPS, "done"), "send_confirmation": "refused"}
+        assert view["compensations"] == []
+        assert world.stock(sku) == (2, 0)
+        assert world.effects(order_id) == NOTHING._replace(charged=1000, label="issued")

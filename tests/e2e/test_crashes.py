@@ -1,0 +1,210 @@
+"""The process dies, at any moment and at the worst ones; then it is started again on the same data.
+
+A death is a SIGKILL: at random while orders run, by a provider that has just committed, and while a result is known but
+not yet written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.product import Product
+from tests.replay.oracle import walk
+from tests.replay.scenarios import ORDER_SAGA
+from tests.replay.task_hub import histories
+from tests.servers import Azurite, FreePorts, Sandbox
+
+PRICE = 12900
+COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
+UNDONE = NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
+BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+
+
+@pytest.fixture(scope="module")
+def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product of this module's own, since every test kills it."""
+    mine = Product(tmp_path_factory.mktemp("crashes"), ports(dev.PORTS_IN_A_ROW))
+    try:
+        yield mine
+    finally:
+        mine.end()
+
+
+def started(product: Product) -> World:
+    if not (product.data / "urls.json").exists():
+        product.start_again()
+    return World(product.urls)
+
+
+# The worst moments: what a provider has just done when the process dies, and how the order ends all the same.
+MOMENTS: dict[str, tuple[str, str, dict[str, Any], Any]] = {
+    "a payment intent": ("payments", "payment_intents.create", {}, COMPLETED),
+    "a charge": ("payments", "payment_intents.confirm", {}, COMPLETED),
+    "a decline": (
+        "payments",
+        "payment_intents.confirm",
+        {"payment_method": "pm_card_visa_chargeDeclined"},
+        NOTHING,
+    ),
+    "a refund": ("payments", "refunds.create", {"customer": BOUNCING}, UNDONE),
+    "a cancelled intent": (
+        "payments",
+        "payment_intents.cancel",
+        {"payment_method": "pm_card_visa_chargeDeclined"},
+        NOTHING,
+    ),
+    "a push": ("mail", "push.send", {}, COMPLETED),
+    "a mail": ("mail", "email.send", {}, COMPLETED),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_death_between_an_effect_and_its_checkpoint_repeats_nothing(product: Product, moment: str) -> None:
+    target, operation, changes, expected = MOMENTS[moment]
+    order_id = new_id()
+    with closing(started(product)) as world:
+        on_hand, reserved = world.stock("CRUNCHY-ARMCHAIR")
+        rule = {
+            "operation": operation,
+            "fault": "kill_after_commit",
+            "order_id": order_id,
+            "times": 1,
+            "kill_pid": world.urls["pids"]["devhost"],
+        }
+        product.faults(target, rule)
+        world.order(order_id, **changes)
+        assert product.ended() == 1
+    product.start()
+    with closing(World(product.urls)) as world:
+        world.ended(order_id)
+        effects = world.effects(order_id)
+        # A mail may have a copy exactly where the process died between acceptance and record: same Message-ID.
+        assert effects._replace(mails=min(effects.mails, 1)) == expected
+        assert effects.mails <= (2 if moment == "a mail" else 1)
+        sold = 1 if expected == COMPLETED else 0
+        assert world.stock("CRUNCHY-ARMCHAIR") == (on_hand - sold, reserved)
+        product.faults(target)
+
+
+def test_orders_that_were_killed_at_random_all_end_right(product: Product) -> None:
+    orders: dict[str, dict[str, Any]] = {}
+    skus: list[str] = []
+    for life in range(3):
+        with closing(started(product)) as world:
+            skus = skus or [world.new_sku(on_hand=100, price_minor=PRICE)]
+            batch = {new_id(): _variety(number, skus[0]) for number in range(6)}
+            for order_id, changes in batch.items():
+                world.order(order_id, **changes)
+            orders |= batch
+            if life < 2:
+                wait_for(partial(_begun, world, batch), 20, "an order in the middle")
+                assert product.kill_devhost() == 1
+    with closing(World(product.urls)) as world:
+        ended = {order_id: world.ended(order_id) for order_id in orders}
+        for order_id, changes in orders.items():
+            expected, effects = _expected(changes), world.effects(order_id)
+            assert effects._replace(mails=min(effects.mails, 1), pushes=expected.pushes) == expected, ended[order_id]
+            assert effects.pushes <= 1
+        sold = sum(view["status"] == "completed" for view in ended.values())
+        assert world.stock(skus[0]) == (100 - sold, 0)
+        told = histories(world.urls["storage_connection_string"], world.urls["task_hub"])
+        assert [disagreement for order_id in orders for disagreement in walk(told[order_id], ORDER_SAGA)] == []
+
+
+def _variety(number: int, sku: str) -> dict[str, Any]:
+    varieties: list[dict[str, Any]] = [
+        {},
+        {"customer": BOUNCING},
+        {"payment_method": "pm_card_visa_chargeDeclined"},
+    ]
+    return {"items": [{"sku": sku, "quantity": 1}], **varieties[number % 3]}
+
+
+def _expected(changes: dict[str, Any]) -> Any:
+    if "payment_method" in changes:
+        return NOTHING
+    return UNDONE if "customer" in changes else COMPLETED
+
+
+def _begun(world: World, batch: dict[str, Any]) -> bool:
+    return any(world.ledger(order_id) for order_id in batch)
+
+
+def test_what_was_accepted_survives_the_death_in_the_next_moment(product: Product) -> None:
+    orders = [new_id() for _ in range(5)]
+    with closing(started(product)) as world:
+        for order_id in orders:
+            world.order(order_id)
+        assert product.kill_devhost() == 1
+    product.start()
+    with closing(World(product.urls)) as world:
+        assert [world.ended(order_id)["status"] for order_id in orders] == ["completed"] * 5
+        assert [world.effects(order_id).charged for order_id in orders] == [PRICE] * 5
+
+
+@pytest.fixture
+def proxied(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[], Any]]:
+    tables, blobs = proxies(ports, azurite)
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox, tmp_path / "devhost.log")
+        try:
+            yield lambda: (app, tables, blobs)
+        finally:
+            app.stop()
+
+
+def test_a_last_failure_that_was_not_yet_written_cannot_release_stock_that_is_then_shipped(
+    proxied: Callable[[], Any],
+) -> None:
+    """The last attempt to ship has failed, and devhost dies before that is written. Nothing may have been undone on the
+    strength of it: the next life runs the attempt again, it succeeds, and the order completes with its stock."""
+    app, tables, blobs = proxied()
+    order_id = new_id()
+    with closing(app.start()) as world:
+        sku = world.new_sku(on_hand=5)
+        last_failure = f"batch.*{order_id}.*TaskFailed.*release|batch.*{order_id}.*TaskFailed.*cancel_shipment"
+        with (
+            blobs.failing(f"^PUT .*labels/{order_id}", "lose_request"),
+            tables.failing(last_failure, "hold") as held,
+        ):
+            world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+            assert held.seen.wait(60), "the last failure was never to be written"
+            assert world.stock(sku) == (5, 1)
+            assert world.label(order_id) is None
+            app.kill()
+    with closing(app.start()) as world:
+        view = world.ended(order_id)
+        assert view["status"] == "completed", view
+        assert world.stock(sku) == (4, 0)
+        assert world.label(order_id) == "issued"
+        assert compensations(view) == []
+
+
+def test_storage_that_goes_away_for_a_while_delays_and_loses_nothing(proxied: Callable[[], Any]) -> None:
+    app, tables, _blobs = proxied()
+    orders = [new_id() for _ in range(4)]
+    with closing(app.start()) as world:
+        sku = world.new_sku(on_hand=9)
+        rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 1}
+        with world.faults("payments", rule):
+            for order_id in orders:
+                world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+            wait_for(lambda: all(world.ledger(order_id) for order_id in orders), 30, "charges")
+        with tables.failing("devstoreaccount1", "lose_request") as away:
+            assert away.seen.wait(30)
+            wait_for(lambda: away.times < 1_000_000 - 10, 30, "ten lost requests")
+        assert {world.ended(order_id)["status"] for order_id in orders} <= {"completed", "compensated"}
+        for order_id in orders:
+            assert world.effects(order_id).net in {0, 1000}
+        sold = sum(world.view(order_id)["status"] == "completed" for order_id in orders)
+        assert sum(world.effects(order_id).net for order_id in orders) == sold * 1000
+        assert world.stock(sku) == (9 - sold, 0)

@@ -1,0 +1,224 @@
+"""Each of the five steps made to fail in turn, in each of the ways in which a step can fail; then the world compared.
+
+Storage fails behind a proxy, payments and mail by the sandbox's faults: the app is the one that is deployed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import dev
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.e2e.storage_proxy import StorageProxy
+from tests.e2e.world import NOTHING, STEPS, World, compensations, new_id, statuses
+from tests.replay.oracle import walk
+from tests.replay.scenarios import ORDER_SAGA
+from tests.replay.task_hub import histories
+from tests.servers import Azurite, FreePorts, Sandbox
+
+PRICE = 1000
+UNDO = {
+    "reserve_inventory": "release_inventory",
+    "process_payment": "refund_payment",
+    "create_shipment": "cancel_shipment",
+}
+
+
+class Stage(NamedTuple):
+    """A world whose storage can be made to fail."""
+
+    world: World
+    tables: StorageProxy
+    blobs: StorageProxy
+    app: AppOnDevhost
+
+
+@pytest.fixture(scope="module")
+def stage(
+    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    tables, blobs = proxies(ports, azurite)
+    log: Path = tmp_path_factory.mktemp("proxied") / "devhost.log"
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log)
+        try:
+            with closing(app.start()) as world:
+                yield Stage(world, tables, blobs, app)
+        finally:
+            app.stop()
+
+
+Breaking = Callable[[Stage, str], AbstractContextManager[object]]
+
+
+def payments(operation: str, fault: str, **more: Any) -> Breaking:
+    return lambda stage, order_id: stage.world.faults("payments", {"operation": operation, "fault": fault, **more})
+
+
+def mail(fault: str, **more: Any) -> Breaking:
+    rule = {"operation": "email.send", "fault": fault, **more}
+    return lambda stage, order_id: stage.world.faults("mail", {**rule, "order_id": order_id})
+
+
+def reservation(fault: Any, times: int = 1_000_000) -> Breaking:
+    return lambda stage, order_id: stage.tables.failing(f'batch.*"order:{order_id}".*"reserved"', fault, times)
+
+
+def label(fault: Any, times: int = 1_000_000) -> Breaking:
+    return lambda stage, order_id: stage.blobs.failing(f"^PUT .*labels/{order_id}", fault, times)
+
+
+# One step, and what makes it fail for ever without having acted.
+DOWN: dict[str, Breaking] = {
+    "validate_order": payments("payment_methods.retrieve", "error_before_commit"),
+    "reserve_inventory": reservation("lose_request"),
+    "process_payment": payments("payment_intents.confirm", "error_before_commit"),
+    "create_shipment": label("lose_request"),
+    "send_confirmation": mail("error_before_commit"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_stays_down_is_undone_with_all_before_it(stage: Stage, step: str) -> None:
+    world, order_id = stage.world, new_id()
+    sku = world.new_sku(on_hand=5)
+    # What is down stays down for the undo too, until the customer has seen the step fail.
+    with DOWN[step](stage, order_id):
+        world.order(order_id, items=[{"sku": sku, "quantity": 2}])
+        dev.wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
+    view = world.ended(order_id)
+    own = [UNDO[name] for name in STEPS[: STEPS.index(step) + 1] if name in UNDO]
+    assert compensations(view) == [(name, "done") for name in reversed(own)]
+    assert view["status"] == ("rejected" if step == "validate_order" else "compensated")
+    assert view["failure"]["step"] == step
+    assert view["failure"]["reason"] in {"service_unavailable", "outcome_unknown"}
+    assert world.stock(sku) == (5, 0)
+    effects = world.effects(order_id)
+    assert effects.net == 0
+    assert effects.label in {None, "void"}
+    assert effects.mails == effects.pushes == 0
+    assert_charged_only_after(step, effects.charged)
+
+
+def assert_charged_only_after(step: str, charged: int) -> None:
+    assert charged == (2 * PRICE if STEPS.index(step) > STEPS.index("process_payment") else 0)
+
+
+LOST: dict[str, tuple[str, Breaking]] = {
+    "validate_order, the card's answer": (
+        "validate_order",
+        payments("payment_methods.retrieve", "drop_after_commit", times=1),
+    ),
+    "reserve_inventory, every answer of the store": ("reserve_inventory", reservation("lose_answer")),
+    "process_payment, the intent's answer": (
+        "process_payment",
+        payments("payment_intents.create", "drop_after_commit", times=1),
+    ),
+    "process_payment, the intent's stored error": (
+        "process_payment",
+        payments("payment_intents.create", "error_after_commit", times=1),
+    ),
+    "process_payment, the charge's answer": (
+        "process_payment",
+        payments("payment_intents.confirm", "drop_after_commit", times=1),
+    ),
+    "process_payment, the charge's stored error": (
+        "process_payment",
+        payments("payment_intents.confirm", "error_after_commit", times=1),
+    ),
+    "create_shipment, the answers of a whole attempt": ("create_shipment", label("lose_answer", 3)),
+    "send_confirmation, the mail's answer": ("send_confirmation", mail("drop_after_commit", times=1)),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_step_that_acted_and_lost_its_answer_acted_once(stage: Stage, case: str) -> None:
+    step, breaking = LOST[case]
+    world, order_id = stage.world, new_id()
+    sku = world.new_sku(on_hand=5)
+    with breaking(stage, order_id):
+        world.order(order_id, items=[{"sku": sku, "quantity": 2}])
+        view = world.ended(order_id)
+    assert view["status"] == "completed", view
+    assert set(statuses(view).values()) == {"done"}
+    assert world.stock(sku) == (3, 0)
+    effects = world.effects(order_id)
+    assert effects._replace(mails=1) == NOTHING._replace(
+        charged=2 * PRICE, label="issued", mails=1, message_ids=1, pushes=1
+    )
+    # A mail whose answer was lost may have a copy, with the same Message-ID.
+    assert effects.mails == (2 if step == "send_confirmation" else 1)
+    assert world.labels_of(order_id) == 1
+
+
+UNDONE_LATE: dict[str, Breaking] = {
+    "release_inventory": lambda stage, order_id: stage.tables.failing(
+        f'batch.*"order:{order_id}".*"released"', "lose_answer", 3
+    ),
+    "refund_payment, its answer": payments("refunds.create", "drop_after_commit", times=1),
+    "refund_payment, its stored error": payments("refunds.create", "error_after_commit", times=1),
+    "refund_payment, before it acts": payments("refunds.create", "error_before_commit", times=2),
+    "refund_payment, reading": payments("payment_intents.retrieve", "drop_before_commit", times=2),
+    "cancel_shipment": lambda stage, order_id: stage.blobs.failing(
+        f"^PUT .*labels/{order_id}.*x-ms-meta-status: void", "refuse", 5
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNDONE_LATE)
+def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(stage: Stage, case: str) -> None:
+    world, order_id = stage.world, new_id()
+    sku = world.new_sku(on_hand=5)
+    customer = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+    with UNDONE_LATE[case](stage, order_id):
+        world.order(order_id, items=[{"sku": sku, "quantity": 2}], customer=customer)
+        view = world.ended(order_id)
+    assert view["status"] == "compensated"
+    assert compensations(view) == [(name, "done") for name in reversed(UNDO.values())]
+    assert world.stock(sku) == (5, 0)
+    assert world.effects(order_id) == NOTHING._replace(charged=2 * PRICE, given_back=2 * PRICE, label="void")
+
+
+def test_a_lost_decline_is_found_out_and_not_charged_again(stage: Stage) -> None:
+    world, order_id = stage.world, new_id()
+    rule = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
+    with world.faults("payments", rule):
+        world.order(
+            order_id, payment_method="pm_card_visa_chargeDeclined", items=[{"sku": world.new_sku(), "quantity": 1}]
+        )
+        view = world.ended(order_id)
+    assert view["failure"] == {"step": "process_payment", "reason": "card_declined", "decline_code": "generic_decline"}
+    assert [entry["event"] for entry in world.ledger(order_id)].count("charge.failed") == 1
+    assert world.effects(order_id) == NOTHING
+
+
+def test_a_charge_that_is_still_on_its_way_is_waited_for(stage: Stage) -> None:
+    """The provider commits after our time-out: nothing may be decided before its outcome is known."""
+    world, order_id = stage.world, new_id()
+    sku = world.new_sku(on_hand=5)
+    rule = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "delay_s": 12, "times": 1}
+    with world.faults("payments", {**rule, "order_id": order_id}):
+        world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+        view = world.ended(order_id)
+    effects = world.effects(order_id)
+    if view["status"] == "completed":
+        assert effects.net == PRICE
+        assert world.stock(sku) == (4, 0)
+    else:
+        assert view["status"] == "compensated"
+        assert effects.net == 0
+        assert world.stock(sku) == (5, 0)
+
+
+def test_every_history_of_these_failures_is_one_that_the_real_host_would_walk(stage: Stage, azurite: Azurite) -> None:
+    """The oracle numbers what the saga called as the extension does, and finds the ids that the SDK gave."""
+    told = histories(azurite.connection_string, stage.app.hub)
+    assert len(told) >= len(STEPS)
+    assert {
+        order_id: walk(history, ORDER_SAGA) for order_id, history in told.items() if walk(history, ORDER_SAGA)
+    } == {}

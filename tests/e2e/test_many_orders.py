@@ -1,0 +1,46 @@
+"""Two hundred orders, sixteen at a time: all of them end right, and no log holds an error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from tests.e2e.world import World, new_id
+from tests.product import Product
+
+ORDERS, AT_ONCE, PRICE = 200, 16, 1000
+
+
+@pytest.fixture(scope="module")
+def world(product: Product) -> Iterator[World]:
+    with closing(World(product.urls)) as world:
+        yield world
+
+
+def test_two_hundred_orders_sixteen_at_a_time_end_right_without_an_error_in_the_logs(
+    world: World, product: Product
+) -> None:
+    plenty, scarce = world.new_sku(on_hand=500, price_minor=PRICE), world.new_sku(on_hand=20, price_minor=PRICE)
+
+    def place_and_wait(number: int) -> tuple[str, str]:
+        sku = scarce if number % 5 == 0 else plenty
+        order_id = world.order(new_id(), items=[{"sku": sku, "quantity": 1}])
+        return order_id, world.ended(order_id, patience=90, every=0.3)["status"]
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        ended = dict(pool.map(place_and_wait, range(ORDERS)))
+    counts = Counter(ended.values())
+    assert counts["completed"] == 160 + 20
+    assert counts["rejected"] + counts["compensated"] == 20
+    assert world.stock(plenty) == (340, 0)
+    assert world.stock(scarce) == (0, 0)
+    paid = Counter({order_id: net for order_id, net in world.net_money().items() if order_id in ended and net})
+    assert paid == {order_id: PRICE for order_id, status in ended.items() if status == "completed"}
+    for log in (product.data / "logs").glob("*.log"):
+        told = log.read_text(errors="replace")
+        assert "ERROR" not in told, log.name
+        assert "Traceback" not in told, log.name
