@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from models.errors import Refused
 from models.order import OrderRecord
 from models.results import StepDone, StepTask
 
@@ -56,7 +57,10 @@ def refund_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDo
     provider itself refuses a confirmation that comes late.
     """
     order = orders.read(task.order_id)
-    intent_id = order.payment_intent_id or payments.open_intent(order, task.operation_id)
+    try:
+        intent_id = order.payment_intent_id or payments.open_intent(order, task.operation_id)
+    except Refused:  # proof that no intent was ever opened under this id: there is nothing to give back
+        return StepDone()
     orders.note_payment_intent(order.order_id, intent_id)
     refund_id = payments.give_back(order.order_id, intent_id)
     orders.note_refund(order.order_id, refund_id)

@@ -14,7 +14,7 @@ from models.results import Limits
 from services import storage
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub, parse_connection
-from services.smtp_mail import SmtpMail, parse_smtp_url
+from services.smtp_mail import SmtpMail, parse_sender, parse_smtp_url
 from services.stripe_payments import StripePayments
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
@@ -57,7 +57,7 @@ def _countries(value: str) -> str | None:
 
 def _seconds(value: str) -> str | None:
     try:
-        return None if float(value) > 0 else "must be above 0 seconds."
+        return None if 0 < float(value) < 1e9 else "must be above 0 seconds, and finite."
     except ValueError:
         return "must be a number of seconds."
 
@@ -70,16 +70,12 @@ def _stripe_key(value: str) -> str | None:
     return None if value.startswith(("sk_", "rk_")) else "must be a secret key of Stripe (sk_… or rk_…)."
 
 
-def _mail_address(value: str) -> str | None:
-    return None if "@" in value else "must be a mail address."
-
-
 def _parsed(parse: Callable[[str], object]) -> Callable[[str], str | None]:
     def fault(value: str) -> str | None:
         try:
             parse(value)
-        except ValueError as error:
-            return f"is wrong: {error}"
+        except ValueError as error:  # its sentence begins with the setting's name already
+            return f"{str(error).partition(' ')[2]}."
         return None
 
     return fault
@@ -106,7 +102,7 @@ SETTINGS = (
         "The mail server: `smtp[s]://[user:password@]host[:port]`.",
         _parsed(parse_smtp_url),
     ),
-    Setting("MAIL_FROM", "orders@shop.example", None, "The sender of confirmations.", _mail_address),
+    Setting("MAIL_FROM", "orders@shop.example", None, "The sender of confirmations.", _parsed(parse_sender)),
     Setting(
         "PUSH_CONNECTION",
         SANDBOX_PUSH,

@@ -32,7 +32,7 @@ def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: Wo
     body = dev.example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: world.post("/api/orders", body), range(50)))
-    assert {answer.status for answer in answers} == {202}
+    assert [answer.body for answer in answers if answer.status != 202] == []
     assert {answer.json()["id"] for answer in answers} == {order_id}
     world.ended(order_id)
     assert world.effects(order_id) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)

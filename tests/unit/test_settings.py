@@ -1,0 +1,62 @@
+"""The settings table: what is missing or wrong is said in one sentence each, and no value is repeated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import dev
+from services.wiring import SETTINGS, faults
+
+GOOD = {setting.name: setting.example for setting in SETTINGS}
+AZURE = {name: value for name, value in GOOD.items() if name != "AzureWebJobsStorage"} | {
+    "AzureWebJobsStorage__accountName": "shopstorage"
+}
+
+
+def test_the_example_is_whole() -> None:
+    assert faults(GOOD) == []
+
+
+def test_an_identity_instead_of_a_connection_string_is_whole_too() -> None:
+    assert faults(AZURE) == []
+
+
+def test_nothing_set_names_every_setting_that_must_be() -> None:
+    named = [fault.split()[0] for fault in faults({})]
+    assert named == ["AzureWebJobsStorage", "STRIPE_API_KEY", "SMTP_URL", "MAIL_FROM", "SHIPS_TO"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AzureWebJobsStorage", "secret-nonsense"),
+        ("STRIPE_API_KEY", "pk_test_secret"),
+        ("STRIPE_API_BASE", "stripe.com/secret"),
+        ("SMTP_URL", "http://secret"),
+        ("MAIL_FROM", "secret"),
+        ("MAIL_FROM", "secret@"),
+        ("PUSH_CONNECTION", "Endpoint=sb://hub;SharedAccessKey=secret"),
+        ("SHIPS_TO", "GB,ZZ"),
+        ("CONFIRMATION_FAILURE", "secret"),
+        ("STEP_RETRY_SECONDS", "secret"),
+        ("UNDO_RETRY_SECONDS", "-1"),
+        ("UNDO_RETRY_SECONDS", "nan"),
+        ("UNDO_RETRY_SECONDS", "inf"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_setting_and_not_the_value(name: str, value: str) -> None:
+    (fault,) = faults({**GOOD, name: value})
+    assert fault.startswith(name)
+    assert fault.endswith(".")
+    assert "secret" not in fault
+
+
+def test_push_is_optional() -> None:
+    assert faults({**GOOD, "PUSH_CONNECTION": ""}) == []
+
+
+def test_the_example_file_is_json_that_local_tools_read() -> None:
+    file = json.loads((dev.ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
+    assert all(isinstance(value, str) for value in file["Values"].values())
