@@ -237,7 +237,8 @@ class Engine:
         if not changed:
             return
         changed |= {"LastUpdatedTime": at, "ExecutionId": instance.execution_id}
-        await self._store.merge_instance(instance.id, {**changed, **records.by_address(changed, addresses)})
+        stored = {**changed, **records.by_address(changed, addresses)}
+        await self._store.merge_instance(instance.id, stored, exists=bool(instance.row))
         instance.row = {**instance.row, **changed}
 
     def _finish(self, instance: Instance, verdict: Verdict) -> None:

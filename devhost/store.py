@@ -17,7 +17,18 @@ from urllib.parse import unquote, urlsplit
 from devhost.blobs import Blobs
 from devhost.events import Event, from_row, to_row
 from devhost.keys import escape_key, row_key
-from devhost.tables import DELETE, INSERT, UPSERT_MERGE, UPSERT_REPLACE, Row, StorageRefused, Tables, encode_row
+from devhost.tables import (
+    DELETE,
+    INSERT,
+    MERGE,
+    UPSERT_MERGE,
+    UPSERT_REPLACE,
+    Row,
+    StorageRefused,
+    Tables,
+    encode_row,
+    replace_if,
+)
 
 SENTINEL = "sentinel"
 MARKER = "taskhub.json"
@@ -105,17 +116,18 @@ class Store:
             raise InstanceExists(old["RuntimeStatus"])
         generation = int(old.get("Generation") or 0) + 1
         try:
-            await self._tables.write(
-                self._instances, {**row, "Generation": generation}, UPSERT_REPLACE, etag=old["odata.etag"]
-            )
+            replacement = {**row, "Generation": generation}
+            await self._tables.write(self._instances, replacement, replace_if(old["odata.etag"]))
         except StorageRefused as refusal:
             if refusal.status != HTTPStatus.PRECONDITION_FAILED:
                 raise
             raise InstanceExists("Pending") from refusal
         return generation
 
-    async def merge_instance(self, instance_id: str, columns: Row) -> None:
-        await self._tables.write(self._instances, self._instance_row(instance_id, columns), UPSERT_MERGE)
+    async def merge_instance(self, instance_id: str, columns: Row, exists: bool) -> None:
+        """Merge columns into an instance's row. A sub-orchestration's does not exist before its first checkpoint."""
+        row = self._instance_row(instance_id, columns)
+        await self._tables.write(self._instances, row, MERGE if exists else UPSERT_MERGE)
 
     async def instance(self, instance_id: str) -> Row | None:
         """The row of an instance, large texts fetched, or None."""
@@ -159,6 +171,12 @@ class Store:
         return addresses
 
     async def _write_batch(self, partition: str, execution_id: str, rows: list[Row], complete: bool) -> None:
+        """Write rows that are new and the sentinel; when something of them is there already, replace it.
+
+        Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
+        inserts first is worth it: Azurite looks a row up twice for a replacement, and each of its look-ups gets slower
+        with every instance in the hub.
+        """
         sentinel = {
             "PartitionKey": partition,
             "RowKey": SENTINEL,
@@ -166,8 +184,15 @@ class Store:
             "IsCheckpointComplete": complete,
             "CheckpointCompletedTimestamp": datetime.now(UTC),
         }
-        operations = [(UPSERT_REPLACE, row) for row in rows]
-        await self._tables.transact(self._history, [*operations, (UPSERT_MERGE, sentinel)])
+        begins = rows[0]["RowKey"] == row_key(0)
+        try:
+            fresh = [(INSERT, row) for row in rows]
+            await self._tables.transact(self._history, [*fresh, (INSERT if begins else MERGE, sentinel)])
+        except StorageRefused as refusal:
+            if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
+                raise
+            replaced = [(UPSERT_REPLACE, row) for row in rows]
+            await self._tables.transact(self._history, [*replaced, (UPSERT_MERGE, sentinel)])
 
     async def history(self, instance_id: str) -> History:
         """The events of the current execution. Rows after a checkpoint that never became complete are left out."""

@@ -36,7 +36,28 @@ HEADERS = {
     "x-ms-version": "2019-02-02",
     "Prefer": "return-no-content",
 }
-UPSERT_REPLACE, UPSERT_MERGE, INSERT, DELETE = "PUT", "MERGE", "POST", "DELETE"
+
+
+@dataclass(frozen=True)
+class How:
+    """A way of writing a row: the verb, and the condition it carries."""
+
+    verb: str
+    condition: str | None = None
+
+
+INSERT = How("POST")
+UPSERT_REPLACE = How("PUT")
+UPSERT_MERGE = How("MERGE")
+MERGE = How("MERGE", "*")
+DELETE = How("DELETE", "*")
+
+
+def replace_if(etag: str) -> How:
+    """Replace the row if it is still the one of the etag (else 412)."""
+    return How("PUT", etag)
+
+
 MAX_WAIT_S = 2.0
 BATCH_FAILURE = re.compile(rb"HTTP/1\.1 ([45]\d\d)[^\r\n]*")
 
@@ -126,21 +147,18 @@ class Tables:
         rows = [decode_row(row) for row in json.loads(answer.body)["value"]]
         return rows, _continuation(answer.headers)
 
-    async def write(self, table: str, row: Row, how: str, etag: str | None = None) -> None:
-        """Write one row: INSERT (refused with 409 when it exists), UPSERT_MERGE or UPSERT_REPLACE.
-
-        With an etag a row that changed meanwhile is refused with 412.
-        """
+    async def write(self, table: str, row: Row, how: How) -> None:
+        """Write one row. Raises StorageRefused: 409 for an insert of what exists, 412 for a condition not met."""
         path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
-        answer = await self._send(how, path, encode_row(row), {"If-Match": etag} if etag else {})
-        _refuse_errors(answer)
+        condition = {"If-Match": how.condition} if how.condition else {}
+        _refuse_errors(await self._send(how.verb, path, encode_row(row), condition))
 
     async def delete(self, table: str, partition: str, row: str) -> None:
         answer = await self._send("DELETE", _entity_path(table, partition, row), b"", {"If-Match": "*"})
         if answer.status != HTTPStatus.NOT_FOUND:
             _refuse_errors(answer)
 
-    async def transact(self, table: str, operations: list[tuple[str, Row]]) -> None:
+    async def transact(self, table: str, operations: list[tuple[How, Row]]) -> None:
         """Do up to 100 operations on one partition, all or none."""
         boundary = f"batch_{uuid.uuid4()}"
         body = self._batch_body(boundary, table, operations)
@@ -151,7 +169,7 @@ class Tables:
         if failure:
             raise StorageRefused(int(failure[1]), answer.body.decode(errors="replace"))
 
-    def _batch_body(self, boundary: str, table: str, operations: list[tuple[str, Row]]) -> bytes:
+    def _batch_body(self, boundary: str, table: str, operations: list[tuple[How, Row]]) -> bytes:
         change = f"changeset_{uuid.uuid4()}"
         parts = [f"--{boundary}\r\nContent-Type: multipart/mixed; boundary={change}\r\n\r\n".encode()]
         for number, (how, row) in enumerate(operations):
@@ -159,13 +177,13 @@ class Tables:
         parts.append(f"--{change}--\r\n--{boundary}--\r\n".encode())
         return b"".join(parts)
 
-    def _batch_part(self, change: str, number: int, table: str, how: str, row: Row) -> bytes:
+    def _batch_part(self, change: str, number: int, table: str, how: How, row: Row) -> bytes:
         path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
         body = b"" if how == DELETE else encode_row(row)
-        condition = "If-Match: *\r\n" if how == DELETE else ""
+        condition = f"If-Match: {how.condition}\r\n" if how.condition else ""
         head = (
             f"--{change}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-            f"{how} {self._account.table_endpoint}{path} HTTP/1.1\r\nContent-ID: {number}\r\n{condition}"
+            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\nContent-ID: {number}\r\n{condition}"
             "Content-Type: application/json\r\nAccept: application/json;odata=minimalmetadata\r\n"
             f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\nContent-Length: {len(body)}\r\n\r\n"
         )
