@@ -25,11 +25,9 @@ from devhost.turn import (
     Task,
     flatten,
 )
-from devhost.worker_link import Reply, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.orchestrator")
-
-MAX_WORKER_DEATHS = 3
 
 
 @dataclass
@@ -90,13 +88,12 @@ class Judge:
         return Verdict(status="Failed", result=text, custom_status=instance.custom_status)
 
     async def _call(self, function: str, context: bytes) -> Reply:
-        for _ in range(MAX_WORKER_DEATHS):
+        try:
             async with self._slots:
-                try:
-                    return await self._worker.call("orchestrator", function, context)
-                except WorkerDied:
-                    continue
-        raise OrchestrationFault(f"The worker process died {MAX_WORKER_DEATHS} times while it ran this orchestrator.")
+                return await self._worker.call_repeatedly("orchestrator", function, context)
+        except WorkerDied as death:
+            text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
+            raise OrchestrationFault(text) from death
 
     def _judge(self, instance: Instance, state: State, event: Event | None, now: datetime) -> Verdict:
         tasks = instance.ledger.observe(event, now) if event else []

@@ -1,7 +1,9 @@
 """The host's side of the worker: start it, call it, replace it when it dies.
 
-A call whose worker died raises WorkerDied; what is safe to repeat is decided by the caller. The new worker is started
-at once, and calls made meanwhile wait for it.
+A call whose worker died raises WorkerDied. The new worker is started at once, and calls made meanwhile wait for it.
+What is safe to repeat (activities, replays) goes through `call_repeatedly`: nobody can know which call ended a worker,
+so after one death the calls that saw it run one at a time. The one that kills workers is then found by its third death,
+and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
 """
 
 import asyncio
@@ -20,6 +22,8 @@ log = logging.getLogger("devhost")
 BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
 ROOT = str(Path(__file__).resolve().parent.parent)
 RESTART_PAUSE_S = 1.0
+MAX_DEATHS = 3
+QUARANTINE_S = 5.0
 PIPE_BUFFER_BYTES = 2**20
 
 
@@ -63,6 +67,7 @@ class WorkerLink:
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
         self._closing = False
+        self._quarantine = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> list[dict[str, Any]]:
@@ -76,6 +81,23 @@ class WorkerLink:
         """Run a function. Raises WorkerDied when the worker ended before it answered."""
         await self._ready.wait()
         return await self._send({"kind": kind, "function": function, **header}, body)
+
+    async def call_repeatedly(self, kind: str, function: str, body: bytes) -> Reply:
+        """Run a function that may run again; raises WorkerDied when its worker died each of three times."""
+        try:
+            return await self.call(kind, function, body)
+        except WorkerDied:
+            log.warning("'%s' runs again, because its worker died.", function)
+        for _ in range(MAX_DEATHS - 2):
+            with contextlib.suppress(WorkerDied):
+                return await self._call_in_quarantine(kind, function, body)
+        return await self._call_in_quarantine(kind, function, body)
+
+    async def _call_in_quarantine(self, kind: str, function: str, body: bytes) -> Reply:
+        async with self._quarantine:
+            call = asyncio.ensure_future(self.call(kind, function, body))
+            await asyncio.wait((call,), timeout=QUARANTINE_S)
+        return await call
 
     async def close(self) -> None:
         self._closing = True

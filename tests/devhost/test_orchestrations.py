@@ -171,6 +171,14 @@ def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(hos
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
 
 
+def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Devhost) -> None:
+    neighbour = host.begin("fan_out", 30)
+    text = host.run("leaving_orchestrator")["output"]
+    assert "The worker process died 3 times while it ran this orchestrator" in text
+    assert host.notes.count("leaving orchestrator") == 3
+    assert host.finished(neighbour)["runtimeStatus"] == "Completed"
+
+
 def test_an_orchestrator_that_decides_otherwise_later_fails_with_a_sentence(host: Devhost) -> None:
     instance = host.begin("changing")
     until(lambda: "TaskCompleted" in host.events(instance))

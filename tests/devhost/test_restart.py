@@ -2,13 +2,15 @@
 
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+import dev
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite
+from tests.servers import Azurite, FreePorts, running
 
 Hosts = Callable[..., Devhost]
 
@@ -170,3 +172,34 @@ def test_a_storage_that_is_away_is_waited_for_and_a_stop_still_works(new_host: H
 def nowhere() -> str:
     base = "http://127.0.0.1:1/devstoreaccount1"
     return f"AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={base};TableEndpoint={base};QueueEndpoint={base}"
+
+
+def test_an_outage_of_storage_delays_and_loses_nothing(new_host: Hosts, ports: FreePorts, tmp_path: Path) -> None:
+    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    command = dev.azurite_command(numbers, tmp_path / "azurite")
+    log = tmp_path / "azurite.log"
+
+    def is_up() -> bool:
+        return all(map(dev.answers, numbers.storage))
+
+    host = new_host()
+    host.storage = numbers.storage_connection_string
+    with running(command, log, is_up):
+        host.start()
+        waiting, working = host.begin("approval", 600), host.begin("long_sleep", 0.5)
+        until(lambda: host.status(waiting)["customStatus"] == "waiting" and "sleep begins" in host.notes)
+    until(lambda: "Storage does not answer" in host.log)
+    with ThreadPoolExecutor() as threads:
+        raised = threads.submit(host.event, waiting, "answer", "kept")
+        with running(command, log, is_up):
+            assert raised.result().status == 202
+            assert host.finished(waiting)["output"] == "kept"
+            assert host.finished(working)["output"] == "slept"
+            assert host.log.count("Storage does not answer") == 1
+            assert "Storage answers again" in host.log
+            host.stop()
+
+
+def test_a_timer_function_is_called_by_its_schedule(new_host: Hosts) -> None:
+    host = new_host(settings={"TICK": "* * * * * *"}).start()
+    until(lambda: host.notes.count("tick past_due=False") >= 2)

@@ -422,3 +422,10 @@ def calls_odd_child(context):
 def one_double(context):
     result = yield context.call_activity("double", context.get_input())
     return result
+
+
+@app.orchestration_trigger(context_name="context")
+def leaving_orchestrator(context):
+    note("leaving orchestrator")
+    os._exit(5)
+    yield
