@@ -4,6 +4,7 @@ No rules live here. A trigger hands its handler what it needs; services are buil
 module reads no setting and opens nothing. An activity's function name is its name in the history.
 """
 
+import asyncio
 import logging
 import os
 import threading
@@ -15,11 +16,14 @@ from activities import closing, inventory, notification, payment, shipping, vali
 from activities.boundary import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
+from edge import operators, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
+from edge.sagas import start_saga
 from models.errors import Unavailable
-from models.results import CloseTask, StepTask
+from models.results import CloseTask, StepTask, UndoTask
 from orchestrators.order_saga import order_saga
+from reconciliation.sweep import sweep
 from services import wiring
 
 # These clients log each request with its URL and headers, at INFO.
@@ -49,9 +53,9 @@ def services() -> wiring.Services:
         return _built
 
 
-def ping_storage() -> None:
-    """Raises Unavailable when storage does not answer."""
-    services().orders.ping()
+def last_sweep() -> dict[str, object] | None:
+    """What the sweep last found, read from storage: raises Unavailable when that does not answer."""
+    return services().orders.last_sweep()
 
 
 # The public edge.
@@ -63,10 +67,60 @@ async def place_order(req: func.HttpRequest, client) -> func.HttpResponse:
     return await answered(services, lambda its: orders_edge.place(req, client, its.orders, its.limits))
 
 
+@app.route(route="orders", methods=["GET"])
+async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: orders_edge.list_orders(req, its.orders))
+
+
 @app.route(route="orders/{order_id}", methods=["GET"])
 @app.durable_client_input(client_name="client")
 async def get_order(req: func.HttpRequest, client) -> func.HttpResponse:
     return await answered(services, lambda its: orders_edge.show(req, client, its.orders))
+
+
+@app.route(route="orders/{order_id}/cancel", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def cancel_order(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: operators.cancel(req, client, its.orders))
+
+
+@app.route(route="orders/{order_id}/approval", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def decide_approval(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: operators.approve(req, client, its.orders))
+
+
+@app.route(route="orders/{order_id}/compensations/{compensation}/retry", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def retry_compensation(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: operators.retry(req, client, its.orders, its.limits))
+
+
+@app.route(route="orders/{order_id}/compensations/{compensation}/resolve", methods=["POST"])
+@app.durable_client_input(client_name="client")
+async def resolve_compensation(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: operators.resolve(req, client, its.orders, its.limits))
+
+
+@app.route(route="orders/{order_id}/personal-data", methods=["DELETE"])
+async def erase_personal_data(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: operators.erase(req, its.orders, its.labels))
+
+
+@app.route(route="webhooks/stripe", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.durable_client_input(client_name="client")
+async def stripe_webhook(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(
+        services,
+        lambda its: webhooks.receive(
+            req,
+            client,
+            orders=its.orders,
+            events=its.events,
+            signatures=its.signatures,
+            reconciler=its.reconciler,
+        ),
+    )
 
 
 @app.route(route="inventory/{sku}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -81,7 +135,17 @@ async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    return await health_edge.report(startup_faults(), wiring.providers(os.environ), ping_storage)
+    return await health_edge.report(startup_faults(), wiring.providers(os.environ), last_sweep)
+
+
+# The sweep: what was accepted and not started, and what no longer agrees.
+
+
+@app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")
+@app.durable_client_input(client_name="client")
+async def sweep_orders(timer: func.TimerRequest, client) -> None:
+    its = await asyncio.to_thread(services)
+    await sweep(its.reconciler, client, lambda order_id: start_saga(client, order_id, its.limits))
 
 
 # The saga.
@@ -99,7 +163,7 @@ def validate_order(task: dict) -> dict:
         services,
         StepTask,
         task,
-        lambda its, task: validation.validate_order(task, its.orders, its.stock, its.payments, its.ships_to),
+        lambda its, task: validation.validate_order(task, its.orders, its.stock, its.payments, its.policy),
     )
 
 
@@ -110,7 +174,7 @@ def reserve_inventory(task: dict) -> dict:
 
 @app.activity_trigger(input_name="task")
 def release_inventory(task: dict) -> dict:
-    return run(services, StepTask, task, lambda its, task: inventory.release_inventory(task, its.stock))
+    return run(services, UndoTask, task, lambda its, task: inventory.release_inventory(task, its.orders, its.stock))
 
 
 @app.activity_trigger(input_name="task")
@@ -120,7 +184,7 @@ def process_payment(task: dict) -> dict:
 
 @app.activity_trigger(input_name="task")
 def refund_payment(task: dict) -> dict:
-    return run(services, StepTask, task, lambda its, task: payment.refund_payment(task, its.orders, its.payments))
+    return run(services, UndoTask, task, lambda its, task: payment.refund_payment(task, its.orders, its.payments))
 
 
 @app.activity_trigger(input_name="task")
@@ -130,7 +194,7 @@ def create_shipment(task: dict) -> dict:
 
 @app.activity_trigger(input_name="task")
 def cancel_shipment(task: dict) -> dict:
-    return run(services, StepTask, task, lambda its, task: shipping.cancel_shipment(task, its.labels))
+    return run(services, UndoTask, task, lambda its, task: shipping.cancel_shipment(task, its.orders, its.labels))
 
 
 @app.activity_trigger(input_name="task")
@@ -145,4 +209,6 @@ def send_confirmation(task: dict) -> dict:
 
 @app.activity_trigger(input_name="task")
 def close_order(task: dict) -> dict:
-    return run(services, CloseTask, task, lambda its, task: closing.close_order(task, its.orders, its.stock))
+    return run(
+        services, CloseTask, task, lambda its, task: closing.close_order(task, its.orders, its.stock, its.mailer)
+    )

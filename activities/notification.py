@@ -12,9 +12,10 @@ import html
 import logging
 from typing import NamedTuple, Protocol
 
+from activities import standing
 from models.errors import OrderSagaError
 from models.order import OrderRecord, Total
-from models.results import StepDone, StepTask
+from models.results import StepCancelled, StepDone, StepTask
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,10 @@ class Mail(NamedTuple):
 class Orders(Protocol):
     def read(self, order_id: str) -> OrderRecord: ...
 
-    def claim_confirmation(self, order_id: str) -> None:
-        """Write `sending`: from here on the order can no longer be stopped."""
+    def claim_confirmation(self, order: OrderRecord) -> OrderRecord:
+        """Write `sending`, the point of no return; an order that is to be cancelled comes back unclaimed."""
 
-    def note_confirmation_sent(self, order_id: str) -> None: ...
+    def note_confirmation_sent(self, order: OrderRecord) -> OrderRecord: ...
 
 
 class Mailer(Protocol):
@@ -48,14 +49,18 @@ class Push(Protocol):
     def send(self, tag: str, order_id: str, message: str) -> None: ...
 
 
-def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone:
+def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone | StepCancelled:
     """Safe to call again: a confirmation that the record knows as sent is not sent a second time."""
     order = orders.read(task.order_id)
+    if cancelled := standing.halted(order):
+        return cancelled
     if order.confirmation == "sent":
         return StepDone()
-    orders.claim_confirmation(order.order_id)
+    order = orders.claim_confirmation(order)
+    if order.confirmation is None:  # the cancel was quicker
+        return StepCancelled()
     mailer.send(confirmation_mail(order))
-    orders.note_confirmation_sent(order.order_id)
+    orders.note_confirmation_sent(order)
     if push is not None:
         _push(push, order)
     return StepDone()
@@ -64,9 +69,25 @@ def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push
 def _push(push: Push, order: OrderRecord) -> None:
     try:
         message = f"Your order {order.order_id} is on its way."
-        push.send(f"customer:{order.request.customer.id}", order.order_id, message)
+        push.send(f"customer:{order.contents().customer.id}", order.order_id, message)
     except OrderSagaError as fault:
         log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
+
+
+def farewell_mail(order: OrderRecord, status: str) -> Mail:
+    """What an order that was undone tells its customer, once the ledger says so. Other id, other Message-ID."""
+    opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
+    money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
+    fact = money_back if order.refunded_minor else "Your card was not charged."
+    greeting = f"Hello {order.contents().customer.name},"
+    return Mail(
+        key=f"{order.order_id}.farewell",
+        order_id=order.order_id,
+        to=order.contents().customer.email,
+        subject=f"Your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}",
+        text="\n".join([greeting, "", opening, "", fact, ""]),
+        html=_as_html(greeting, opening, [fact]),
+    )
 
 
 def confirmation_mail(order: OrderRecord) -> Mail:
@@ -78,11 +99,11 @@ def confirmation_mail(order: OrderRecord) -> Mail:
         f"Total: {money(order.priced_total().amount_minor, order)}",
         f"Tracking number: {order.tracking_number}",
     ]
-    greeting, opening = f"Hello {order.request.customer.name},", "thank you for your order. It is on its way."
+    greeting, opening = f"Hello {order.contents().customer.name},", "thank you for your order. It is on its way."
     return Mail(
         key=f"{order.order_id}.confirmation",
         order_id=order.order_id,
-        to=order.request.customer.email,
+        to=order.contents().customer.email,
         subject=f"Your order {order.order_id} is on its way",
         text="\n".join([greeting, "", opening, "", *facts, ""]),
         html=_as_html(greeting, opening, facts),

@@ -6,19 +6,27 @@ note its id, confirm it. Whatever happens to the confirmation's answer, the next
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
-from models.errors import Refused
+from activities import standing
+from models.errors import OutcomeUnknown, Refused
 from models.order import OrderRecord
-from models.results import StepDone, StepTask
+from models.results import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
+
+log = logging.getLogger(__name__)
 
 
-class Orders(Protocol):
+class Orders(standing.Orders, Protocol):
     def read(self, order_id: str) -> OrderRecord: ...
 
-    def note_payment_intent(self, order_id: str, intent_id: str) -> None: ...
+    def note_payment_intent(self, order: OrderRecord, intent_id: str) -> OrderRecord: ...
 
-    def note_refund(self, order_id: str, refund_id: str | None) -> None: ...
+    def note_payment_unknown(self, order: OrderRecord, wake: str) -> OrderRecord: ...
+
+    def note_charged(self, order: OrderRecord) -> OrderRecord: ...
+
+    def note_refund(self, order: OrderRecord, refund_id: str) -> OrderRecord: ...
 
 
 class Payments(Protocol):
@@ -38,30 +46,54 @@ class Payments(Protocol):
         """
 
 
-def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone:
+def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepCancelled | StepUnknown:
     """Safe to call again at any point: an intent that our record knows is asked about before it is confirmed."""
     order = orders.read(task.order_id)
-    if order.payment_intent_id is not None:
-        payments.settle(order.order_id, order.payment_intent_id)
-        return StepDone()
-    intent_id = payments.open_intent(order, task.operation_id)
-    orders.note_payment_intent(order.order_id, intent_id)
-    payments.confirm(order.order_id, intent_id)
+    if cancelled := standing.halted(order):
+        return cancelled
+    try:
+        order = _charge(order, task.operation_id, orders, payments)
+    except OutcomeUnknown as unknown:
+        return _unknown(orders, order, unknown)
+    orders.note_charged(order)
     return StepDone()
 
 
-def refund_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone:
+def _charge(order: OrderRecord, operation_id: str, orders: Orders, payments: Payments) -> OrderRecord:
+    if order.payment_intent_id is not None:
+        payments.settle(order.order_id, order.payment_intent_id)
+        return order
+    intent_id = payments.open_intent(order, operation_id)
+    order = orders.note_payment_intent(order, intent_id)
+    payments.confirm(order.order_id, intent_id)
+    return order
+
+
+def _unknown(orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> StepUnknown:
+    """The provider's webhook may know before we ask again: it finds in the record which event the saga waits for."""
+    log.warning("outcome unknown: %s", unknown)
+    past = int(order.payment_wake.rpartition(":")[2]) if order.payment_wake else 0
+    wake = f"payment:{past + 1}"
+    orders.note_payment_unknown(order, wake)
+    return StepUnknown(wake=wake)
+
+
+def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDone:
     """Safe to call twice, and when nothing was ever charged.
 
     Where not even the intent's id is known, the same operation id opens the same intent, which is then cancelled: the
     provider itself refuses a confirmation that comes late.
     """
-    order = orders.read(task.order_id)
-    try:
-        intent_id = order.payment_intent_id or payments.open_intent(order, task.operation_id)
-    except Refused:  # proof that no intent was ever opened under this id: there is nothing to give back
-        return StepDone()
-    orders.note_payment_intent(order.order_id, intent_id)
-    refund_id = payments.give_back(order.order_id, intent_id)
-    orders.note_refund(order.order_id, refund_id)
+    order, resolved = standing.begin(task, "refund_payment", orders)
+    if resolved:
+        return resolved
+    if order.payment_intent_id is None:
+        try:
+            order = orders.note_payment_intent(order, payments.open_intent(order, task.operation_id))
+        except Refused:  # proof that no intent was ever opened under this id: there is nothing to give back
+            return StepDone()
+    assert order.payment_intent_id is not None
+    refund_id = payments.give_back(order.order_id, order.payment_intent_id)
+    if refund_id is not None:
+        orders.note_refund(order, refund_id)
     return StepDone()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from activities import standing
 from models.errors import Refused
 from models.order import Address, OrderRecord
-from models.results import StepDone, StepTask
+from models.results import StepCancelled, StepDone, StepTask, UndoTask
 
 # Parcel carriers need a door. Post-office boxes, as the countries this shop knows write them.
 PO_BOX = re.compile(
@@ -16,10 +17,10 @@ PO_BOX = re.compile(
 )
 
 
-class Orders(Protocol):
+class Orders(standing.Orders, Protocol):
     def read(self, order_id: str) -> OrderRecord: ...
 
-    def note_shipment(self, order_id: str, tracking_number: str) -> None: ...
+    def note_shipment(self, order: OrderRecord, tracking_number: str) -> OrderRecord: ...
 
 
 class Labels(Protocol):
@@ -30,18 +31,23 @@ class Labels(Protocol):
         """Make the label void for all to see. Where there is none, leave a void one, which refuses a late issue."""
 
 
-def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone:
+def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | StepCancelled:
     """Safe to call twice: the second call finds the label. Refuses with undeliverable_address."""
     order = orders.read(task.order_id)
-    if _is_po_box(order.request.shipping_address):
+    if cancelled := standing.halted(order):
+        return cancelled
+    if _is_po_box(order.contents().shipping_address):
         raise Refused("undeliverable_address")
-    orders.note_shipment(order.order_id, labels.issue(order))
+    orders.note_shipment(order, labels.issue(order))
     return StepDone()
 
 
-def cancel_shipment(task: StepTask, labels: Labels) -> StepDone:
+def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone:
     """Safe to call twice, and when no label was ever issued."""
-    labels.void(task.order_id)
+    order, resolved = standing.begin(task, "cancel_shipment", orders)
+    if resolved:
+        return resolved
+    labels.void(order.order_id)
     return StepDone()
 
 

@@ -1,24 +1,37 @@
-"""Validate: refuse what cannot be sold, fix prices and total once. It changes nothing outside, so it has no undo.
+"""Validate: refuse what cannot be sold, fix prices and total once, and wait for an approval where one is needed.
 
-The same activity moves the order's record from accepted to running, because the record decides whether an orchestration
-may act at all: a finished instance id can be started again in Durable Functions, a finished order cannot.
+It changes nothing outside, so it has no undo. The same activity moves the order's record from accepted to running,
+because the record decides whether an orchestration may act at all: a finished instance id can be started again in
+Durable Functions, a finished order cannot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
 
 from models.errors import Refused
-from models.order import Line, OrderRecord, StockItem, Total
-from models.results import OrderFinal, StepDone, StepTask
+from models.order import Approval, Line, OrderRecord, StockItem, Total
+from models.results import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
 
 
 class Orders(Protocol):
     def read(self, order_id: str) -> OrderRecord: ...
 
-    def start(self, order_id: str, lines: tuple[Line, ...], total: Total) -> OrderRecord:
-        """Move accepted -> running and fix lines and total. Returns the record as it then stands, moved or not."""
+    def start(
+        self, order: OrderRecord, lines: tuple[Line, ...], total: Total, deadline: datetime | None
+    ) -> OrderRecord:
+        """Move accepted -> running, or with a deadline -> awaiting_approval. Returns the record as it then stands."""
+
+    def ask_again(self, order: OrderRecord) -> OrderRecord:
+        """The saga woke without a decision: its next wait has a new number, `approval.asked`."""
+
+    def expire_approval(self, order: OrderRecord) -> OrderRecord:
+        """No decision came in time. One that was recorded before stays."""
+
+    def go_on(self, order: OrderRecord) -> OrderRecord:
+        """awaiting_approval -> running."""
 
 
 class Catalogue(Protocol):
@@ -34,36 +47,99 @@ class PaymentMethods(Protocol):
         """Raises Refused("amount_too_small" | "amount_too_large") outside the provider's limits."""
 
 
+class Policy(NamedTuple):
+    """The shop's own rules. `approval_threshold_minor`: None asks for no approvals."""
+
+    ships_to: Collection[str]
+    approval_threshold_minor: int | None
+    approval_deadline_s: float
+
+
+Outcome = StepDone | StepWaiting | StepCancelled | OrderUndoing | OrderFinal
+
+
 def validate_order(
-    task: StepTask, orders: Orders, catalogue: Catalogue, payments: PaymentMethods, ships_to: Collection[str]
-) -> StepDone | OrderFinal:
+    task: StepTask, orders: Orders, catalogue: Catalogue, payments: PaymentMethods, policy: Policy
+) -> Outcome:
     """Safe to call again: an order that is running keeps the prices that the first call fixed.
 
     Refuses with country_not_served, unknown_sku, mixed_currencies, out_of_stock, amount_too_small, amount_too_large,
-    payment_method_invalid.
+    payment_method_invalid, approval_rejected, approval_expired.
     """
     order = orders.read(task.order_id)
-    if order.state == "accepted":
-        lines, total = _priced(order, catalogue, payments, ships_to)
-        order = orders.start(order.order_id, lines, total)
+    if order.state == "awaiting_approval":
+        order = orders.ask_again(order)
+    if order.state == "accepted" and not order.cancel_requested:
+        lines, total = _priced(order, catalogue, payments, policy)
+        order = orders.start(order, lines, total, _deadline(total, policy))
+    return _standing(order) or _approved(order, orders)
+
+
+def _standing(order: OrderRecord) -> Outcome | None:
+    """Where the order stands, unless it is to go on."""
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
-    return StepDone(total=order.priced_total())
+    if order.undoing is not None:
+        return OrderUndoing(total=order.total, failure=order.undoing["failure"])
+    return StepCancelled() if order.cancel_requested else None
+
+
+def _approved(order: OrderRecord, orders: Orders) -> Outcome:
+    approval = order.approval
+    if approval is None:
+        return StepDone(total=order.priced_total())
+    if approval.verdict is None and approval.deadline <= datetime.now(UTC):
+        order = orders.expire_approval(order)
+    verdict = order.approval.verdict if order.approval else None
+    return VERDICTS[verdict](order, approval, orders)
+
+
+def _still_waiting(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+    return StepWaiting(total=approval.total, deadline=approval.deadline, wake=approval.wake)
+
+
+def _go_on(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+    moved = orders.go_on(order)
+    return _standing(moved) or StepDone(total=approval.total)
+
+
+def _refuse_rejected(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+    raise Refused("approval_rejected")
+
+
+def _refuse_expired(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+    raise Refused("approval_expired")
+
+
+VERDICTS: dict[str | None, Callable[[OrderRecord, Approval, Orders], Outcome]] = {
+    None: _still_waiting,
+    "approved": _go_on,
+    "rejected": _refuse_rejected,
+    "expired": _refuse_expired,
+}
+
+
+def _deadline(total: Total, policy: Policy) -> datetime | None:
+    """Until when an order over the threshold waits; None for one that needs no approval."""
+    if policy.approval_threshold_minor is None or total.amount_minor <= policy.approval_threshold_minor:
+        return None
+    return datetime.now(UTC) + timedelta(seconds=policy.approval_deadline_s)
 
 
 def _priced(
-    order: OrderRecord, catalogue: Catalogue, payments: PaymentMethods, ships_to: Collection[str]
+    order: OrderRecord, catalogue: Catalogue, payments: PaymentMethods, policy: Policy
 ) -> tuple[tuple[Line, ...], Total]:
-    if order.request.shipping_address.country not in ships_to:
+    request = order.contents()
+    if request.shipping_address.country not in policy.ships_to:
         raise Refused("country_not_served")
-    lines, total = _price(order, catalogue.items(item.sku for item in order.request.items))
+    lines, total = _price(order, catalogue.items(item.sku for item in request.items))
     payments.check_total(total)
-    payments.check_method(order.request.payment_method)
+    payments.check_method(request.payment_method)
     return lines, total
 
 
 def _price(order: OrderRecord, stock: Mapping[str, StockItem]) -> tuple[tuple[Line, ...], Total]:
-    items = order.request.items
+    items = order.contents().items
     if any(item.sku not in stock for item in items):
         raise Refused("unknown_sku")
     if len({stock[item.sku].currency for item in items}) > 1:

@@ -15,16 +15,20 @@ from models.errors import Unavailable
 
 
 async def report(
-    faults: list[str], providers: Mapping[str, str], ping_storage: Callable[[], None]
+    faults: list[str], providers: Mapping[str, str], last_sweep: Callable[[], object]
 ) -> func.HttpResponse:
-    """`faults`: sentences about settings; `providers`: what stands behind each need."""
-    checks = dict(providers)
+    """`faults`: sentences about settings; `providers`: what stands behind each need.
+
+    `last_sweep` reads storage for what the sweep last found, and raises Unavailable when that does not answer.
+    """
+    checks, swept = dict(providers), None
     if not faults:
         try:
-            await asyncio.to_thread(ping_storage)
+            swept = await asyncio.to_thread(last_sweep)
             checks["storage"] = "ok"
         except Unavailable as fault:
             checks["storage"] = "unavailable"
             faults = [str(fault)]
     status = "unavailable" if faults else "ok"
-    return json_response({"status": status, "providers": checks, "faults": faults}, 503 if faults else 200)
+    body = {"status": status, "providers": checks, "faults": faults, "sweep": swept}
+    return json_response(body, 503 if faults else 200)

@@ -1,4 +1,4 @@
-"""`POST /api/orders` and `GET /api/orders/{id}`.
+"""`POST /api/orders`, `GET /api/orders` and `GET /api/orders/{id}`.
 
 The order's own record decides duplicates, not the instance id: a finished instance can be started again in Durable
 Functions, and the Python client would not say so.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import uuid
-from typing import Any, Protocol
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol, get_args
 
 import azure.functions as func
 
 from edge.problems import Problem, field_problem, json_response, read_body
-from models.order import ORDER_ID_PATTERN, Acceptance, OrderRecord, OrderRequest
-from models.results import Limits, SagaInput, wire
-from models.status import OrderView, view_of
-
-log = logging.getLogger(__name__)
+from edge.sagas import exists, start_saga
+from models.order import ORDER_ID_PATTERN, Acceptance, IndexEntry, OrderRecord, OrderRequest, Page
+from models.results import Limits
+from models.status import OrderStatus, OrderView, view_of
 
 # Runtime statuses in which no orchestration will move the order any more.
 STOPPED = frozenset({"Failed", "Terminated", "Canceled"})
+MAX_PAGE, DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 100, 20, 7, 366
+CONTINUATION_PATTERN = r"^[0-9]{13}:[A-Za-z0-9-]{1,64}$"
 
 
 class Orders(Protocol):
@@ -31,27 +32,91 @@ class Orders(Protocol):
 
     def find(self, order_id: str) -> OrderRecord | None: ...
 
+    def page(self, status: str | None, newest: date, oldest: date, top: int, after: str | None) -> Page:
+        """Orders by UTC day, newest first."""
+
 
 async def place(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
     """202 with the Durable check-status body and `orderUrl`: for a new order, and for the same order again."""
     request = read_body(req, OrderRequest)
-    order_id = _order_id(req, request)
+    order_id = _new_order_id(req, request)
     inserted, record = await asyncio.to_thread(orders.accept, order_id, request)
     if record.body_hash != request.body_hash():
         raise Problem(409, f"Order {order_id} exists with another body. Use a new id for a new order.")
-    if inserted or not (record.is_final or await _exists(client, order_id)):
-        await _start(client, order_id, limits)
+    if inserted or not (record.is_final or await exists(client, order_id)):
+        await start_saga(client, order_id, limits)
     return _accepted(req, client, order_id)
 
 
 async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """The customer's view: free of Durable URLs, keys and personal data."""
-    order_id = req.route_params["order_id"]
-    record = await asyncio.to_thread(orders.find, order_id) if re.match(ORDER_ID_PATTERN, order_id) else None
-    if record is None:
-        raise Problem(404, "There is no order with this id.")
+    record = await found(req, orders)
     view = view_of(record, None) if record.is_final else await _live_view(client, record)
     return json_response(view.as_json())
+
+
+async def found(req: func.HttpRequest, orders: Orders) -> OrderRecord:
+    """The record of the order in the path. Raises Problem 404."""
+    order_id = req.route_params["order_id"]
+    record = await asyncio.to_thread(orders.find, order_id) if re.fullmatch(ORDER_ID_PATTERN, order_id) else None
+    if record is None:
+        raise Problem(404, "There is no order with this id.")
+    return record
+
+
+async def list_orders(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
+    """`?status=&from=&to=&top=&continuation=`: days are UTC, `YYYY-MM-DD`; newest first, a page at a time."""
+    status, newest, oldest = _status(req), _day(req, "to"), _day(req, "from")
+    newest = newest or datetime.now(UTC).date()
+    oldest = oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
+    if not 0 <= (newest - oldest).days < MAX_DAYS:
+        raise field_problem("from", f"must not be after `to`, and at most {MAX_DAYS} days before it")
+    page = await asyncio.to_thread(orders.page, status, newest, oldest, _top(req), _continuation(req))
+    return json_response({"orders": [_listed(entry) for entry in page.entries], "continuation": page.continuation})
+
+
+def _listed(entry: IndexEntry) -> dict[str, Any]:
+    total = None
+    if entry.amount_minor is not None:
+        total = {"amount_minor": entry.amount_minor, "currency": entry.currency}
+    return {
+        "order_id": entry.order_id,
+        "status": entry.status,
+        "accepted_at": entry.accepted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "skus": list(entry.skus),
+        "total": total,
+    }
+
+
+def _status(req: func.HttpRequest) -> str | None:
+    status = req.params.get("status") or None
+    if status not in {None, *get_args(OrderStatus)}:
+        raise field_problem("status", f"must be one of {', '.join(get_args(OrderStatus))}")
+    return status
+
+
+def _day(req: func.HttpRequest, name: str) -> date | None:
+    text = req.params.get(name)
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise field_problem(name, "must be a UTC day such as 2026-01-31") from None
+
+
+def _top(req: func.HttpRequest) -> int:
+    text = req.params.get("top") or str(DEFAULT_PAGE)
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
+        raise field_problem("top", f"must be a whole number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _continuation(req: func.HttpRequest) -> str | None:
+    token = req.params.get("continuation") or None
+    if token is not None and not re.fullmatch(CONTINUATION_PATTERN, token):
+        raise field_problem("continuation", "must be one that an earlier page gave")
+    return token
 
 
 async def _live_view(client: Any, record: OrderRecord) -> OrderView:
@@ -62,32 +127,17 @@ async def _live_view(client: Any, record: OrderRecord) -> OrderView:
     return view
 
 
-def _order_id(req: func.HttpRequest, request: OrderRequest) -> str:
+def _new_order_id(req: func.HttpRequest, request: OrderRequest) -> str:
     """The client's id, from the body or the `Idempotency-Key` header; a new one when it gave neither."""
     key = req.headers.get("Idempotency-Key")
     if key is None:
         return request.order_id or str(uuid.uuid4())
     key = re.sub(r'^"(.*)"$', r"\1", key)
-    if not re.match(ORDER_ID_PATTERN, key) or key.endswith("\n"):
+    if not re.fullmatch(ORDER_ID_PATTERN, key):
         raise field_problem("Idempotency-Key", "must be 1 to 64 letters, digits or hyphens")
     if request.order_id not in {None, key}:
         raise field_problem("Idempotency-Key", "must equal order_id when both are given")
     return key
-
-
-async def _exists(client: Any, order_id: str) -> bool:
-    return bool(await client.get_status(order_id))
-
-
-async def _start(client: Any, order_id: str, limits: Limits) -> None:
-    """Start the saga. A start that loses a race against the same POST finds the instance there, which is success."""
-    task = wire(SagaInput(order_id=order_id, limits=limits))
-    try:
-        await client.start_new("order_saga", order_id, task)
-    except Exception as fault:  # the SDK raises nothing more precise
-        if not await _exists(client, order_id):
-            log.exception("order %s was accepted, but its saga could not be started", order_id)
-            raise Problem(503, f"Order {order_id} is accepted but not started. Send it again with this id.") from fault
 
 
 def _accepted(req: func.HttpRequest, client: Any, order_id: str) -> func.HttpResponse:

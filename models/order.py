@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 # ISO 3166-1 alpha-2, officially assigned codes.
 COUNTRIES = frozenset(
@@ -172,37 +173,132 @@ class InventoryUpdate(Model):
     currency: Currency
 
 
-RecordState = Literal["accepted", "running", "completed", "rejected", "compensated", "cancelled", "needs_attention"]
-FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled", "needs_attention"})
+class Reason(Model):
+    """Who asked an operator's action to be taken, and why: what the audit trail keeps of it."""
+
+    by: Text
+    reason: Text
+
+
+class Evidence(Reason):
+    """The body of `POST …/resolve`: `reference` names the proof, such as the bank's own number of a transfer."""
+
+    reference: Text
+
+
+class Decision(Model):
+    """The body of `POST /api/orders/{id}/approval`."""
+
+    approved: bool
+    approver: Text
+    comment: Text | None = None
+
+
+class Approval(Model):
+    """What an order over the threshold waits for: a decision about `total`, at most until `deadline`.
+
+    `asked` numbers the saga's waits: each has an event name of its own.
+    """
+
+    deadline: AwareDatetime
+    total: Total
+    asked: int = 1
+    verdict: Literal["approved", "rejected", "expired"] | None = None
+    approver: str | None = None
+    comment: str | None = None
+
+    @property
+    def wake(self) -> str:
+        """The event that the saga waits for now."""
+        return f"decision:{self.asked}"
+
+
+RecordState = Literal[
+    "accepted",
+    "running",
+    "awaiting_approval",
+    "compensating",
+    "needs_attention",
+    "completed",
+    "rejected",
+    "compensated",
+    "cancelled",
+]
+FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled"})
 
 
 class OrderRecord(Model):
-    """The order as our own table holds it: what decides duplicates, and all that the steps need.
+    """The order as our own table holds it: what decides duplicates, cancels and approvals, and all that the steps need.
 
-    `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after.
+    `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after. `undoing` is set
+    by the first undo and never taken back: from then on no step may act. `request` is None when its personal data was
+    erased. `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
     """
 
     order_id: OrderId
     state: RecordState
     body_hash: str
-    request: OrderRequest
+    accepted_at: AwareDatetime
+    request: OrderRequest | None
     lines: tuple[Line, ...] = ()
     total: Total | None = None
     payment_intent_id: str | None = None
+    payment_wake: str | None = None
+    charged_minor: int = 0
     refund_id: str | None = None
+    refunded_minor: int = 0
+    goods: Literal["reserved", "sold", "released"] | None = None
     tracking_number: str | None = None
     confirmation: Literal["sending", "sent"] | None = None
+    farewell: Literal["claimed"] | None = None
+    cancel_requested: bool = False
+    approval: Approval | None = None
+    undoing: dict[str, Any] | None = None
+    resolved: dict[str, Evidence] = {}
+    attention: int = 0
+    healed: int = 0
     outcome: dict[str, Any] | None = None
+    stored: dict[str, Any] = Field(default={}, exclude=True, repr=False)
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Until the confirmation has claimed the order, unless it is undone already."""
+        return not (self.is_final or self.undoing is not None or self.confirmation)
+
+    def contents(self) -> OrderRequest:
+        """What the client sent. Asking after it was erased is a fault of the caller: the order is final."""
+        if self.request is None:
+            raise ValueError(f"the personal data of order {self.order_id} was erased")
+        return self.request
 
     def priced_total(self) -> Total:
         """The total that validation fixed. Asking before it did is a fault of the caller."""
         if self.total is None:
             raise ValueError(f"order {self.order_id} has no total yet: validate_order fixes it")
         return self.total
+
+
+class IndexEntry(NamedTuple):
+    """One order as the index by day knows it. `key` is its row key: the continuation after it."""
+
+    key: str
+    order_id: str
+    status: str
+    skus: tuple[str, ...]
+    accepted_at: datetime
+    amount_minor: int | None
+    currency: str | None
+
+
+class Page(NamedTuple):
+    """`continuation` is None at the end."""
+
+    entries: tuple[IndexEntry, ...]
+    continuation: str | None
 
 
 class Acceptance(NamedTuple):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from models.order import OrderId, Total
-from models.status import OrderView
+from models.status import Failure, OrderView
 
 
 class Wire(BaseModel):
@@ -31,32 +31,49 @@ class Limits(Wire):
     confirmation_failure: Literal["compensate", "ignore"] = "compensate"
 
 
+# What `order_saga` does today. It is written into each order's input, and so into its history: an order that was begun
+# by an older saga goes on by that one's rules. See docs/decisions.md for how to change the saga.
+SAGA_VERSION = 2
+
+
 class SagaInput(Wire):
+    """Version 1 had no `version` in its input."""
+
     order_id: OrderId
     limits: Limits = Limits()
+    version: int = 1
 
 
 class StepTask(Wire):
-    """The input of every step and of every compensation.
+    """The input of every step.
 
-    `operation_id` names the effect, never the attempt: `<order id>:<operation>`. A compensation is given the operation
-    id of the step it undoes.
+    `operation_id` names the effect, never the attempt: `<order id>:<operation>`.
     """
 
     order_id: OrderId
     operation_id: str
 
 
+class UndoTask(StepTask):
+    """The input of every compensation: `operation_id` is the one of the step it undoes, `failure` why it is undone."""
+
+    failure: Failure | None = None
+
+
 class CloseTask(Wire):
+    """`attention` counts how often the order was parked: the operator's next event is `attention:<n>`."""
+
     order_id: OrderId
     outcome: OrderView
+    attention: int = 0
 
 
 class StepDone(Wire):
-    """The effect is there. `total` is what validation fixed."""
+    """The effect is there, or is undone. `total` is what validation fixed; `resolved`: on an operator's evidence."""
 
     kind: Literal["done"] = "done"
     total: Total | None = None
+    resolved: bool | None = None
 
 
 class StepRefused(Wire):
@@ -68,24 +85,48 @@ class StepRefused(Wire):
 
 
 class StepUnknown(Wire):
-    """Perhaps done, perhaps not. The next attempt finds out before it acts."""
+    """Perhaps done, perhaps not. The next attempt finds out before it acts; the event `wake` makes it come earlier."""
 
     kind: Literal["unknown"] = "unknown"
+    wake: str | None = None
+
+
+class StepWaiting(Wire):
+    """Somebody has to decide, at most until `deadline`. Ask again when the event `wake` comes."""
+
+    kind: Literal["waiting"] = "waiting"
+    total: Total
+    deadline: AwareDatetime
+    wake: str
+
+
+class StepCancelled(Wire):
+    """The customer cancelled. An earlier attempt of this step may have acted, so its undo stays registered."""
+
+    kind: Literal["cancelled"] = "cancelled"
+
+
+class OrderUndoing(Wire):
+    """An orchestration before this one had begun to undo the order, and is gone: go on undoing."""
+
+    kind: Literal["undoing"] = "undoing"
+    total: Total | None = None
+    failure: Failure | None = None
 
 
 class OrderFinal(Wire):
-    """The order ended before this orchestration began: return its outcome, call nothing."""
+    """The order has ended, and this is its outcome: return it, call nothing more."""
 
     kind: Literal["final"] = "final"
     outcome: dict[str, Any]
 
 
-Outcome = Annotated[StepDone | StepRefused | StepUnknown | OrderFinal, Field(discriminator="kind")]
-_OUTCOME: TypeAdapter[StepDone | StepRefused | StepUnknown | OrderFinal] = TypeAdapter(Outcome)
+Outcome = StepDone | StepRefused | StepUnknown | StepWaiting | StepCancelled | OrderUndoing | OrderFinal
+_OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Annotated[Outcome, Field(discriminator="kind")])
 
 
-def read_outcome(value: object) -> StepDone | StepRefused | StepUnknown | OrderFinal:
-    """Parse what an activity returned. Raises pydantic.ValidationError when it is none of the four."""
+def read_outcome(value: object) -> Outcome:
+    """Parse what an activity returned. Raises pydantic.ValidationError when it is none of these."""
     return _OUTCOME.validate_python(value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_serializer
 
@@ -19,12 +19,11 @@ OrderStatus = Literal[
     "cancelled",
     "needs_attention",
 ]
-FinalStatus = Literal["completed", "rejected", "compensated", "cancelled", "needs_attention"]
 StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
-CompensationStatus = Literal["running", "done", "failed"]
+# `resolved`: taken as done on an operator's evidence.
+CompensationStatus = Literal["running", "done", "failed", "resolved"]
 
 STEP_NAMES = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
-FINAL_STATUSES = frozenset({"completed", "rejected", "compensated", "cancelled", "needs_attention"})
 
 
 class View(BaseModel):
@@ -64,11 +63,6 @@ class OrderView(View):
     failure: Failure | None = None
     compensations: list[CompensationView]
 
-    def final_status(self) -> FinalStatus:
-        if self.status not in FINAL_STATUSES:
-            raise ValueError(f"order {self.order_id} is {self.status}, which is no final status")
-        return cast(FinalStatus, self.status)
-
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
 
@@ -80,8 +74,8 @@ def fresh_view(order_id: str, status: OrderStatus = "accepted") -> OrderView:
 
 
 def view_of(record: OrderRecord, custom_status: object) -> OrderView:
-    """The truest view at hand: the recorded outcome, else what the running saga says, else that it was accepted."""
-    if record.outcome is not None:
+    """The truest view: a final outcome, else what the saga says, else how it was parked, else that it was accepted."""
+    if record.outcome is not None and (record.is_final or not isinstance(custom_status, dict)):
         return OrderView.model_validate(record.outcome)
     if isinstance(custom_status, dict):
         return OrderView.model_validate(custom_status)

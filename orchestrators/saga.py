@@ -1,13 +1,17 @@
-"""The undo log of one order, and the two ways to call an activity: do a step, undo what was registered.
+"""The undo log of one order, and the ways to call an activity: do a step, undo what was registered, close.
 
 Rules that this file keeps, in the order in which they matter:
 
 1. An undo is registered before its do, under an operation id known beforehand (`on_failure` stands on the line before
    `do`). Registered after, it would miss the step that acted and whose answer was lost.
-2. A typed refusal proves that nothing happened: its own undo is dropped. A fault or an unknown outcome keeps it.
+2. A typed refusal proves that nothing happened: its own undo is dropped. A fault, an unknown outcome and a cancel keep
+   it.
 3. A refusal is never retried. A fault is a delay: it is retried with backoff on durable timers.
-4. Every registered undo runs, in reverse, also when one before it could not be confirmed. `compensated` is said only
-   when all were.
+4. Every registered undo runs, in reverse, also when one before it could not be confirmed. Such an order is parked as
+   `needs_attention` and stays alive until an operator has it tried again or resolves it; `compensated` is said only
+   when all undos are confirmed.
+5. An event only wakes. What is to be done is decided by the order's record, which the next activity reads. Every wait
+   has an event name of its own, because the SDK hands a buffered event to every later wait of the same name.
 
 Rejected: `call_activity_with_retry`. It has no backoff and no filter by error in SDK 1.x, and inside task_any/task_all
 its ids differ between the SDK and the extension. Rejected too: branching on the text of an exception. Whatever an
@@ -16,30 +20,37 @@ activity raises is a fault; what it wants to be understood, it returns.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from models.results import (
     CloseTask,
     OrderFinal,
+    OrderUndoing,
+    Outcome,
     SagaInput,
+    StepCancelled,
     StepDone,
     StepRefused,
     StepTask,
     StepUnknown,
+    StepWaiting,
+    UndoTask,
     read_outcome,
     wire,
 )
-from models.status import CompensationView, Failure, FinalStatus, StepStatus, StepView, fresh_view
-from orchestrators.steps import CLOSE_ORDER, Retry, Step, step_retry, undo_retry
+from models.status import CompensationStatus, CompensationView, Failure, StepStatus, StepView, fresh_view
+from orchestrators.steps import CLOSE_ORDER, UNDOABLE, Retry, Step, step_retry, undo_retry
 
 Turns = Generator[Any, Any, Any]
-Answer = StepDone | StepRefused | StepUnknown | OrderFinal | None
+Answer = Outcome | None
+SETTLED = (StepDone, StepRefused, StepCancelled, StepWaiting, OrderUndoing, OrderFinal)
 
 
 class StepFailed(Exception):
-    """A step did not come to be: refused, or still failing or unknown when its retries ended."""
+    """A step did not come to be: refused, cancelled, or still failing or unknown when its retries ended."""
 
 
 class OrderAlreadyFinal(Exception):
@@ -56,10 +67,12 @@ class Saga:
     def __init__(self, context: Any) -> None:
         given = SagaInput.model_validate(context.get_input())
         self.limits = given.limits
+        self._version = given.version
         self._context = context
         self._order_id = given.order_id
         self._undo_log: list[Step] = []
         self._view = fresh_view(given.order_id, "running")
+        self._attention = 0
 
     def on_failure(self, step: Step) -> None:
         """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
@@ -68,81 +81,170 @@ class Saga:
     def do(self, step: Step, *, best_effort: bool = False) -> Turns:
         """Run a step until it is done. Raises StepFailed when it is not, unless it is `best_effort`."""
         self._show_step(step, "running")
-        answer = yield from self._call(step.activity, self._task(step), step_retry(self.limits.step_retry_s))
-        if isinstance(answer, OrderFinal):
-            raise OrderAlreadyFinal(answer.outcome)
+        answer = yield from self._do(step)
+        while isinstance(answer, StepWaiting):
+            yield from self._wait_for_a_decision(answer)
+            answer = yield from self._do(step)
         if isinstance(answer, StepDone):
             self._view.total = answer.total or self._view.total
             self._show_step(step, "done")
             return
-        self._note_failure(step, answer)
-        if not best_effort:
+        self._note_ending(step, answer)
+        if not best_effort or isinstance(answer, StepCancelled):
             raise StepFailed(step.activity)
 
     def compensate(self) -> Turns:
-        """Run every registered undo in reverse. One that cannot be confirmed does not keep the others from running."""
-        confirmed = True
-        if self._undo_log:
+        """Run every registered undo in reverse, and again what an operator wants tried again, until all are confirmed.
+
+        One that cannot be confirmed does not keep the others from running.
+        """
+        outstanding = self._undo_log[::-1]
+        while outstanding:
             self._view.status = "compensating"
-        for step in reversed(self._undo_log):
-            confirmed = (yield from self._undo(step)) and confirmed
-        self._view.status = self._ending(confirmed)
+            outstanding = yield from self._undo_all(outstanding)
+            if outstanding:
+                self._view.status = "needs_attention"
+                if self._version < 2:  # it ended here, and left the rest to its operator
+                    return
+                yield from self._wait_for_an_operator()
+        self._view.status = "rejected" if self._failed_at_validation() else "compensated"
 
     def complete(self) -> None:
         self._view.status = "completed"
 
     def close(self) -> Turns:
         """Have the outcome recorded, and only then publish it. Returns it: the orchestration's output."""
-        task = wire(CloseTask(order_id=self._order_id, outcome=self._view))
-        answer = yield from self._call(CLOSE_ORDER, task, undo_retry(self.limits.undo_retry_s))
-        if not isinstance(answer, StepDone):
-            raise RuntimeError(f"order {self._order_id} ended {self._view.status}, but its record could not be closed")
-        return self._publish()
+        task = wire(CloseTask(order_id=self._order_id, outcome=self._view, attention=self._attention))
+        answer = yield from self._call(CLOSE_ORDER.activity, task, CLOSE_ORDER, undo_retry(self.limits.undo_retry_s))
+        if isinstance(answer, OrderFinal):  # the record may know better: a cancel that was promised
+            self._context.set_custom_status(answer.outcome)
+            return answer.outcome
+        if isinstance(answer, StepDone):
+            return self._publish()
+        raise RuntimeError(f"order {self._order_id} ended {self._view.status}, but its record could not be closed")
+
+    # Steps.
+
+    def _do(self, step: Step) -> Generator[Any, Any, Answer]:
+        task = wire(StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id)))
+        return (yield from self._call(step.activity, task, step, step_retry(self.limits.step_retry_s)))
+
+    def _note_ending(self, step: Step, answer: Answer) -> None:
+        """Show why a step is not done, and keep or drop its own undo."""
+        if isinstance(answer, OrderFinal):
+            raise OrderAlreadyFinal(answer.outcome)
+        if isinstance(answer, OrderUndoing):
+            self._go_on_undoing(answer)
+        elif isinstance(answer, StepCancelled):
+            self._show_step(step, "pending")
+        else:
+            status, reason, decline_code = _why(answer)
+            if status == "refused":
+                self._undo_log = [registered for registered in self._undo_log if registered != step]
+            self._view.failure = Failure(step=step.activity, reason=reason, decline_code=decline_code)
+            self._show_step(step, status)
+
+    def _go_on_undoing(self, answer: OrderUndoing) -> None:
+        """Every undo is safe when its do never happened, so all of them are registered."""
+        self._view.total, self._view.failure = answer.total, answer.failure
+        self._undo_log = list(UNDOABLE)
+        for step in self._view.steps:
+            step.status = "pending"
+        self._publish()
+
+    def _failed_at_validation(self) -> bool:
+        return self._view.failure is not None and self._view.failure.step == self._view.steps[0].name
+
+    # Undos.
+
+    def _undo_all(self, steps: list[Step]) -> Generator[Any, Any, list[Step]]:
+        """Returns the steps whose undo could not be confirmed, in the same order."""
+        unconfirmed = []
+        for step in steps:
+            if not (yield from self._undo(step)):
+                unconfirmed.append(step)
+        return unconfirmed
 
     def _undo(self, step: Step) -> Generator[Any, Any, bool]:
         assert step.undo is not None, f"{step.activity} has no undo to register"
-        shown = CompensationView(name=step.undo, status="running")
-        self._view.compensations.append(shown)
-        self._publish()
-        answer = yield from self._call(step.undo, self._task(step), undo_retry(self.limits.undo_retry_s))
-        confirmed = isinstance(answer, StepDone)
-        shown.status = "done" if confirmed else "failed"
-        if confirmed and self._shown(step).status == "done":
-            self._show_step(step, "undone")
-        self._publish()
-        return confirmed
+        shown = self._shown_compensation(step.undo)
+        self._show_compensation(shown, "running")
+        answer = yield from self._call(step.undo, self._undo_task(step), step, undo_retry(self.limits.undo_retry_s))
+        if not isinstance(answer, StepDone):
+            self._show_compensation(shown, "failed")
+            return False
+        if self._shown(step).status == "done":
+            self._shown(step).status = "undone"
+        self._show_compensation(shown, "resolved" if answer.resolved else "done")
+        return True
 
-    def _call(self, activity: str, task: dict[str, Any], retry: Retry) -> Generator[Any, Any, Answer]:
-        """Call until it is done or refused, or the delays are used up. None: the last attempt raised."""
-        answer = yield from self._attempt(activity, task)
+    def _undo_task(self, step: Step) -> dict[str, Any]:
+        given = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id))
+        if self._version < 2:
+            return wire(given)
+        return wire(UndoTask(**given.model_dump(), failure=self._view.failure))
+
+    def _wait_for_an_operator(self) -> Turns:
+        """Parked, and alive. The record tells the operator's event which of our waits is the one of now."""
+        self._attention += 1
+        yield from self.close()
+        yield self._context.wait_for_external_event(f"attention:{self._attention}")
+
+    # Calls.
+
+    def _call(self, activity: str, task: dict[str, Any], step: Step, retry: Retry) -> Generator[Any, Any, Answer]:
+        """Call until it is settled, or the delays are used up. None: the last attempt raised."""
+        answer = yield from self._attempt(activity, task, step)
         for delay in retry.delays():
-            if isinstance(answer, StepDone | StepRefused | OrderFinal):
+            if isinstance(answer, SETTLED):
                 break
-            yield self._context.create_timer(self._context.current_utc_datetime + timedelta(seconds=delay))
-            answer = yield from self._attempt(activity, task)
+            yield from self._pause(delay, answer.wake if isinstance(answer, StepUnknown) else None)
+            answer = yield from self._attempt(activity, task, step)
         return answer
 
-    def _attempt(self, activity: str, task: dict[str, Any]) -> Generator[Any, Any, Answer]:
+    def _attempt(self, activity: str, task: dict[str, Any], step: Step) -> Generator[Any, Any, Answer]:
+        called = self._context.call_activity(activity, task)
         try:
-            return read_outcome((yield self._context.call_activity(activity, task)))
+            result = yield from (self._within(called, step.deadline_s) if self._version >= 2 else _alone(called))
+            return read_outcome(result)
         except Exception:  # whatever crosses the boundary as an exception, or as no outcome at all, is a fault
             return None
 
-    def _task(self, step: Step) -> dict[str, Any]:
-        return wire(StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id)))
+    def _within(self, called: Any, seconds: float) -> Turns:
+        """What an activity returned, or an unknown outcome when it outlived its deadline: it is still running then."""
+        late = self._context.create_timer(self._in(seconds))
+        winner = yield self._context.task_any([called, late])
+        if winner == late:
+            return wire(StepUnknown())
+        _cancel(late)
+        if isinstance(winner.result, Exception):  # SDK 1.x hands over what 2.x raises
+            raise winner.result
+        return winner.result
 
-    def _note_failure(self, step: Step, answer: Answer) -> None:
-        status, reason, decline_code = _why(answer)
-        if status == "refused":
-            self._undo_log = [registered for registered in self._undo_log if registered != step]
-        self._view.failure = Failure(step=step.activity, reason=reason, decline_code=decline_code)
-        self._show_step(step, status)
+    def _pause(self, seconds: float, wake: str | None) -> Turns:
+        timer = self._context.create_timer(self._in(seconds))
+        if wake is None:
+            yield timer
+            return
+        event = self._context.wait_for_external_event(wake)
+        if (yield self._context.task_any([event, timer])) == event:
+            _cancel(timer)
 
-    def _ending(self, confirmed: bool) -> FinalStatus:
-        if not confirmed:
-            return "needs_attention"
-        failed_at_validation = self._view.failure is not None and self._view.failure.step == self._view.steps[0].name
-        return "rejected" if failed_at_validation else "compensated"
+    def _wait_for_a_decision(self, waiting: StepWaiting) -> Turns:
+        self._view.status, self._view.total = "awaiting_approval", waiting.total
+        self._publish()
+        event = self._context.wait_for_external_event(waiting.wake)
+        timer = self._context.create_timer(max(waiting.deadline, self._in(0)))
+        if (yield self._context.task_any([event, timer])) == event:
+            _cancel(timer)
+        self._view.status = "running"
+        self._publish()
+
+    def _in(self, seconds: float) -> datetime:
+        now: datetime = self._context.current_utc_datetime
+        return now + timedelta(seconds=seconds)
+
+    # The view.
 
     def _shown(self, step: Step) -> StepView:
         return next(shown for shown in self._view.steps if shown.name == step.activity)
@@ -151,10 +253,32 @@ class Saga:
         self._shown(step).status = status
         self._publish()
 
+    def _shown_compensation(self, name: str) -> CompensationView:
+        """The entry of this undo: a new one, or the old one when it is tried again."""
+        for shown in self._view.compensations:
+            if shown.name == name:
+                return shown
+        self._view.compensations.append(CompensationView(name=name, status="running"))
+        return self._view.compensations[-1]
+
+    def _show_compensation(self, shown: CompensationView, status: CompensationStatus) -> None:
+        shown.status = status
+        self._publish()
+
     def _publish(self) -> dict[str, Any]:
         view = self._view.as_json()
         self._context.set_custom_status(view)
         return view
+
+
+def _alone(called: Any) -> Turns:
+    return (yield called)
+
+
+def _cancel(timer: Any) -> None:
+    """SDK 1.x refuses to cancel a timer that fired in the same turn; it is over then anyway."""
+    with contextlib.suppress(ValueError):
+        timer.cancel()
 
 
 def _why(answer: Answer) -> tuple[StepStatus, str, str | None]:

@@ -1,4 +1,5 @@
-"""The table of the saga: what each step is called, its operation, its undo, and how long its faults are retried.
+"""The table of the saga: what each step is called, its operation, its undo, its deadline, and how long faults are
+retried.
 
 These names stand in the history of every order in flight. Changing one breaks those orders.
 """
@@ -10,11 +11,17 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """`operation` names the effect in its operation id; `undo` is the compensating activity, if there is one."""
+    """One row.
+
+    `operation` names the effect in its operation id; `undo` is the compensating activity, if there is one. After
+    `deadline_s` seconds an attempt, of the step or of its undo, counts as unknown: the next one finds out what became
+    of it, and an effect that comes late finds a reservation, an intent, a label or a tombstone of its own id.
+    """
 
     activity: str
     operation: str
     undo: str | None
+    deadline_s: float
 
     def operation_id(self, order_id: str) -> str:
         """The id of this step's one effect for this order: known before the call, the same in every attempt."""
@@ -22,14 +29,16 @@ class Step(NamedTuple):
 
 
 # It changes nothing, so there is nothing to undo.
-VALIDATE_ORDER = Step("validate_order", "validate", undo=None)
-RESERVE_INVENTORY = Step("reserve_inventory", "reserve", undo="release_inventory")
-PROCESS_PAYMENT = Step("process_payment", "pay", undo="refund_payment")
-CREATE_SHIPMENT = Step("create_shipment", "ship", undo="cancel_shipment")
+VALIDATE_ORDER = Step("validate_order", "validate", undo=None, deadline_s=20)
+RESERVE_INVENTORY = Step("reserve_inventory", "reserve", undo="release_inventory", deadline_s=20)
+PROCESS_PAYMENT = Step("process_payment", "pay", undo="refund_payment", deadline_s=45)
+CREATE_SHIPMENT = Step("create_shipment", "ship", undo="cancel_shipment", deadline_s=20)
 # A sent message cannot be unsent. It comes last, so that nothing is announced that could still be undone.
-SEND_CONFIRMATION = Step("send_confirmation", "notify", undo=None)
+SEND_CONFIRMATION = Step("send_confirmation", "notify", undo=None, deadline_s=45)
+# The last activity of every path. It has no operation of its own: closing twice is closing once.
+CLOSE_ORDER = Step("close_order", "close", undo=None, deadline_s=45)
 
-CLOSE_ORDER = "close_order"
+UNDOABLE = (RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT)
 
 
 class Retry(NamedTuple):

@@ -21,7 +21,7 @@ from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings,
 
 from models.errors import Refused
 from models.order import OrderRecord
-from services.label_pdf import issued_label, void_label
+from services.label_pdf import erased_label, issued_label, void_label
 from services.storage import storage_faults, turns
 
 # Crockford's base 32: no I, L, O or U, so that a number read aloud or typed off a parcel stays the same.
@@ -45,7 +45,7 @@ class BlobLabels:
     def issue(self, order: OrderRecord) -> str:
         """Store the label, or find it. Returns the tracking number. Raises Refused("label_voided") or Unavailable."""
         number = tracking_number(order.order_id)
-        page = issued_label(order.request.shipping_address, order.order_id, number)
+        page = issued_label(order.contents().shipping_address, order.order_id, number)
         with storage_faults(f"the label of order {order.order_id}"):
             for _ in turns(f"the label of order {order.order_id}"):
                 if self._create(order.order_id, page, "issued") or self._is_issued(order.order_id):
@@ -60,12 +60,21 @@ class BlobLabels:
                 if self._void_once(order_id, page):
                     return
 
+    def erase(self, order_id: str) -> None:
+        """Take the address off a label. A void page names nobody, and stays. Safe to repeat. Raises Unavailable."""
+        page = erased_label(order_id, tracking_number(order_id))
+        with storage_faults(f"the label of order {order_id}"):
+            for _ in turns(f"the label of order {order_id}"):
+                found = self._find(order_id)
+                if found is None or _is_void(found) or self._replace(order_id, page, found, "erased"):
+                    return
+
     def _void_once(self, order_id: str, page: bytes) -> bool:
         """Whether the label is void now; False when another writer came between reading and writing."""
         found = self._find(order_id)
         if found is None:
             return self._create(order_id, page, "void")
-        return _is_void(found) or self._replace(order_id, page, found)
+        return _is_void(found) or self._replace(order_id, page, found, "void")
 
     def _is_issued(self, order_id: str) -> bool:
         """False when there is no blob after all."""
@@ -82,11 +91,11 @@ class BlobLabels:
             return False
         return True
 
-    def _replace(self, order_id: str, page: bytes, found: BlobProperties) -> bool:
+    def _replace(self, order_id: str, page: bytes, found: BlobProperties, status: str) -> bool:
         """False when the blob is no longer the one that was found."""
         guard = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
         try:
-            self._upload(order_id, page, "void", overwrite=True, **guard)
+            self._upload(order_id, page, status, overwrite=True, **guard)
         except ResourceModifiedError:
             return False
         return True

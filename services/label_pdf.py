@@ -72,6 +72,16 @@ def void_label(order_id: str, tracking_number: str) -> bytes:
         return _finished(page, pdf)
 
 
+def erased_label(order_id: str, tracking_number: str) -> bytes:
+    """The page that replaces a used label when its recipient was erased: the symbols stay, the address is gone."""
+    with _printing:
+        page, pdf = _new_page(f"Shipping label {tracking_number}")
+        _centred(page, "The recipient of this label", 14, 300)
+        _centred(page, "was erased.", 14, 278)
+        _reference(page, order_id, tracking_number)
+        return _finished(page, pdf)
+
+
 def _new_page(title: str) -> tuple[Canvas, BytesIO]:
     _load_font()
     pdf = BytesIO()

@@ -27,6 +27,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any, TypeVar
 
 import stripe
@@ -127,7 +128,7 @@ class StripePayments:
         params: Any = {  # the SDK's types are those of its own API version
             "amount": total.amount_minor,
             "currency": total.currency,
-            "payment_method": order.request.payment_method,
+            "payment_method": order.contents().payment_method,
             "payment_method_types": ["card"],
             "capture_method": "automatic",
             "metadata": {"order_id": order.order_id},
@@ -253,6 +254,21 @@ class StripePayments:
             raise Unavailable(f"order {order_id}: refund {refund.id} ended {refund.status}: refund it by hand.")
         return refund.id
 
+    # -------------------------------------------------------------------------------------------------------- the sweep
+
+    def recent(self, since: datetime, limit: int) -> list[tuple[str, str]]:
+        """(order id, intent id) of the newest captured payments since then that name an order of ours, at most `limit`.
+
+        A list, not a search: a list does not lag. Raises Unavailable.
+        """
+        params: Any = {"created": {"gte": int(since.timestamp())}, "limit": min(limit, 100)}
+        try:
+            found = _ask("the recent payments", lambda: self._intents.list(params), Unavailable)
+        except _Rejected as no:
+            raise Unavailable(f"Stripe refused to list the recent payments: {no}.") from None
+        named = ((_order_of(intent), intent) for intent in found.data)
+        return [(order_id, intent.id) for order_id, intent in named if order_id and intent.status == "succeeded"]
+
     # ------------------------------------------------------------------------------------------------ read and cancel
 
     def _read(self, order_id: str, intent_id: str) -> stripe.PaymentIntent:
@@ -310,6 +326,11 @@ def _sorted_fault(
     if status >= 500 and replayed:
         return _KeyBurnt()
     return unanswered(f"{about} is not known: Stripe did not say ({trace}).")
+
+
+def _order_of(intent: stripe.PaymentIntent) -> str | None:
+    metadata: dict[str, str] = intent.to_dict().get("metadata") or {}
+    return metadata.get("order_id")
 
 
 def _refusal(no: object) -> Refused:

@@ -1,8 +1,9 @@
 """`TableStock`: what is on the shelf and what is reserved, in table `stock`, one partition.
 
-Rows `sku:<SKU>` hold the counts, rows `order:<id>` one reservation an order. A reservation and the counts it changes are
-one entity-group transaction, each row guarded by its ETag: all lines or none, no oversell under any number of writers,
-and no crash between the record of an operation and its effect. At most 51 operations of the 100 that Azure allows.
+Rows `sku:<SKU>` hold the counts, rows `order:<id>` one reservation an order. A reservation and the counts that it
+changes are one entity-group transaction, each row guarded by its ETag: all lines or none, no oversell under any number
+of writers, and no crash between the record of an operation and its effect. At most 51 operations of the 100 that Azure
+allows.
 
     reserve   (nothing) -> reserved    reserved += n
     sell      reserved  -> sold        reserved -= n, on_hand -= n
@@ -86,6 +87,14 @@ class TableStock:
     def sell(self, order_id: str) -> None:
         """reserved -> sold. Safe to repeat. Raises Unavailable when there is nothing reserved to sell."""
         self._write(f"the stock of order {order_id}", lambda: self._sell_once(order_id))
+
+    def reservations(self, before: datetime, limit: int) -> list[str]:
+        """Ids of orders that have held stock since before then, at most `limit`: for the sweep."""
+        wanted = f"PartitionKey eq '{PARTITION}' and RowKey ge 'order:' and RowKey lt 'order;' and State eq 'reserved'"
+        moment = f"datetime'{before.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}'"
+        with storage_faults("the reservations"):
+            rows = self._table.query_entities(f"{wanted} and ChangedAt lt {moment}", select=["RowKey"])
+            return [row["RowKey"].removeprefix("order:") for _, row in zip(range(limit), rows, strict=False)]
 
     def _write(self, what: str, once: Callable[[], ResultT]) -> ResultT:
         """Try until no other writer was first."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from activities.validation import Policy
 from models.order import COUNTRIES
 from models.results import Limits
+from reconciliation.sweep import Reconciler
 from services import storage
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub, parse_connection
 from services.smtp_mail import SmtpMail, parse_sender, parse_smtp_url
 from services.stripe_payments import StripePayments
+from services.stripe_webhooks import StripeSignatures, TableEvents
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
 
@@ -42,7 +45,10 @@ class Services(NamedTuple):
     labels: BlobLabels
     mailer: SmtpMail
     push: NotificationHub | None
-    ships_to: frozenset[str]
+    events: TableEvents
+    signatures: StripeSignatures
+    reconciler: Reconciler
+    policy: Policy
     limits: Limits
 
 
@@ -60,6 +66,19 @@ def _seconds(value: str) -> str | None:
         return None if 0 < float(value) < 1e9 else "must be above 0 seconds, and finite."
     except ValueError:
         return "must be a number of seconds."
+
+
+def _approval_deadline(value: str) -> str | None:
+    """A durable timer lasts six days at most on Azure Storage; a longer one cannot be cancelled in SDK 1.7."""
+    return _seconds(value) or ("must be at most 518400 seconds, six days." if float(value) > 518_400 else None)
+
+
+def _minor_units(value: str) -> str | None:
+    return None if value.isascii() and value.isdigit() else "must be a whole number of minor units, or empty."
+
+
+def _schedule(value: str) -> str | None:
+    return None if len(value.split()) == 6 else "must have six fields: second, minute, hour, day, month, weekday."
 
 
 def _policy(value: str) -> str | None:
@@ -118,6 +137,33 @@ SETTINGS = (
         "When the confirmation cannot be sent: `compensate` undoes the order, `ignore` leaves it completed.",
         _policy,
     ),
+    Setting(
+        "APPROVAL_THRESHOLD_MINOR",
+        "",
+        "",
+        "Orders with a total above this many minor units wait for an approval. Empty: none does.",
+        _minor_units,
+    ),
+    Setting(
+        "APPROVAL_DEADLINE",
+        "259200",
+        "259200",
+        "How many seconds an order waits for its approval before it is refused, at most six days.",
+        _approval_deadline,
+    ),
+    Setting(
+        "STRIPE_WEBHOOK_SECRET",
+        "whsec_sandbox",
+        "",
+        "What Stripe signs its webhooks with (`whsec_…`). Empty: every webhook is refused.",
+    ),
+    Setting(
+        "SWEEP_SCHEDULE",
+        "0 * * * * *",
+        None,
+        "When the sweep runs: six fields, seconds first.",
+        _schedule,
+    ),
     Setting("STEP_RETRY_SECONDS", "30", "30", "How long a step's faults are retried before the undo.", _seconds),
     Setting(
         "UNDO_RETRY_SECONDS",
@@ -148,15 +194,25 @@ def build(env: Mapping[str, str]) -> Services:
     """The adapters, on settings without faults. Creates the two tables; raises Unavailable when storage is away."""
     value = {setting.name: env.get(setting.name) or setting.default or "" for setting in SETTINGS}
     account = storage.connect(env)
-    push = value["PUSH_CONNECTION"]
+    push, threshold = value["PUSH_CONNECTION"], value["APPROVAL_THRESHOLD_MINOR"]
+    orders = TableOrders(storage.open_table(account, "orders"), storage.open_table(account, "orderindex"))
+    stock = TableStock(storage.open_table(account, "stock"))
+    payments = StripePayments(value["STRIPE_API_KEY"], value["STRIPE_API_BASE"])
     return Services(
-        orders=TableOrders(storage.open_table(account, "orders")),
-        stock=TableStock(storage.open_table(account, "stock")),
-        payments=StripePayments(value["STRIPE_API_KEY"], value["STRIPE_API_BASE"]),
+        orders=orders,
+        stock=stock,
+        payments=payments,
         labels=BlobLabels(account.blobs.get_container_client("labels")),
         mailer=SmtpMail(value["SMTP_URL"], value["MAIL_FROM"]),
         push=NotificationHub(push) if push else None,
-        ships_to=frozenset(_codes(value["SHIPS_TO"])),
+        events=TableEvents(storage.open_table(account, "stripeevents")),
+        signatures=StripeSignatures(value["STRIPE_WEBHOOK_SECRET"]),
+        reconciler=Reconciler(orders, payments, stock),
+        policy=Policy(
+            ships_to=frozenset(_codes(value["SHIPS_TO"])),
+            approval_threshold_minor=int(threshold) if threshold else None,
+            approval_deadline_s=float(value["APPROVAL_DEADLINE"]),
+        ),
         limits=Limits.model_validate(
             {
                 "step_retry_s": value["STEP_RETRY_SECONDS"],
