@@ -73,6 +73,8 @@ TASK_HUB = "OrderSagaDev"
 SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process
 
 # Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
+# What the sandbox signs its webhooks with. It is no secret: nobody else believes it.
+WEBHOOK_SECRET = "whsec_sandbox"
 STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -177,6 +179,7 @@ class Ports:
         return {
             "AzureWebJobsStorage": self.storage_connection_string,
             "STRIPE_API_KEY": "sk_test_sandbox",
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
             "STRIPE_API_BASE": address(self.payments),
             "SMTP_URL": address(self.smtp, "smtp"),
             "PUSH_CONNECTION": self.push_connection,
@@ -609,7 +612,9 @@ def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
 
 
 def payments_command(python: Word, ports: Ports, data: Path) -> list[Word]:
-    return [python, "-m", "sandbox.payments", "--port", str(ports.payments), "--data", data]
+    command: list[Word] = [python, "-m", "sandbox.payments", "--port", str(ports.payments), "--data", data]
+    webhooks = f"{address(ports.host)}/api/webhooks/stripe"
+    return [*command, "--webhook-url", webhooks, "--webhook-secret", WEBHOOK_SECRET]
 
 
 def mail_command(python: Word, ports: Ports, data: Path) -> list[Word]:

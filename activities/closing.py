@@ -20,10 +20,6 @@ log = logging.getLogger(__name__)
 
 
 class Orders(Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def note_goods(self, order: OrderRecord, goods: str) -> OrderRecord: ...
-
     def close(self, order_id: str, outcome: OrderView, attention: int) -> OrderRecord:
         """Write the outcome. Safe to repeat. The record's own outcome may differ: a cancel that was promised."""
 
@@ -44,7 +40,6 @@ def close_order(task: CloseTask, orders: Orders, stock: Stock, mailer: Mailer) -
     """Safe to call twice: a sale is a change of state, and the record is closed once."""
     if task.outcome.status == "completed":
         stock.sell(task.order_id)
-        orders.note_goods(orders.read(task.order_id), "sold")
     order = orders.close(task.order_id, task.outcome, task.attention)
     if order.state in {"compensated", "cancelled"}:
         _bid_farewell(order, orders, mailer)

@@ -191,7 +191,7 @@ class TableOrders:
                 return None
             ending = _ending(record, outcome)
             columns = {"State": ending.status, "Outcome": json.dumps(ending.as_json())}
-            return columns | ({"Attention": attention} if ending.status == "needs_attention" else {})
+            return columns | ALONG_WITH.get(ending.status, lambda _: {})(attention)
 
         return self._move(self.read(order_id), "closed", decide)
 
@@ -436,6 +436,11 @@ NOTED = {
     "TrackingNumber": "tracking_number",
     "Confirmation": "confirmation",
     "Healed": "healed",
+}
+# What an ending says beside itself.
+ALONG_WITH: dict[str, Callable[[int], Columns]] = {
+    "completed": lambda _: {"Goods": "sold"},
+    "needs_attention": lambda attention: {"Attention": attention},
 }
 # What an audit row may tell: ids, amounts, and an operator's own words. Nothing of the customer.
 ONLY_AUDITED = frozenset({"Compensation", "By", "Reason", "Reference"})

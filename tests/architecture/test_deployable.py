@@ -244,7 +244,9 @@ def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
     first_turn = request(beginning("order_saga", order_id, body))
     decided = json.loads(worker.invoke("order_saga", context={"string": first_turn})["json"])
     ((action,),) = decided["actions"]
-    assert (action["actionType"], action["functionName"], decided["isDone"]) == (0, "validate_order", False)
+    called, deadline = action["compoundActions"]
+    assert (called["actionType"], called["functionName"], decided["isDone"]) == (0, "validate_order", False)
+    assert deadline["actionType"] == 5
 
     answer = json.loads(worker.invoke("validate_order", task={"string": action["input"]})["json"])
     assert answer == {"kind": "done", "total": {"amount_minor": 3800, "currency": "gbp"}}

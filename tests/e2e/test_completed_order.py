@@ -185,11 +185,13 @@ def test_the_order_table_keeps_the_audit_trail(world: World, order_id: str) -> N
     assert events == [
         "accepted",
         "running",
+        "goods_reserved",
         "payment_intent_opened",
+        "payment_charged",
         "label_issued",
         "confirmation_claimed",
         "confirmation_sent",
-        "completed",
+        "closed",
     ]
     assert statuses(world.view(order_id)) == dict.fromkeys(STEPS, "done")
     assert compensations(world.view(order_id)) == []

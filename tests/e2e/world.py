@@ -24,7 +24,7 @@ STEPS = ["validate_order", "reserve_inventory", "process_payment", "create_shipm
 
 
 class Effects(NamedTuple):
-    """All that an order left behind, as its providers tell it."""
+    """All that an order left behind, as its providers tell it. `mails` counts confirmations, `message_ids` theirs."""
 
     charged: int
     given_back: int
@@ -118,6 +118,10 @@ class World:
         messages = dev.fetch(self.urls["mail"] + "/sandbox/messages").json()
         return [message for message in messages if order_id in json.dumps(message)]
 
+    def farewells(self, order_id: str) -> list[str]:
+        """The texts of the mails that told what was undone."""
+        return [message["text"] for message in self.messages(order_id) if ".farewell@" in (message["message_id"] or "")]
+
     def label(self, order_id: str) -> str | None:
         """`issued` or `void`; None where there never was one."""
         try:
@@ -133,14 +137,14 @@ class World:
 
     def effects(self, order_id: str) -> Effects:
         ledger, messages = self.ledger(order_id), self.messages(order_id)
-        mails = [message for message in messages if message["kind"] == "email"]
+        mails = [message for message in messages if ".confirmation@" in (message["message_id"] or "")]
         return Effects(
             charged=sum(entry["amount_minor"] for entry in ledger if entry["event"] == "payment_intent.succeeded"),
             given_back=sum(entry["amount_minor"] for entry in ledger if entry["event"] == "refund.succeeded"),
             label=self.label(order_id),
             mails=len(mails),
             message_ids=len({mail["message_id"] for mail in mails}),
-            pushes=len(messages) - len(mails),
+            pushes=len([message for message in messages if message["kind"] == "push"]),
         )
 
     # The task hub, through a plain table client.
