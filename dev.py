@@ -74,7 +74,7 @@ SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to e
 
 # Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
 # What the sandbox signs its webhooks with. It is no secret: nobody else believes it.
-WEBHOOK_SECRET = "whsec_sandbox"
+WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105
 STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 

@@ -13,7 +13,7 @@ again, or asked again by its caller, and writes it then.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,7 @@ from services.storage import storage_faults, turns
 Columns = dict[str, Any]
 Decide = Callable[[OrderRecord], Columns | None]
 LOST_THE_RACE = frozenset({409, 412})
+UNFINISHED = ("accepted", "running", "awaiting_approval", "compensating")
 # Row keys sort upwards: counting down from here puts the newest first. Milliseconds since 1970.
 END_OF_TIME_MS = 9_999_999_999_999
 MAX_DAYS_A_PAGE = 400
@@ -310,9 +311,12 @@ class TableOrders:
 
         `after` is the continuation of the page before. Reads one partition a day.
         """
+        return self._page((status,) if status else (), newest, oldest, top, after)
+
+    def _page(self, statuses: Sequence[str], newest: date, oldest: date, top: int, after: str | None) -> Page:
         entries: list[IndexEntry] = []
         for day in _days(newest, oldest):
-            entries += self._entries(day, status, after, top - len(entries))
+            entries += self._entries(day, statuses, after, top - len(entries))
             if len(entries) >= top:
                 return Page(tuple(entries), entries[-1].key)
         return Page(tuple(entries), None)
@@ -320,12 +324,7 @@ class TableOrders:
     def unfinished(self, newest: date, days: int, limit: int) -> tuple[IndexEntry, ...]:
         """Orders that have not ended, by the index, for the sweep."""
         oldest = newest - timedelta(days=days)
-        found = [
-            entry
-            for status in ("accepted", "running", "awaiting_approval", "compensating")
-            for entry in self.page(status, newest, oldest, limit, None).entries
-        ]
-        return tuple(found[:limit])
+        return self._page(UNFINISHED, newest, oldest, limit, None).entries
 
     def follow(self, record: OrderRecord) -> None:
         """Make the index say what the record says."""
@@ -345,10 +344,11 @@ class TableOrders:
                 return None
         return {"at": row["At"].astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **json.loads(row["Report"])}
 
-    def _entries(self, day: date, status: str | None, after: str | None, limit: int) -> Iterator[IndexEntry]:
+    def _entries(self, day: date, statuses: Sequence[str], after: str | None, limit: int) -> Iterator[IndexEntry]:
         wanted = f"PartitionKey eq '{day.isoformat()}'"
-        if status:
-            wanted += f" and Status eq '{status}'"
+        if statuses:
+            either = " or ".join(f"Status eq '{status}'" for status in statuses)
+            wanted += f" and ({either})"
         if after:
             wanted += f" and RowKey gt '{after}'"
         with storage_faults("the index of orders"):
