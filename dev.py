@@ -943,6 +943,9 @@ class Story:
     def payments(self, event: str) -> list[int]:
         return [entry["amount_minor"] for entry in self.ledger if entry["event"] == event]
 
+    def told(self) -> list[str]:
+        return [message["kind"] for message in self.messages]
+
     def sent(self, kind: str) -> int:
         return sum(message["kind"] == kind for message in self.messages)
 
@@ -994,7 +997,7 @@ PROMISED_OF_THE_DECLINED: Promises = (
     ("stock is back where it was", lambda s: s.fell("available") == s.fell("on_hand") == 0),
     ("the money taken is nil", lambda s: sum(s.payments("payment_intent.succeeded")) == 0),
     ("the provider declined the charge", lambda s: len(s.payments("charge.failed")) == 1),
-    ("no label and no message", lambda s: not s.labels and not s.messages),
+    ("no label, no push, and one mail that says how it ended", lambda s: (len(s.labels), s.told()) == (0, ["email"])),
 )
 
 

@@ -191,8 +191,9 @@ class TableOrders:
             if record.is_final or (record.state == outcome.status and record.attention >= attention):
                 return None
             ending = _ending(record, outcome)
-            columns = {"State": ending.status, "Outcome": json.dumps(ending.as_json())}
-            return columns | ALONG_WITH.get(ending.status, lambda _: {})(attention)
+            columns: Columns = {"State": ending.status, "Outcome": json.dumps(ending.as_json())}
+            along: dict[str, Columns] = {"completed": {"Goods": "sold"}, "needs_attention": {"Attention": attention}}
+            return columns | along.get(ending.status, {})
 
         return self._move(self.read(order_id), "closed", decide)
 
@@ -436,11 +437,6 @@ NOTED = {
     "TrackingNumber": "tracking_number",
     "Confirmation": "confirmation",
     "Healed": "healed",
-}
-# What an ending says beside itself.
-ALONG_WITH: dict[str, Callable[[int], Columns]] = {
-    "completed": lambda _: {"Goods": "sold"},
-    "needs_attention": lambda attention: {"Attention": attention},
 }
 # What an audit row may tell: ids, amounts, and an operator's own words. Nothing of the customer.
 ONLY_AUDITED = frozenset({"Compensation", "By", "Reason", "Reference"})
