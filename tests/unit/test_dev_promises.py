@@ -45,7 +45,7 @@ DECLINED = dev.Story(
     stock_before=STOCK,
     stock_after=STOCK,
     ledger=[{"event": "charge.failed", "amount_minor": 25800}],
-    messages=[],
+    messages=[{"kind": "email"}],
     labels=[],
     history=history(*dev.STEPS[:3], "release_inventory", "close_order"),
 )
@@ -86,8 +86,8 @@ def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, A
         ({"stock_after": SOLD}, "stock is back where it was"),
         ({"ledger": [PAID]}, "the money taken is nil"),
         ({"ledger": []}, "the provider declined the charge"),
-        ({"labels": ["labels/1.pdf"]}, "no label and no message"),
-        ({"messages": [{"kind": "email"}]}, "no label and no message"),
+        ({"labels": ["labels/1.pdf"]}, "no label, no push, and one mail that says how it ended"),
+        ({"messages": [{"kind": "email"}, {"kind": "push"}]}, "no label, no push, and one mail that says how it ended"),
         ({"history": history(*dev.STEPS[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
     ],
 )
