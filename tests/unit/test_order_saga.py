@@ -1,24 +1,41 @@
 """The saga's decisions, without a host: the generator is driven by hand and every outcome is scripted.
 
-What the orchestrator calls, in which order, and what the customer is told meanwhile.
+What the orchestrator calls, in which order, what it waits for, and what the customer is told meanwhile.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from models.results import SAGA_VERSION
 from orchestrators.order_saga import order_saga
-from orchestrators.steps import step_retry, undo_retry
+from orchestrators.steps import (
+    CLOSE_ORDER,
+    CREATE_SHIPMENT,
+    PROCESS_PAYMENT,
+    RESERVE_INVENTORY,
+    SEND_CONFIRMATION,
+    VALIDATE_ORDER,
+    step_retry,
+    undo_retry,
+)
 
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+TOTAL = {"amount_minor": 25800, "currency": "gbp"}
 DONE: dict[str, Any] = {"kind": "done"}
-PRICED = {"kind": "done", "total": {"amount_minor": 25800, "currency": "gbp"}}
+RESOLVED = {"kind": "done", "resolved": True}
+PRICED = {"kind": "done", "total": TOTAL}
 REFUSED = {"kind": "refused", "reason": "because"}
 UNKNOWN = {"kind": "unknown"}
+CANCELLED = {"kind": "cancelled"}
 FAULT = RuntimeError("Activity function 'x' failed:  Unavailable: storage did not answer")
+# The activity does not answer before its deadline.
+LATE = "late"
 
 STEPS = ["validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation"]
 UNDO = {
@@ -26,54 +43,152 @@ UNDO = {
     "process_payment": "refund_payment",
     "create_shipment": "cancel_shipment",
 }
+ROWS = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT, SEND_CONFIRMATION, CLOSE_ORDER)
+DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
+
+
+def waiting(asked: int, seconds: float = 60) -> dict[str, Any]:
+    """What an order says that waits for a decision, the `asked`th time that it was asked."""
+    deadline = (BEGINNING + timedelta(seconds=seconds)).isoformat()
+    return {"kind": "waiting", "total": TOTAL, "deadline": deadline, "wake": f"decision:{asked}"}
+
+
+class Asked:
+    """A task that the saga has made: an activity, a timer or a wait for an event."""
+
+    def __init__(self, kind: str, what: Any) -> None:
+        self.kind, self.what, self.result = kind, what, None
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Parked(Exception):
+    """The saga waits for an event that does not come."""
 
 
 class Theatre:
-    """A durable context that answers each activity from a script: a list of outcomes, its last one repeated."""
+    """A durable context that answers each activity from a script: a list of outcomes, its last one repeated.
 
-    def __init__(self, script: dict[str, list[Any]] | None = None, limits: dict[str, Any] | None = None) -> None:
+    `events`: what comes as soon as it is waited for, by name, with what it changes in the theatre; else a timer fires.
+    """
+
+    def __init__(
+        self,
+        script: dict[str, list[Any]] | None = None,
+        limits: dict[str, Any] | None = None,
+        events: Mapping[str, Callable[[Theatre], object]] | None = None,
+        version: int | None = SAGA_VERSION,
+    ) -> None:
         self.script = defaultdict(lambda: [DONE], {"validate_order": [PRICED]}, **(script or {}))
         self.limits = {"step_retry_s": 30, "undo_retry_s": 900, **(limits or {})}
-        self.current_utc_datetime = datetime(2026, 1, 1, tzinfo=UTC)
+        self.events = events or {}
+        self.version = version
+        self.current_utc_datetime = BEGINNING
         self.calls: list[str] = []
         self.tasks: dict[str, list[Any]] = defaultdict(list)
-        self.waits: list[float] = []
+        self.timers: list[Asked] = []
+        self.fired: list[float] = []
+        self.deadlines: list[tuple[str, float]] = []
+        self.waited_for: list[str] = []
         self.published: list[dict[str, Any]] = []
 
-    def get_input(self) -> dict[str, Any]:
-        return {"order_id": "order-1", "limits": self.limits}
+    # The context.
 
-    def call_activity(self, name: str, task: Any) -> tuple[str, str]:
+    def get_input(self) -> dict[str, Any]:
+        given = {"order_id": "order-1", "limits": self.limits}
+        return given if self.version is None else {**given, "version": self.version}
+
+    def call_activity(self, name: str, task: Any) -> Asked:
         self.calls.append(name)
         self.tasks[name].append(task)
-        return ("activity", name)
+        return Asked("activity", name)
 
-    def create_timer(self, at: datetime) -> tuple[str, datetime]:
-        self.waits.append((at - self.current_utc_datetime).total_seconds())
-        return ("timer", at)
+    def create_timer(self, at: datetime) -> Asked:
+        self.timers.append(Asked("timer", at))
+        return self.timers[-1]
+
+    def wait_for_external_event(self, name: str) -> Asked:
+        self.waited_for.append(name)
+        return Asked("event", name)
+
+    def task_any(self, tasks: list[Asked]) -> list[Asked]:
+        first, timer = tasks
+        if first.kind == "activity":
+            self.deadlines.append((first.what, self._until(timer)))
+        return tasks
 
     def set_custom_status(self, status: dict[str, Any]) -> None:
         self.published.append(status)
 
+    # Playing.
+
     def play(self) -> dict[str, Any]:
+        """The saga's output. Raises Parked."""
         saga = order_saga(self)
-        asked = next(saga)
+        asked: Any = next(saga)
         while True:
             try:
-                asked = self._answer(saga, asked)
+                asked = self._answer_any(saga, asked) if isinstance(asked, list) else self._answer_one(saga, asked)
             except StopIteration as end:
                 return dict(end.value)
 
-    def _answer(self, saga: Any, asked: Any) -> Any:
-        kind, what = asked
-        if kind == "timer":
-            self.current_utc_datetime = what
+    def park(self) -> dict[str, Any]:
+        """The view of a saga that waits for its operator."""
+        with pytest.raises(Parked):
+            self.play()
+        return self.published[-1]
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds of each timer that fired."""
+        return self.fired
+
+    def _until(self, timer: Asked) -> float:
+        return float((timer.what - self.current_utc_datetime).total_seconds())
+
+    def _answer_any(self, saga: Any, tasks: list[Asked]) -> Any:
+        """The activity or event, or the timer that goes with it."""
+        first, timer = tasks
+        first.result = self._outcome(first.what) if first.kind == "activity" else None
+        came = first.result != LATE if first.kind == "activity" else self._comes(first.what)
+        if not came:
+            self._fire(timer)
+        return saga.send(first if came else timer)
+
+    def _answer_one(self, saga: Any, asked: Asked) -> Any:
+        if asked.kind == "timer":
+            self._fire(asked)
             return saga.send(None)
-        outcomes = self.script[what]
-        outcome = outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
-        if isinstance(outcome, Exception):
-            return saga.throw(outcome)
-        return saga.send(outcome)
+        if asked.kind == "event":
+            if not self._comes(asked.what):
+                raise Parked(asked.what)
+            return saga.send("{}")
+        outcome = self._outcome(asked.what)
+        return saga.throw(outcome) if isinstance(outcome, Exception) else saga.send(outcome)
+
+    def _fire(self, timer: Asked) -> None:
+        self.fired.append(self._until(timer))
+        self.current_utc_datetime = max(timer.what, self.current_utc_datetime)
+
+    def _comes(self, event: str) -> bool:
+        if event in self.events:
+            self.events[event](self)
+        return event in self.events
+
+    def _outcome(self, name: str) -> Any:
+        outcomes = self.script[name]
+        return outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
+
+
+def comes(theatre: Theatre) -> None:
+    """An event that changes nothing."""
+
+
+def then(**script: list[Any]) -> Callable[[Theatre], object]:
+    """An event after which activities answer otherwise."""
+    return lambda theatre: theatre.script.update(script)
 
 
 def expected_undo(failed_at: str, *, own: bool) -> list[str]:
@@ -113,7 +228,9 @@ def test_a_refusal_is_asked_for_once_and_undoes_what_came_before_it_in_reverse(s
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize(("answer", "shown"), [(FAULT, "failed"), (UNKNOWN, "unknown"), ({"kind": "?"}, "failed")])
+@pytest.mark.parametrize(
+    ("answer", "shown"), [(FAULT, "failed"), (UNKNOWN, "unknown"), ({"kind": "?"}, "failed"), (LATE, "unknown")]
+)
 def test_a_fault_or_unknown_outcome_is_retried_to_its_limit_and_then_undoes_the_step_itself_too(
     step: str, answer: Any, shown: str
 ) -> None:
@@ -142,7 +259,8 @@ def test_every_attempt_of_a_step_and_its_undo_carry_the_same_operation_id() -> N
     theatre.play()
     task = {"order_id": "order-1", "operation_id": "order-1:pay"}
     assert theatre.tasks["process_payment"] == [task] * theatre.calls.count("process_payment")
-    assert theatre.tasks["refund_payment"] == [task]
+    failure = {"step": "process_payment", "reason": "service_unavailable"}
+    assert theatre.tasks["refund_payment"] == [{**task, "failure": failure}]
 
 
 def test_no_two_steps_share_an_operation_id() -> None:
@@ -154,7 +272,7 @@ def test_no_two_steps_share_an_operation_id() -> None:
 
 def test_an_undo_that_cannot_be_confirmed_does_not_keep_the_others_from_running() -> None:
     theatre = Theatre({"send_confirmation": [REFUSED], "refund_payment": [FAULT]})
-    outcome = theatre.play()
+    outcome = theatre.park()
     assert outcome["status"] == "needs_attention"
     assert outcome["compensations"] == [
         {"name": "cancel_shipment", "status": "done"},
@@ -230,7 +348,284 @@ EACH_STEP_WITH_EACH_UNDO = [(step, undo) for step in STEPS[1:] for undo in expec
 @pytest.mark.parametrize(("step", "undo"), EACH_STEP_WITH_EACH_UNDO)
 def test_whichever_undo_fails_after_whichever_step_every_other_undo_still_runs(step: str, undo: str) -> None:
     theatre = Theatre({step: [FAULT], undo: [FAULT]}, {"step_retry_s": 1, "undo_retry_s": 1})
-    outcome = theatre.play()
+    outcome = theatre.park()
     assert outcome["status"] == "needs_attention"
     assert [entry["name"] for entry in outcome["compensations"]] == expected_undo(step, own=True)
     assert [entry["name"] for entry in outcome["compensations"] if entry["status"] == "failed"] == [undo]
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_attempt_that_outlives_its_deadline_is_found_out_by_the_next_one(step: str) -> None:
+    answer = PRICED if step == "validate_order" else DONE
+    theatre = Theatre({step: [LATE, answer]})
+    assert theatre.play()["status"] == "completed"
+    assert theatre.calls.count(step) == 2
+    assert theatre.fired == [DEADLINE[step], 1]
+
+
+def test_every_attempt_of_every_step_and_undo_has_the_deadline_of_its_row() -> None:
+    theatre = Theatre({"send_confirmation": [UNKNOWN, REFUSED]})
+    theatre.play()
+    assert theatre.deadlines == [(name, DEADLINE[name]) for name in theatre.calls]
+    assert set(theatre.calls) == set(DEADLINE)
+
+
+def test_every_timer_that_is_no_longer_needed_is_cancelled() -> None:
+    events = {"decision:1": comes, "payment:1": comes}
+    script: dict[str, list[Any]] = {
+        "validate_order": [waiting(1), PRICED],
+        "process_payment": [{**UNKNOWN, "wake": "payment:1"}, DONE],
+        "create_shipment": [FAULT],
+    }
+    theatre = Theatre(script, events=events)
+    theatre.play()
+    assert [timer.cancelled for timer in theatre.timers].count(False) == len(theatre.fired)
+
+
+def test_an_undo_that_outlives_its_deadline_is_tried_again() -> None:
+    theatre = Theatre({"create_shipment": [REFUSED], "refund_payment": [LATE, DONE]})
+    assert theatre.play()["status"] == "compensated"
+    assert theatre.calls.count("refund_payment") == 2
+    assert theatre.fired == [DEADLINE["refund_payment"], 1]
+
+
+# Unknown outcomes and what wakes
+
+
+def test_an_event_shortens_the_pause_before_an_unknown_outcome_is_found_out() -> None:
+    unknown = [{**UNKNOWN, "wake": f"payment:{n}"} for n in (1, 2)]
+    theatre = Theatre({"process_payment": [*unknown, DONE]}, events={"payment:1": comes})
+    assert theatre.play()["status"] == "completed"
+    assert theatre.waited_for == ["payment:1", "payment:2"]
+    assert theatre.fired == [2]
+
+
+def test_without_its_event_an_unknown_outcome_is_found_out_all_the_same() -> None:
+    unknown = [{**UNKNOWN, "wake": f"payment:{n}"} for n in (1, 2, 3)]
+    theatre = Theatre({"process_payment": [*unknown, DONE]})
+    assert theatre.play()["status"] == "completed"
+    assert theatre.fired == [1, 2, 4]
+
+
+# Cancels
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_cancel_found_at_a_step_keeps_the_undo_of_that_step_too(step: str) -> None:
+    theatre = Theatre({step: [CANCELLED]})
+    outcome = theatre.play()
+    undone = expected_undo(step, own=True)
+    assert theatre.calls == [*STEPS[: STEPS.index(step) + 1], *undone, "close_order"]
+    assert outcome["failure"] is None
+    assert statuses(outcome)[step] == "pending"
+    assert [theatre.tasks[undo][0].get("failure") for undo in undone] == [None] * len(undone)
+
+
+def test_a_cancel_is_no_confirmation_that_failed() -> None:
+    theatre = Theatre({"send_confirmation": [CANCELLED]}, {"confirmation_failure": "ignore"})
+    theatre.play()
+    assert theatre.calls[5:] == ["cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+
+
+@pytest.mark.parametrize("script", [{}, {"create_shipment": [CANCELLED]}])
+def test_the_record_has_the_last_word_about_how_the_order_ended(script: dict[str, list[Any]]) -> None:
+    recorded = {"order_id": "order-1", "status": "cancelled", "steps": [], "compensations": []}
+    theatre = Theatre({**script, "close_order": [{"kind": "final", "outcome": recorded}]})
+    assert theatre.play() == recorded
+    assert theatre.published[-1] == recorded
+
+
+# Approval
+
+
+def test_an_order_that_waits_for_a_decision_moves_nothing_before_it_comes() -> None:
+    seen: list[list[str]] = []
+    theatre = Theatre(
+        {"validate_order": [waiting(1), PRICED]}, events={"decision:1": lambda theatre: seen.append([*theatre.calls])}
+    )
+    assert theatre.play()["status"] == "completed"
+    assert seen == [["validate_order"]]
+    assert [view["status"] for view in theatre.published[:3]] == ["running", "awaiting_approval", "running"]
+    assert theatre.published[1]["total"] == TOTAL
+
+
+@pytest.mark.parametrize("answer", [REFUSED, CANCELLED])
+def test_a_decision_against_the_order_ends_it_with_nothing_to_undo(answer: dict[str, Any]) -> None:
+    theatre = Theatre({"validate_order": [waiting(1), answer]}, events={"decision:1": comes})
+    outcome = theatre.play()
+    assert theatre.calls == ["validate_order", "validate_order", "close_order"]
+    assert outcome["total"] == TOTAL
+    assert outcome["compensations"] == []
+
+
+def test_without_a_decision_the_order_is_asked_again_at_its_deadline() -> None:
+    theatre = Theatre({"validate_order": [waiting(1), {**REFUSED, "reason": "approval_expired"}]})
+    outcome = theatre.play()
+    assert theatre.fired == [60]
+    assert outcome["status"] == "rejected"
+    assert outcome["failure"] == {"step": "validate_order", "reason": "approval_expired"}
+
+
+def test_a_wait_whose_deadline_has_passed_asks_again_at_once() -> None:
+    theatre = Theatre({"validate_order": [waiting(1, seconds=-60), REFUSED]})
+    theatre.play()
+    assert theatre.fired == [0]
+
+
+def test_each_wait_for_a_decision_has_an_event_of_its_own() -> None:
+    """An event that came for nothing must not satisfy the next wait: the SDK hands it to every wait of its name."""
+    asked = [waiting(n) for n in (1, 2, 3)]
+    events = {"decision:1": comes, "decision:2": comes}
+    theatre = Theatre({"validate_order": [*asked, PRICED]}, events=events)
+    assert theatre.play()["status"] == "completed"
+    assert theatre.waited_for == ["decision:1", "decision:2", "decision:3"]
+    assert theatre.fired == [60]
+
+
+# Parking
+
+
+def test_a_parked_order_is_recorded_and_waits_for_its_operator() -> None:
+    theatre = Theatre({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1})
+    view = theatre.park()
+    assert theatre.waited_for == ["attention:1"]
+    assert theatre.tasks["close_order"] == [{"order_id": "order-1", "outcome": _sent(view), "attention": 1}]
+
+
+def _sent(view: dict[str, Any]) -> dict[str, Any]:
+    """A view as it travels: without empty fields."""
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def test_an_operator_has_only_that_tried_again_which_was_not_confirmed() -> None:
+    theatre = Theatre(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": comes, "attention:2": then(refund_payment=[DONE])},
+    )
+    outcome = theatre.play()
+    tried = ["refund_payment"] * 2
+    assert theatre.calls[4:] == [
+        *[*tried, "release_inventory", "close_order"],
+        *[*tried, "close_order"],
+        *["refund_payment", "close_order"],
+    ]
+    assert theatre.waited_for == ["attention:1", "attention:2"]
+    assert [task["attention"] for task in theatre.tasks["close_order"]] == [1, 2, 2]
+    assert outcome["status"] == "compensated"
+    assert [(entry["name"], entry["status"]) for entry in outcome["compensations"]] == [
+        ("refund_payment", "done"),
+        ("release_inventory", "done"),
+    ]
+    assert statuses(outcome)["process_payment"] == "undone"
+
+
+def test_undos_that_are_tried_again_keep_their_order() -> None:
+    script: dict[str, list[Any]] = {"send_confirmation": [REFUSED], **{undo: [FAULT] for undo in UNDO.values()}}
+    events = {"attention:1": then(**{undo: [DONE] for undo in UNDO.values()})}
+    theatre = Theatre(script, {"undo_retry_s": 0.5}, events)
+    assert theatre.play()["status"] == "compensated"
+    assert theatre.calls[-4:] == ["cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+
+
+def test_while_undos_are_tried_again_the_order_is_compensating() -> None:
+    seen = []
+    theatre = Theatre(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": lambda theatre: seen.append(len(theatre.published))},
+    )
+    theatre.park()
+    assert theatre.published[seen[0]]["status"] == "compensating"
+    assert theatre.published[-1]["status"] == "needs_attention"
+
+
+def test_an_undo_that_an_operator_resolved_says_so() -> None:
+    theatre = Theatre(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": then(refund_payment=[RESOLVED])},
+    )
+    outcome = theatre.play()
+    assert outcome["status"] == "compensated"
+    assert outcome["compensations"][0] == {"name": "refund_payment", "status": "resolved"}
+
+
+def test_a_refused_undo_is_asked_once_a_round_and_parks_the_order() -> None:
+    theatre = Theatre({"create_shipment": [REFUSED], "release_inventory": [REFUSED]})
+    assert theatre.park()["status"] == "needs_attention"
+    assert theatre.calls.count("release_inventory") == 1
+
+
+# Healing
+
+
+@pytest.mark.parametrize("failure", [None, {"step": "create_shipment", "reason": "because"}])
+def test_a_healed_saga_goes_on_undoing_and_never_forward(failure: dict[str, str] | None) -> None:
+    undoing = _sent({"kind": "undoing", "total": TOTAL, "failure": failure})
+    theatre = Theatre({"validate_order": [undoing]})
+    outcome = theatre.play()
+    assert theatre.calls == ["validate_order", "cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+    assert outcome["status"] == "compensated"
+    assert outcome["total"] == TOTAL
+    assert outcome["failure"] == failure
+    assert set(statuses(outcome).values()) == {"pending"}
+
+
+def test_a_healed_saga_parks_like_any_other() -> None:
+    theatre = Theatre({"validate_order": [{"kind": "undoing"}], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1})
+    view = theatre.park()
+    assert [(entry["name"], entry["status"]) for entry in view["compensations"]] == [
+        ("cancel_shipment", "failed"),
+        ("refund_payment", "done"),
+        ("release_inventory", "done"),
+    ]
+
+
+# Version 1: orders that were begun before deadlines, approvals and parking go on by the rules of then.
+
+first_version = pytest.mark.parametrize("version", [None, 1])
+
+
+@first_version
+def test_an_old_order_calls_its_activities_without_deadlines(version: int | None) -> None:
+    theatre = Theatre({"reserve_inventory": [FAULT, DONE], "create_shipment": [REFUSED]}, version=version)
+    assert theatre.play()["status"] == "compensated"
+    assert theatre.deadlines == []
+    assert len(theatre.timers) == len(theatre.fired) == 1
+
+
+@first_version
+def test_an_old_order_ends_parked(version: int | None) -> None:
+    theatre = Theatre({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1}, version=version)
+    outcome = theatre.play()
+    assert outcome["status"] == "needs_attention"
+    assert theatre.waited_for == []
+    assert theatre.tasks["close_order"][0]["outcome"]["status"] == "needs_attention"
+
+
+@first_version
+def test_an_old_orders_undo_is_given_what_it_always_was(version: int | None) -> None:
+    theatre = Theatre({"create_shipment": [REFUSED]}, version=version)
+    theatre.play()
+    assert theatre.tasks["refund_payment"] == [{"order_id": "order-1", "operation_id": "order-1:pay"}]
+
+
+@first_version
+@pytest.mark.parametrize("step", STEPS)
+def test_an_old_order_still_undoes_in_reverse(step: str, version: int | None) -> None:
+    theatre = Theatre({step: [FAULT]}, {"step_retry_s": 1}, version=version)
+    theatre.play()
+    assert [name for name in theatre.calls if name in UNDO.values()] == expected_undo(step, own=True)
+
+
+@first_version
+def test_an_old_order_can_be_cancelled_and_approved(version: int | None) -> None:
+    script = {"validate_order": [waiting(1), PRICED], "process_payment": [CANCELLED]}
+    theatre = Theatre(script, events={"decision:1": comes}, version=version)
+    theatre.play()
+    undone = ["refund_payment", "release_inventory"]
+    assert theatre.calls == ["validate_order", *STEPS[:3], *undone, "close_order"]
