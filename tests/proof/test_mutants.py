@@ -1,0 +1,33 @@
+"""Broken rules turn the proof red: here those that the model sees within seconds. All of them: `dev.py proof`.
+
+That the same command is green where nothing is broken is what `test_model.py` itself says in the same run.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.proof import mutants
+from tests.proof.mutants import JUDGES, MODEL, Mutant
+
+FAST: tuple[str, ...] = ()
+ROOMS = ("orchestrators/", "activities/", "services/")
+MOST_LINES = 10
+every_mutant = pytest.mark.parametrize("mutant", mutants.all_mutants(), ids=lambda mutant: mutant.name)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_the_model_turns_red_when_a_rule_is_broken(name: str) -> None:
+    (mutant,) = mutants.chosen([name])
+    assert MODEL in mutant.killers[0]
+    assert mutants.kill(mutant).killed_by
+
+
+@every_mutant
+def test_a_mutant_breaks_one_rule_in_a_few_lines_of_the_app_and_is_judged_by_the_proof(mutant: Mutant) -> None:
+    assert mutant.breaks
+    assert 0 < len(mutant.changed_lines) <= MOST_LINES
+    assert all(path.startswith(ROOMS) for path in mutant.files)
+    assert mutant.killers
+    assert {killer.split()[0].split("::")[0] for killer in mutant.killers} <= JUDGES
+    mutants.check_patch(mutant, mutants.ROOT)
