@@ -110,7 +110,7 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         if not opening.done():
             opening.cancel()
             return
-        engine, runner, timers = opening.result()
+        engine, runner, timers = only_fault_of(opening)
         await stopping
         log.info("Stopping.")
         for timer in timers:
@@ -119,16 +119,18 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         await runner.cleanup()
 
 
-async def open_hub(
-    parts: Parts, session: aiohttp.ClientSession
-) -> tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]:
+Opened = tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]
+
+
+async def open_hub(parts: Parts, session: aiohttp.ClientSession) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
     settings, worker, outage = parts.settings, parts.worker, Outage()
     store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
-    functions = Functions(await worker.start(), settings.environment)
+    async with asyncio.TaskGroup() as both:  # they take about as long as each other
+        loading, _ = both.create_task(worker.start()), both.create_task(store.open())
+    functions = Functions(loading.result(), settings.environment)
     routes = routing.build(settings.route_prefix, functions.with_trigger("httpTrigger"))
     schedules = timer_trigger.schedules(functions.with_trigger("timerTrigger"), settings.environment)
-    await store.open()
     judge = Judge(worker, functions, settings.max_orchestrators)
     activities = Activities(worker, functions, settings.max_activities)
     engine = Engine(store, judge, activities, Options(settings.store_inputs, settings.override_any_state))
@@ -141,6 +143,14 @@ async def open_hub(
     await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()
     announce(routes, parts, unfinished)
     return engine, runner, [asyncio.create_task(timer_trigger.run_timer(*each, worker)) for each in schedules]
+
+
+def only_fault_of(opening: "asyncio.Task[Opened]") -> Opened:
+    """The result; a fault comes out of its group, because each one has a sentence of its own in `main`."""
+    try:
+        return opening.result()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 def stop_signal() -> asyncio.Event:

@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from devhost import records
@@ -27,7 +28,7 @@ from devhost.instance import Instance, Message, Parent
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
-from devhost.tables import Row
+from devhost.tables import Row, StorageRefused
 from devhost.turn import ACTIVITY, SUB_ORCHESTRATION, TIMER, OrchestrationFault, Task, rebuild
 from devhost.verdict import Judge, Verdict
 
@@ -165,7 +166,9 @@ class Engine:
                     await self._turn(instance, message.event)
             except Exception as fault:
                 message.fail(fault)
-                raise
+                if not is_about_content(fault):
+                    raise
+                await self._fail(instance, OrchestrationFault(f"Storage cannot keep what it did: {fault}"))
             message.answer(True)
 
     def _dismiss(self, instance: Instance) -> None:
@@ -316,8 +319,15 @@ class Engine:
             else:
                 await self._catch_up(instance, history.events)
         except OrchestrationFault as fault:
-            verdict = self._judge.failed(instance, fault)
+            await self._fail(instance, fault)
+
+    async def _fail(self, instance: Instance, fault: OrchestrationFault) -> None:
+        verdict = self._judge.failed(instance, fault)
+        try:
             await self._commit(instance, [Event("OrchestratorStarted", now())], verdict)
+        except StorageRefused:
+            log.exception("Not even the failure of instance %s can be stored.", instance.id)
+            self._finish(instance, verdict)
 
     async def _repair_finished(self, instance: Instance, ended: Event) -> None:
         """The history ended, but a crash came before the Instances row or the parent knew."""
@@ -365,6 +375,14 @@ class Engine:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+
+
+def is_about_content(fault: Exception) -> bool:
+    """Whether storage refused what was to be written, so that to write it again would be refused again."""
+    return isinstance(fault, StorageRefused) and fault.status in (
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    )
 
 
 def is_called_by(history: History, parent: Instance, task: Task) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 TEXT, INT, TIME, JSON, STATUS = "text", "int", "time", "json", "status"
@@ -138,7 +139,7 @@ def compact_json(value: Any) -> str:
 
     Half of a surrogate pair is a legal JSON escape but no legal UTF-8: a value that holds one keeps its escapes.
     """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = COMPACT.encode(value)
     if text.isascii() or not SURROGATE.search(text):
         return text
     return json.dumps(value, separators=(",", ":"))

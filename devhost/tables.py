@@ -112,7 +112,6 @@ class Tables:
 
     def __init__(self, account: StorageAccount, session: aiohttp.ClientSession, outage: Outage) -> None:
         self._account, self._session, self._outage = account, session, outage
-        self.transactions = 0
 
     async def create_table(self, table: str) -> None:
         answer = await self._send("POST", "/Tables", json.dumps({"TableName": table}).encode())
@@ -195,7 +194,6 @@ class Tables:
     async def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.table_endpoint + path
         full = {**HEADERS, **headers, **self._account.sign_table_request(url)}
-        self.transactions += 1
         async with self._session.request(method, URL(url, encoded=True), data=body, headers=full) as response:
             answer = Answer(response.status, dict(response.headers), await response.read())
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -29,11 +29,11 @@ def schedules(functions: list[dict[str, Any]], environment: dict[str, str]) -> l
 async def run_timer(function: dict[str, Any], schedule: Schedule, worker: WorkerLink) -> None:
     """Call a timer function for ever at its times."""
     if function["run_on_startup"]:
-        await _call(function, schedule, worker, datetime.now(UTC), past_due=False)
+        await _call(function, schedule, worker, datetime.now(UTC))
     due = schedule.next_after(datetime.now(UTC))
     while due is not None:
         await _sleep_until(due)
-        await _call(function, schedule, worker, due, past_due=False)
+        await _call(function, schedule, worker, due)
         due = schedule.next_after(max(due, datetime.now(UTC)))
 
 
@@ -43,14 +43,12 @@ async def _sleep_until(due: datetime) -> None:
         await asyncio.sleep(min(remaining, MAX_SLEEP_S))
 
 
-async def _call(
-    function: dict[str, Any], schedule: Schedule, worker: WorkerLink, due: datetime, past_due: bool
-) -> None:
+async def _call(function: dict[str, Any], schedule: Schedule, worker: WorkerLink, due: datetime) -> None:
     following = schedule.next_after(due)
     status = {"Last": iso_time(due), "Next": iso_time(following) if following else None, "LastUpdated": iso_time(due)}
     schedule_body = {"AdjustForDST": True}
     try:
-        reply = await worker.call("timer", function["name"], past_due=past_due, status=status, schedule=schedule_body)
+        reply = await worker.call("timer", function["name"], past_due=False, status=status, schedule=schedule_body)
     except WorkerDied:
         log.error("The worker died while it ran the timer function '%s'.", function["name"])
         return

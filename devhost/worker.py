@@ -10,6 +10,7 @@ A function that fails in any way, sys.exit included, is an answer; only os._exit
 
 import asyncio
 import ctypes
+import functools
 import importlib
 import inspect
 import json
@@ -41,6 +42,7 @@ Answer = tuple[dict[str, Any], bytes]
 PR_SET_PDEATHSIG = 1
 ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
+REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 
@@ -193,6 +195,7 @@ class Worker:
             if fault.name == "function_app":
                 return {"ok": False, "sentence": f"There is no function_app.py in {header['app']}."}, b""
             raise
+        remember_times()
         functions = [Function(definition) for definition in app_object(module).get_functions()]
         self._functions = {function.name: function for function in functions}
         faults = module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
@@ -298,6 +301,18 @@ CALLS: dict[str, tuple[Callable[[dict[str, Any], bytes], Any], Callable[[Any], A
     "http": (prepare_http, finish_http),
     "timer": (prepare_timer, finish_timer),
 }
+
+
+def remember_times() -> None:
+    """Let the SDK parse the time of each history event once instead of in every replay of it.
+
+    Four fifths of a replay's time go into that parser. It is the SDK's own one, behind a cache: the same text has the
+    same time.
+    """
+    module = sys.modules.get("azure.durable_functions.models.history.HistoryEvent")
+    names = vars(module) if module else {}
+    if "dt_parse" in names:
+        names["dt_parse"] = functools.lru_cache(maxsize=REMEMBERED_TIMES)(names["dt_parse"])
 
 
 def _thread_count() -> int:

@@ -184,3 +184,8 @@ def test_the_marker_of_the_hub_names_devhost(host: Devhost) -> None:
         blob = service.get_blob_client(f"{host.hub.lower()}-leases", "taskhub.json")
         marker = json.loads(blob.download_blob().readall())
     assert (marker["host"], marker["TaskHubName"], marker["PartitionCount"]) == ("devhost", host.hub, 4)
+
+
+def test_what_storage_cannot_keep_fails_the_instance_and_tells_its_caller(host: Devhost) -> None:
+    status = host.run("calls_child_named", {"length": 5000})
+    assert "Storage cannot keep what it did" in str(status["output"])

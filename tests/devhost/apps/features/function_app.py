@@ -429,3 +429,12 @@ def leaving_orchestrator(context):
     note("leaving orchestrator")
     os._exit(5)
     yield
+
+
+@app.orchestration_trigger(context_name="context")
+def calls_child_named(context):
+    try:
+        result = yield context.call_sub_orchestrator("one_double", 1, "x" * context.get_input()["length"])
+    except Exception as fault:
+        return str(fault)
+    return result
