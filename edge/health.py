@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import azure.functions as func
 
-from edge.problems import json_response
+from edge.problems import Problem, json_response
 from models.errors import Unavailable
 
 
@@ -29,6 +29,7 @@ async def report(
         except Unavailable as fault:
             checks["storage"] = "unavailable"
             faults = [str(fault)]
-    status = "unavailable" if faults else "ok"
-    body = {"status": status, "providers": checks, "faults": faults, "sweep": swept}
-    return json_response(body, 503 if faults else 200)
+    told = {"providers": checks, "faults": faults, "sweep": swept}
+    if faults:
+        return Problem(503, " ".join(faults), more=told).response()
+    return json_response({"status": "ok", **told})

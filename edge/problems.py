@@ -26,13 +26,23 @@ ServicesT = TypeVar("ServicesT")
 
 
 class Problem(Exception):
-    """An answer of 4xx or 503. `errors` names each wrong field by JSON pointer (`#/items/0/quantity`)."""
+    """An answer of 4xx or 503. `errors` names each wrong field by JSON pointer (`#/items/0/quantity`).
 
-    def __init__(self, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> None:
+    `more`: further members of the body.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: list[dict[str, str]] | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors or []
+        self.more = more or {}
 
     def response(self) -> func.HttpResponse:
         body: dict[str, Any] = {
@@ -43,6 +53,7 @@ class Problem(Exception):
         }
         if self.errors:
             body["errors"] = self.errors
+        body |= self.more
         headers = {"Retry-After": "5"} if self.status == 503 else None
         return func.HttpResponse(
             json.dumps(body), status_code=self.status, mimetype="application/problem+json", headers=headers
