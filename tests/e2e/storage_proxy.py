@@ -18,7 +18,7 @@ from typing import Literal
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
-Fault = Literal["refuse", "lose_request", "lose_answer", "hold"]
+Fault = Literal["refuse", "lose_request", "lose_answer", "hold", "hold_then_commit"]
 # Signed by the client, so nothing may be added.
 NOT_OURS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
@@ -26,13 +26,18 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 @dataclass
 class Rule:
-    """The next `times` requests that match fail. `seen` is set by the first; `hold` waits until `lifted`, then cuts."""
+    """The next `times` requests that match fail. `seen` is set by the first.
+
+    `hold` waits until `lifted`, then cuts; `hold_then_commit` is then sent on, whether or not anybody still
+    listens. `done` is set when storage has answered.
+    """
 
     pattern: re.Pattern[str]
     fault: Fault
     times: int
     seen: threading.Event = field(default_factory=threading.Event)
     lifted: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
 
     def matches(self, request: str) -> bool:
         if self.times <= 0 or not self.pattern.search(request):
@@ -96,10 +101,12 @@ class StorageProxy:
         fault = rule.fault if rule else None
         if fault == "refuse":
             return web.Response(status=503, text="<Error><Code>ServerBusy</Code></Error>")
-        if rule and fault == "hold":
+        if rule and fault in {"hold", "hold_then_commit"}:
             await asyncio.to_thread(rule.lifted.wait)
         if fault not in {"lose_request", "hold"}:
             answer = await self._ask_azurite(session, request, body)
+            if rule:
+                rule.done.set()
             if fault != "lose_answer":
                 return answer
         assert request.transport is not None
