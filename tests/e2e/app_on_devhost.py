@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dev
 from tests.e2e.storage_proxy import StorageProxy
@@ -42,6 +42,8 @@ class AppOnDevhost:
             "SMTP_URL": sandbox.smtp,
             "PUSH_CONNECTION": sandbox.push_connection,
             "STEP_RETRY_SECONDS": "1",
+            # Never: apps that share a storage account would each revive the other's orders.
+            "SWEEP_SCHEDULE": "0 0 0 29 2 *",
             "AzureFunctionsJobHost__extensions__durableTask__hubName": self.hub,
             **settings,
         }
@@ -72,6 +74,15 @@ class AppOnDevhost:
             "storage_connection_string": self.storage,
             "task_hub": self.hub,
         }
+
+
+class Stage(NamedTuple):
+    """A world whose storage can be made to fail."""
+
+    world: World
+    tables: StorageProxy
+    blobs: StorageProxy
+    app: AppOnDevhost
 
 
 def proxies(ports: Callable[[int], int], azurite: Azurite) -> tuple[StorageProxy, StorageProxy]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import dev
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.storage_proxy import StorageProxy
-from tests.e2e.world import NOTHING, STEPS, World, compensations, new_id, statuses
+from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
+from tests.e2e.world import NOTHING, STEPS, compensations, new_id, statuses
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
@@ -27,15 +26,6 @@ UNDO = {
     "process_payment": "refund_payment",
     "create_shipment": "cancel_shipment",
 }
-
-
-class Stage(NamedTuple):
-    """A world whose storage can be made to fail."""
-
-    world: World
-    tables: StorageProxy
-    blobs: StorageProxy
-    app: AppOnDevhost
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import dev
-from tests.e2e.world import NOTHING, STEPS, World, compensations, new_id, statuses
+from tests.e2e.world import NOTHING, STEPS, World, compensations, new_id, statuses, wait_for
 from tests.product import Product
 
 ADDRESS = dev.example_order()["shipping_address"]
@@ -140,6 +140,7 @@ def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: Wo
     sku = world.new_sku(on_hand=1)
     with world.faults("payments", {"operation": "payment_methods.retrieve", "fault": "hold", "delay_s": 1, "times": 1}):
         order_id = world.order(**lines((sku, 1)))
+        wait_for(lambda: world.fired("payments"), 20, "question about the card")
         world.put_stock(sku, on_hand=0)
         view = world.ended(order_id)
     assert view["status"] == "compensated"

@@ -93,6 +93,18 @@ class World:
         wait_for(lambda: self.instance(order_id)["RuntimeStatus"] != "Running", patience, saga, every)
         return self.view(order_id)
 
+    def becomes(self, order_id: str, status: str, patience: float = 30) -> dict[str, Any]:
+        """The customer's view, once it shows this status, which need not be an end."""
+        wait_for(lambda: self.view(order_id)["status"] == status, patience, f"{status} of order {order_id}")
+        return self.view(order_id)
+
+    def cancel(self, order_id: str) -> dev.Answer:
+        return self.post(f"/api/orders/{order_id}/cancel", None)
+
+    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> dev.Answer:
+        """`verb`: retry or resolve."""
+        return self.post(f"/api/orders/{order_id}/compensations/{compensation}/{verb}", told)
+
     # What the providers say.
 
     def stock(self, sku: str) -> tuple[int, int]:
@@ -164,6 +176,22 @@ class World:
         """The activities in the order in which they were scheduled, repeated attempts included."""
         return [row["Name"] for row in self.history(order_id) if row["EventType"] == "TaskScheduled"]
 
+    def terminate(self, order_id: str) -> None:
+        """Behind the app's back, as an operator of the task hub could."""
+        hub = f"{self.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
+        answer = dev.fetch(f"{hub}/terminate?reason=a%20test", "POST")
+        assert answer.status == 202, answer.body
+        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] == "Terminated", 20, f"termination of {order_id}")
+
+    def record(self, order_id: str) -> dict[str, Any]:
+        """The order's own row."""
+        return dict(self._tables.get_table_client("orders").get_entity(order_id, "order"))
+
+    def audits(self, order_id: str) -> list[dict[str, Any]]:
+        """The order's audit trail, oldest first."""
+        rows = self._tables.get_table_client("orders").query_entities(f"PartitionKey eq '{order_id}'")
+        return [dict(row) for row in rows if row["RowKey"].startswith("audit:")]
+
     def table_rows(self, name: str) -> Iterator[dict[str, Any]]:
         return (dict(row) for row in self._tables.get_table_client(name).list_entities())
 
@@ -182,6 +210,10 @@ class World:
             yield
         finally:
             dev.fetch(edge, "DELETE")
+
+    def fired(self, target: str) -> int:
+        """How often the first rule of the plan has come to pass."""
+        return int(dev.fetch(f"{self.urls[target]}/sandbox/faults").json()["fired"][0])
 
 
 def new_id() -> str:
