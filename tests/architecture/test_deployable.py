@@ -252,6 +252,42 @@ def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
     assert answer == {"kind": "done", "total": {"amount_minor": 3800, "currency": "gbp"}}
 
 
+def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_written(
+    tree: Path, settings: dict[str, str], tmp_path: Path, worker_library: None, extension: StartedOrchestrations
+) -> None:
+    wrong = {**settings, "STRIPE_API_KEY": "pk_test_x", "SHIPS_TO": ""}
+    del wrong["MAIL_FROM"]
+    with FunctionsWorker(tree, wrong, tmp_path / "worker.log") as worker:
+        assert worker.ask("init")["ok"]
+        asked = [
+            worker.invoke("health", req=http("GET", "health", None)),
+            worker.invoke(
+                "place_order", req=http("POST", "orders", order("never")), client={"string": extension.binding}
+            ),
+        ]
+    for answer in asked:
+        assert answer["http"]["status_code"] == "503", answer
+        problem = json.dumps(answer["http"])
+        assert [name for name in ("STRIPE_API_KEY", "MAIL_FROM", "SHIPS_TO") if name not in problem] == []
+        assert "pk_test_x" not in problem
+    assert extension.calls == []
+
+
+# Which routes ask for no key: they change nothing, tell nothing, or are believed by a signature of their own.
+ANONYMOUS = {"get_inventory", "health", "stripe_webhook"}
+
+
+def test_every_route_but_the_named_ones_asks_for_a_function_key(worker: FunctionsWorker) -> None:
+    levels = {
+        name: binding["authLevel"].upper().rpartition(".")[2]
+        for name, function in worker.functions().items()
+        for binding in function["bindings"]
+        if binding["type"] == "httpTrigger"
+    }
+    assert {name for name, level in levels.items() if level == "ANONYMOUS"} == ANONYMOUS
+    assert {level for name, level in levels.items() if name not in ANONYMOUS} == {"FUNCTION"}
+
+
 def http(method: str, path: str, body: Any, **route: str) -> dict[str, Any]:
     """An HTTP trigger's input; `route` are the values of the route's parameters."""
     headers = {"content-type": "application/json"}
