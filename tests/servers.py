@@ -4,6 +4,7 @@ The fixtures that start them are in `conftest.py`; tests import from here only t
 """
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -25,15 +26,18 @@ class FreePorts:
     """
 
     def __init__(self) -> None:
-        # A random beginning keeps sessions that run at the same time apart.
-        self._next = random.randrange(22000, 29000)
+        # Each worker of one run has a range of its own; a random beginning keeps runs at the same time apart.
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        self._low = 20000 + worker % 4 * 3000
+        self._high = self._low + 3000
+        self._next = random.randrange(self._low, self._high - 1000)
 
     def __call__(self, count: int = 1) -> int:
         """The first of `count` free ports in a row."""
         while True:
             first, self._next = self._next, self._next + count
-            if self._next > 30000:
-                self._next = 22000
+            if self._next > self._high:
+                self._next = self._low
             elif all(dev.is_free(port) for port in range(first, first + count)):
                 return first
 
