@@ -7,8 +7,8 @@ A patch (`mutants/<name>.patch`) begins with what it breaks and what is to see i
     # Killer: tests/proof/test_model.py
     # Killer: tests/proof/test_crash_matrix.py -k "release or refund"
 
-A killer is what pytest is given. It may be the model, the crash matrix, the concurrency run or the chaos run: they
-judge what orders do to the world. A test of the very line would only repeat the line.
+A killer is what pytest is given. It may be the model, the crash matrix, the late effects, the concurrency run or the
+chaos run: they judge what orders do to the world. A test of the very line would only repeat the line.
 
 Each mutant is a copy of the working tree with its patch applied, beside the same environment. It is dead when a killer
 *fails a test* there and passes in an unchanged copy. So a mutant that cannot be imported, a patch that no longer
@@ -45,7 +45,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PATCHES = Path(__file__).resolve().parent / "mutants"
 LINKED = (".venv", "azurite/node_modules")
 MODEL = "tests/proof/test_model.py"
-JUDGES = frozenset(f"tests/proof/test_{name}.py" for name in ("model", "crash_matrix", "concurrency", "chaos"))
+JUDGES = frozenset(
+    f"tests/proof/test_{name}.py" for name in ("model", "crash_matrix", "concurrency", "late_effects", "chaos")
+)
 TIMEOUT_S = 240.0
 # What pytest's exit status says: https://docs.pytest.org/en/stable/reference/exit-codes.html
 PASSED, FAILED = 0, 1
