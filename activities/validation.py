@@ -81,6 +81,9 @@ def _standing(order: OrderRecord) -> Outcome | None:
         return OrderFinal(outcome=order.outcome or {})
     if order.undoing is not None:
         return OrderUndoing(total=order.total, failure=order.undoing["failure"])
+    if order.cancel_requested and order.state == "running":
+        # An orchestration before this one may have reserved, charged or shipped.
+        return OrderUndoing(total=order.total)
     return StepCancelled() if order.cancel_requested else None
 
 

@@ -107,7 +107,7 @@ class StepCancelled(Wire):
 
 
 class OrderUndoing(Wire):
-    """An orchestration before this one had begun to undo the order, and is gone: go on undoing."""
+    """An orchestration before this one had begun to undo the order, or would have, and is gone: undo everything."""
 
     kind: Literal["undoing"] = "undoing"
     total: Total | None = None
