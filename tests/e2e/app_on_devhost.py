@@ -59,6 +59,16 @@ class AppOnDevhost:
         self._process.kill()
         self._process.wait(30)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def wait_for_death(self) -> None:
+        """After somebody else's kill."""
+        assert self._process is not None
+        self._process.wait(30)
+
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""Orders written to their record behind the app's back, as a death between record and saga leaves them.
+"""Orders, stock and payments written behind the app's back, as a death at the wrong moment leaves them.
 
-Written by the app's own `TableOrders`, so that a record here is what the app would have written; only the clock is the
+Written by the app's own adapters, so that each record is one that the app could have written; only the clock is the
 test's.
 """
 
@@ -12,9 +12,12 @@ from typing import Any
 from unittest.mock import patch
 
 import dev
-from models.order import OrderRecord, OrderRequest
+from models.order import Line, OrderRecord, OrderRequest, Total
+from models.status import OrderStatus, fresh_view
 from services import storage, table_orders
+from services.stripe_payments import StripePayments
 from services.table_orders import TableOrders
+from services.table_stock import TableStock
 from tests.e2e.world import World
 
 
@@ -29,3 +32,25 @@ def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> 
     accepted_at = datetime.now(UTC) - timedelta(seconds=age_s)
     with patch.object(table_orders, "_now", lambda: accepted_at):
         return orders_of(world).accept(order_id, request).record
+
+
+def stock_of(world: World) -> TableStock:
+    account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
+    return TableStock(storage.open_table(account, "stock"))
+
+
+def payments_of(world: World) -> StripePayments:
+    return StripePayments("sk_test_sandbox", world.urls["payments"])
+
+
+def start(world: World, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
+    """As validation leaves it."""
+    lines = tuple(
+        Line(sku=item.sku, quantity=item.quantity, price_minor=price_minor) for item in order.contents().items
+    )
+    total = Total(amount_minor=sum(line.quantity * line.price_minor for line in lines), currency="gbp")
+    return orders_of(world).start(order, lines, total, None)
+
+
+def close(world: World, order_id: str, status: OrderStatus) -> OrderRecord:
+    return orders_of(world).close(order_id, fresh_view(order_id, status), 0)

@@ -18,7 +18,7 @@ from typing import Literal
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
-Fault = Literal["refuse", "lose_request", "lose_answer", "hold", "hold_then_commit"]
+Fault = Literal["refuse", "forbid", "lose_request", "lose_answer", "hold", "hold_then_commit"]
 # Signed by the client, so nothing may be added.
 NOT_OURS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
@@ -28,8 +28,8 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 class Rule:
     """The next `times` requests that match fail. `seen` is set by the first.
 
-    `hold` waits until `lifted`, then cuts; `hold_then_commit` is then sent on, whether or not anybody still
-    listens. `done` is set when storage has answered.
+    `refuse` (503) is tried again by Azure's clients, `forbid` (403) is not. `hold` waits until `lifted`, then cuts;
+    `hold_then_commit` is then sent on, whether or not anybody still listens. `done` is set when storage has answered.
     """
 
     pattern: re.Pattern[str]
@@ -101,6 +101,8 @@ class StorageProxy:
         fault = rule.fault if rule else None
         if fault == "refuse":
             return web.Response(status=503, text="<Error><Code>ServerBusy</Code></Error>")
+        if fault == "forbid":
+            return web.Response(status=403, text="<Error><Code>AuthorizationFailure</Code></Error>")
         if rule and fault in {"hold", "hold_then_commit"}:
             await asyncio.to_thread(rule.lifted.wait)
         if fault not in {"lose_request", "hold"}:

@@ -1,0 +1,51 @@
+"""An activity that outlives its deadline counts as unknown: the saga goes on, and the late effect is harmless.
+
+The label's store holds every request to issue one for longer than the step's 20 seconds, and then does them all.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from tests.e2e.app_on_devhost import Stage
+from tests.e2e.storage_proxy import Rule
+from tests.e2e.world import NOTHING, compensations, new_id, wait_for
+
+# The step's own 20 seconds, and not the 45 after which the storage client itself would have given up.
+PATIENCE = 35
+
+
+def held_label(stage: Stage, order_id: str) -> AbstractContextManager[Rule]:
+    return stage.blobs.failing(f"^PUT .*labels/{order_id}.*x-ms-meta-status: issued", "hold_then_commit")
+
+
+def test_a_label_that_outlives_its_deadline_is_found_out_and_comes_late_without_harm(stage: Stage) -> None:
+    """One order goes forward, the other is cancelled meanwhile; both wait for the same 20 seconds."""
+    world, forward, cancelled = stage.world, new_id(), new_id()
+    sku = world.new_sku()
+    lines = [{"sku": sku, "quantity": 1}]
+    with held_label(stage, forward) as held, held_label(stage, cancelled) as late:
+        world.order(forward, items=lines)
+        world.order(cancelled, items=lines)
+        wait_for(lambda: all(world.effects(it).charged for it in (forward, cancelled)), 20, "charges")
+        assert held.seen.wait(20)
+        assert late.seen.wait(20)
+        assert world.cancel(cancelled).status == 202
+        # The cancelled one is undone while its label is still on its way.
+        assert world.becomes(cancelled, "cancelled", PATIENCE)["compensations"]
+        wait_for(lambda: world.scheduled(forward).count("create_shipment") == 2, PATIENCE, "second attempt")
+        assert world.label(forward) is None
+        for order_id in (forward, cancelled):
+            assert "TaskFailed" not in {row["EventType"] for row in world.history(order_id)}
+        assert world.label(cancelled) == "void"
+    assert world.ended(forward)["status"] == "completed"
+    assert world.effects(forward) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
+    assert world.labels_of(forward) == 1
+    assert late.done.wait(20), "the late label never came"
+    assert compensations(world.ended(cancelled)) == [
+        ("cancel_shipment", "done"),
+        ("refund_payment", "done"),
+        ("release_inventory", "done"),
+    ]
+    assert world.effects(cancelled) == NOTHING._replace(charged=1000, given_back=1000, label="void")
+    assert world.stock(sku) == (9, 0)

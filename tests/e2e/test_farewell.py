@@ -1,0 +1,92 @@
+"""The one mail about an order that was undone: what happened and what was refunded, never before the ledger says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.world import World, new_id, wait_for
+
+EXAMPLE = dev.example_order()
+NO_DOOR = {**EXAMPLE["shipping_address"], "line1": "PO Box 7"}
+NOT_SERVED = {**EXAMPLE["shipping_address"], "country": "AQ"}
+
+
+def line(sku: str) -> dict[str, Any]:
+    return {"items": [{"sku": sku, "quantity": 2}]}
+
+
+UNDONE: dict[str, tuple[dict[str, Any], str]] = {
+    "refunded": ({"shipping_address": NO_DOOR}, "We have refunded 20.00 GBP to your card."),
+    "never charged": ({"payment_method": "pm_card_visa_chargeDeclined"}, "Your card was not charged."),
+}
+
+
+@pytest.mark.parametrize("case", UNDONE)
+def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: World, case: str) -> None:
+    changes, fact = UNDONE[case]
+    order_id = shop.order(**changes, **line(shop.new_sku()))
+    assert shop.ended(order_id)["status"] == "compensated"
+    (mail,) = shop.messages(order_id)
+    assert (mail["kind"], mail["to"]) == ("email", "ada@example.com")
+    assert mail["message_id"].startswith(f"<{order_id}.farewell@")
+    assert mail["subject"] == f"Your order {order_id} was not completed"
+    assert mail["text"].split("\n") == [
+        "Hello Ada,",
+        "",
+        f"your order {order_id} was not completed.",
+        "",
+        fact,
+        "",
+    ]
+
+
+def test_a_customer_who_cancelled_is_told_so(shop: World) -> None:
+    order_id = new_id()
+    rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 1, "order_id": order_id}
+    with shop.faults("payments", rule):
+        shop.order(order_id, **line(shop.new_sku()))
+        wait_for(lambda: shop.fired("payments"), 20, "charge")
+        assert shop.cancel(order_id).status == 202
+    assert shop.ended(order_id)["status"] == "cancelled"
+    (text,) = shop.farewells(order_id)
+    assert f"your order {order_id} was cancelled." in text
+    assert "We have refunded 20.00 GBP to your card." in text
+
+
+def test_the_mail_comes_after_the_refund_and_not_while_the_refund_is_owed(shop: World) -> None:
+    order_id = new_id()
+    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
+    with shop.faults("payments", rule):
+        shop.order(order_id, shipping_address=NO_DOOR, **line(shop.new_sku()))
+        shop.becomes(order_id, "needs_attention")
+        assert shop.messages(order_id) == []
+    told = {"by": "ada", "reason": "repaired"}
+    assert shop.operate(order_id, "refund_payment", "retry", **told).status == 202
+    assert shop.ended(order_id)["status"] == "compensated"
+    (refund,) = [entry for entry in shop.ledger(order_id) if entry["event"] == "refund.succeeded"]
+    (mail,) = shop.messages(order_id)
+    assert refund["at"] < mail["at"]
+    assert "We have refunded 20.00 GBP" in mail["text"]
+
+
+def test_a_mail_that_cannot_be_sent_changes_nothing(shop: World) -> None:
+    order_id = new_id()
+    rule = {"operation": "email.send", "fault": "error_before_commit", "order_id": order_id}
+    with shop.faults("mail", rule):
+        shop.order(order_id, shipping_address=NO_DOOR, **line(shop.new_sku()))
+        view = shop.ended(order_id)
+        assert shop.fired("mail") == 1
+    assert view["status"] == "compensated"
+    assert shop.effects(order_id).net == 0
+    assert shop.messages(order_id) == []
+
+
+def test_an_order_of_which_nothing_was_undone_is_told_nothing(shop: World) -> None:
+    completed = shop.order(**line(shop.new_sku()))
+    rejected = shop.order(shipping_address=NOT_SERVED, **line(shop.new_sku()))
+    assert [shop.ended(order_id)["status"] for order_id in (completed, rejected)] == ["completed", "rejected"]
+    assert shop.farewells(completed) == []
+    assert shop.messages(rejected) == []

@@ -1,0 +1,185 @@
+"""The sweep finds what should not be, heals or parks it, and says so in health and log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient
+
+import dev
+from models.order import Line
+from services.table_orders import index_key
+from tests.e2e.orders_on_record import accept, close, orders_of, payments_of, start, stock_of
+from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.product import Product
+
+BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
+# Older than the time that the sweep leaves to whoever has just written the record.
+OLD_S = 60
+
+
+def line(sku: str) -> dict[str, Any]:
+    return {"items": [{"sku": sku, "quantity": 1}]}
+
+
+def reported(world: World, finding: str) -> None:
+    """Wait until the health answer tells of the finding: each run replaces the report of the one before."""
+    wait_for(lambda: (world.get("/api/health").json()["sweep"] or {}).get(finding), 20, f"{finding} in health")
+
+
+def two_more_sweeps(world: World) -> None:
+    for _ in range(2):
+        before = world.get("/api/health").json()["sweep"]["at"]
+        wait_for(lambda known=before: world.get("/api/health").json()["sweep"]["at"] != known, 20, "sweep")
+
+
+def table(world: World, name: str) -> TableClient:
+    return TableClient.from_connection_string(world.urls["storage_connection_string"], name)
+
+
+def test_what_was_accepted_and_not_started_is_started(shop: World, shop_product: Product) -> None:
+    sku, order_id = shop.new_sku(), new_id()
+    accept(shop, order_id, age_s=OLD_S, **line(sku))
+    reported(shop, "sagas_started")
+    assert shop.ended(order_id)["status"] == "completed"
+    assert shop.effects(order_id) == COMPLETED
+    assert shop.stock(sku) == (9, 0)
+    assert [audit["Event"] for audit in shop.audits(order_id)][:2] == ["accepted", "saga_started_again"]
+    log = (shop_product.data / "logs" / "devhost.log").read_text()
+    assert "sweep: " in log
+    assert "sagas_started" in log
+
+
+def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: World) -> None:
+    order_id = new_id()
+    accept(shop, order_id, **line("NOBODY-SELLS-THIS"))
+    two_more_sweeps(shop)
+    with pytest.raises(ResourceNotFoundError):
+        shop.instance(order_id)
+    assert shop.view(order_id)["status"] == "accepted"
+
+
+# What the provider holds while somebody ends the saga behind our back, the order, and how it ends all the same.
+ENDED_BEHIND_OUR_BACK: dict[str, tuple[str, dict[str, Any], bool, str]] = {
+    "while it was paid": ("payment_intents.confirm", {}, False, "completed"),
+    "while it was undone": ("refunds.create", {"customer": BOUNCING}, False, "compensated"),
+    "after a cancel was promised": ("payment_intents.confirm", {}, True, "cancelled"),
+}
+
+
+@pytest.mark.parametrize("purged", [False, True], ids=["terminated", "purged"])
+@pytest.mark.parametrize("case", ENDED_BEHIND_OUR_BACK)
+def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: World, case: str, purged: bool) -> None:
+    operation, changes, cancelled, status = ENDED_BEHIND_OUR_BACK[case]
+    sku, order_id = shop.new_sku(), new_id()
+    body = {**changes, **line(sku)}
+    accept(shop, order_id, age_s=OLD_S, **body)
+    with shop.faults("payments", {"operation": operation, "fault": "hold", "delay_s": 1, "order_id": order_id}):
+        shop.order(order_id, **body)
+        wait_for(lambda: shop.fired("payments"), 20, operation)
+        if cancelled:
+            assert shop.cancel(order_id).status == 202
+        first = shop.instance(order_id)["ExecutionId"]
+        hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
+        assert dev.fetch(f"{hub}/terminate?reason=a%20test", "POST").status == 202
+        if purged:
+            wait_for(lambda: dev.fetch(hub, "DELETE").status == 200, 10, "purge")
+        wait_for(lambda: execution(shop, order_id) not in {None, first}, 20, "second saga")
+    view = shop.ended(order_id)
+    assert view["status"] == status, view
+    effects = shop.effects(order_id)
+    if status == "completed":
+        assert effects == COMPLETED
+        assert shop.stock(sku) == (9, 0)
+        return
+    assert effects._replace(label=None) == NOTHING._replace(charged=1000, given_back=1000)
+    assert effects.label in {None, "void"}
+    assert {done for _, done in compensations(view)} == {"done"}
+    assert shop.stock(sku) == (10, 0)
+
+
+def execution(world: World, order_id: str) -> str | None:
+    try:
+        return str(world.instance(order_id)["ExecutionId"])
+    except ResourceNotFoundError:
+        return None
+
+
+def test_a_saga_that_ends_again_and_again_is_parked_for_an_operator(shop: World) -> None:
+    sku, order_id = shop.new_sku(), new_id()
+    accept(shop, order_id, age_s=OLD_S, **line(sku))
+    table(shop, "orders").update_entity({"PartitionKey": order_id, "RowKey": "order", "State": "running", "Healed": 5})
+    reported(shop, "orders_parked")
+    view = shop.becomes(order_id, "needs_attention")
+    assert compensations(view) == [
+        ("cancel_shipment", "failed"),
+        ("refund_payment", "failed"),
+        ("release_inventory", "failed"),
+    ]
+
+
+def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) -> None:
+    order_id = new_id()
+    order = start(shop, accept(shop, order_id, **line(shop.new_sku())))
+    payments, orders = payments_of(shop), orders_of(shop)
+    intent = payments.open_intent(order, f"{order_id}:pay")
+    orders.note_payment_intent(order, intent)
+    payments.confirm(order_id, intent)
+    # The provider's own webhook has come and gone while the order was still running.
+    wait_for(lambda: order_id in str(list(shop.table_rows("stripeevents"))), 20, "webhook")
+    assert shop.effects(order_id).net == 1000
+    close(shop, order_id, "compensated")
+    reported(shop, "payments_given_back")
+    wait_for(lambda: shop.effects(order_id).net == 0, 5, "refund")
+    assert shop.record(order_id)["RefundedMinor"] == 1000
+    two_more_sweeps(shop)
+    assert shop.effects(order_id).given_back == 1000
+
+
+def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: World) -> None:
+    """Resolved on evidence: the money went back by other means, and must not go back twice."""
+    order_id = new_id()
+    told = {"by": "ada", "reason": "the card is closed", "reference": "SEPA-4711"}
+    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
+    with shop.faults("payments", rule):
+        shop.order(order_id, customer=BOUNCING, **line(shop.new_sku()))
+        shop.becomes(order_id, "needs_attention")
+        assert shop.operate(order_id, "refund_payment", "resolve", **told).status == 202
+        assert shop.ended(order_id)["status"] == "compensated"
+    two_more_sweeps(shop)
+    assert shop.effects(order_id).given_back == 0
+
+
+def test_units_that_no_order_holds_go_back_to_the_shelf(shop: World) -> None:
+    sku, nobody, sold = shop.new_sku(), new_id(), new_id()
+    reserve_long_ago(shop, nobody, sku)
+    start(shop, accept(shop, sold, **line(sku)))
+    close(shop, sold, "completed")
+    reserve_long_ago(shop, sold, sku)
+    wait_for(lambda: shop.stock(sku) == (9, 0), 20, "release of the one and sale of the other")
+    reservations = table(shop, "stock")
+    assert reservations.get_entity("stock", f"order:{nobody}")["State"] == "released"
+    assert reservations.get_entity("stock", f"order:{sold}")["State"] == "sold"
+
+
+def reserve_long_ago(world: World, order_id: str, sku: str) -> None:
+    stock_of(world).reserve(order_id, (Line(sku=sku, quantity=1, price_minor=1000),))
+    long_ago = datetime.now(UTC) - timedelta(minutes=6)
+    table(world, "stock").update_entity({"PartitionKey": "stock", "RowKey": f"order:{order_id}", "ChangedAt": long_ago})
+
+
+def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: World) -> None:
+    """The process died after the record was written and before the index was."""
+    order_id = shop.order(**line(shop.new_sku()))
+    shop.ended(order_id)
+    accepted_at = shop.record(order_id)["AcceptedAt"]
+    entry = {"PartitionKey": accepted_at.date().isoformat(), "RowKey": index_key(accepted_at, order_id)}
+    index = table(shop, "orderindex")
+    index.update_entity({**entry, "Status": "running"})
+    wait_for(
+        lambda: index.get_entity(entry["PartitionKey"], entry["RowKey"])["Status"] == "completed", 20, "index entry"
+    )
