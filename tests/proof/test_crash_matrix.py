@@ -1,0 +1,271 @@
+"""The crash matrix: each step and each undo, killed before it commits, after it, and after its answer.
+
+Cells that share a moment share a death: every order runs into a barrier of its own, and when all stand at theirs,
+devhost is killed by SIGKILL. A second row of the same orders is cancelled at the barrier, just before the kill. So what
+is tried is (each step, each undo) x (three moments) x (goes on, is cancelled), in three lives of one devhost.
+
+- before the commit: the request is lost, again and again;
+- after the commit: the provider has done it, and its answer never comes. Storage cannot stand still there, because one
+  process writes stock one order at a time: a whole attempt hears no answer, and what the next one finds is not written;
+- after the answer: the activity's result is known, and its history row is held on its way to storage.
+
+Where the providers can kill (`kill_after_commit`), the life "after the commit" ends by a provider's hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import dev
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.e2e.storage_proxy import Fault, StorageProxy
+from tests.e2e.world import NOTHING, Effects, World, compensations, new_id, wait_for
+from tests.proof.auditor import Auditor
+from tests.servers import Azurite, FreePorts, Sandbox
+
+PRICE = 1000
+COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
+BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+MOMENTS = ("before_its_commit", "after_its_commit", "after_its_answer")
+LOST: dict[str, tuple[Fault, int]] = {
+    "before_its_commit": ("lose_request", 1_000_000),
+    "after_its_commit": ("lose_answer", 3),  # all that one attempt hears: the client sends three times
+}
+UNANSWERED: dict[str, dict[str, Any]] = {
+    "before_its_commit": {"fault": "drop_before_commit"},
+    "after_its_commit": {"fault": "hold", "delay_s": 30},
+}
+
+
+class Barrier(NamedTuple):
+    """Where an order is stopped: an operation of "payments" or "mail", or a request to "tables" or "blobs" (a pattern
+    with `{id}`). `next_row` is in the history batch that follows its answer. `cancellable`: a cancel at it is taken.
+    """
+
+    target: str
+    what: str
+    next_row: str
+    cancellable: bool = False
+    undoes: bool = False
+
+
+def _scheduled(activity: str) -> str:
+    return f'"Name": ?"{activity}"'
+
+
+BARRIERS = {
+    "validate_order": Barrier(
+        "tables", 'batch.*"{id}".*"State": ?"running"', _scheduled("reserve_inventory"), cancellable=True
+    ),
+    "reserve_inventory": Barrier(
+        "tables", 'batch.*"order:{id}".*"reserved"', _scheduled("process_payment"), cancellable=True
+    ),
+    "process_payment-open": Barrier(
+        "payments", "payment_intents.create", _scheduled("create_shipment"), cancellable=True
+    ),
+    "process_payment-confirm": Barrier(
+        "payments", "payment_intents.confirm", _scheduled("create_shipment"), cancellable=True
+    ),
+    "create_shipment": Barrier(
+        "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: issued", _scheduled("send_confirmation"), cancellable=True
+    ),
+    "send_confirmation": Barrier("mail", "email.send", _scheduled("close_order")),
+    "close_order": Barrier("tables", 'batch.*"order:{id}".*"sold"', "ExecutionCompleted"),
+    "cancel_shipment": Barrier(
+        "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: void", _scheduled("refund_payment"), undoes=True
+    ),
+    "refund_payment": Barrier("payments", "refunds.create", _scheduled("release_inventory"), undoes=True),
+    "release_inventory": Barrier("tables", 'batch.*"order:{id}".*"released"', _scheduled("close_order"), undoes=True),
+}
+CELLS = [(name, cancelled) for name in BARRIERS for cancelled in (False, True)]
+
+
+class Lived(NamedTuple):
+    """How one order came through a death."""
+
+    view: dict[str, Any]
+    effects: Effects
+    cancel: int | None
+
+
+class Life(NamedTuple):
+    """One death and what came after: by cell, and what the auditor found. `last` is the order that the provider's
+    own kill stopped.
+    """
+
+    orders: dict[tuple[str, bool], Lived]
+    violations: list[str]
+    last: Lived | None
+
+
+class Stage:
+    """One devhost that is killed once a moment."""
+
+    def __init__(self, app: AppOnDevhost, tables: StorageProxy, blobs: StorageProxy) -> None:
+        self._app = app
+        self._proxies = {"tables": tables, "blobs": blobs}
+        self._lives: dict[str, Life] = {}
+        self._rules: dict[str, list[dict[str, Any]]] = {}
+
+    def life(self, moment: str) -> Life:
+        if moment not in self._lives:
+            self._lives[moment] = self._live(moment)
+        return self._lives[moment]
+
+    def _live(self, moment: str) -> Life:
+        orders = {cell: new_id() for cell in CELLS}
+        last = new_id() if moment == "after_its_commit" else None
+        with closing(self._app.start()) as world:
+            sku = world.new_sku(on_hand=50, price_minor=PRICE)
+            with ExitStack() as barriers:
+                reached = self._set_up(barriers, world, moment, orders)
+                for cell, order_id in orders.items():
+                    _place(world, sku, order_id, bounces=BARRIERS[cell[0]].undoes)
+                wait_for(lambda: not [cell for cell in CELLS if not reached[cell]()], 45, f"order at each of {moment}")
+                cancels = {cell: world.cancel(orders[cell]).status for cell in CELLS if cell[1]}
+                self._die(world, sku, last)
+        self._app.sandbox.clear_faults()
+        with closing(self._app.start()) as world:
+            lived = {cell: _lived(world, order_id, cancels.get(cell)) for cell, order_id in orders.items()}
+            last_lived = _lived(world, last, None) if last else None
+            found = _audited(self._app, [*orders.values(), *([last] if last else [])], sku)
+        self._app.stop()
+        return Life(lived, found, last_lived)
+
+    def _set_up(
+        self, barriers: ExitStack, world: World, moment: str, orders: dict[tuple[str, bool], str]
+    ) -> dict[tuple[str, bool], Callable[[], object]]:
+        """Every barrier, and for each whether its order stands there."""
+        rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
+        reached: dict[tuple[str, bool], Callable[[], object]] = {}
+        for cell, order_id in orders.items():
+            barrier = BARRIERS[cell[0]]
+            stands: list[Callable[[], object]] = []
+            if moment == "after_its_answer" or (moment == "after_its_commit" and barrier.target in self._proxies):
+                pattern = f"batch.*{order_id}.*{barrier.next_row}"
+                stands.append(barriers.enter_context(self._proxies["tables"].failing(pattern, "hold")).seen.is_set)
+            if moment in LOST and barrier.target in self._proxies:
+                proxy, pattern = self._proxies[barrier.target], barrier.what.replace("{id}", order_id)
+                stands.append(barriers.enter_context(proxy.failing(pattern, *LOST[moment])).seen.is_set)
+            elif moment in UNANSWERED and barrier.target in rules:
+                stands.append(_fired(world, barrier.target, len(rules[barrier.target])))
+                rules[barrier.target].append({"operation": barrier.what, "order_id": order_id, **UNANSWERED[moment]})
+            reached[cell] = partial(_all, stands)
+        self._rules = rules
+        for target, each in rules.items():
+            if each:
+                self._app.sandbox.faults(target, each)
+        return reached
+
+    def _die(self, world: World, sku: str, last: str | None) -> None:
+        if last is None:
+            self._app.kill()
+            return
+        killing = {
+            "operation": "payment_intents.confirm",
+            "fault": "kill_after_commit",
+            "order_id": last,
+            "kill_pid": self._app.pid,
+        }
+        self._app.sandbox.faults("payments", [*self._rules["payments"], killing])
+        _place(world, sku, last, bounces=False)
+        self._app.wait_for_death()
+
+
+def _place(world: World, sku: str, order_id: str, *, bounces: bool) -> None:
+    changes = {"customer": BOUNCING} if bounces else {}
+    world.order(order_id, items=[{"sku": sku, "quantity": 1}], **changes)
+
+
+def _all(conditions: list[Callable[[], object]]) -> bool:
+    return all(condition() for condition in conditions)
+
+
+def _fired(world: World, target: str, number: int) -> Callable[[], object]:
+    return lambda: dev.fetch(f"{world.urls[target]}/sandbox/faults").json()["fired"][number]
+
+
+def _lived(world: World, order_id: str, cancel: int | None) -> Lived:
+    return Lived(world.ended(order_id), world.effects(order_id), cancel)
+
+
+def _audited(app: AppOnDevhost, orders: list[str], sku: str) -> list[str]:
+    with closing(Auditor(app.urls)) as auditor:
+        auditor.stocked(sku, 50)
+        for order_id in orders:
+            auditor.accepted(order_id)
+        return auditor.violations()
+
+
+@pytest.fixture(scope="module")
+def stage(
+    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    tables, blobs = proxies(ports, azurite)
+    log: Path = tmp_path_factory.mktemp("matrix") / "devhost.log"
+    settings = {
+        "STEP_RETRY_SECONDS": "60",
+        "UNDO_RETRY_SECONDS": "60",
+        "PYTHON_THREADPOOL_THREAD_COUNT": "48",  # an order at its barrier keeps a thread
+    }
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, **settings)
+        try:
+            yield Stage(app, tables, blobs)
+        finally:
+            app.stop()
+            sandbox_processes.clear_faults()
+
+
+@pytest.mark.parametrize("cancelled", [False, True], ids=["goes_on", "cancelled"])
+@pytest.mark.parametrize("barrier", BARRIERS)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_death_at(stage: Stage, moment: str, barrier: str, cancelled: bool) -> None:
+    lived = stage.life(moment).orders[barrier, cancelled]
+    status = _expected_status(BARRIERS[barrier], cancelled)
+    assert lived.view["status"] == status, lived
+    assert _without_copies(lived.effects, barrier) == _expected_effects(status, lived.effects), lived
+    if cancelled:
+        assert lived.cancel == (202 if status == "cancelled" else 409)
+    if status == "compensated":
+        undone = ("cancel_shipment", "refund_payment", "release_inventory")
+        assert compensations(lived.view) == [(name, "done") for name in undone]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_after_each_death_all_witnesses_agree(stage: Stage, moment: str) -> None:
+    assert stage.life(moment).violations == []
+
+
+def test_a_provider_that_kills_when_it_has_charged_charges_once(stage: Stage) -> None:
+    last = stage.life("after_its_commit").last
+    assert last is not None
+    assert (last.view["status"], last.effects) == ("completed", COMPLETED)
+
+
+def _expected_status(barrier: Barrier, cancelled: bool) -> str:
+    if barrier.undoes:
+        return "compensated"
+    return "cancelled" if cancelled and barrier.cancellable else "completed"
+
+
+def _without_copies(effects: Effects, barrier: str) -> Effects:
+    """A mail may have copies, and a push may be lost, exactly where the process died while sending."""
+    if barrier == "send_confirmation":
+        return effects._replace(mails=min(effects.mails, 1), pushes=1 if effects.pushes <= 1 else effects.pushes)
+    return effects
+
+
+def _expected_effects(status: str, effects: Effects) -> Effects:
+    """What is undone leaves as much charged as given back, and no label that is valid."""
+    if status == "completed":
+        return COMPLETED
+    assert effects.charged in {0, PRICE}
+    assert effects.label in {None, "void"}
+    return NOTHING._replace(charged=effects.charged, given_back=effects.charged, label=effects.label)
