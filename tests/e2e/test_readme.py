@@ -2,7 +2,8 @@
 
 How the README is read: a `sh` block with a curl to 127.0.0.1 is followed by a `json` block, its answer. In an answer
 `…` stands for any text, the value "…" for any value, "…": "…" for further fields, and "…" in a list for further
-entries. A GET is asked again until it answers as printed, because a reader, too, looks a moment later.
+entries. A GET is asked again until it answers as printed, because a reader, too, looks a moment later. A chapter that
+starts the product with settings (`NAME=value … python3 dev.py start`) is run on a product of its own that has them.
 
 curl itself is not run: not every machine has one. Of its options the ones that the README uses are read here, and any
 other is an error. Names that the README quotes (files, verbs, routes, tables and their columns) are held to what
@@ -26,6 +27,7 @@ from azure.data.tables import TableServiceClient
 
 import dev
 from tests.product import Product
+from tests.servers import FreePorts
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,11 +47,15 @@ class Block(NamedTuple):
     text: str
 
 
+Settings = tuple[tuple[str, str], ...]
+
+
 class Example(NamedTuple):
-    """One curl command and its printed answer."""
+    """One curl command and its printed answer; `settings` is what its chapter starts the product with."""
 
     command: str
     answer: str
+    settings: Settings
 
     @property
     def title(self) -> str:
@@ -62,44 +68,61 @@ def blocks(text: str) -> list[Block]:
     return [Block(language, body) for _, language, body in (match.groups() for match in fenced)]
 
 
-def examples(text: str) -> Iterator[Example]:
-    found = blocks(text)
-    for block, following in zip(found, [*found[1:], Block("", "")], strict=True):
+def chapters(text: str) -> list[str]:
+    return re.split(r"^(?=## )", text, flags=re.MULTILINE)
+
+
+def examples(chapter: str) -> Iterator[Example]:
+    found, settings = blocks(chapter), started_with(chapter)
+    for block, following in zip(found, [*found, Block("", "")][1:], strict=True):
         if block.language == "sh" and "curl" in block.text and dev.LOOPBACK in block.text:
             assert following.language == "json", f"no answer is printed after: {block.text}"
-            yield Example(block.text.strip(), following.text)
+            yield Example(block.text.strip(), following.text, settings)
 
 
-EXAMPLES = list(examples(README))
+def started_with(chapter: str) -> Settings:
+    command = re.search(r"^((?:\w+=\S+ )+)python3 dev\.py start$", chapter, re.MULTILINE)
+    return (
+        tuple((name, value) for name, _, value in (word.partition("=") for word in command[1].split()))
+        if command
+        else ()
+    )
+
+
+EXAMPLES = [example for chapter in chapters(README) for example in examples(chapter)]
+TOUR = next(example.settings for example in EXAMPLES if example.settings)
 
 
 # ------------------------------------------------------------------------------------------------- running the commands
 
 
 @pytest.fixture(scope="module")
-def addresses(product: Product) -> Iterator[dict[str, str]]:
-    """The well-known addresses of the README, and the ones that this product has."""
-    urls, known = product.urls, dev.Ports()
-    yield {
-        dev.address(known.host): urls["host"],
-        dev.address(known.payments): urls["payments"],
-        dev.address(known.mail): urls["mail"],
-    }
-    product.faults("payments")
-    product.faults("mail")
+def products(
+    product: Product, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Settings, Product]]:
+    """The product of the session, and one for the tour, by the settings that they were started with."""
+    toured = Product(tmp_path_factory.mktemp("tour"), ports(dev.PORTS_IN_A_ROW), **dict(TOUR))
+    try:
+        yield {(): product, TOUR: toured.start()}
+    finally:
+        toured.end()
+        product.faults("payments")
+        product.faults("mail")
 
 
 @pytest.fixture(scope="module")
-def ran(addresses: Mapping[str, str]) -> dict[Example, Any]:
+def ran(products: Mapping[Settings, Product]) -> dict[Example, Any]:
     """Every example, run in the order of the README as its reader would; what each answered."""
-    return {example: answered(moved(example, addresses)) for example in EXAMPLES}
+    return {example: answered(moved(example, products[example.settings].urls)) for example in EXAMPLES}
 
 
-def moved(example: Example, addresses: Mapping[str, str]) -> Example:
-    command, answer = example
-    for known, actual in addresses.items():
-        command, answer = command.replace(known, actual), answer.replace(known, actual)
-    return Example(command, answer)
+def moved(example: Example, urls: Mapping[str, str]) -> Example:
+    """The example with the addresses that the product has, in place of the well-known ones of the README."""
+    command, answer, settings = example
+    known = dev.Ports()
+    for name, port in {"host": known.host, "payments": known.payments, "mail": known.mail}.items():
+        command, answer = (text.replace(dev.address(port), urls[name]) for text in (command, answer))
+    return Example(command, answer, settings)
 
 
 def answered(example: Example) -> Any:
@@ -175,17 +198,46 @@ def test_a_command_of_the_readme_answers_as_printed(example: Example, ran: Mappi
     assert is_as_printed(was["answer"], was["expected"]), json.dumps(was["answer"], indent=2)
 
 
-def test_the_readme_shows_an_order_that_completes_one_that_is_undone_stock_health_and_a_fault() -> None:
+def test_the_readme_shows_every_kind_of_order_stock_health_a_list_and_a_fault() -> None:
     commands = " ".join(example.command for example in EXAMPLES)
-    assert all(part in commands for part in ("/api/orders", "/api/inventory/", "/api/health", "/sandbox/faults"))
+    parts = (
+        "/api/orders",
+        "/api/inventory/",
+        "/api/health",
+        "?status=",
+        "/cancel",
+        "/approval",
+        "/retry",
+        "/sandbox/faults",
+    )
+    assert [part for part in parts if part not in commands] == []
     shown = {json.loads(example.answer).get("status") for example in EXAMPLES if example.answer.startswith("{")}
-    assert {"completed", "compensated"} <= shown
+    assert {"completed", "compensated", "awaiting_approval", "needs_attention"} <= shown
 
 
 @pytest.mark.usefixtures("ran")
 def test_the_lost_answer_of_the_readme_is_one_charge(product: Product) -> None:
     events = [entry["event"] for entry in product.ledger("table-1")]
     assert events == ["payment_intent.created", "payment_intent.succeeded"]
+
+
+@pytest.mark.usefixtures("ran")
+def test_the_refund_of_the_tour_is_one_refund(products: Mapping[Settings, Product]) -> None:
+    events = [entry["event"] for entry in products[TOUR].ledger("armchair-4")]
+    assert events == ["payment_intent.created", "payment_intent.succeeded", "refund.succeeded"]
+
+
+@pytest.mark.usefixtures("ran")
+def test_the_audit_trail_of_the_tour_is_the_printed_one(products: Mapping[Settings, Product]) -> None:
+    wanted = "PartitionKey eq 'armchair-4' and RowKey ge 'audit:' and RowKey lt 'audit;'"
+    with stored_in(products[TOUR]) as account:
+        trail = list(account.get_table_client("orders").query_entities(wanted))
+    told = rows("Event")
+    assert [f"`{row['Event']}`" for row in trail] == [cells[0] for cells in told]
+    for row, (_, says) in zip(trail, told, strict=True):
+        facts = dict(re.findall(r"`(\w+)`(?: ([^`]+?))?(?:, (?=`)|$)", says))
+        assert facts.keys() == row.keys() - {"PartitionKey", "RowKey", "At", "Event"}
+        assert {name: str(row[name]) for name, value in facts.items() if value} == {n: v for n, v in facts.items() if v}
 
 
 @pytest.mark.parametrize(
@@ -265,20 +317,27 @@ def routes() -> Iterator[tuple[str, str]]:
 def test_the_readme_lists_the_steps_as_the_saga_has_them() -> None:
     from orchestrators import steps  # noqa: PLC0415
 
-    in_order = [step for step in vars(steps).values() if isinstance(step, steps.Step)]
+    named = [step for step in vars(steps).values() if isinstance(step, steps.Step)]
+    in_order = [step for step in named if step != steps.CLOSE_ORDER]
     assert len(rows("Step \\| Activity")) == len(in_order)
-    for step, (_, activity, undo, operation) in zip(in_order, rows("Step \\| Activity"), strict=True):
+    for step, (_, activity, undo, operation, deadline) in zip(in_order, rows("Step \\| Activity"), strict=True):
         assert activity == f"`{step.activity}`"
         assert undo.startswith(f"`{step.undo}`" if step.undo else "none: ")
         assert operation == f"`{step.operation_id('<order id>')}`"
+        assert deadline == f"{step.deadline_s:.0f} s"
 
 
 @pytest.mark.usefixtures("ran")
 @pytest.mark.parametrize("cells", rows("Table"), ids=lambda cells: cells[0].strip("`"))
 def test_the_columns_to_look_at_are_there(cells: list[str], product: Product) -> None:
     columns = set(re.findall(r"`([^`]+)`", cells[2]))
-    partitions = " or ".join(f"PartitionKey eq '{key}'" for key in ("armchairs-1", "armchairs-2", "table-1", "stock"))
-    with closing(TableServiceClient.from_connection_string(product.urls["storage_connection_string"])) as account:
+    orders = [f"{key} eq '{order}'" for order in ("armchairs-1", "armchairs-2") for key in ("PartitionKey", "OrderId")]
+    wanted = " or ".join([*orders, "PartitionKey eq 'table-1'", "PartitionKey eq 'stock'"])
+    with stored_in(product) as account:
         table = account.get_table_client(cells[0].strip("`"))
-        stored = {name for row in table.query_entities(partitions) for name in row}
+        stored = {name for row in table.query_entities(wanted) for name in row}
     assert columns and columns <= stored
+
+
+def stored_in(product: Product) -> closing[TableServiceClient]:
+    return closing(TableServiceClient.from_connection_string(product.urls["storage_connection_string"]))
