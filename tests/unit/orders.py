@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from models.order import Line, OrderRecord, OrderRequest, Total
@@ -45,6 +46,7 @@ def running_order(order_id: str = "order-1", **changes: Any) -> OrderRecord:
         "order_id": order_id,
         "state": "running",
         "body_hash": given.body_hash(),
+        "accepted_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
         "request": given,
         "lines": (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),),
         "total": Total(amount_minor=25800, currency="gbp"),

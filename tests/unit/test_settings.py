@@ -25,7 +25,14 @@ def test_an_identity_instead_of_a_connection_string_is_whole_too() -> None:
 
 def test_nothing_set_names_every_setting_that_must_be() -> None:
     named = [fault.split()[0] for fault in faults({})]
-    assert named == ["AzureWebJobsStorage", "STRIPE_API_KEY", "SMTP_URL", "MAIL_FROM", "SHIPS_TO"]
+    assert named == [
+        "AzureWebJobsStorage",
+        "STRIPE_API_KEY",
+        "SMTP_URL",
+        "MAIL_FROM",
+        "SHIPS_TO",
+        "SWEEP_SCHEDULE",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,11 @@ def test_nothing_set_names_every_setting_that_must_be() -> None:
         ("UNDO_RETRY_SECONDS", "-1"),
         ("UNDO_RETRY_SECONDS", "nan"),
         ("UNDO_RETRY_SECONDS", "inf"),
+        ("APPROVAL_THRESHOLD_MINOR", "hunter2"),
+        ("APPROVAL_THRESHOLD_MINOR", "-1"),
+        ("APPROVAL_DEADLINE", "hunter2"),
+        ("APPROVAL_DEADLINE", "518401"),
+        ("SWEEP_SCHEDULE", "* * * * hunter2"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_setting_and_not_the_value(name: str, value: str) -> None:
