@@ -10,7 +10,7 @@ walk, which judges both.
 import heapq
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -93,23 +93,44 @@ def play(
     input_: Any = None,
     instance_id: str = "instance-1",
     events: Iterable[Raised] = (),
+    slow: float = 0,
     limit: int = 2000,
 ) -> list[Event]:
     """Run until the instance ends or nothing more can happen; return the history, in the SDK's JSON shape.
 
-    `input_` is what the Python client is given. A history without ExecutionCompleted is an instance that hangs (or
-    waits for an event that never comes). More than `limit` executions raise AssertionError.
+    `input_` is what the Python client is given. `slow`: a message waits so many seconds for its execution, and what
+    came meanwhile is in the same one. A history without ExecutionCompleted is an instance that hangs (or waits for an
+    event that never comes). More than `limit` executions raise AssertionError.
     """
-    player = _Player(orchestrator, world, name)
+    player = _Player(orchestrator, world, name, slow)
     text = json.dumps(json.dumps(input_))  # The client dumps once, its HTTP library again.
     player.send(0, _started(name, instance_id, text))
     for event in events:
         player.send(event.seconds, _event(Kind.EventRaised, Name=event.name, Input=event.data))
-    while player.inbox and not player.ended:
-        player.execute()
-        limit -= 1
-        assert limit, f"{name} does not end"
-    return player.history
+    return player.run(limit)
+
+
+def go_on(
+    orchestrator: Orchestrator,
+    world: World,
+    history: Sequence[Event],
+    events: Sequence[Raised] = (),
+    *,
+    limit: int = 2000,
+) -> list[Event]:
+    """Take over an instance in flight, of which only its history is left, and run it as `play` does.
+
+    What was called or set and has no answer in the history is called again, and set again, as after a restart.
+    `events` are all that are ever raised, their seconds counted from the instance's start; those that the history has
+    already are left out. Calls with retry options cannot be taken over.
+    """
+    player = _Player(orchestrator, world, history[1]["Name"])
+    player.take_over([dict(event) for event in history])
+    elapsed = (player.now - datetime.fromisoformat(history[0]["Timestamp"])).total_seconds()
+    raised = sum(event["EventType"] == Kind.EventRaised for event in history)
+    for event in events[raised:]:
+        player.send(event.seconds - elapsed, _event(Kind.EventRaised, Name=event.name, Input=event.data))
+    return player.run(limit)
 
 
 def _event(kind: Kind, id_: int = -1, **fields: Any) -> Event:
@@ -155,6 +176,10 @@ def _flat(actions: Iterable[Action]) -> Iterator[Action]:
             yield action
 
 
+def _actions(answer: dict[str, Any]) -> list[Action]:
+    return [action for group in answer["actions"] for action in group]
+
+
 def _answered(message: Event) -> int:
     """The id of the task or timer that a message answers; -1 for a message that answers none."""
     id_: int = message["TaskScheduledId"] if "TaskScheduledId" in message else message.get("TimerId", -1)
@@ -170,6 +195,7 @@ class _Player:
     orchestrator: Orchestrator
     world: World
     name: str
+    slow: float = 0
     now: datetime = BEGINNING
     history: list[Event] = field(default_factory=list)
     inbox: list[tuple[datetime, int, Event]] = field(default_factory=list)
@@ -189,23 +215,58 @@ class _Player:
         event["Timestamp"] = _stamp(self.now)
         self.history.append(event)
 
+    def run(self, limit: int) -> list[Event]:
+        while self.inbox and not self.ended:
+            self.execute()
+            limit -= 1
+            assert limit, f"{self.name} does not end"
+        return self.history
+
+    def take_over(self, history: list[Event]) -> None:
+        self.history = history
+        self.now = datetime.fromisoformat(history[-1]["Timestamp"])
+        # The orchestrator lists again what it has asked for: in the order of the rows, since each row is one action.
+        decided = [event for event in history if event["EventType"] in (Kind.TaskScheduled, Kind.TimerCreated)]
+        self.next_id = len(decided)
+        coming = iter(decided)
+        for action in _flat(_actions(response(self.orchestrator, request(history)))):
+            event = None if action["actionType"] == WAIT else next(coming)
+            self.ids.append(None if event is None else event["EventId"])
+            if event is not None and not action.get("isCanceled"):
+                self.open.add(event["EventId"])
+        self.open -= {_answered(event) for event in history}
+        for event in decided:
+            if event["EventId"] in self.open:
+                self.dispatch(event)
+            elif event["EventType"] == Kind.TaskScheduled:
+                self.attempts[event["Name"], event["Input"]] += 1
+
     def execute(self) -> None:
-        due, _, message = heapq.heappop(self.inbox)
-        self.now = max(
-            due, self.now + timedelta(milliseconds=1)
-        )  # Two executions never share a timestamp, as on a host.
+        messages = self.due()
         self.append(_event(Kind.OrchestratorStarted))
-        self.append(message)
-        self.open.discard(_answered(message))
-        decisions = self.retry_after(message)
+        for message in messages:
+            self.append(message)
+            self.open.discard(_answered(message))
+        decisions = [event for message in messages for event in self.retry_after(message)]
         answer = response(self.orchestrator, request(self.history))
-        decisions += self.new_decisions([action for group in answer["actions"] for action in group])
-        message["IsPlayed"] = True
+        decisions += self.new_decisions(_actions(answer))
         for event in decisions:
             self.append(event)
             self.dispatch(event)
         self.complete(answer)
+        for message in messages:
+            message["IsPlayed"] = True
         self.append(_event(Kind.OrchestratorCompleted))
+
+    def due(self) -> list[Event]:
+        """The next message, and all that came before it is looked at."""
+        first, _, message = heapq.heappop(self.inbox)
+        # Two executions never share a timestamp, as on a host.
+        self.now = max(first + timedelta(seconds=self.slow), self.now + timedelta(milliseconds=1))
+        messages = [message]
+        while self.slow and self.inbox and self.inbox[0][0] <= self.now:
+            messages.append(heapq.heappop(self.inbox)[2])
+        return messages
 
     # Decisions
 

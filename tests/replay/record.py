@@ -1,4 +1,4 @@
-"""Stores one history of each path that orders take today: `python -m tests.replay.record`.
+"""Stores one history of each kind of path that orders take today: `python -m tests.replay.record`.
 
 Run it when the saga has changed in a way that old orders survive (a path kept beside a new one). It only ever adds
 files: yesterday's stay, because an order that began yesterday is still in flight. A file carries the digest of its
@@ -9,21 +9,44 @@ import hashlib
 import json
 from pathlib import Path
 
+from models.results import SAGA_VERSION
 from tests.replay.oracle import Event
 from tests.replay.scenarios import SCENARIOS
 
 FOLDER = Path(__file__).parent / "histories"
+# Version 1's lie there since it was the only one, and have no number in their names.
 STORED = (
     "completed",
     "validate_order refused",
+    "reserve_inventory refused",
     "process_payment refused",
-    "process_payment unknown",
-    "create_shipment down",
+    "create_shipment refused",
     "send_confirmation refused",
+    "confirmation refused and ignored",
+    "process_payment unknown",
+    "process_payment late",
+    "create_shipment down",
     "reserve_inventory recovered",
     "refund_payment recovered",
-    "release_inventory down",
-    "confirmation refused and ignored",
+    "refund_payment late",
+    "validate_order cancelled",
+    "reserve_inventory cancelled",
+    "process_payment cancelled",
+    "create_shipment cancelled",
+    "send_confirmation cancelled",
+    "approved",
+    "approved after a wake-up for nothing",
+    "approval rejected",
+    "approval expired",
+    "cancelled while it waits for approval",
+    "charge unknown and woken",
+    "charge unknown and never woken",
+    "refund_payment parked",
+    "refund_payment retried",
+    "cancel_shipment retried twice",
+    "release_inventory resolved",
+    "healed after a refusal",
+    "healed and parked",
 )
 
 
@@ -39,7 +62,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in STORED:
         text = text_of(SCENARIOS[name].history())
-        path = FOLDER / f"{name.replace(' ', '-')}.{digest_of(text)}.json"
+        path = FOLDER / f"{SAGA_VERSION}-{name.replace(' ', '-')}.{digest_of(text)}.json"
         if not path.exists():
             path.write_text(text, encoding="utf-8")
             print(f"added {path.name}")

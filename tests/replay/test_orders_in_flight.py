@@ -1,0 +1,100 @@
+"""The saga is changed while orders are in flight: what the first version began, today's code finishes.
+
+The orders are started as the first version started them, with an input that names no version, and devhost is killed
+while they are in the middle. Their histories hold what the first version would have written, and nothing of the second.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dev
+from models.order import OrderRequest
+from services import storage
+from services.table_orders import TableOrders
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.replay.oracle import Kind, walk
+from tests.replay.scenarios import ORDER_SAGA
+from tests.replay.task_hub import histories
+from tests.servers import Azurite, FreePorts, Sandbox
+
+PRICE = 12900
+LIMITS = {"step_retry_s": 5.0, "undo_retry_s": 2.0, "confirmation_failure": "compensate"}
+BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
+UNDONE = NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
+REFUND_IS_DOWN: dict[str, Any] = {"operation": "refunds.create", "fault": "error_before_commit"}
+
+
+@pytest.fixture
+def app(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) -> Iterator[AppOnDevhost]:
+    tables, blobs = proxies(ports, azurite)
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox, tmp_path / "devhost.log", UNDO_RETRY_SECONDS="2")
+        try:
+            yield app
+        finally:
+            app.stop()
+
+
+def begin(app: AppOnDevhost, orders: TableOrders, **changes: Any) -> str:
+    """Accept an order and start its saga as the first version did."""
+    order_id = new_id()
+    orders.accept(order_id, OrderRequest.model_validate_json(json.dumps(dev.example_order(**changes))))
+    given = json.dumps({"order_id": order_id, "limits": LIMITS})
+    started = dev.fetch(f"{app.host}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", given)
+    assert started.status == 202, started.body
+    return order_id
+
+
+def test_orders_that_the_first_version_began_finish_on_todays_code(app: AppOnDevhost) -> None:
+    account = storage.connect({"AzureWebJobsStorage": app.storage})
+    with closing(app.start()) as world:
+        sku = world.new_sku(on_hand=10, price_minor=PRICE)
+        table, index = (storage.open_table(account, name) for name in ("orders", "orderindex"))
+        orders = TableOrders(table, index)
+        item = [{"sku": sku, "quantity": 1}]
+        held = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 3, "times": 4}
+        with world.faults("payments", held):
+            completed = begin(app, orders, items=item)
+            declined = begin(app, orders, items=item, payment_method="pm_card_visa_chargeDeclined")
+            bounced = begin(app, orders, items=item, customer=BOUNCING)
+            parked = begin(app, orders, items=item, customer=BOUNCING)
+            wait_for(lambda: world.ledger(completed) and world.ledger(parked), 20, "orders in the middle")
+            app.kill()
+    with closing(app.start()) as world:
+        with world.faults("payments", {**REFUND_IS_DOWN, "order_id": parked}):
+            assert world.ended(completed)["status"] == "completed"
+            assert world.ended(declined)["failure"]["reason"] == "card_declined"
+            assert compensations(world.ended(bounced)) == [
+                ("cancel_shipment", "done"),
+                ("refund_payment", "done"),
+                ("release_inventory", "done"),
+            ]
+            assert world.ended(parked)["status"] == "needs_attention"
+        effects = {order_id: world.effects(order_id) for order_id in (completed, declined, bounced)}
+        assert effects == {completed: COMPLETED, declined: NOTHING, bounced: UNDONE}
+        assert_written_as_the_first_version_would(world, completed, declined, bounced, parked)
+
+        assert world.operate(parked, "refund_payment", "retry", by="Olu", reason="it is up again").status == 202
+        world.becomes(parked, "compensated")
+        assert world.effects(parked) == UNDONE
+        assert world.stock(sku) == (9, 0)
+
+
+def assert_written_as_the_first_version_would(world: World, *order_ids: str) -> None:
+    """No deadlines: a timer stands only where a fault was waited out; and the real host agrees with every id."""
+    told = histories(world.urls["storage_connection_string"], world.urls["task_hub"])
+    for order_id in order_ids:
+        assert walk(told[order_id], ORDER_SAGA) == []
+        started = json.loads(json.loads(told[order_id][1]["Input"]))
+        assert "version" not in started
+    timers = [event for event in told[order_ids[0]] if event["EventType"] == Kind.TimerCreated]
+    assert timers == []
