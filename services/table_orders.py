@@ -296,12 +296,15 @@ class TableOrders:
         return self._change(self.read(order_id), "personal_data_erased", decide)
 
     def park(self, order: OrderRecord, outcome: OrderView) -> OrderRecord:
-        """Leave an order to its operator whose saga cannot be kept alive."""
+        """Leave an order to its operator whose saga cannot be kept alive: from here it only goes backwards."""
 
         def decide(record: OrderRecord) -> Columns | None:
             if record.is_final or record.state == "needs_attention":
                 return None
-            return {"State": "needs_attention", "Outcome": json.dumps(outcome.as_json())}
+            columns = {"State": "needs_attention", "Outcome": json.dumps(outcome.as_json())}
+            if record.undoing is not None or record.total is None:  # without a total nothing was begun
+                return columns
+            return {**columns, "Undoing": json.dumps({"failure": None})}
 
         return self._move(order, "parked", decide)
 

@@ -1,0 +1,36 @@
+"""An order whose saga could not be kept alive only goes backwards: whatever its operator asks for, it is not driven on.
+
+It may have been charged and given back by hand. Driving it forward would charge it, or deliver it, after that.
+"""
+
+import dev
+from tests.e2e.orders_on_record import accept, orders_of, payments_of, start
+from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+
+
+def parked(world: World) -> str:
+    """A charged order whose saga has been started again as often as it may be."""
+    order_id, items = new_id(), [{"sku": world.new_sku(), "quantity": 1}]
+    order = start(world, accept(world, order_id, age_s=60, items=items))
+    intent = payments_of(world).open_intent(order, f"{order_id}:pay")
+    orders_of(world).note_payment_intent(order, intent)
+    payments_of(world).confirm(order_id, intent)
+    for _ in range(5):
+        orders_of(world).note_healed(orders_of(world).read(order_id))
+    wait_for(lambda: orders_of(world).read(order_id).state == "needs_attention", 30, "parking")
+    return order_id
+
+
+def test_a_retry_undoes_everything(shop: World) -> None:
+    order_id = parked(shop)
+    told = {"by": "Grace", "reason": "Its saga kept dying."}
+    path = f"/api/orders/{order_id}/compensations/refund_payment/retry"
+    assert dev.fetch(shop.urls["host"] + path, "POST", told).status == 202
+    view = shop.ended(order_id)
+    assert view["status"] == "compensated"
+    assert {done for _, done in compensations(view)} == {"done"}
+    assert shop.effects(order_id)._replace(label=None) == NOTHING._replace(charged=1000, given_back=1000)
+
+
+def test_it_can_no_longer_be_cancelled(shop: World) -> None:
+    assert shop.cancel(parked(shop)).status == 409
