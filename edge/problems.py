@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
-from models.errors import Conflict, Unavailable
+from models.errors import Conflict, OutcomeUnknown, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ async def answered(
         return problem.response()
     except Conflict as conflict:
         return Problem(412 if conflict.stale else 409, str(conflict)).response()
-    except Unavailable as fault:
+    except (OutcomeUnknown, Unavailable) as fault:
         log.warning("answered 503: %s", fault)
         return Problem(503, f"{fault} Try again later.").response()
 

@@ -19,6 +19,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from models.errors import OrderSagaError
@@ -89,25 +90,31 @@ class Reconciler:
     def payments(self, now: datetime) -> Counter[str]:
         found: Counter[str] = Counter()
         for order_id, intent_id in self._payments.recent(now - PAYMENTS_WINDOW, LIMIT):
-            order = self._orders.find(order_id)
-            if order is None:
-                found["payments_without_order"] += 1
-                log.warning("payment %s names order %s, which has no record", intent_id, order_id)
-            elif self.settle_payment(order):
-                found["payments_given_back"] += 1
+            found += _looked(partial(self._payment, order_id, intent_id))
         return found
+
+    def _payment(self, order_id: str, intent_id: str) -> str | None:
+        order = self._orders.find(order_id)
+        if order is None:
+            log.warning("payment %s names order %s, which has no record", intent_id, order_id)
+            return "payments_without_order"
+        return "payments_given_back" if self.settle_payment(order) else None
 
     def reservations(self, now: datetime) -> Counter[str]:
         found: Counter[str] = Counter()
         for order_id in self._stock.reservations(now - RESERVED_FOR, LIMIT):
-            order = self._orders.find(order_id)
-            if order is not None and order.state == "completed":
-                self._stock.sell(order_id)
-                found["reservations_sold"] += 1
-            elif order is None or (order.is_final and "release_inventory" not in order.resolved):
-                self._stock.release(order_id)
-                found["reservations_released"] += 1
+            found += _looked(partial(self._reservation, order_id))
         return found
+
+    def _reservation(self, order_id: str) -> str | None:
+        order = self._orders.find(order_id)
+        if order is not None and order.state == "completed":
+            self._stock.sell(order_id)
+            return "reservations_sold"
+        if order is None or (order.is_final and "release_inventory" not in order.resolved):
+            self._stock.release(order_id)
+            return "reservations_released"
+        return None
 
     def unfinished(self, now: datetime) -> list[OrderRecord]:
         """The orders that are to have a saga. Index entries that lag behind their record follow it now."""
@@ -131,6 +138,16 @@ class Reconciler:
 
     def report(self, found: Mapping[str, int]) -> None:
         self._orders.note_sweep(found)
+
+
+def _looked(look: Callable[[], str | None]) -> Counter[str]:
+    """What one look found. One that fails is counted, and stands in the way of no other."""
+    try:
+        finding = look()
+    except OrderSagaError as fault:
+        log.warning("the sweep could not mend everything: %s", fault)
+        return Counter(["not_mended"])
+    return Counter([finding] if finding else [])
 
 
 def parked_view(order: OrderRecord) -> OrderView:
