@@ -122,22 +122,39 @@ def test_a_saga_that_ends_again_and_again_is_parked_for_an_operator(shop: World)
     ]
 
 
-def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) -> None:
+def ended_without_its_payment(world: World) -> str:
+    """An order that is compensated by its record, and charged by the provider's."""
     order_id = new_id()
-    order = start(shop, accept(shop, order_id, **line(shop.new_sku())))
-    payments, orders = payments_of(shop), orders_of(shop)
-    intent = payments.open_intent(order, f"{order_id}:pay")
-    orders.note_payment_intent(order, intent)
-    payments.confirm(order_id, intent)
+    order = start(world, accept(world, order_id, **line(world.new_sku())))
+    intent = payments_of(world).open_intent(order, f"{order_id}:pay")
+    orders_of(world).note_payment_intent(order, intent)
+    payments_of(world).confirm(order_id, intent)
     # The provider's own webhook has come and gone while the order was still running.
-    wait_for(lambda: order_id in str(list(shop.table_rows("stripeevents"))), 20, "webhook")
-    assert shop.effects(order_id).net == 1000
-    close(shop, order_id, "compensated")
+    wait_for(lambda: order_id in str(list(world.table_rows("stripeevents"))), 20, "webhook")
+    assert world.effects(order_id).net == 1000
+    close(world, order_id, "compensated")
+    return order_id
+
+
+def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) -> None:
+    order_id = ended_without_its_payment(shop)
     reported(shop, "payments_given_back")
     wait_for(lambda: shop.effects(order_id).net == 0, 5, "refund")
     assert shop.record(order_id)["RefundedMinor"] == 1000
     two_more_sweeps(shop)
     assert shop.effects(order_id).given_back == 1000
+
+
+def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop: World) -> None:
+    """The newest payment is looked at first."""
+    with shop.faults("payments", {"operation": "refunds.create", "fault": "error_before_commit"}):
+        older, newer = ended_without_its_payment(shop), ended_without_its_payment(shop)
+        rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": newer}
+        with shop.faults("payments", rule):
+            wait_for(lambda: shop.effects(older).net == 0, 20, "refund")
+            reported(shop, "not_mended")
+            assert shop.effects(newer).net == 1000
+    wait_for(lambda: shop.effects(newer).net == 0, 20, "refund")
 
 
 def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: World) -> None:

@@ -1,0 +1,199 @@
+"""Stripe's webhooks: believed by their signature alone, recorded by their id, and deciding nothing by themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.app_on_devhost import Stage
+from tests.e2e.orders_on_record import accept, close, orders_of, payments_of, start
+from tests.e2e.world import NOTHING, World, new_id, wait_for
+
+SECRET = "whsec_sandbox"
+
+
+def event(order_id: str | None, kind: str = "payment_intent.succeeded", **more: Any) -> dict[str, Any]:
+    metadata = {"order_id": order_id} if order_id else {}
+    return {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "object": "event",
+        "type": kind,
+        "data": {"object": {"id": "pi_1", "metadata": metadata}},
+        **more,
+    }
+
+
+def signature(body: bytes, secret: str = SECRET, age_s: float = 0) -> str:
+    """As https://docs.stripe.com/webhooks#verify-manually describes it."""
+    moment = int(time.time() - age_s)
+    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={moment},v1={digest}"
+
+
+def send(world: World, body: bytes, header: str | None) -> dev.Answer:
+    headers = {} if header is None else {"Stripe-Signature": header}
+    return dev.fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
+
+
+def told(world: World, what: dict[str, Any]) -> dev.Answer:
+    body = json.dumps(what).encode()
+    return send(world, body, signature(body))
+
+
+def recorded(world: World, event_id: str) -> list[dict[str, Any]]:
+    return [row for row in world.table_rows("stripeevents") if row["PartitionKey"] == event_id]
+
+
+def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: World) -> None:
+    it = event("nobody-ordered-this")
+    it["data"]["object"]["receipt_email"] = "canary@example.com"
+    for _ in range(3):
+        assert told(shop, it).status == 200
+    (row,) = recorded(shop, it["id"])
+    assert (row["Type"], row["OrderId"]) == ("payment_intent.succeeded", "nobody-ordered-this")
+    assert "canary" not in str(row)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"order_id": "not an id"}, {"order_id": 7}, {"order_id": new_id()}])
+def test_an_event_about_no_order_of_ours_is_taken_with_200(shop: World, metadata: object) -> None:
+    it = event(None)
+    it["data"]["object"]["metadata"] = metadata
+    answer = told(shop, it)
+    assert (answer.status, answer.json()) == (200, {"received": True})
+    assert len(recorded(shop, it["id"])) == 1
+
+
+def test_the_signature_is_over_the_raw_body_as_it_came(shop: World) -> None:
+    """Spaces and escapes that a parser would not keep."""
+    it = event(None)
+    raw = b'  {"id" : "%s",\r\n "type":"caf\\u00e9", "data": {"object": {"metadata": null}}}\n' % it["id"].encode()
+    rewritten = json.dumps(json.loads(raw)).encode()
+    assert send(shop, raw, signature(rewritten)).status == 400
+    assert recorded(shop, it["id"]) == []
+    assert send(shop, raw, signature(raw)).status == 200
+    assert len(recorded(shop, it["id"])) == 1
+
+
+WRONG: dict[str, Any] = {
+    "none": lambda body: None,
+    "an empty one": lambda body: "",
+    "nonsense": lambda body: "t=now,v1=yes",
+    "another secret's": lambda body: signature(body, "whsec_of_somebody_else"),
+    "another body's": lambda body: signature(body + b" "),
+    "one without its time": lambda body: signature(body).partition(",")[2],
+    "one of six minutes ago": lambda body: signature(body, age_s=360),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_signature_is_refused_and_records_nothing(shop: World, case: str) -> None:
+    it = event(new_id())
+    body = json.dumps(it).encode()
+    answer = send(shop, body, WRONG[case](body))
+    assert answer.status == 400
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert recorded(shop, it["id"]) == []
+
+
+def test_an_event_of_four_minutes_ago_is_still_believed(shop: World) -> None:
+    it = event(None)
+    body = json.dumps(it).encode()
+    assert send(shop, body, signature(body, age_s=240)).status == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"no JSON", b"{}", b'{"id": "evt_1", "type": "t", "data": {}}', b"\xff"])
+def test_a_signed_body_that_is_no_event_is_refused(shop: World, body: bytes) -> None:
+    assert send(shop, body, signature(body)).status == 400
+
+
+def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: World) -> None:
+    order_id = shop.order()
+    shop.ended(order_id)
+
+    def types() -> list[str]:
+        return [row["Type"] for row in shop.table_rows("stripeevents") if row.get("OrderId") == order_id]
+
+    wait_for(types, 10, "webhook of the payment")
+    assert types() == ["payment_intent.succeeded"]
+
+
+def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(stage: Stage) -> None:
+    """No webhook comes from the sandbox here. The answer of the charge is lost, and so are two readings: the third
+    pause is one of four seconds, which the event cuts short."""
+    world, order_id = stage.world, new_id()
+    lost = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
+    unread = {"operation": "payment_intents.retrieve", "fault": "drop_before_commit", "order_id": order_id}
+    with world.faults("payments", lost, unread):
+        accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}])
+        begin(world, order_id, step_retry_s=30)
+        wait_for(lambda: world.record(order_id).get("PaymentWake") == "payment:3", 30, "third pause")
+    assert told(world, event(order_id)).status == 200
+    wait_for(lambda: "EventRaised" in kinds(world, order_id), 3, "wake-up")
+    assert world.ended(order_id)["status"] == "completed"
+    history = kinds(world, order_id)
+    # Two pauses were waited for to their end, and the third was not.
+    assert history.count("TimerFired") == 2
+    assert [row["Name"] for row in world.history(order_id) if row["EventType"] == "EventRaised"] == ["payment:3"]
+    assert world.effects(order_id).charged == world.effects(order_id).net == 1000
+
+
+def begin(world: World, order_id: str, **limits: float) -> None:
+    """Start the saga of an order on record, with limits of its own."""
+    task = {"order_id": order_id, "version": 2, "limits": limits}
+    start = f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
+    assert dev.fetch(start, "POST", task).status == 202
+
+
+def kinds(world: World, order_id: str) -> list[str]:
+    return [row["EventType"] for row in world.history(order_id)]
+
+
+def charged(world: World, order_id: str) -> str:
+    """An order on record whose payment has succeeded; the intent's id."""
+    order = start(world, accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}]))
+    intent = payments_of(world).open_intent(order, f"{order_id}:pay")
+    orders_of(world).note_payment_intent(order, intent)
+    payments_of(world).confirm(order_id, intent)
+    return intent
+
+
+def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(stage: Stage) -> None:
+    """The sweep does not run here: the webhook alone gives the money back, before it answers."""
+    world, order_id = stage.world, new_id()
+    charged(world, order_id)
+    close(world, order_id, "cancelled")
+    assert world.effects(order_id).net == 1000
+    for it in (event(order_id), event(order_id), event(order_id, "charge.refunded")):
+        assert told(world, it).status == 200
+        assert world.effects(order_id) == NOTHING._replace(charged=1000, given_back=1000)
+    assert world.record(order_id)["RefundedMinor"] == 1000
+    assert [audit["Event"] for audit in world.audits(order_id)].count("payment_refunded") == 1
+
+
+def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(stage: Stage) -> None:
+    world, order_id = stage.world, new_id()
+    charged(world, order_id)
+    close(world, order_id, "cancelled")
+    it = event(order_id)
+    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id, "times": 1}
+    with world.faults("payments", rule):
+        assert told(world, it).status == 503
+        assert told(world, it).status == 200
+    assert world.effects(order_id).net == 0
+
+
+def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop: World) -> None:
+    order_id = shop.order()
+    view, effects = shop.ended(order_id), shop.effects(order_id)
+    for kind in ("charge.refunded", "payment_intent.canceled", "payment_intent.payment_failed"):
+        assert told(shop, event(order_id, kind)).status == 200
+        assert told(shop, event(order_id)).status == 200
+    assert shop.view(order_id) == view
+    assert shop.effects(order_id) == effects
