@@ -1,0 +1,131 @@
+"""Two hundred orders want fifty units, a few at a time, with refusals, restocks and a death in the middle.
+
+Nothing is sold that is not there and nothing is lost: at every sample, and at the end to the unit. So that "exactly the
+right number" means something, what refusals gave back late is asked for again at the end: then every unit is sold, and
+the next order for one is refused.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+
+import dev
+from tests.e2e.world import World, wait_for
+from tests.product import Product
+from tests.proof import customers
+from tests.proof.auditor import FINAL, Auditor
+from tests.servers import FreePorts
+
+ORDERS, AT_ONCE, PRICE, SEED = 200, 10, 1000, 3
+UNITS = {"OAK-SHELF": 25, "BRASS-HOOK": 15, "WOOL-RUG": 10}
+RESTOCKS = (("OAK-SHELF", 3), ("WOOL-RUG", 2), ("BRASS-HOOK", 4))
+MIX = customers.Mix(declined=0.08, bouncing=0.05, po_box=0.04, unknown_sku=0.02, cancelled=0.04, repeated=0.05)
+AWAY = (OSError, AzureError)
+
+
+@pytest.fixture(scope="module")
+def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    mine = Product(tmp_path_factory.mktemp("concurrency"), ports(dev.PORTS_IN_A_ROW), UNDO_RETRY_SECONDS="60")
+    try:
+        yield mine.start()
+    finally:
+        mine.end()
+
+
+def test_two_hundred_orders_over_fifty_units_sell_each_unit_once(product: Product) -> None:
+    urls, rng = product.urls, random.Random(SEED)
+    with closing(World(urls)) as world, closing(Auditor(urls)) as auditor:
+        for sku, units in UNITS.items():
+            world.put_stock(sku, units, PRICE)
+            auditor.stocked(sku, units)
+        orders = customers.draw(rng, "many", ORDERS, list(UNITS), MIX)
+        with _sampled(auditor):
+            _place_all(urls, auditor, orders[: ORDERS // 2])
+            product.kill_devhost()
+            product.start_again()
+            with ThreadPoolExecutor(1) as stockroom:
+                restocked = [stockroom.submit(_restock, urls, auditor, sku, units) for sku, units in RESTOCKS]
+                _place_all(urls, auditor, orders)  # those before the death once more: their answers may be lost
+                assert all(each.result() for each in restocked)
+            wait_for(lambda: not auditor.waiting(), 90, f"end of {auditor.waiting()}", every=0.5)
+        _buy_the_rest(world, auditor)
+        assert auditor.violations() == []
+        assert auditor.samples >= 5
+        _assert_all_sold_once(world, orders)
+
+
+def _place_all(urls: dict[str, Any], auditor: Auditor, orders: Sequence[customers.Order]) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(partial(_place, urls, auditor), orders))
+
+
+def _place(urls: dict[str, Any], auditor: Auditor, order: customers.Order) -> None:
+    customers.place(urls, auditor, order)
+    if order.repeated:
+        customers.place(urls, auditor, order)
+    if order.cancel_after is not None:
+        customers.cancel(urls, auditor, order.order_id)
+
+
+def _restock(urls: dict[str, Any], auditor: Auditor, sku: str, units: int) -> bool:
+    """Until nobody sold one in between."""
+    return any(customers.restock(urls, auditor, sku, units) for _ in range(200))
+
+
+def _buy_the_rest(world: World, auditor: Auditor) -> None:
+    """One unit an order, and one order more than there are units."""
+    for sku in UNITS:
+        left, reserved = world.stock(sku)
+        assert reserved == 0
+        ended = []
+        for number in range(left + 1):
+            order_id = world.order(f"rest-{sku.lower()}-{number}", items=[{"sku": sku, "quantity": 1}])
+            auditor.accepted(order_id)
+            ended.append(world.ended(order_id)["status"])
+        assert ended == ["completed"] * left + ["rejected"], sku
+
+
+def _assert_all_sold_once(world: World, orders: Sequence[customers.Order]) -> None:
+    assert {sku: world.stock(sku) for sku in UNITS} == dict.fromkeys(UNITS, (0, 0))
+    owned = Counter(UNITS) + Counter(dict(RESTOCKS))
+    ended = {order.order_id: world.view(order.order_id)["status"] for order in orders}
+    assert set(ended.values()) <= FINAL
+    bought = sum((Counter(order.items) for order in orders if ended[order.order_id] == "completed"), Counter[str]())
+    assert all(bought[sku] <= owned[sku] for sku in owned)
+    paid = sum(net for order_id, net in world.net_money().items() if order_id.startswith(("many-", "rest-")))
+    assert paid == owned.total() * PRICE
+
+
+@contextmanager
+def _sampled(auditor: Auditor) -> Iterator[None]:
+    """Look again and again for the length of a block, except while the product is away."""
+    over, broken = threading.Event(), list[BaseException]()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            try:
+                auditor.sample()
+            except AWAY:
+                continue
+            except BaseException as fault:
+                broken.append(fault)
+                raise
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watching.join(60)
+    assert not broken, broken
