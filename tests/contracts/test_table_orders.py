@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -140,13 +141,14 @@ def test_each_fact_is_noted_once_with_its_audit_row(orders: TableOrders, order_i
 def test_a_change_returns_the_record_as_it_then_stands(orders: TableOrders, order_id: str) -> None:
     """So that the next change can be tried on it without a read."""
     order = running(orders, order_id)
-    for change in (
+    changes: list[Callable[[], OrderRecord]] = [
         lambda: orders.note_payment_intent(order, "pi_1"),
         lambda: orders.note_refund(order, "re_1"),
         lambda: orders.request_cancel(order_id),
         lambda: orders.begin_undo(order_id, {"step": "create_shipment", "reason": "undeliverable_address"}),
         lambda: orders.close(order_id, ended(order_id, "compensated"), 0),
-    ):
+    ]
+    for change in changes:
         assert change().model_dump() == orders.read(order_id).model_dump()
 
 
