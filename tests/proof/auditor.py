@@ -284,17 +284,26 @@ class Auditor:
 
     # At the end.
 
+    @property
+    def known(self) -> frozenset[str]:
+        """The accepted orders."""
+        return frozenset(self._accepted)
+
     def waiting(self) -> list[str]:
         """Accepted orders that have not ended and are not parked."""
-        found = []
-        for order_id in self._accepted:
-            if order_id not in self._ended:
-                told = self._told(order_id)
-                if told is None or told.status not in ENDED:
-                    found.append(order_id)
-                elif told.status in FINAL:
-                    self._note_end(told)
-        return found
+        return [order_id for order_id, told in self._open().items() if told is None or told.status not in ENDED]
+
+    def unfinished(self) -> list[str]:
+        """Accepted orders that have not ended, the parked ones included."""
+        return [order_id for order_id, told in self._open().items() if told is None or told.status not in FINAL]
+
+    def _open(self) -> dict[str, Told | None]:
+        """What is told of the orders that were not seen to end before."""
+        told = {order_id: self._told(order_id) for order_id in self._accepted if order_id not in self._ended}
+        for each in told.values():
+            if each is not None and each.status in FINAL:
+                self._note_end(each)
+        return told
 
     def outcomes(self) -> Counter[str]:
         """How many orders ended how."""

@@ -29,7 +29,7 @@ class Mix(NamedTuple):
     bouncing: float = 0.1
     po_box: float = 0.05
     unknown_sku: float = 0.03
-    cancelled: float = 0.15
+    cancelled: float = 0.25
     repeated: float = 0.1
 
 
@@ -83,12 +83,13 @@ def place(urls: Mapping[str, Any], auditor: Auditor, order: Order) -> None:
     auditor.accepted(order.order_id)
 
 
-def cancel(urls: Mapping[str, Any], auditor: Auditor, order_id: str) -> None:
-    """Raises OSError as `place`; a 409 is as good an answer as a 202."""
+def cancel(urls: Mapping[str, Any], auditor: Auditor, order_id: str) -> bool:
+    """Whether it was promised; a 409 is as good an answer as a 202. Raises OSError as `place`."""
     answer = _answered(dev.fetch(f"{urls['host']}/api/orders/{order_id}/cancel", "POST", {}))
     assert answer.status in {202, 409}, f"the cancel of {order_id} was answered with {answer.status}: {answer.body!r}"
     if answer.status == 202:
         auditor.cancel_accepted(order_id)
+    return answer.status == 202
 
 
 def restock(urls: Mapping[str, Any], auditor: Auditor, sku: str, units: int) -> bool:
@@ -109,7 +110,7 @@ def look_after(urls: Mapping[str, Any], rng: random.Random) -> int:
     done = 0
     for order_id in _listed(urls, "awaiting_approval"):
         if rng.random() < 0.7:  # the others expire
-            decision = {"approved": rng.random() < 0.8, "approver": OPERATOR["by"], "comment": ""}
+            decision = {"approved": rng.random() < 0.8, "approver": OPERATOR["by"], "comment": "as agreed"}
             done += _told(f"{urls['host']}/api/orders/{order_id}/approval", decision)
     for order_id in _listed(urls, "needs_attention"):
         view = _answered(dev.fetch(f"{urls['host']}/api/orders/{order_id}")).json()

@@ -1,0 +1,79 @@
+"""The whole proof, `python3 dev.py proof --orders N --seed S`: judges, chaos, mutants; exit status 1 on any finding.
+
+    python -m tests.proof --orders 1000 --seed 7 [--json FILE] [--chaos-only]
+
+The judges (model, crash matrix, late effects, concurrency) come first, because they are quick and say more precisely
+what is wrong; then the chaos run; then the mutants, which show that all of these can turn red.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import dev
+from tests.proof.chaos import Chaos
+from tests.proof.report import Report
+
+# A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
+LARGE = 1000
+KILLS_OF_A_LARGE_RUN = 100
+JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
+
+
+def main() -> int:
+    options = _parsed()
+    told: dict[str, Any] = {}
+    failed = []
+    if not options.chaos_only and not _passes("judges", [sys.executable, "-m", "pytest", *JUDGES], told):
+        failed.append("a judge")
+    report = _chaos(options.orders, options.seed)
+    told["chaos"] = report.as_json()
+    dev.say("\n" + report.as_table())
+    failed += [f"{len(report.violations)} violations"] if report.violations else []
+    failed += report.shortfalls(KILLS_OF_A_LARGE_RUN) if options.orders >= LARGE else []
+    if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", "tests.proof.mutants"], told):
+        failed.append("a mutant")
+    told["failed"] = failed
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    dev.say(f"\nNot proved: {', '.join(failed)}." if failed else "\nProved.")
+    return 1 if failed else 0
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py proof", description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--orders", type=int, default=100, help="orders of the chaos run (default: 100)")
+    parser.add_argument("--seed", type=int, default=1, help="what everything random is drawn from (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report there")
+    parser.add_argument("--chaos-only", action="store_true", help="without the judges and the mutants")
+    return parser.parse_args()
+
+
+def _passes(name: str, command: list[str], told: dict[str, Any]) -> bool:
+    since = time.monotonic()
+    status = subprocess.run(command, cwd=dev.ROOT, check=False).returncode
+    told[name] = {"passed": status == 0, "seconds": round(time.monotonic() - since)}
+    return status == 0
+
+
+def _chaos(orders: int, seed: int) -> Report:
+    """Its data is kept when something was found, to look into."""
+    folder = Path(tempfile.mkdtemp(prefix="order-saga-proof-"))
+    report = Chaos(folder, dev.free_ports_in_a_row(), orders, seed).run()
+    if report.violations:
+        dev.say(f"The data and the logs of this run are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

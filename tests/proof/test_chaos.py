@@ -1,0 +1,16 @@
+"""A small chaos run of a fixed seed: what `dev.py proof` does a thousand times, with the first two manners of death."""
+
+from pathlib import Path
+
+import dev
+from tests.proof.chaos import Chaos
+from tests.servers import FreePorts
+
+
+def test_orders_among_faults_and_kills_leave_all_witnesses_in_agreement(ports: FreePorts, tmp_path: Path) -> None:
+    report = Chaos(tmp_path, ports(dev.PORTS_IN_A_ROW), orders=16, seed=11, deaths=2).run()
+    assert report.violations == [], report.as_table()
+    assert report.kills.total() == 2, report.as_table()
+    assert report.faults.total() >= 3, report.as_table()
+    assert report.outcomes.total() == 16, report.as_table()
+    assert report.samples >= 5, report.as_table()
