@@ -270,9 +270,9 @@ class Auditor:
         if told is None:
             return self._note([f"order {order_id} was accepted and is unknown"])
         after = self._facts_of(order_id)
-        lies = [claim for claim in _broken(told, before) if claim in _broken(told, after)]
-        self._note(_sentence(claim, told, after) + " (while it ran)" for claim in lies)
-        self._note(_never(order_id, after))
+        lies = [claim for claim in broken(told, before) if claim in broken(told, after)]
+        self._note(sentence_of(claim, told, after) + " (while it ran)" for claim in lies)
+        self._note(never(order_id, after))
         if told.status in FINAL:
             self._note_end(told)
         return None
@@ -319,12 +319,12 @@ class Auditor:
         return list(self._found)
 
     def _judge(self, order_id: str, facts: Facts) -> None:
-        self._note(_never(order_id, facts))
+        self._note(never(order_id, facts))
         told = self._told(order_id)
         if told is None:
             return self._note([f"order {order_id} is unknown, and its providers know of it or it was accepted"])
-        self._note(_sentence(claim, told, facts) for claim in _broken(told, facts))
-        self._note(f"order {order_id} {sentence}" for sentence in _wrong_end(told, facts))
+        self._note(sentence_of(claim, told, facts) for claim in broken(told, facts))
+        self._note(f"order {order_id} {sentence}" for sentence in wrong_end(told, facts))
         if told.status not in ENDED:
             age = time.monotonic() - self._accepted.get(order_id, time.monotonic())
             self._note([f"order {order_id} was accepted {age:.0f} s ago and is {told.status} still"])
@@ -472,18 +472,18 @@ class Auditor:
 NOTHING = Facts((), (), None, None)
 
 
-def _broken(told: Told, facts: Facts) -> list[Claim]:
+def broken(told: Told, facts: Facts) -> list[Claim]:
     return [claim for claim in CLAIMS if claim.told(told) and not claim.agreed(told, facts)]
 
 
-def _sentence(claim: Claim, told: Told, facts: Facts) -> str:
+def sentence_of(claim: Claim, told: Told, facts: Facts) -> str:
     return f"order {told.order_id} " + claim.sentence.format(told=told, facts=facts)
 
 
 # ------------------------------------------------------------------------------------- what may not be at any moment
 
 
-def _never(order_id: str, facts: Facts) -> Iterator[str]:
+def never(order_id: str, facts: Facts) -> Iterator[str]:
     for rule in NEVER:
         for sentence in rule(facts):
             yield f"order {order_id} {sentence}"
@@ -584,7 +584,7 @@ NEVER: tuple[Callable[[Facts], Iterator[str]], ...] = (
 # ---------------------------------------------------------------------------------------------- what must be at the end
 
 
-def _wrong_end(told: Told, facts: Facts) -> Iterator[str]:
+def wrong_end(told: Told, facts: Facts) -> Iterator[str]:
     total = told.total or 0
     if facts.net not in {0, total}:
         yield f"has kept {facts.net} of {total}"
