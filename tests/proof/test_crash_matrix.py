@@ -14,7 +14,7 @@ Where the providers can kill (`kill_after_commit`), the life "after the commit" 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,9 @@ from tests.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCES = {"customer": {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}}
+DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
+ALL_UNDOS = ("cancel_shipment", "refund_payment", "release_inventory")
 MOMENTS = ("before_its_commit", "after_its_commit", "after_its_answer")
 LOST: dict[str, tuple[Fault, int]] = {
     "before_its_commit": ("lose_request", 1_000_000),
@@ -46,13 +48,15 @@ UNANSWERED: dict[str, dict[str, Any]] = {
 class Barrier(NamedTuple):
     """Where an order is stopped: an operation of "payments" or "mail", or a request to "tables" or "blobs" (a pattern
     with `{id}`). `next_row` is in the history batch that follows its answer. `cancellable`: a cancel at it is taken.
+    `undoes`: what the order will have undone, in that order; `changes`: of the example order.
     """
 
     target: str
     what: str
     next_row: str
     cancellable: bool = False
-    undoes: bool = False
+    undoes: tuple[str, ...] = ()
+    changes: Mapping[str, Any] = {}
 
 
 def _scheduled(activity: str) -> str:
@@ -72,16 +76,32 @@ BARRIERS = {
     "process_payment-confirm": Barrier(
         "payments", "payment_intents.confirm", _scheduled("create_shipment"), cancellable=True
     ),
+    "process_payment-decline": Barrier(
+        "payments",
+        "payment_intents.confirm",
+        _scheduled("release_inventory"),
+        cancellable=True,
+        undoes=("release_inventory",),
+        changes=DECLINED,
+    ),
     "create_shipment": Barrier(
         "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: issued", _scheduled("send_confirmation"), cancellable=True
     ),
     "send_confirmation": Barrier("mail", "email.send", _scheduled("close_order")),
     "close_order": Barrier("tables", 'batch.*"order:{id}".*"sold"', "ExecutionCompleted"),
     "cancel_shipment": Barrier(
-        "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: void", _scheduled("refund_payment"), undoes=True
+        "blobs",
+        "^PUT .*labels/{id}.*x-ms-meta-status: void",
+        _scheduled("refund_payment"),
+        undoes=ALL_UNDOS,
+        changes=BOUNCES,
     ),
-    "refund_payment": Barrier("payments", "refunds.create", _scheduled("release_inventory"), undoes=True),
-    "release_inventory": Barrier("tables", 'batch.*"order:{id}".*"released"', _scheduled("close_order"), undoes=True),
+    "refund_payment": Barrier(
+        "payments", "refunds.create", _scheduled("release_inventory"), undoes=ALL_UNDOS, changes=BOUNCES
+    ),
+    "release_inventory": Barrier(
+        "tables", 'batch.*"order:{id}".*"released"', _scheduled("close_order"), undoes=ALL_UNDOS, changes=BOUNCES
+    ),
 }
 CELLS = [(name, cancelled) for name in BARRIERS for cancelled in (False, True)]
 
@@ -126,7 +146,7 @@ class Stage:
             with ExitStack() as barriers:
                 reached = self._set_up(barriers, world, moment, orders)
                 for cell, order_id in orders.items():
-                    _place(world, sku, order_id, bounces=BARRIERS[cell[0]].undoes)
+                    _place(world, sku, order_id, BARRIERS[cell[0]].changes)
                 wait_for(lambda: not [cell for cell in CELLS if not reached[cell]()], 45, f"order at each of {moment}")
                 cancels = {cell: world.cancel(orders[cell]).status for cell in CELLS if cell[1]}
                 self._die(world, sku, last)
@@ -174,12 +194,11 @@ class Stage:
             "kill_pid": self._app.pid,
         }
         self._app.sandbox.faults("payments", [*self._rules["payments"], killing])
-        _place(world, sku, last, bounces=False)
+        _place(world, sku, last, {})
         self._app.wait_for_death()
 
 
-def _place(world: World, sku: str, order_id: str, *, bounces: bool) -> None:
-    changes = {"customer": BOUNCING} if bounces else {}
+def _place(world: World, sku: str, order_id: str, changes: Mapping[str, Any]) -> None:
     world.order(order_id, items=[{"sku": sku, "quantity": 1}], **changes)
 
 
@@ -234,8 +253,7 @@ def test_a_death_at(stage: Stage, moment: str, barrier: str, cancelled: bool) ->
     if cancelled:
         assert lived.cancel == (202 if status == "cancelled" else 409)
     if status == "compensated":
-        undone = ("cancel_shipment", "refund_payment", "release_inventory")
-        assert compensations(lived.view) == [(name, "done") for name in undone]
+        assert compensations(lived.view) == [(name, "done") for name in BARRIERS[barrier].undoes]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -250,9 +268,9 @@ def test_a_provider_that_kills_when_it_has_charged_charges_once(stage: Stage) ->
 
 
 def _expected_status(barrier: Barrier, cancelled: bool) -> str:
-    if barrier.undoes:
-        return "compensated"
-    return "cancelled" if cancelled and barrier.cancellable else "completed"
+    if cancelled and barrier.cancellable:
+        return "cancelled"
+    return "compensated" if barrier.undoes else "completed"
 
 
 def _without_copies(effects: Effects, barrier: str) -> Effects:
