@@ -11,8 +11,8 @@ from tests.e2e.app_on_devhost import Stage
 from tests.e2e.storage_proxy import Rule
 from tests.e2e.world import NOTHING, compensations, new_id, wait_for
 
-# The step's own 20 seconds, and not the 45 after which the storage client itself would have given up.
-PATIENCE = 35
+# The step's own 20 seconds, and not the 47 after which the storage client itself would have given up.
+PATIENCE = 40
 
 
 def held_label(stage: Stage, order_id: str) -> AbstractContextManager[Rule]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -72,24 +72,35 @@ def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: World) 
     assert shop.view(order_id)["status"] == "accepted"
 
 
-# What the provider holds while somebody ends the saga behind our back, the order, and how it ends all the same.
-ENDED_BEHIND_OUR_BACK: dict[str, tuple[str, dict[str, Any], bool, str]] = {
-    "while it was paid": ("payment_intents.confirm", {}, False, "completed"),
-    "while it was undone": ("refunds.create", {"customer": BOUNCING}, False, "compensated"),
-    "after a cancel was promised": ("payment_intents.confirm", {}, True, "cancelled"),
+class EndedBehindOurBack(NamedTuple):
+    """What the provider holds while somebody ends the saga, the order, and how it ends all the same."""
+
+    held: str
+    changes: dict[str, Any]
+    status: str
+    cancelled: bool = False
+    purged: bool = False
+
+
+CASES = {
+    "terminated while it was paid": EndedBehindOurBack("payment_intents.confirm", {}, "completed"),
+    "purged while it was paid": EndedBehindOurBack("payment_intents.confirm", {}, "completed", purged=True),
+    "terminated while it was undone": EndedBehindOurBack("refunds.create", {"customer": BOUNCING}, "compensated"),
+    "purged after a cancel was promised": EndedBehindOurBack(
+        "payment_intents.confirm", {}, "cancelled", cancelled=True, purged=True
+    ),
 }
 
 
-@pytest.mark.parametrize("purged", [False, True], ids=["terminated", "purged"])
-@pytest.mark.parametrize("case", ENDED_BEHIND_OUR_BACK)
-def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: World, case: str, purged: bool) -> None:
-    operation, changes, cancelled, status = ENDED_BEHIND_OUR_BACK[case]
+@pytest.mark.parametrize("case", CASES)
+def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: World, case: str) -> None:
+    held, changes, status, cancelled, purged = CASES[case]
     sku, order_id = shop.new_sku(), new_id()
     body = {**changes, **line(sku)}
     accept(shop, order_id, age_s=OLD_S, **body)
-    with shop.faults("payments", {"operation": operation, "fault": "hold", "delay_s": 1, "order_id": order_id}):
+    with shop.faults("payments", {"operation": held, "fault": "hold", "delay_s": 1, "order_id": order_id}):
         shop.order(order_id, **body)
-        wait_for(lambda: shop.fired("payments"), 20, operation)
+        wait_for(lambda: shop.fired("payments"), 20, held)
         if cancelled:
             assert shop.cancel(order_id).status == 202
         first = shop.instance(order_id)["ExecutionId"]

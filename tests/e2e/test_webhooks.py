@@ -135,7 +135,7 @@ def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(stage: Stage) 
         begin(world, order_id, step_retry_s=30)
         wait_for(lambda: world.record(order_id).get("PaymentWake") == "payment:3", 30, "third pause")
     assert told(world, event(order_id)).status == 200
-    wait_for(lambda: "EventRaised" in kinds(world, order_id), 3, "wake-up")
+    wait_for(lambda: "EventRaised" in kinds(world, order_id), 10, "wake-up")
     assert world.ended(order_id)["status"] == "completed"
     history = kinds(world, order_id)
     # Two pauses were waited for to their end, and the third was not.
