@@ -63,15 +63,6 @@ def test_what_was_accepted_and_not_started_is_started(shop: World, shop_product:
     assert "sagas_started" in log
 
 
-def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: World) -> None:
-    order_id = new_id()
-    accept(shop, order_id, **line("NOBODY-SELLS-THIS"))
-    two_more_sweeps(shop)
-    with pytest.raises(ResourceNotFoundError):
-        shop.instance(order_id)
-    assert shop.view(order_id)["status"] == "accepted"
-
-
 class EndedBehindOurBack(NamedTuple):
     """What the provider holds while somebody ends the saga, the order, and how it ends all the same."""
 
@@ -169,8 +160,6 @@ def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) 
     reported(shop, "payments_given_back")
     wait_for(lambda: shop.effects(order_id).net == 0, 5, "refund")
     assert shop.record(order_id)["RefundedMinor"] == 1000
-    two_more_sweeps(shop)
-    assert shop.effects(order_id).given_back == 1000
 
 
 def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop: World) -> None:
@@ -185,18 +174,44 @@ def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop:
     wait_for(lambda: shop.effects(newer).net == 0, 20, "refund")
 
 
-def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: World) -> None:
-    """Resolved on evidence: the money went back by other means, and must not go back twice."""
-    order_id = new_id()
+class Settled(NamedTuple):
+    """Orders that the sweep has seen twice, and is to leave as they are."""
+
+    young: str
+    refunded: str
+    resolved: str
+
+
+@pytest.fixture(scope="module")
+def settled(shop: World) -> Settled:
+    young, refunded, resolved = new_id(), ended_without_its_payment(shop), new_id()
     told = {"by": "ada", "reason": "the card is closed", "reference": "SEPA-4711"}
-    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
+    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": resolved}
     with shop.faults("payments", rule):
-        shop.order(order_id, customer=BOUNCING, **line(shop.new_sku()))
-        shop.becomes(order_id, "needs_attention")
-        assert shop.operate(order_id, "refund_payment", "resolve", **told).status == 202
-        assert shop.ended(order_id)["status"] == "compensated"
+        shop.order(resolved, customer=BOUNCING, **line(shop.new_sku()))
+        shop.becomes(resolved, "needs_attention")
+        assert shop.operate(resolved, "refund_payment", "resolve", **told).status == 202
+        assert shop.ended(resolved)["status"] == "compensated"
+    wait_for(lambda: shop.effects(refunded).net == 0, 20, "refund")
+    accept(shop, young, **line("NOBODY-SELLS-THIS"))
     two_more_sweeps(shop)
-    assert shop.effects(order_id).given_back == 0
+    return Settled(young, refunded, resolved)
+
+
+def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: World, settled: Settled) -> None:
+    with pytest.raises(ResourceNotFoundError):
+        shop.instance(settled.young)
+    assert shop.view(settled.young)["status"] == "accepted"
+
+
+def test_a_payment_is_given_back_once(shop: World, settled: Settled) -> None:
+    assert [entry["event"] for entry in shop.ledger(settled.refunded)].count("refund.succeeded") == 1
+    assert [audit["Event"] for audit in shop.audits(settled.refunded)].count("payment_refunded") == 1
+
+
+def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: World, settled: Settled) -> None:
+    """Resolved on evidence: the money went back by other means, and must not go back twice."""
+    assert shop.effects(settled.resolved).given_back == 0
 
 
 def test_units_that_no_order_holds_go_back_to_the_shelf(shop: World) -> None:
