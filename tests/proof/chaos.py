@@ -190,7 +190,7 @@ class Chaos:
         share = -(-len(self._orders) // self._deaths)
         placing = self._unplaced + self._orders[number * share : (number + 1) * share]
         self._unplaced = []
-        length = LONG_LIFE_S if MANNERS[number % len(MANNERS)] == "azurite" else self._rng.uniform(5, 11)
+        length = LONG_LIFE_S if MANNERS[number % len(MANNERS)] == "azurite" else self._rng.uniform(4, 9)
         for order in placing:
             life.at(self._rng.uniform(0, length * 0.9), partial(self._place, life, urls, order))
         for order_id in self._uncancelled:
