@@ -217,7 +217,7 @@ def test_an_order_of_the_first_version_goes_on_also_where_the_rest_goes_otherwis
 
 
 def turns_of(history: list[Event]) -> list[list[Event]]:
-    """Beginnings of an instance, each up to the end of an execution that left it alive: all; of many, some late ones."""
+    """Beginnings of an instance, each up to the end of an execution that left it alive: of many, some late ones."""
     ends = [place for place, event in enumerate(history) if event["EventType"] == Kind.OrchestratorCompleted]
     alive = (ends[:-1] if has_ended(history) else ends)[-30:]
     return [history[: end + 1] for end in alive[:: len(alive) ** 2 // 300 + 1]]

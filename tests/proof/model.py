@@ -1,0 +1,779 @@
+"""The saga as a machine of decisions: one order, one plan of what goes wrong, every invariant after every commit.
+
+A `Run` drives the real orchestrator over the real activities and the real adapters, which stand on a pure world
+(`tests.proof.pure_world`). Everything that an order asks of the outside has a number, and so has every turn of the
+saga; a plan says for some of these numbers what happens there (`FATES`): the request is lost before or after it is
+done, or arrives later; the process dies, and the activity is run again; the activity outlives its deadline and goes on
+behind the saga's back; the customer cancels; the orchestration is terminated and healed. Same plan, same run.
+
+What is not modelled: several orders at once (the concurrency run does that), and the durable engine itself (the crash
+matrix and the replay tests do). Rejected: fakes of the records and the stock. They would be a second copy of the rules,
+and the model would prove the copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import stripe
+
+import function_app
+from activities.validation import Policy
+from models.errors import Conflict
+from models.order import Decision, Evidence, InventoryUpdate, OrderRequest, Reason
+from models.results import SAGA_VERSION
+from orchestrators.order_saga import order_saga
+from orchestrators.steps import UNDOABLE
+from services import blob_labels
+from services.blob_labels import BlobLabels
+from services.stripe_payments import API_VERSION, StripePayments
+from services.table_orders import TableOrders
+from services.table_stock import TableStock
+from services.wiring import Services
+from tests.proof.pure_world import PureLabels, PureMailServer, PurePush, PureStripe, PureTable
+
+ORDER, SKU, OTHER = "order-1", "CRUNCHY-ARMCHAIR", "SMALL-TABLE"
+ON_HAND, PRICE = 5, 12900
+TOTAL = 2 * PRICE + PRICE
+LIMITS = {"step_retry_s": 3, "undo_retry_s": 3}
+# More than any order of these scenarios needs: one that takes longer goes in circles.
+MAX_TURNS = 250
+STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
+UNDOS = tuple(str(step.undo) for step in reversed(UNDOABLE))
+FINAL = {"completed", "rejected", "compensated", "cancelled"}
+
+logging.getLogger("activities").setLevel(logging.CRITICAL)
+
+
+class Died(BaseException):
+    """The process is killed here."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An order, what the world is like for it, and how it ends when nothing goes wrong.
+
+    `outage`: calls that fail until the operator has acted so many times. `decisions`: what approvers do each time that
+    the order waits. `operator`: what is done about each undo that was parked.
+    """
+
+    ends: str = "completed"
+    body: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    outage: Mapping[str, int] = field(default_factory=dict)
+    decisions: tuple[str, ...] = ()
+    operator: str = "retry"
+    webhooks: bool = False
+
+    @property
+    def needs_approval(self) -> bool:
+        return bool(self.decisions)
+
+
+ADDRESS = {"name": "Ada Lovelace", "line1": "12 St James Sq", "city": "London", "postal_code": "SW1Y 4LB"}
+BODY: dict[str, Any] = {
+    "customer": {"id": "cust-42", "name": "Ada", "email": "ada@example.com"},
+    "items": [{"sku": SKU, "quantity": 2}, {"sku": OTHER, "quantity": 1}],
+    "payment_method": "pm_card_visa",
+    "shipping_address": {**ADDRESS, "country": "GB"},
+}
+BOUNCING = {"customer": {**BODY["customer"], "email": "ada@bounce.invalid"}}
+PO_BOX = {"shipping_address": {**BODY["shipping_address"], "line1": "PO Box 7"}}
+
+SCENARIOS: dict[str, Scenario] = {
+    "completed": Scenario(),
+    "completed with webhooks": Scenario(webhooks=True),
+    "unknown sku": Scenario("rejected", {"items": [{"sku": "NOBODY-SELLS-THIS", "quantity": 1}]}),
+    "card declined": Scenario("compensated", {"payment_method": "pm_card_visa_chargeDeclined"}),
+    "3-D Secure": Scenario("compensated", {"payment_method": "pm_card_authenticationRequired"}),
+    "po box": Scenario("compensated", PO_BOX),
+    "mailbox refused": Scenario("compensated", BOUNCING),
+    "mailbox refused and ignored": Scenario("completed", BOUNCING, {"confirmation_failure": "ignore"}),
+    "refunds down": Scenario("compensated", BOUNCING, outage={"refunds.create": 2}),
+    "refunds down, resolved": Scenario("compensated", BOUNCING, outage={"refunds.create": 2}, operator="resolve"),
+    "labels down": Scenario("compensated", outage={"labels.write": 1}),
+    "stock down": Scenario("compensated", PO_BOX, outage={"stock.write": 1}),
+    "approved": Scenario(decisions=("nothing", "approve")),
+    "not approved": Scenario("rejected", decisions=("reject",)),
+}
+
+
+def _page(*_: object) -> bytes:
+    """Labels are not looked at here, and drawing one takes longer than an order."""
+    return b"page"
+
+
+class Run:
+    """One order under one plan. `play` returns what was violated; `trace` tells what happened at each number."""
+
+    def __init__(self, scenario: Scenario, plan: Mapping[int, str], late: int = 0) -> None:
+        """`late`: after how many turns a request or activity that is under way behind the saga's back arrives."""
+        self.scenario, self.plan, self.late = scenario, dict(plan), late
+        self.trace: list[str] = []
+        self.violations: list[str] = []
+        self.numbers = itertools.count()
+        self.calm = False
+        self.cancel_promised = self.resolved = False
+        self.operated = self.decided = 0
+        self.under_way: list[tuple[int, Callable[[], None]]] = []
+        self.turns = 0
+        self.output: Any = None
+        self._build()
+        self._accept()
+
+    def _build(self) -> None:
+        self.orders_table, self.stock_table = PureTable("orders", self), PureTable("stock", self)
+        self.blobs, self.mail, self.push = PureLabels(self), PureMailServer(self), PurePush(self)
+        self.stripe = PureStripe(self)
+        index = PureTable("orderindex", self)
+        tables: Any = self.orders_table, index, self.stock_table, self.blobs
+        self.orders, self.stock = TableOrders(tables[0], tables[1]), TableStock(tables[2])
+        # The activity that stands still may do so in another process, where this one's lock holds nobody up.
+        vars(self.stock)["_one_writer"] = contextlib.nullcontext()
+        threshold = 0 if self.scenario.needs_approval else None
+        given: Any = {
+            "orders": self.orders,
+            "stock": self.stock,
+            "payments": stripe_payments(self.stripe),
+            "labels": BlobLabels(tables[3]),
+            "mailer": self.mail,
+            "push": self.push,
+            "policy": Policy(frozenset({"GB"}), threshold, 3600),
+            **dict.fromkeys(("events", "signatures", "reconciler", "limits")),
+        }
+        function_app._built = Services(**given)
+
+    def _accept(self) -> None:
+        with Calm(self):
+            for sku in (SKU, OTHER):
+                self.stock.put(sku, InventoryUpdate(on_hand=ON_HAND, price_minor=PRICE, currency="gbp"))
+            body = {**BODY, **self.scenario.body}
+            self.orders.accept(ORDER, OrderRequest.model_validate_json(json.dumps(body)))
+
+    # Playing.
+
+    def play(self) -> list[str]:
+        drawn, drawing = {"issued_label": _page, "void_label": _page}, vars(blob_labels)
+        saved = {name: drawing[name] for name in drawn}
+        drawing.update(drawn)
+        try:
+            self.output = Saga(self).play()
+            if not self.violations:
+                self._arrive(everything=True)
+                self._judge_the_end(self.output)
+        except Stuck as stuck:
+            self.violate(f"the order does not end: {stuck}")
+        finally:
+            drawing.update(saved)
+            self.drop_what_is_under_way()
+        return self.violations
+
+    def _judge_the_end(self, output: Any) -> None:
+        record = self.record()
+        self.check(output)
+        self.demand(record["State"] in FINAL, f"the order ended {record['State']}")
+        self.demand(output == json.loads(record.get("Outcome", "{}")), "the output is not what was recorded")
+        expected = {"cancelled"} if self.cancel_promised else self._endings()
+        self.demand(record["State"] in expected, f"it ended {record['State']}, not {' or '.join(sorted(expected))}")
+        before = self._world()
+        with Calm(self):
+            again = Saga(self)
+            self.demand(again.play() == output, "run again, the order ended otherwise")
+        self.demand(again.calls == ["validate_order"], f"run again, an ended order called {again.calls}")
+        self.demand(self._world() == before, "run again, an ended order changed the world")
+
+    def _endings(self) -> set[str]:
+        """One thing that goes wrong is a delay. Several may use up a step's patience, and then the order is undone."""
+        return {self.scenario.ends} | ({"compensated", "rejected"} if len(self.plan) > 1 else set())
+
+    def _world(self) -> Any:
+        stock = {key: {**row, "etag": None} for key, row in self.stock_table.rows.items()}
+        return stock, [*self.stripe.ledger.rows], self.blobs.status(ORDER), [*self.mail.accepted], self.record()["etag"]
+
+    # The wire: every request has a number.
+
+    def call(
+        self,
+        name: str,
+        perform: Callable[[], Any],
+        lost: Callable[[], Exception],
+        *,
+        writes: bool,
+        stored_failure: Callable[[], Any] | None = None,
+    ) -> Any:
+        if self.calm:
+            return perform()
+        fate = self.plan.get(self.number(f"{name}{'!' if writes else ''}"))
+        if fate is None and self.scenario.outage.get(name, 0) > self.operated:
+            raise lost()
+        request = Request(self, name, perform, lost, stored_failure)
+        return FATES.get(fate or "", Request.done)(request)
+
+    def number(self, what: str) -> int:
+        self.trace.append(what)
+        return next(self.numbers)
+
+    def turn(self, activity: str) -> str | None:
+        """A moment of the saga between two activities: the fate of it."""
+        self.turns += 1
+        if self.turns > MAX_TURNS:
+            raise Stuck(f"{activity} after {MAX_TURNS} turns")
+        self._arrive()
+        fate = self.plan.get(self.number(f"turn:{activity}")) if not self.calm else None
+        if fate == "cancel":
+            self.cancel()
+        return fate
+
+    # What is under way behind the saga's back.
+
+    def later(self, arrive: Callable[[], None]) -> None:
+        self.under_way.append((self.turns + self.late, arrive))
+
+    def _arrive(self, *, everything: bool = False) -> None:
+        due = [arrive for turn, arrive in self.under_way if everything or turn < self.turns]
+        self.under_way = [(turn, arrive) for turn, arrive in self.under_way if not everything and turn >= self.turns]
+        with Calm(self):
+            for arrive in due:
+                arrive()
+                self.check(None)
+
+    def drop_what_is_under_way(self) -> None:
+        """The process is dead: what it was doing is not done. Requests that have left it still arrive."""
+        for overdue in Overdue.alive:
+            overdue.die()
+        Overdue.alive.clear()
+        self.under_way = [(turn, arrive) for turn, arrive in self.under_way if not isinstance(arrive, Overdue)]
+
+    # Customers, approvers, operators: as the edge does it, the record first and then the event.
+
+    def cancel(self) -> None:
+        with Calm(self):
+            try:
+                record = self.orders.request_cancel(ORDER)
+            except Conflict:
+                return
+            self.cancel_promised = True
+            if record.state == "awaiting_approval" and record.approval is not None:
+                Saga.running.raise_event(record.approval.wake)
+
+    def decide(self) -> None:
+        with Calm(self):
+            record = self.orders.read(ORDER)
+            decision = self.scenario.decisions[min(self.decided, len(self.scenario.decisions) - 1)]
+            self.decided += 1
+            if decision != "nothing" and not record.cancel_requested:
+                self.orders.decide_approval(ORDER, Decision(approved=decision == "approve", approver="Olu"))
+            assert record.approval is not None
+            Saga.running.raise_event(record.approval.wake)
+
+    def operate(self) -> None:
+        """Somebody looks at a parked order, has repaired one thing more, and acts on every undo that waits."""
+        with Calm(self):
+            self.operated += 1
+            record = self.orders.read(ORDER)
+            waits = [entry for entry in (record.outcome or {})["compensations"] if entry["status"] == "failed"]
+            self.demand(bool(waits), "parked, and nothing waits for its operator")
+            for shown in waits:
+                self._operate(shown["name"])
+            Saga.running.raise_event(f"attention:{record.attention}")
+
+    def _operate(self, compensation: str) -> None:
+        try:
+            self._ask_for(compensation)
+        except Conflict as refused:
+            self.violate(f"the saga waits for its operator, who is told: {refused}")
+
+    def _ask_for(self, compensation: str) -> None:
+        if self.scenario.operator == "resolve":
+            self.resolved = True
+            evidence = Evidence(by="Olu", reason="by hand", reference="bank 7")
+            self.orders.resolve(ORDER, compensation, evidence)
+        else:
+            self.orders.request_retry(ORDER, compensation, Reason(by="Olu", reason="it is up again"))
+
+    # Invariants.
+
+    def record(self) -> dict[str, Any]:
+        return self.orders_table.rows[ORDER, "order"]
+
+    def violate(self, what: str) -> None:
+        if what not in self.violations:
+            self.violations.append(what)
+
+    def demand(self, kept: bool, what: str) -> None:
+        if not kept:
+            self.violate(what)
+
+    def check(self, view: Mapping[str, Any] | None) -> None:
+        """After every commit, and (with a view) whenever the customer is shown something."""
+        money, goods = self._money(), self._goods()
+        record = self.record()
+        self._check_provider(record)
+        self._check_record(record, money, goods)
+        if view is not None:
+            self._check_view(view, money, goods)
+
+    def _money(self) -> int:
+        return self.stripe.amount("payment_intent.succeeded") - self.stripe.amount("refund.succeeded")
+
+    def _chargeable(self) -> bool:
+        """Whether a late confirmation could charge. An intent whose id nobody ever learnt holds no money."""
+        return self.record().get("PaymentIntentId") in self.stripe.chargeable()
+
+    def _goods(self) -> str | None:
+        """The state of the reservation, after counting every unit."""
+        rows = {key[1]: row for key, row in self.stock_table.rows.items()}
+        reservation = rows.get(f"order:{ORDER}")
+        state = reservation["State"] if reservation else None
+        lines = {line["sku"]: line["quantity"] for line in json.loads(reservation["Lines"])} if reservation else {}
+        for sku in (SKU, OTHER):
+            held, sold = (lines.get(sku, 0) if state == wanted else 0 for wanted in ("reserved", "sold"))
+            counted = (rows[f"sku:{sku}"]["OnHand"], rows[f"sku:{sku}"]["Reserved"])
+            self.demand(counted == (ON_HAND - sold, held), f"{sku}: {counted} on hand and reserved, order {state}")
+        return state
+
+    def _check_provider(self, record: Mapping[str, Any]) -> None:
+        charged, refunded = (self.stripe.amount(event) for event in ("payment_intent.succeeded", "refund.succeeded"))
+        self.demand(charged in (0, TOTAL), f"charged {charged}")
+        self.demand(refunded <= charged, f"refunded {refunded} of {charged}")
+        self.demand(self.stripe.count("charge.failed") <= 1, "a declined card was asked twice")
+        self.demand(len({mail.key for mail in self.mail.accepted}) <= 2, "a mail has two Message-IDs")
+        confirmations = {mail.key for mail in self.mail.accepted if ".confirmation" in mail.key}
+        self.demand(len(confirmations) <= 1, "the confirmation has two Message-IDs")
+        self.demand(not (confirmations and self.cancel_promised), "a confirmation although a cancel was promised")
+        if record.get("RefundId"):
+            self.demand(refunded == charged > 0, "a refund was noted that the provider does not know")
+
+    def _check_record(self, record: Mapping[str, Any], money: int, goods: str | None) -> None:
+        if record["State"] == "completed":
+            self.demand(money == TOTAL, f"completed, and {money} is paid")
+            self.demand(goods == "sold", f"completed, and the goods are {goods}")
+            self.demand(self.blobs.status(ORDER) == "issued", "completed without a label")
+            self.demand(self._is_told(record), "completed without a confirmation")
+            self.demand(not self.cancel_promised, "completed although a cancel was promised")
+        if record["State"] in {"compensated", "cancelled", "rejected"}:
+            self._check_undone(record["State"], money, goods)
+        if "Approval" in record and json.loads(record["Approval"])["verdict"] != "approved":
+            untouched = goods in (None, "released") and not self.stripe.count("payment_intent.succeeded")
+            self.demand(untouched, "money or goods moved before the approval")
+
+    def _is_told(self, record: Mapping[str, Any]) -> bool:
+        ignored = self.scenario.limits.get("confirmation_failure") == "ignore"
+        return ignored or any(".confirmation" in mail.key for mail in self.mail.accepted)
+
+    def _check_undone(self, said: str, money: int, goods: str | None) -> None:
+        self.demand(money == 0 or self.resolved, f"{said}, and {money} is still held")
+        self.demand(not self._chargeable(), f"{said}, and the card can still be charged")
+        self.demand(goods in (None, "released"), f"{said}, and the goods are {goods}")
+        self.demand(self.blobs.status(ORDER) in (None, "void"), f"{said}, and the label is valid")
+
+    def _check_view(self, view: Mapping[str, Any], money: int, goods: str | None) -> None:
+        steps = {step["name"]: step["status"] for step in view["steps"]}
+        undone = {entry["name"] for entry in view["compensations"] if entry["status"] == "done"}
+        if view["status"] in {"compensated", "cancelled"}:
+            self._check_undone(view["status"], money, goods)
+            unsure = [entry["name"] for entry in view["compensations"] if entry["status"] in {"failed", "running"}]
+            self.demand(not unsure, f"{view['status']}, and {unsure} not confirmed")
+        if "refund_payment" in undone or steps["process_payment"] == "undone":
+            self.demand(money == 0 or self.resolved, "refund_payment is done, and money is held")
+            self.demand(not self._chargeable(), "refund_payment is done, and the card can still be charged")
+        if "release_inventory" in undone or steps["reserve_inventory"] == "undone":
+            self.demand(goods == "released", f"release_inventory is done, and the goods are {goods}")
+        if "cancel_shipment" in undone or steps["create_shipment"] == "undone":
+            self.demand(self.blobs.status(ORDER) == "void", "cancel_shipment is done, and the label is not void")
+        if steps["process_payment"] == "done" and not view["compensations"]:
+            self.demand(money == TOTAL, "process_payment is done, and nothing is paid")
+
+    def check_mail(self, name: str) -> None:
+        """When a mail is asked for: its fact is there."""
+        record, money = self.record(), self._money()
+        if name == "email.confirmation":
+            shipped = self.blobs.status(ORDER) == "issued"
+            self.demand(money == TOTAL and shipped, "a confirmation before its charge and label")
+            self.demand(
+                record.get("Confirmation") in {"sending", "sent"}, "a confirmation that did not claim the order"
+            )
+        if name == "email.farewell":
+            self.demand(money == 0 or self.resolved, "a farewell before the refund")
+            self.demand(
+                record["State"] in {"compensated", "cancelled"}, f"a farewell to an order that is {record['State']}"
+            )
+
+
+class Calm:
+    """For the length of a block nothing goes wrong."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        self._before, self._run.calm = self._run.calm, True
+
+    def __exit__(self, *_: object) -> None:
+        self._run.calm = self._before
+
+
+class Stuck(Exception):
+    """The saga goes in circles, or waits for what does not come."""
+
+
+@dataclass
+class Request:
+    """One request at the moment of its fate."""
+
+    run: Run
+    name: str
+    perform: Callable[[], Any]
+    lost: Callable[[], Exception]
+    stored_failure: Callable[[], Any] | None
+
+    def done(self) -> Any:
+        self.run.check_mail(self.name)
+        try:
+            return self.perform()
+        finally:
+            self.run.check(None)
+
+    def never_sent(self) -> Any:
+        raise self.lost()
+
+    def answer_lost(self) -> Any:
+        self.done()
+        raise self.lost()
+
+    def failure_stored(self) -> Any:
+        if self.stored_failure is None:
+            return self.answer_lost()
+        answer = self.stored_failure()
+        self.run.check(None)
+        return answer
+
+    def arrives_late(self) -> Any:
+        self.run.check_mail(self.name)
+        self.run.later(self._arrive)
+        raise self.lost()
+
+    def _arrive(self) -> None:
+        try:
+            self.perform()
+        except Exception as refused:  # nobody listens any more
+            self.run.trace.append(f"a late {self.name} was refused: {type(refused).__name__}")
+
+    def dies_before(self) -> Any:
+        raise Died
+
+    def dies_after(self) -> Any:
+        self.done()
+        raise Died
+
+    def outlives_its_deadline(self) -> Any:
+        Overdue.suspend(self.run)
+        return self.done()
+
+    def cancelled_meanwhile(self) -> Any:
+        self.run.cancel()
+        return self.done()
+
+    def lost_and_cancelled(self) -> Any:
+        self.done()
+        self.run.cancel()
+        raise self.lost()
+
+
+FATES: dict[str, Callable[[Request], Any]] = {
+    "down": Request.never_sent,
+    "lost": Request.answer_lost,
+    "500": Request.failure_stored,
+    "late": Request.arrives_late,
+    "dies": Request.dies_before,
+    "died": Request.dies_after,
+    "overdue": Request.outlives_its_deadline,
+    "cancel": Request.cancelled_meanwhile,
+    "lost, cancel": Request.lost_and_cancelled,
+}
+
+
+class Overdue:
+    """An activity in a thread of its own, so that it can stand still while the saga goes on."""
+
+    alive: list[Overdue] = []  # noqa: RUF012 - the one process of this model
+    here = threading.local()
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+        self._stopped, self._goes_on = threading.Event(), threading.Event()
+        self._dead = False
+        self.result: Any = None
+        self.finished = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._stopped.wait()
+
+    def _run(self) -> None:
+        Overdue.here.activity = self
+        try:
+            self.result = self._work()
+        except BaseException as end:  # handed over to whoever waits
+            self.result = end
+        self.finished = True
+        self._stopped.set()
+
+    @staticmethod
+    def suspend(run: Run) -> None:
+        overdue: Overdue = Overdue.here.activity
+        Overdue.alive.append(overdue)
+        run.under_way.append((run.turns + run.late, overdue))
+        overdue._stopped.set()
+        overdue._goes_on.wait()
+        if overdue._dead:
+            raise Died
+
+    def __call__(self) -> None:
+        """Its moment has come: it goes on to its end, and nobody is told."""
+        self._goes_on.set()
+        self._thread.join()
+        Overdue.alive.remove(self)
+
+    def die(self) -> None:
+        self._dead = True
+        self._goes_on.set()
+        self._thread.join()
+
+
+class Asked:
+    """A task that the saga has made."""
+
+    def __init__(self, kind: str, what: Any, task: Any = None) -> None:
+        self.kind, self.what, self.task = kind, what, task
+        self.result: Any = None
+
+    def cancel(self) -> None:
+        """A timer that is not needed any more."""
+
+
+class Saga:
+    """The durable context of one instance. Events are as the SDK has them: one that came is there for every wait."""
+
+    running: Saga
+
+    def __init__(self, run: Run) -> None:
+        Saga.running = self
+        self._run = run
+        self.current_utc_datetime = datetime.now(UTC)
+        self.calls: list[str] = []
+        self._refused: set[str] = set()
+        self._events: set[str] = set()
+
+    # What the orchestrator asks of its context.
+
+    def get_input(self) -> dict[str, Any]:
+        limits = {**LIMITS, **self._run.scenario.limits}
+        return {"order_id": ORDER, "limits": limits, "version": SAGA_VERSION}
+
+    def call_activity(self, name: str, task: Any) -> Asked:
+        return Asked("activity", name, task)
+
+    def create_timer(self, at: datetime) -> Asked:
+        return Asked("timer", at)
+
+    def wait_for_external_event(self, name: str) -> Asked:
+        return Asked("event", name)
+
+    def task_any(self, tasks: list[Asked]) -> list[Asked]:
+        return tasks
+
+    def set_custom_status(self, view: Mapping[str, Any]) -> None:
+        self._run.check(view)
+
+    def raise_event(self, name: str) -> None:
+        self._events.add(name)
+
+    # Playing.
+
+    def play(self) -> Any:
+        """The output. A terminated instance is healed: a new one takes its place, and what ran goes on."""
+        saga = order_saga(self)
+        asked: Any = next(saga)
+        while not self._run.violations:
+            tasks = asked if isinstance(asked, list) else [asked]
+            if self._run.turn(str(tasks[0].what)) == "terminate":
+                return Saga(self._run).play()
+            try:
+                asked = saga.send(self._answer(tasks))
+            except StopIteration as end:
+                return end.value
+        return None
+
+    def _answer(self, tasks: list[Asked]) -> Any:
+        first = tasks[0]
+        winner = ANSWERS[first.kind](self, first, tasks[1] if len(tasks) > 1 else None)
+        return winner if len(tasks) > 1 else winner.result
+
+    def _answer_activity(self, asked: Asked, deadline: Asked | None) -> Asked:
+        self._note_call(asked.what)
+        outcome = self._perform(asked)
+        if outcome is LATE:
+            assert deadline is not None, "an activity without a deadline outlived it"
+            return self._fire(deadline)
+        self._note_outcome(asked.what, outcome)
+        asked.result = outcome
+        return asked
+
+    def _perform(self, asked: Asked) -> Any:
+        """What the activity returned or raised, after as many deaths as the plan wants; LATE when it stands still."""
+        while True:
+            try:
+                return self._perform_once(asked)
+            except Died:
+                self._run.drop_what_is_under_way()
+
+    def _perform_once(self, asked: Asked) -> Any:
+        activity = getattr(function_app, asked.what)
+
+        def work() -> Any:
+            try:
+                result = activity(json.loads(json.dumps(asked.task)))
+            except Exception as fault:
+                return fault
+            if self._run.calm:
+                return result
+            if self._run.plan.get(self._run.number(f"answer:{asked.what}")) == "died":
+                raise Died
+            return result
+
+        if "overdue" not in self._run.plan.values():
+            return work()
+        overdue = Overdue(work)
+        overdue.start()
+        if not overdue.finished:
+            return LATE
+        if isinstance(overdue.result, Died):
+            raise overdue.result
+        return overdue.result
+
+    def _note_call(self, name: str) -> None:
+        self.calls.append(name)
+        self._run.demand(name not in self._refused, f"{name} was refused and is asked again")
+        first = [undo for undo in dict.fromkeys(self.calls) if undo in UNDOS]
+        self._run.demand(first == [undo for undo in UNDOS if undo in first], f"undone in the order {first}")
+        steps = [step for step in dict.fromkeys(self.calls) if step in STEPS]
+        self._run.demand(steps == list(STEPS[: len(steps)]), f"done in the order {steps}")
+        self._run.demand(not first or name not in STEPS, f"{name} after {first}")
+
+    def _note_outcome(self, name: str, outcome: Any) -> None:
+        if name in STEPS and isinstance(outcome, dict) and outcome["kind"] == "refused":
+            self._refused.add(name)
+
+    def _answer_event(self, asked: Asked, timer: Asked | None) -> Asked:
+        kind = asked.what.partition(":")[0]
+        if asked.what not in self._events:
+            self._somebody_acts(kind)
+        if asked.what in self._events:
+            return asked
+        if timer is None:
+            raise Stuck(f"nobody can wake it from {asked.what}")
+        return self._fire(timer)
+
+    def _somebody_acts(self, kind: str) -> None:
+        if kind == "attention":
+            if self._run.operated > 5:
+                raise Stuck("the operator has acted five times")
+            self._run.operate()
+        elif kind == "decision":
+            self._run.decide()
+        elif kind == "payment" and self._run.scenario.webhooks:
+            self.raise_event(str(self._run.record()["PaymentWake"]))
+
+    def _answer_timer(self, asked: Asked, _: Asked | None) -> Asked:
+        return self._fire(asked)
+
+    def _fire(self, timer: Asked) -> Asked:
+        self.current_utc_datetime = max(timer.what, self.current_utc_datetime + timedelta(milliseconds=1))
+        return timer
+
+
+LATE = object()
+ANSWERS: dict[str, Callable[[Saga, Asked, Asked | None], Asked]] = {
+    "activity": Saga._answer_activity,
+    "event": Saga._answer_event,
+    "timer": Saga._answer_timer,
+}
+
+
+def stripe_payments(transport: PureStripe) -> StripePayments:
+    """The app's adapter, on this transport instead of the network's."""
+    payments = StripePayments("sk_test_model", "http://stripe.invalid")
+    client = stripe.StripeClient(
+        "sk_test_model", stripe_version=API_VERSION, http_client=transport, max_network_retries=0
+    )
+    payments._intents, payments._refunds = client.v1.payment_intents, client.v1.refunds
+    payments._methods = client.v1.payment_methods
+    return payments
+
+
+# Exploring.
+
+WRITE_FATES = ("down", "lost", "late", "dies", "died", "overdue", "cancel", "lost, cancel")
+READ_FATES = ("down", "dies", "overdue", "cancel")
+TURN_FATES = ("cancel", "terminate")
+
+
+def fates_of(what: str) -> tuple[str, ...]:
+    if what.startswith("turn:"):
+        return TURN_FATES
+    if what.startswith("answer:"):
+        return ("died",)
+    stored = ("500",) if what.startswith(("payment_intents", "refunds")) and what.endswith("!") else ()
+    return (*WRITE_FATES, *stored) if what.endswith("!") else READ_FATES
+
+
+def singles(scenario: Scenario) -> Iterator[tuple[dict[int, str], int]]:
+    """Every plan of one thing that goes wrong, with how late the late arrive."""
+    quiet = Run(scenario, {})
+    assert quiet.play() == [], quiet.violations
+    for number, what in enumerate(quiet.trace):
+        for fate in fates_of(what):
+            for late in (1, MAX_TURNS) if fate in {"late", "overdue"} else (0,):
+                yield {number: fate}, late
+
+
+def explored(scenario: Scenario, every: int = 1) -> tuple[Counter[str], list[str]]:
+    """How many orders ended how under all plans (or each of so many), and every violation with its plan."""
+    endings, violations = Counter[str](), []
+    for plan, late in itertools.islice(singles(scenario), 0, None, every):
+        run = Run(scenario, plan, late)
+        violations += [f"{what} ({plan} at {at(run)}, late {late})" for what in run.play()]
+        endings[run.record()["State"]] += 1
+    return endings, violations
+
+
+def at(run: Run) -> list[str]:
+    return [run.trace[number] for number in run.plan if number < len(run.trace)]
+
+
+def main() -> int:
+    """Every plan of every scenario: `python -m tests.proof.model`. Exit status 1 when a rule was broken."""
+    broken = 0
+    for name, scenario in SCENARIOS.items():
+        endings, violations = explored(scenario)
+        ended = ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
+        print(f"{name}: {sum(endings.values())} plans, {ended}, {len(violations)} violations", flush=True)
+        print(*violations, sep="\n", end="\n" if violations else "")
+        broken += len(violations)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
