@@ -197,11 +197,12 @@ class Chaos:
             life.at(0, partial(self._cancel, urls, order_id))
         self._uncancelled = []
         self._look_around(life, urls)
-        self._die(number, urls, length)
+        executioner = self._die(number, urls, length)
         while self._is_up():
             self._do_what_is_due(life)
             time.sleep(0.02)
         died_at = time.monotonic()
+        executioner.cancel()  # where somebody else was quicker: its process id may soon be another's
         self._product.ended(120)
         # What was due and did not happen any more is for the next life.
         self._unplaced += [order for order in placing if order.order_id not in self.auditor.known]
@@ -226,8 +227,8 @@ class Chaos:
     def _is_up(self) -> bool:
         return (self._product.data / "urls.json").exists()
 
-    def _die(self, number: int, urls: dict[str, Any], length: float) -> None:
-        """Arrange the end of this life, and the faults until then."""
+    def _die(self, number: int, urls: dict[str, Any], length: float) -> threading.Timer:
+        """Arrange the faults of this life, and its end: by what is returned, unless a provider is quicker."""
         manner = MANNERS[number % len(MANNERS)]
         pid = urls["pids"]["devhost"]
         rules = {target: self._rules(target) for target in RULES}
@@ -244,6 +245,7 @@ class Chaos:
         executioner = threading.Timer(late, self._kill, (victim, number_of_signal))
         executioner.daemon = True
         executioner.start()
+        return executioner
 
     def _kill(self, pid: int, number: int) -> None:
         """By a thread of its own, so that it falls into the middle of requests."""
