@@ -10,8 +10,11 @@ from models.results import StepCancelled, StepDone, UndoTask
 
 
 class Orders(Protocol):
-    def begin_undo(self, order_id: str, failure: dict[str, Any] | None) -> OrderRecord:
-        """Note, once and before anything is undone, that the order goes backwards from here."""
+    def begin_undo(self, order_id: str, failure: dict[str, Any] | None, attention: int) -> OrderRecord:
+        """Note, once and before anything is undone, that the order goes backwards from here.
+
+        An order that was parked since (`attention` times is what this undo knows of) stays with its operator.
+        """
 
 
 def halted(order: OrderRecord) -> StepCancelled | None:
@@ -27,5 +30,5 @@ def halted(order: OrderRecord) -> StepCancelled | None:
 def begin(task: UndoTask, undo: str, orders: Orders) -> tuple[OrderRecord, StepDone | None]:
     """The record, in which the undo has begun; with an outcome when an operator has resolved this undo already."""
     failure = None if task.failure is None else task.failure.model_dump(mode="json")
-    order = orders.begin_undo(task.order_id, failure)
+    order = orders.begin_undo(task.order_id, failure, task.attention)
     return order, StepDone(resolved=True) if undo in order.resolved else None

@@ -80,7 +80,7 @@ def _standing(order: OrderRecord) -> Outcome | None:
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
     if order.undoing is not None:
-        return OrderUndoing(total=order.total, failure=order.undoing["failure"])
+        return OrderUndoing(total=order.total, failure=order.undoing["failure"], attention=order.attention)
     if order.cancel_requested and order.state == "running":
         # An orchestration before this one may have reserved, charged or shipped.
         return OrderUndoing(total=order.total)

@@ -55,9 +55,14 @@ class StepTask(Wire):
 
 
 class UndoTask(StepTask):
-    """The input of every compensation: `operation_id` is the one of the step it undoes, `failure` why it is undone."""
+    """The input of every compensation: `operation_id` is the one of the step it undoes, `failure` why it is undone.
+
+    `attention` counts how often the order had been parked before: an undo that arrives after its order was parked
+    again is known by it.
+    """
 
     failure: Failure | None = None
+    attention: int = 0
 
 
 class CloseTask(Wire):
@@ -112,6 +117,7 @@ class OrderUndoing(Wire):
     kind: Literal["undoing"] = "undoing"
     total: Total | None = None
     failure: Failure | None = None
+    attention: int = 0
 
 
 class OrderFinal(Wire):

@@ -148,6 +148,7 @@ class Saga:
         """Every undo is safe when its do never happened, so all of them are registered."""
         self._view.total, self._view.failure = answer.total, answer.failure
         self._undo_log = list(UNDOABLE)
+        self._attention = answer.attention
         for step in self._view.steps:
             step.status = "pending"
         self._publish()
@@ -182,7 +183,7 @@ class Saga:
         given = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id))
         if self._version < 2:
             return wire(given)
-        return wire(UndoTask(**given.model_dump(), failure=self._view.failure))
+        return wire(UndoTask(**given.model_dump(), failure=self._view.failure, attention=self._attention))
 
     def _wait_for_an_operator(self) -> Turns:
         """Parked, and alive. The record tells the operator's event which of our waits is the one of now."""

@@ -170,14 +170,19 @@ class TableOrders:
 
     # Undoing, parking, ending.
 
-    def begin_undo(self, order_id: str, failure: dict[str, Any] | None) -> OrderRecord:
-        """Note, once and before anything is undone, that the order goes backwards from here."""
+    def begin_undo(self, order_id: str, failure: dict[str, Any] | None, attention: int = 0) -> OrderRecord:
+        """Note, once and before anything is undone, that the order goes backwards from here.
+
+        An order that was parked since (`attention` times is what this undo knows of) stays with its operator: an undo
+        that outlived its deadline would else take it away from there, and nobody would bring it back.
+        """
         columns = {"State": "compensating", "Undoing": json.dumps({"failure": failure})}
 
         def decide(record: OrderRecord) -> Columns | None:
-            if record.is_final or (record.undoing is not None and record.state == "compensating"):
-                return None
-            return columns if record.undoing is None else {"State": "compensating"}
+            if record.undoing is None:
+                return None if record.is_final else columns
+            parked_before = record.state == "needs_attention" and record.attention <= attention
+            return {"State": "compensating"} if parked_before else None
 
         return self._move(self.read(order_id), "compensating", decide)
 
