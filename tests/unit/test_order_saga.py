@@ -260,7 +260,7 @@ def test_every_attempt_of_a_step_and_its_undo_carry_the_same_operation_id() -> N
     task = {"order_id": "order-1", "operation_id": "order-1:pay"}
     assert theatre.tasks["process_payment"] == [task] * theatre.calls.count("process_payment")
     failure = {"step": "process_payment", "reason": "service_unavailable"}
-    assert theatre.tasks["refund_payment"] == [{**task, "failure": failure}]
+    assert theatre.tasks["refund_payment"] == [{**task, "failure": failure, "attention": 0}]
 
 
 def test_no_two_steps_share_an_operation_id() -> None:
@@ -583,6 +583,23 @@ def test_a_healed_saga_parks_like_any_other() -> None:
         ("refund_payment", "done"),
         ("release_inventory", "done"),
     ]
+
+
+def test_a_healed_saga_counts_on_from_the_times_that_the_order_was_parked() -> None:
+    """So its waits have names of their own, and its undos are told from those that are late."""
+    healed = {"kind": "undoing", "attention": 2}
+    theatre = Theatre({"validate_order": [healed], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1})
+    theatre.park()
+    assert theatre.tasks["refund_payment"][0]["attention"] == 2
+    assert theatre.waited_for == ["attention:3"]
+    assert theatre.tasks["close_order"][0]["attention"] == 3
+
+
+def test_an_undo_is_told_how_often_the_order_was_parked_before() -> None:
+    events = {"attention:1": then(refund_payment=[DONE])}
+    theatre = Theatre({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1}, events)
+    theatre.play()
+    assert [task["attention"] for task in theatre.tasks["refund_payment"]] == [0, 0, 1]
 
 
 # Version 1: orders that were begun before deadlines, approvals and parking go on by the rules of then.
