@@ -25,6 +25,7 @@ could see, and none of them is the mistake that a person would make.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -36,7 +37,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,14 +110,15 @@ def chosen(names: Sequence[str]) -> list[Mutant]:
 # ------------------------------------------------------------------------------------------------------------- trees
 
 
-@contextmanager
+@contextlib.contextmanager
 def copied_tree() -> Iterator[Path]:
     """The working tree as it stands, uncommitted changes too, with the installed packages beside it."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         tree = Path(name)
         for path in _sources():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / path, tree / path)
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                shutil.copy2(ROOT / path, tree / path)
         for path in LINKED:
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).symlink_to((ROOT / path).resolve(), target_is_directory=True)

@@ -10,7 +10,15 @@ import pytest
 from tests.proof import mutants
 from tests.proof.mutants import JUDGES, MODEL, Mutant
 
-FAST: tuple[str, ...] = ()
+FAST = (
+    "approval_after_the_money",
+    "cancel_by_terminate",
+    "compensated_although_an_undo_failed",
+    "completed_and_not_sold",
+    "healed_saga_goes_forward",
+    "key_per_attempt",
+    "mail_before_the_shipment",
+)
 ROOMS = ("orchestrators/", "activities/", "services/")
 MOST_LINES = 10
 every_mutant = pytest.mark.parametrize("mutant", mutants.all_mutants(), ids=lambda mutant: mutant.name)
@@ -19,7 +27,7 @@ every_mutant = pytest.mark.parametrize("mutant", mutants.all_mutants(), ids=lamb
 @pytest.mark.parametrize("name", FAST)
 def test_the_model_turns_red_when_a_rule_is_broken(name: str) -> None:
     (mutant,) = mutants.chosen([name])
-    assert MODEL in mutant.killers[0]
+    assert mutant.killers[0].startswith(MODEL)
     assert mutants.kill(mutant).killed_by
 
 
