@@ -3,6 +3,7 @@
 What the tests play, and what stored histories were made of.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -39,7 +40,7 @@ VALID: Answer = Done({"kind": "done", "total": {"amount_minor": 12900, "currency
 
 @dataclass(frozen=True)
 class Scenario:
-    """One path: `answers` overrides what a call gets (by attempt; the last answer repeats), everything else is done
+    """One path: `answers` overrides what a call gets (in order; the last answer repeats), everything else is done
     at once; `events` come at their time.
 
     `status` is how the order ends or is parked, None where the orchestration itself fails; `undone` the compensations
@@ -55,9 +56,12 @@ class Scenario:
     version: int = SAGA_VERSION
 
     def world(self) -> World:
+        calls = Counter[str]()
+
         def answer(call: Call) -> Answer:
-            answers = self.answers.get(call.name, [VALID if call.name == "validate_order" else DONE])
-            return answers[min(call.attempt, len(answers)) - 1]
+            calls[call.name] += 1
+            answers = self.answers.get(call.name, [_done(call.name)])
+            return answers[min(calls[call.name], len(answers)) - 1]
 
         return answer
 
