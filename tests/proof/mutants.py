@@ -18,6 +18,9 @@ applies, a killer that finds no tests or that is out of time all count as red, a
     python -m tests.proof.mutants refusal_retried …     some of them
     python -m tests.proof.mutants --jobs 2 --json FILE
 
+Most are left to the model, which is the quickest; a few go to each of the other judges, to see that these can turn red
+too.
+
 Rejected: a tool that mutates every line. It makes thousands of changes of which most break nothing that a customer
 could see, and none of them is the mistake that a person would make.
 """
