@@ -54,7 +54,7 @@ JUDGES = frozenset(
 TIMEOUT_S = 240.0
 # What pytest's exit status says: https://docs.pytest.org/en/stable/reference/exit-codes.html
 PASSED, FAILED = 0, 1
-FIRST_FAILURE = re.compile(r"^FAILED (?:\S*::)?(\S+)", re.MULTILINE)
+FIRST_FAILURE = re.compile(r"^FAILED [^\n]*?::(.+?)(?: - .*)?$", re.MULTILINE)
 
 
 class Unfit(Exception):
