@@ -384,6 +384,10 @@ class Run:
             self._check_undone(view["status"], money, goods)
             unsure = [entry["name"] for entry in view["compensations"] if entry["status"] in {"failed", "running"}]
             self.demand(not unsure, f"{view['status']}, and {unsure} not confirmed")
+        if view["status"] == "needs_attention":
+            tried = {entry["name"] for entry in view["compensations"]}
+            untried = [str(step.undo) for step in UNDOABLE if steps[step.activity] == "done" and step.undo not in tried]
+            self.demand(not untried, f"parked, and {untried} was not tried")
         if "refund_payment" in undone or steps["process_payment"] == "undone":
             self.demand(money == 0 or self.resolved, "refund_payment is done, and money is held")
             self.demand(not self._chargeable(), "refund_payment is done, and the card can still be charged")
