@@ -25,6 +25,7 @@ from tests.proof.report import Report
 # A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
+MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
 
 
@@ -39,7 +40,7 @@ def main() -> int:
     dev.say("\n" + report.as_table())
     failed += [f"{len(report.violations)} violations"] if report.violations else []
     failed += report.shortfalls(KILLS_OF_A_LARGE_RUN) if options.orders >= LARGE else []
-    if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", "tests.proof.mutants", "--jobs", "2"], told):
+    if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", *MUTANTS], told):
         failed.append("a mutant")
     told["failed"] = failed
     if options.json:
