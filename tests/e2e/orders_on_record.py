@@ -1,12 +1,15 @@
 """Orders, stock and payments written behind the app's back, as a death at the wrong moment leaves them.
 
 Written by the app's own adapters, so that each record is one that the app could have written; only the clock is the
-test's.
+test's. The product's own sweep is about meanwhile: it finds an order by the index, so what takes more than one write is
+written before the index tells of it (`out_of_sight`).
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +27,15 @@ from tests.e2e.world import World
 def orders_of(world: World) -> TableOrders:
     account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
     return TableOrders(storage.open_table(account, "orders"), storage.open_table(account, "orderindex"))
+
+
+@contextmanager
+def out_of_sight(world: World, order_id: str) -> Iterator[None]:
+    """The sweep sees what is written of the order within, all at once, when it is left."""
+    with patch.object(TableOrders, "_write_index"):
+        yield
+    orders = orders_of(world)
+    orders.follow(orders.read(order_id))
 
 
 def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:

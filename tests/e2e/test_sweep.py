@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from azure.data.tables import TableClient
 import dev
 from models.order import Line
 from services.table_orders import index_key
-from tests.e2e.orders_on_record import accept, close, orders_of, payments_of, start, stock_of
+from tests.e2e.orders_on_record import accept, close, orders_of, out_of_sight, payments_of, start, stock_of
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.product import Product
 
@@ -88,8 +87,8 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Worl
     held, changes, status, cancelled, purged = CASES[case]
     sku, order_id = shop.new_sku(), new_id()
     body = {**changes, **line(sku)}
-    accept(shop, order_id, age_s=OLD_S, **body)
     with shop.faults("payments", {"operation": held, "fault": "hold", "delay_s": 1, "order_id": order_id}):
+        accept(shop, order_id, age_s=OLD_S, **body)
         shop.order(order_id, **body)
         wait_for(lambda: shop.fired("payments"), 20, held)
         if cancelled:
@@ -122,11 +121,11 @@ def execution(world: World, order_id: str) -> str | None:
 
 def test_a_saga_that_ends_again_and_again_is_parked_and_only_goes_backwards_from_there(shop: World) -> None:
     sku, order_id = shop.new_sku(), new_id()
-    accept(shop, order_id, age_s=OLD_S, **line(sku))
-    # In one write, since the sweep is about: an order that runs, and was healed as often as it may be.
-    row = {"PartitionKey": order_id, "RowKey": "order", "State": "running", "Healed": 5, "AmountMinor": 1000}
-    prices = json.dumps([{"sku": sku, "quantity": 1, "price_minor": 1000}])
-    table(shop, "orders").update_entity({**row, "Currency": "gbp", "Lines": prices})
+    with out_of_sight(shop, order_id):
+        order = start(shop, accept(shop, order_id, age_s=OLD_S, **line(sku)))
+        for healed in range(5):
+            order = orders_of(shop).note_healed(order)
+            assert order.healed == healed + 1
     reported(shop, "orders_parked")
     view = shop.becomes(order_id, "needs_attention")
     assert compensations(view) == [
