@@ -10,6 +10,9 @@ generator would not give that.
 
 The plan and what it has already done are kept in a file: a restart neither forgets a rule nor lets it fire again.
 
+A plan that is deleted lets go of what it holds: a held answer goes out, and a held call is done, at once. So whoever
+waits for a moment in the middle of a call can hold it for as long as that takes, and no longer.
+
 `under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut`
 into a connection that breaks off.
 """
@@ -24,7 +27,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sandbox.ledger import JsonLines, JsonObject
 
@@ -75,6 +78,17 @@ class Rule:
         return self.operation == operation and self.order_id in (None, order_id)
 
 
+class Fired(NamedTuple):
+    """A rule that decides a call; `over` is set when its plan is deleted."""
+
+    rule: Rule
+    over: asyncio.Event
+
+    async def pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.over.wait(), self.rule.delay_s)
+
+
 class Faults:
     """The plan of one process: which of its operations go wrong next."""
 
@@ -97,7 +111,13 @@ class Faults:
         self._file.replace(checked)
         self._begin(checked)
 
-    def fire(self, operation: str, order_id: str | None) -> Rule | None:
+    def clear(self) -> None:
+        """Follow no rule any more, and let go of what the rules until now hold."""
+        over = self._over
+        self.replace({})
+        over.set()
+
+    def fire(self, operation: str, order_id: str | None) -> Fired | None:
         """The rule that decides this call, if any; it counts as used."""
         for number, rule in enumerate(self._rules):
             if self._is_due(number, operation, order_id):
@@ -105,7 +125,7 @@ class Faults:
                 self._file.append(draw)
                 self._recall(draw)
                 if draw["fires"]:
-                    return rule
+                    return Fired(rule, self._over)
         return None
 
     def _is_due(self, number: int, operation: str, order_id: str | None) -> bool:
@@ -122,6 +142,7 @@ class Faults:
         self._rules = [Rule(**rule) for rule in plan["rules"]]
         self._drawn: Counter[tuple[int, str | None]] = Counter()
         self._fired: Counter[int] = Counter()
+        self._over = asyncio.Event()
 
     def _recall(self, line: JsonObject) -> None:
         if "rules" in line:
@@ -131,43 +152,43 @@ class Faults:
         return None
 
 
-async def under_fault(rule: Rule | None, operation: Operation[Returned]) -> Returned:
+async def under_fault(fired: Fired | None, operation: Operation[Returned]) -> Returned:
     """Do the operation as the rule says (None: as it should be). Raises Cut where the caller is to get no answer."""
-    if rule is None:
+    if fired is None:
         return operation.perform()
-    answer: Returned = await FAULTS[rule.fault](rule, operation)
+    answer: Returned = await FAULTS[fired.rule.fault](fired, operation)
     return answer
 
 
-async def _error_before_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+async def _error_before_commit(_fired: Fired, operation: Operation[Any]) -> Any:
     return operation.fail()
 
 
-async def _drop_before_commit(_rule: Rule, _operation: Operation[Any]) -> Any:
+async def _drop_before_commit(_fired: Fired, _operation: Operation[Any]) -> Any:
     raise Cut
 
 
-async def _drop_after_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+async def _drop_after_commit(_fired: Fired, operation: Operation[Any]) -> Any:
     operation.perform()
     raise Cut
 
 
-async def _error_after_commit(_rule: Rule, operation: Operation[Any]) -> Any:
+async def _error_after_commit(_fired: Fired, operation: Operation[Any]) -> Any:
     return operation.perform_then_fail()
 
 
-async def _hold(rule: Rule, operation: Operation[Any]) -> Any:
+async def _hold(fired: Fired, operation: Operation[Any]) -> Any:
     answer = operation.perform()
-    await asyncio.sleep(rule.delay_s)
+    await fired.pause()
     return answer
 
 
-async def _hold_then_commit(rule: Rule, operation: Operation[Any]) -> Any:
+async def _hold_then_commit(fired: Fired, operation: Operation[Any]) -> Any:
     """In a task of its own: it is done whether or not the caller still listens."""
 
     async def commit_late() -> Any:
         with operation.in_flight():
-            await asyncio.sleep(rule.delay_s)
+            await fired.pause()
         return operation.perform()
 
     task = asyncio.create_task(commit_late())
@@ -176,21 +197,21 @@ async def _hold_then_commit(rule: Rule, operation: Operation[Any]) -> Any:
     return await asyncio.shield(task)
 
 
-async def _refuse(_rule: Rule, operation: Operation[Any]) -> Any:
+async def _refuse(_fired: Fired, operation: Operation[Any]) -> Any:
     return operation.refuse()
 
 
-async def _kill_after_commit(rule: Rule, operation: Operation[Any]) -> Any:
+async def _kill_after_commit(fired: Fired, operation: Operation[Any]) -> Any:
     answer = operation.perform()
-    if rule.kill_pid:
-        _kill(rule.kill_pid)
+    if fired.rule.kill_pid:
+        _kill(fired.rule.kill_pid)
     return answer
 
 
 _late_commits: set[asyncio.Task[Any]] = set()
 """The event loop holds its tasks weakly; a late commit whose caller has gone has no other owner."""
 
-FAULTS: dict[str, Callable[[Rule, Operation[Any]], Awaitable[Any]]] = {
+FAULTS: dict[str, Callable[[Fired, Operation[Any]], Awaitable[Any]]] = {
     "error_before_commit": _error_before_commit,
     "drop_before_commit": _drop_before_commit,
     "drop_after_commit": _drop_after_commit,

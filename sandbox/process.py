@@ -93,7 +93,7 @@ def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults:
         return _replaced(faults, await request.read())
 
     async def clear(_request: web.Request) -> web.Response:
-        faults.replace({})
+        faults.clear()
         return web.json_response(faults.plan)
 
     app.router.add_get("/sandbox/health", health)

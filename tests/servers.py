@@ -90,7 +90,7 @@ def _call(method: str, url: str, body: object = None) -> Any:
 
 
 @contextlib.contextmanager
-def running(command: list[str | Path], log: Path, ready: Callable[[], bool], patience: float = 30) -> Iterator[None]:
+def running(command: list[str | Path], log: Path, ready: Callable[[], bool], patience: float = 90) -> Iterator[None]:
     """A process for the length of a block: entered when it is ready, stopped by SIGTERM and waited for."""
     process = dev.launch(command, log)
     try:

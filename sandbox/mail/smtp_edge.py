@@ -41,10 +41,10 @@ class Recipient:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         parsed = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
-        rule = self.faults.fire("email.send", parsed[ORDER_HEADER])
+        fired = self.faults.fire("email.send", parsed[ORDER_HEADER])
         delivery = Delivery(self.ledger, described(envelope, parsed), ACCEPTED, REFUSED, FAILED)
         try:
-            return await under_fault(rule, delivery)
+            return await under_fault(fired, delivery)
         except Cut:
             server.transport.abort()
             return FAILED  # never sent: there is nobody left to read it

@@ -91,8 +91,8 @@ class Edge:
             request_id = new_id("req")
             try:
                 call = await _read(request, request_id)
-                rule = self._faults.fire(name, order_of(self._till.books, name, call))
-                answer = await under_fault(rule, StripeCall(self._till, route, call))
+                fired = self._faults.fire(name, order_of(self._till.books, name, call))
+                answer = await under_fault(fired, StripeCall(self._till, route, call))
             except StripeError as error:
                 answer = told(error)
             except Cut:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from http.client import RemoteDisconnected
 from typing import Any
@@ -353,3 +354,15 @@ def test_a_kill_can_come_after_a_mail(mail: SandboxProcess, smtp_port: int) -> N
     mail.plan({"operation": "email.send", "fault": "kill_after_commit", "kill_pid": victim.pid, "times": 1})
     assert send(smtp_port, "o") == {}
     assert victim.wait(10) == -9
+
+
+@pytest.mark.parametrize(("fault", "done"), [("hold", "succeeded"), ("hold_then_commit", "requires_confirmation")])
+def test_a_plan_that_is_deleted_lets_go_of_what_it_holds(payments: SandboxProcess, fault: str, done: str) -> None:
+    intent = unconfirmed(payments, f"let-go-{fault}")
+    payments.plan({"operation": CONFIRM, "fault": fault, "delay_s": 600})
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(confirm, payments, intent, wait_s=60)
+        eventually(lambda: call("GET", f"{payments.url}/sandbox/faults").json()["fired"] == [1])
+        assert status_of(payments, intent) == done
+        call("DELETE", f"{payments.url}/sandbox/faults")
+        assert answer.result().json()["status"] == "succeeded"

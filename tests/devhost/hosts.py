@@ -88,7 +88,7 @@ class Devhost:
     def start(self) -> "Devhost":
         """Start the process and return when it serves."""
         process = self.launch()
-        until(lambda: process.poll() is not None or self._answers(), 20)
+        until(lambda: process.poll() is not None or self._answers())
         assert process.poll() is None, self.log
         return self
 
@@ -103,7 +103,7 @@ class Devhost:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(how)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def _answers(self) -> bool:
         try:
@@ -143,7 +143,7 @@ class Devhost:
         reply = self.get(self.api(f"/instances/{instance_id}{query}"))
         return reply.json if reply.body else None
 
-    def finished(self, instance_id: str, within_s: float = 20) -> Any:
+    def finished(self, instance_id: str, within_s: float = 60) -> Any:
         """The status of an instance once it has ended."""
 
         def ended() -> Any:
@@ -170,7 +170,7 @@ class Devhost:
         return [row["EventType"] for row in self.rows("History", instance_id) if row["RowKey"] != "sentinel"]
 
 
-def until(condition: Callable[[], T], within_s: float = 20, say: Callable[[], str] = lambda: "") -> T:
+def until(condition: Callable[[], T], within_s: float = 60, say: Callable[[], str] = lambda: "") -> T:
     """The first true answer of a condition. Fails after the time that is given."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

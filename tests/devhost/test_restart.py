@@ -77,7 +77,7 @@ def test_the_worker_dies_with_its_killed_host(new_host: Hosts) -> None:
     host = new_host().start()
     assert len(workers_in(host.folder)) == 1
     host.kill()
-    until(lambda: workers_in(host.folder) == [], 5)
+    until(lambda: workers_in(host.folder) == [])
 
 
 def workers_in(folder: Path) -> list[int]:

@@ -51,7 +51,7 @@ class AppOnDevhost:
 
     def start(self) -> World:
         self._process = dev.launch(self._command, self.log, self._environment)
-        wait_for(lambda: dev.says_ok(f"{self.host}/api/health"), 30, f"health; {self.log.read_text()[-2000:]}")
+        wait_for(lambda: dev.says_ok(f"{self.host}/api/health"), 60, f"health; {self.log.read_text()[-2000:]}")
         return World(self.urls)
 
     def kill(self) -> None:

@@ -25,7 +25,7 @@ def shop_product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> 
         tmp_path_factory.mktemp("shop"),
         ports(dev.PORTS_IN_A_ROW),
         APPROVAL_THRESHOLD_MINOR="50000",
-        APPROVAL_DEADLINE="12",
+        APPROVAL_DEADLINE="20",
         UNDO_RETRY_SECONDS="1",
         SWEEP_SCHEDULE="*/2 * * * * *",
     )

@@ -98,7 +98,7 @@ def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: World, fo
     hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
     for wake in ("decision:1", "decision:2"):
         assert dev.fetch(f"{hub}/raiseEvent/{wake}", "POST", {"approved": True}).status == 202
-    wait_for(lambda: shop.scheduled(order_id) == ["validate_order"] * 3, 20, "look into the record for each event")
+    wait_for(lambda: shop.scheduled(order_id) == ["validate_order"] * 3, 60, "look into the record for each event")
     assert shop.becomes(order_id, "awaiting_approval")
     assert shop.ledger(order_id) == []
     assert decide(shop, order_id, True).status == 202

@@ -49,7 +49,7 @@ Holding = Callable[[Stage, str], Any]
 
 @contextmanager
 def held_by_payments(operation: str, stage: Stage, order_id: str) -> Iterator[Callable[[], object]]:
-    rule = {"operation": operation, "fault": "hold", "delay_s": 1.5}
+    rule = {"operation": operation, "fault": "hold", "delay_s": 8}
     # A payment method is asked about without naming the order.
     about = {} if operation == "payment_methods.retrieve" else {"order_id": order_id}
     with stage.world.faults("payments", {**rule, **about}):
@@ -93,7 +93,7 @@ def test_a_cancel_during_a_step_is_honoured_at_the_next_safe_point(stage: Stage,
     sku = world.new_sku()
     with holding(stage, order_id) as has_begun:
         world.order(order_id, **line(sku))
-        wait_for(has_begun, 20, f"beginning of {instant}")
+        wait_for(has_begun, 60, f"beginning of {instant}")
         answer = world.cancel(order_id)
         assert answer.status == 202, answer.body
         assert answer.json() == {"order_id": order_id, "status": answer.json()["status"], "cancel_requested": True}
@@ -109,10 +109,10 @@ def test_a_charge_of_five_seconds_that_is_cancelled_meanwhile_is_waited_for_and_
     rule = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "delay_s": 5, "order_id": order_id}
     with shop.faults("payments", rule):
         shop.order(order_id, **line(sku))
-        wait_for(lambda: shop.fired("payments"), 20, "charge in flight")
+        wait_for(lambda: shop.fired("payments"), 60, "charge in flight")
         assert shop.cancel(order_id).status == 202
         assert shop.ledger(order_id)[-1]["event"] != "payment_intent.succeeded"
-    assert shop.ended(order_id)["status"] == "cancelled"
+        assert shop.ended(order_id)["status"] == "cancelled"
     assert_gone(shop, order_id, sku, charged=1000)
 
 
@@ -121,8 +121,9 @@ def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: World) 
     order_id = shop.order(**line(sku))
     shop.becomes(order_id, "awaiting_approval")
     assert shop.cancel(order_id).status == 202
-    # Long before the approval's own deadline, twelve seconds, would have ended it.
-    view = shop.becomes(order_id, "cancelled", patience=8)
+    view = shop.becomes(order_id, "cancelled")
+    # It did not wait for the approval's own deadline.
+    assert "TimerFired" not in {row["EventType"] for row in shop.history(order_id)}
     assert view["compensations"] == []
     decision = {"approved": True, "approver": "grace"}
     assert shop.post(f"/api/orders/{order_id}/approval", decision).status == 409
@@ -131,10 +132,10 @@ def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: World) 
 
 def test_a_cancel_loses_once_the_confirmation_has_claimed_the_order(shop: World) -> None:
     order_id = new_id()
-    rule = {"operation": "email.send", "fault": "hold", "delay_s": 1.5, "order_id": order_id}
+    rule = {"operation": "email.send", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("mail", rule):
         shop.order(order_id, **line(shop.new_sku()))
-        wait_for(lambda: shop.fired("mail"), 20, "mail on its way")
+        wait_for(lambda: shop.fired("mail"), 60, "mail on its way")
         with ThreadPoolExecutor(4) as pool:
             answers = list(pool.map(lambda _: shop.cancel(order_id), range(4)))
     assert {answer.status for answer in answers} == {409}
@@ -145,10 +146,10 @@ def test_a_cancel_loses_once_the_confirmation_has_claimed_the_order(shop: World)
 
 def test_a_cancel_does_not_disturb_an_undo(shop: World) -> None:
     sku, order_id = shop.new_sku(), new_id()
-    rule = {"operation": "refunds.create", "fault": "hold", "delay_s": 1, "order_id": order_id}
+    rule = {"operation": "refunds.create", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
         shop.order(order_id, shipping_address={**ADDRESS, "line1": "PO Box 7"}, **line(sku))
-        wait_for(lambda: shop.fired("payments"), 20, "refund on its way")
+        wait_for(lambda: shop.fired("payments"), 60, "refund on its way")
         answer = shop.cancel(order_id)
     assert answer.status == 409
     assert "compensating" in answer.json()["detail"]
@@ -178,10 +179,10 @@ def test_a_cancel_after_the_end_is_refused_with_the_state(shop: World, ending: s
 
 def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: World) -> None:
     sku, order_id = shop.new_sku(), new_id()
-    rule = {"operation": "payment_intents.create", "fault": "hold", "delay_s": 1, "order_id": order_id}
+    rule = {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
         shop.order(order_id, **line(sku))
-        wait_for(lambda: shop.fired("payments"), 20, "payment")
+        wait_for(lambda: shop.fired("payments"), 60, "payment")
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda _: shop.cancel(order_id), range(8)))
     assert {answer.status for answer in answers} == {202}

@@ -16,7 +16,7 @@ NewProduct = Callable[..., Product]
 
 
 def assert_gone(pids: Iterable[int]) -> None:
-    Product.wait_for(lambda: not [pid for pid in pids if dev.begun(pid)], 10, "end of every process")
+    Product.wait_for(lambda: not [pid for pid in pids if dev.begun(pid)], 60, "end of every process")
 
 
 def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product) -> None:

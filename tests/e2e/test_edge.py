@@ -69,8 +69,8 @@ def test_a_finished_instance_that_is_started_again_touches_nothing(world: World)
         f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
     )
     assert started.status == 202
-    wait_for(lambda: world.instance(order_id).get("Generation") == 1, 30, "second generation")
-    wait_for(lambda: world.instance(order_id)["RuntimeStatus"] == "Completed", 30, "its end")
+    wait_for(lambda: world.instance(order_id).get("Generation") == 1, 60, "second generation")
+    wait_for(lambda: world.instance(order_id)["RuntimeStatus"] == "Completed", 60, "its end")
     assert json.loads(world.instance(order_id)["Output"]) == ended
     assert world.scheduled(order_id) == ["validate_order"]
     assert world.effects(order_id) == effects
@@ -186,12 +186,12 @@ def test_a_malformed_inventory_is_refused_by_name(world: World, body: dict[str, 
 
 def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
     sku = world.new_sku(on_hand=3)
-    with world.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 2, "times": 1}):
+    with world.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "times": 1}):
         order_id = world.order(items=[{"sku": sku, "quantity": 2}])
-        wait_for(lambda: world.stock(sku) == (3, 2), 20, "reservation")
+        wait_for(lambda: world.stock(sku) == (3, 2), 60, "reservation")
         body = {"on_hand": 1, "price_minor": 1000, "currency": "gbp"}
         assert_problem(dev.fetch(f"{world.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
-        world.ended(order_id)
+    world.ended(order_id)
     assert world.stock(sku) == (1, 0)
 
 

@@ -45,10 +45,10 @@ def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: W
 
 def test_a_customer_who_cancelled_is_told_so(shop: World) -> None:
     order_id = new_id()
-    rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 1, "order_id": order_id}
+    rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
         shop.order(order_id, **line(shop.new_sku()))
-        wait_for(lambda: shop.fired("payments"), 20, "charge")
+        wait_for(lambda: shop.fired("payments"), 60, "charge")
         assert shop.cancel(order_id).status == 202
     assert shop.ended(order_id)["status"] == "cancelled"
     (text,) = shop.farewells(order_id)

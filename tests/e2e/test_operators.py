@@ -130,7 +130,7 @@ def test_a_retry_while_it_is_still_down_parks_the_order_again_and_the_next_one_i
         shop.order(order_id, **failing_at_the_mail(sku))
         shop.becomes(order_id, "needs_attention")
         assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-        wait_for(lambda: shop.record(order_id)["Attention"] == 2, 20, "second park")
+        wait_for(lambda: shop.record(order_id)["Attention"] == 2, 60, "second park")
         assert shop.becomes(order_id, "needs_attention")["compensations"][1]["status"] == "failed"
     assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202
     assert shop.ended(order_id)["status"] == "compensated"
@@ -178,7 +178,7 @@ def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(stage: 
             ]
             assert world.stock(sku) == (10, 0)
         assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-        wait_for(lambda: world.record(order_id)["Attention"] == 2, 30, "second park")
+        wait_for(lambda: world.record(order_id)["Attention"] == 2, 60, "second park")
         view = world.becomes(order_id, "needs_attention")
         assert compensations(view)[:2] == [("cancel_shipment", "failed"), ("refund_payment", "done")]
         assert world.effects(order_id).net == 0

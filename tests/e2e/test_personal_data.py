@@ -72,7 +72,7 @@ def ended(shop: World) -> dict[str, str]:
         for case, order_id in placed.items():
             sku = dear if "approved" in ORDERS[case][0] else cheap
             place(shop, order_id, sku, ORDERS[case][0])
-        wait_for(lambda: shop.ledger(placed["cancelled"]), 20, "charge in flight")
+        wait_for(lambda: shop.ledger(placed["cancelled"]), 60, "charge in flight")
         assert shop.cancel(placed["cancelled"]).status == 202
         for case in ("approved", "not approved"):
             decide(shop, placed[case], ORDERS[case][0]["approved"])
@@ -218,10 +218,10 @@ def test_the_label_of_a_delivered_order_keeps_its_number_and_loses_its_address(
 
 def test_the_data_of_an_order_on_its_way_cannot_be_erased(shop: World) -> None:
     order_id = new_id()
-    rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 1, "order_id": order_id}
+    rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
         shop.order(order_id, items=[{"sku": shop.new_sku(), "quantity": 1}])
-        wait_for(lambda: shop.fired("payments"), 20, "charge")
+        wait_for(lambda: shop.fired("payments"), 60, "charge")
         answer = erase(shop, order_id)
     assert answer.status == 409
     assert "running" in answer.json()["detail"]

@@ -138,11 +138,11 @@ def test_a_rejected_recipient_undoes_everything_by_default(world: World) -> None
 def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: World) -> None:
     """Validation has seen the stock; while it asks about the card, somebody else takes the unit."""
     sku = world.new_sku(on_hand=1)
-    with world.faults("payments", {"operation": "payment_methods.retrieve", "fault": "hold", "delay_s": 1, "times": 1}):
+    with world.faults("payments", {"operation": "payment_methods.retrieve", "fault": "hold", "delay_s": 8, "times": 1}):
         order_id = world.order(**lines((sku, 1)))
-        wait_for(lambda: world.fired("payments"), 20, "question about the card")
+        wait_for(lambda: world.fired("payments"), 60, "question about the card")
         world.put_stock(sku, on_hand=0)
-        view = world.ended(order_id)
+    view = world.ended(order_id)
     assert view["status"] == "compensated"
     assert view["failure"] == {"step": "reserve_inventory", "reason": "out_of_stock"}
     assert view["compensations"] == []

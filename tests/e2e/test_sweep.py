@@ -29,12 +29,12 @@ def line(sku: str) -> dict[str, Any]:
 
 def reported(world: World, finding: str) -> None:
     """Wait until the health answer tells of the finding: each run replaces the report of the one before."""
-    wait_for(lambda: (world.get("/api/health").json()["sweep"] or {}).get(finding), 20, f"{finding} in health")
+    wait_for(lambda: (world.get("/api/health").json()["sweep"] or {}).get(finding), 60, f"{finding} in health")
 
 
 def two_more_sweeps(world: World) -> None:
     for _ in range(2):
-        wait_for(partial(has_swept_since, world, last_sweep(world)), 20, "sweep")
+        wait_for(partial(has_swept_since, world, last_sweep(world)), 60, "sweep")
 
 
 def has_swept_since(world: World, moment: str) -> bool:
@@ -87,18 +87,18 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Worl
     held, changes, status, cancelled, purged = CASES[case]
     sku, order_id = shop.new_sku(), new_id()
     body = {**changes, **line(sku)}
-    with shop.faults("payments", {"operation": held, "fault": "hold", "delay_s": 1, "order_id": order_id}):
+    with shop.faults("payments", {"operation": held, "fault": "hold", "delay_s": 8, "order_id": order_id}):
         accept(shop, order_id, age_s=OLD_S, **body)
         shop.order(order_id, **body)
-        wait_for(lambda: shop.fired("payments"), 20, held)
+        wait_for(lambda: shop.fired("payments"), 60, held)
         if cancelled:
             assert shop.cancel(order_id).status == 202
         first = shop.instance(order_id)["ExecutionId"]
         hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
         assert dev.fetch(f"{hub}/terminate?reason=a%20test", "POST").status == 202
         if purged:
-            wait_for(lambda: dev.fetch(hub, "DELETE").status == 200, 10, "purge")
-        wait_for(lambda: execution(shop, order_id) not in {None, first}, 20, "second saga")
+            wait_for(lambda: dev.fetch(hub, "DELETE").status == 200, 60, "purge")
+        wait_for(lambda: execution(shop, order_id) not in {None, first}, 60, "second saga")
     view = shop.ended(order_id)
     assert view["status"] == status, view
     effects = shop.effects(order_id)
@@ -148,7 +148,7 @@ def ended_without_its_payment(world: World) -> str:
     orders_of(world).note_payment_intent(order, intent)
     payments_of(world).confirm(order_id, intent)
     # The provider's own webhook has come and gone while the order was still running.
-    wait_for(lambda: order_id in str(list(world.table_rows("stripeevents"))), 20, "webhook")
+    wait_for(lambda: order_id in str(list(world.table_rows("stripeevents"))), 60, "webhook")
     assert world.effects(order_id).net == 1000
     close(world, order_id, "compensated")
     return order_id
@@ -157,7 +157,7 @@ def ended_without_its_payment(world: World) -> str:
 def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) -> None:
     order_id = ended_without_its_payment(shop)
     reported(shop, "payments_given_back")
-    wait_for(lambda: shop.effects(order_id).net == 0, 5, "refund")
+    wait_for(lambda: shop.effects(order_id).net == 0, 60, "refund")
     assert shop.record(order_id)["RefundedMinor"] == 1000
 
 
@@ -167,10 +167,10 @@ def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop:
         older, newer = ended_without_its_payment(shop), ended_without_its_payment(shop)
         rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": newer}
         with shop.faults("payments", rule):
-            wait_for(lambda: shop.effects(older).net == 0, 20, "refund")
+            wait_for(lambda: shop.effects(older).net == 0, 60, "refund")
             reported(shop, "not_mended")
             assert shop.effects(newer).net == 1000
-    wait_for(lambda: shop.effects(newer).net == 0, 20, "refund")
+    wait_for(lambda: shop.effects(newer).net == 0, 60, "refund")
 
 
 class Settled(NamedTuple):
@@ -191,7 +191,7 @@ def settled(shop: World) -> Settled:
         shop.becomes(resolved, "needs_attention")
         assert shop.operate(resolved, "refund_payment", "resolve", **told).status == 202
         assert shop.ended(resolved)["status"] == "compensated"
-    wait_for(lambda: shop.effects(refunded).net == 0, 20, "refund")
+    wait_for(lambda: shop.effects(refunded).net == 0, 60, "refund")
     accept(shop, young, **line("NOBODY-SELLS-THIS"))
     two_more_sweeps(shop)
     return Settled(young, refunded, resolved)
@@ -219,7 +219,7 @@ def test_units_that_no_order_holds_go_back_to_the_shelf(shop: World) -> None:
     start(shop, accept(shop, sold, **line(sku)))
     close(shop, sold, "completed")
     reserve_long_ago(shop, sold, sku)
-    wait_for(lambda: shop.stock(sku) == (9, 0), 20, "release of the one and sale of the other")
+    wait_for(lambda: shop.stock(sku) == (9, 0), 60, "release of the one and sale of the other")
     reservations = table(shop, "stock")
     assert reservations.get_entity("stock", f"order:{nobody}")["State"] == "released"
     assert reservations.get_entity("stock", f"order:{sold}")["State"] == "sold"
@@ -240,5 +240,5 @@ def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: World) -> N
     index = table(shop, "orderindex")
     index.update_entity({**entry, "Status": "running"})
     wait_for(
-        lambda: index.get_entity(entry["PartitionKey"], entry["RowKey"])["Status"] == "completed", 20, "index entry"
+        lambda: index.get_entity(entry["PartitionKey"], entry["RowKey"])["Status"] == "completed", 60, "index entry"
     )

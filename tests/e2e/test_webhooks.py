@@ -120,7 +120,7 @@ def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: World) -> Non
     def types() -> list[str]:
         return [row["Type"] for row in shop.table_rows("stripeevents") if row.get("OrderId") == order_id]
 
-    wait_for(types, 10, "webhook of the payment")
+    wait_for(types, 60, "webhook of the payment")
     assert types() == ["payment_intent.succeeded"]
 
 
@@ -133,9 +133,9 @@ def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(stage: Stage) 
     with world.faults("payments", lost, unread):
         accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}])
         begin(world, order_id, step_retry_s=30)
-        wait_for(lambda: world.record(order_id).get("PaymentWake") == "payment:3", 30, "third pause")
+        wait_for(lambda: world.record(order_id).get("PaymentWake") == "payment:3", 60, "third pause")
     assert told(world, event(order_id)).status == 200
-    wait_for(lambda: "EventRaised" in kinds(world, order_id), 10, "wake-up")
+    wait_for(lambda: "EventRaised" in kinds(world, order_id), 60, "wake-up")
     assert world.ended(order_id)["status"] == "completed"
     history = kinds(world, order_id)
     # Two pauses were waited for to their end, and the third was not.

@@ -98,7 +98,7 @@ class World:
         wait_for(over, patience, f"end of order {order_id}", every)
         return self.view(order_id)
 
-    def becomes(self, order_id: str, status: str, patience: float = 30) -> dict[str, Any]:
+    def becomes(self, order_id: str, status: str, patience: float = 60) -> dict[str, Any]:
         """The customer's view, once it shows this status, which need not be an end."""
         wait_for(lambda: self.view(order_id)["status"] == status, patience, f"{status} of order {order_id}")
         return self.view(order_id)
@@ -186,7 +186,7 @@ class World:
         hub = f"{self.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
         answer = dev.fetch(f"{hub}/terminate?reason=a%20test", "POST")
         assert answer.status == 202, answer.body
-        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] == "Terminated", 20, f"termination of {order_id}")
+        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] == "Terminated", 60, f"termination of {order_id}")
 
     def record(self, order_id: str) -> dict[str, Any]:
         """The order's own row."""

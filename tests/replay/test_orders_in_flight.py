@@ -61,13 +61,13 @@ def test_orders_that_the_first_version_began_finish_on_todays_code(app: AppOnDev
         table, index = (storage.open_table(account, name) for name in ("orders", "orderindex"))
         orders = TableOrders(table, index)
         item = [{"sku": sku, "quantity": 1}]
-        held = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 3, "times": 4}
+        held = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "times": 4}
         with world.faults("payments", held):
             completed = begin(app, orders, items=item)
             declined = begin(app, orders, items=item, payment_method="pm_card_visa_chargeDeclined")
             bounced = begin(app, orders, items=item, customer=BOUNCING)
             parked = begin(app, orders, items=item, customer=BOUNCING)
-            wait_for(lambda: world.ledger(completed) and world.ledger(parked), 20, "orders in the middle")
+            wait_for(lambda: world.ledger(completed) and world.ledger(parked), 60, "orders in the middle")
             app.kill()
     with closing(app.start()) as world:
         with world.faults("payments", {**REFUND_IS_DOWN, "order_id": parked}):

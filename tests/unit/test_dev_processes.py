@@ -66,7 +66,7 @@ def test_a_process_that_does_not_exist_has_no_beginning(sleeper: subprocess.Pope
 
 def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
     process = dev.launch(DEAF, log)
-    Product.wait_for(lambda: dev.last_line(log) == "deaf", 10, "word from the child")
+    Product.wait_for(lambda: dev.last_line(log) == "deaf", 60, "word from the child")
     assert dev.end(process, patience=0.2) is False
     assert process.returncode == -signal.SIGKILL
 
@@ -74,21 +74,21 @@ def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
 def test_what_a_child_started_ends_with_it(log: Path) -> None:
     parent = f"import subprocess; print(subprocess.Popen({SLEEP!r}).pid, flush=True); input()"
     process = dev.launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
-    Product.wait_for(lambda: "asleep" in log.read_text(), 10, "word from the grandchild")
+    Product.wait_for(lambda: "asleep" in log.read_text(), 60, "word from the grandchild")
     grandchild = int(log.read_text().split()[0])
     dev.end(process, patience=5)
-    Product.wait_for(lambda: dev.begun(grandchild) is None, 5, "end of the grandchild")
+    Product.wait_for(lambda: dev.begun(grandchild) is None, 60, "end of the grandchild")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to the life of its parent")
 def test_a_child_dies_with_a_killed_parent(tmp_path: Path, log: Path) -> None:
     script = f"import dev, time; dev.launch({SLEEP!r}, dev.Path({str(log)!r})); time.sleep(60)"
     parent = dev.launch([sys.executable, "-c", f"{script}"], tmp_path / "parent.log")
-    Product.wait_for(lambda: dev.last_line(log) == "asleep", 10, "word from the child")
+    Product.wait_for(lambda: dev.last_line(log) == "asleep", 60, "word from the child")
     child = next(pid for pid in _children_of(parent.pid))
     parent.kill()
     parent.wait()
-    Product.wait_for(lambda: dev.begun(child) is None, 5, "end of the child")
+    Product.wait_for(lambda: dev.begun(child) is None, 60, "end of the child")
 
 
 def _children_of(pid: int) -> list[int]:
@@ -127,7 +127,7 @@ def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path,
     holding = f"with dev.lock(dev.Path({path!r})) as mine: print(mine, flush=True); time.sleep(60)"
     script = f"import dev, time\n{holding}"
     holder = dev.launch([sys.executable, "-c", script], log)
-    Product.wait_for(lambda: dev.last_line(log) == "True", 10, "lock in the other process")
+    Product.wait_for(lambda: dev.last_line(log) == "True", 60, "lock in the other process")
     with dev.lock(tmp_path / "l") as mine:
         assert not mine
     holder.kill()
