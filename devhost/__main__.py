@@ -36,6 +36,7 @@ log = logging.getLogger("devhost")
 HOST = "127.0.0.1"
 DEFAULT_PORT = 7071
 STOP_WITHIN_S = 3.0
+JOINED_EVENTS = 50
 STORAGE_TIMEOUT_S = 30.0
 STORAGE_CONNECTIONS = 64
 
@@ -54,7 +55,7 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     try:
-        asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.enable_auth))
+        asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.enable_auth, arguments.full_replays))
     except AppRefused as refusal:
         return _refuse(*refusal.sentences)
     except KeyboardInterrupt:
@@ -73,10 +74,15 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         "--port", type=int, default=DEFAULT_PORT, help=f"the port to serve on (default: {DEFAULT_PORT})"
     )
     parser.add_argument("--enable-auth", action="store_true", help="ask for a key, as Azure does")
+    parser.add_argument(
+        "--full-replays",
+        action="store_true",
+        help="replay an orchestration from its start in every turn",
+    )
     return parser.parse_args(given)
 
 
-async def serve(app: Path, port: int, enable_auth: bool) -> None:
+async def serve(app: Path, port: int, enable_auth: bool, full_replays: bool) -> None:
     """Serve until SIGTERM or SIGINT. Raises one of the refusals that `main` prints."""
     stop = stop_signal()
     listener = bind(port)
@@ -85,7 +91,7 @@ async def serve(app: Path, port: int, enable_auth: bool) -> None:
     worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key or ""))
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
-            await serve_hub(Parts(settings, worker, listener, key), stop)
+            await serve_hub(Parts(settings, worker, listener, key, full_replays), stop)
         finally:
             await worker.close()
 
@@ -98,6 +104,7 @@ class Parts:
     worker: WorkerLink
     listener: socket.socket
     key: str | None
+    full_replays: bool
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
@@ -131,9 +138,10 @@ async def open_hub(parts: Parts, session: aiohttp.ClientSession) -> Opened:
     functions = Functions(loading.result(), settings.environment)
     routes = routing.build(settings.route_prefix, functions.with_trigger("httpTrigger"))
     schedules = timer_trigger.schedules(functions.with_trigger("timerTrigger"), settings.environment)
-    judge = Judge(worker, functions, settings.max_orchestrators)
+    judge = Judge(worker, functions, settings.max_orchestrators, keep_warm=not parts.full_replays)
     activities = Activities(worker, functions, settings.max_activities)
-    engine = Engine(store, judge, activities, Options(settings.store_inputs, settings.override_any_state))
+    joined = 1 if parts.full_replays else JOINED_EVENTS
+    engine = Engine(store, judge, activities, Options(settings.store_inputs, settings.override_any_state, joined))
     unfinished = await engine.resume()
     management = Management(engine, store, functions, parts.key or "", settings.default_version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"

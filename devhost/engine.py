@@ -5,7 +5,8 @@
 2. **Acknowledged, then dispatched.** A turn's events are written in one transaction; then the Instances row, if it
    changed; and only then activities, timers and sub-orchestrations start. So nothing runs whose cause could be lost,
    and at worst something runs again.
-3. **One event a turn, one turn at a time for each instance; instances do not wait for each other.**
+3. **One turn at a time for each instance; instances do not wait for each other.** What came while a turn was written
+   is taken by the next one together.
 4. **What the outside raises is answered when it is durable.** An event or a termination is taken by a turn like any
    other event, and its caller waits for that turn's write.
 
@@ -14,8 +15,9 @@ for a hub, held by hub_lock.py, they would protect from nobody.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -29,22 +31,28 @@ from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
 from devhost.tables import Row, StorageRefused
-from devhost.turn import ACTIVITY, SUB_ORCHESTRATION, TIMER, OrchestrationFault, Task, rebuild
+from devhost.turn import ACTIVITY, COMPLETES, SUB_ORCHESTRATION, TIMER, OrchestrationFault, Task, rebuild
 from devhost.verdict import Judge, Verdict
 
 log = logging.getLogger("devhost.engine")
 
 MAX_TIMER_SLEEP_S = 3600.0
+LATE_ROW_S = 0.25
 REREAD_PAUSE_S, MAX_REREAD_PAUSE_S = 1.0, 60.0
 UNPLAYED = ("OrchestratorStarted", "OrchestratorCompleted")
 
 
+class WrongState(Exception):
+    """The instance is in a state in which this cannot be asked of it; the text is its RuntimeStatus."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """host.json's durableTask settings that the engine follows."""
+    """host.json's durableTask settings that the engine follows; how many events may share a turn."""
 
     store_inputs: bool
     override_any_state: bool
+    joined_events: int
 
 
 class Engine:
@@ -68,7 +76,7 @@ class Engine:
         started.fields["Generation"] = generation
         if active:
             await self._abandon(active)
-        instance = Instance(instance_id, name, row={**columns, "Generation": generation})
+        instance = Instance(instance_id, name, row={**columns, "Generation": generation}, stored=True)
         self._instances[instance_id] = instance
         self._post(instance, Message(started))
 
@@ -79,6 +87,53 @@ class Engine:
     async def terminate(self, instance_id: str, reason: str) -> bool | None:
         """As raise_event."""
         return await self._tell(instance_id, Event("ExecutionTerminated", now(), fields={"Input": reason}))
+
+    async def suspend(self, instance_id: str, reason: str) -> bool | None:
+        """As raise_event. Raises WrongState when it is suspended already."""
+        return await self._switch(instance_id, "ExecutionSuspended", reason, suspended=False)
+
+    async def go_on(self, instance_id: str, reason: str) -> bool | None:
+        """Resume a suspended instance. As raise_event; raises WrongState when it is not suspended."""
+        return await self._switch(instance_id, "ExecutionResumed", reason, suspended=True)
+
+    async def _switch(self, instance_id: str, event_type: str, reason: str, suspended: bool) -> bool | None:
+        instance = self._instances.get(instance_id)
+        if instance and not instance.finished and instance.suspended != suspended:
+            raise WrongState(instance.row.get("RuntimeStatus", "Running"))
+        return await self._tell(instance_id, Event(event_type, now(), fields={"Reason": reason}))
+
+    async def rewind(self, instance_id: str, reason: str) -> bool | None:
+        """Let a failed instance go on from before its failure. As raise_event; raises WrongState while it is active."""
+        row = await self.status(instance_id)
+        if row is None:
+            return None
+        if row["RuntimeStatus"] not in FINISHED:
+            raise WrongState(row["RuntimeStatus"])
+        if row["RuntimeStatus"] != "Failed":
+            return False
+        for number, rewound in enumerate(await self._store.rewind(instance_id)):
+            await self._wake(rewound, reason if number == 0 else None)
+        return True
+
+    async def _wake(self, instance_id: str, reason: str | None) -> None:
+        """Read a rewound instance; the deepest one is told why."""
+        row = await self._store.instance(instance_id)
+        assert row is not None
+        instance = Instance(instance_id, row["Name"])
+        if reason is not None:
+            instance.inbox.append(Message(Event("GenericEvent", now(), fields={"Data": reason})))
+        self._instances[instance_id] = instance
+        self._run(instance, self._load(instance, row))
+
+    async def end_of(self, instance_id: str, within_s: float) -> Row | None:
+        """The row of an active instance when it ends within so many seconds."""
+        instance = self._instances.get(instance_id)
+        if instance is None:
+            await asyncio.sleep(within_s)
+            return None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(instance.ended.wait(), within_s)
+        return instance.row if instance.ended.is_set() else None
 
     async def status(self, instance_id: str) -> Row | None:
         """The Instances row with its texts, or None. An active instance answers from memory."""
@@ -108,6 +163,8 @@ class Engine:
 
     async def stop(self, patience_s: float) -> None:
         """Let the writes that are under way end; start nothing new."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.write_rows(), patience_s / 2)
         self._stopping = True
         busy = [asyncio.ensure_future(instance.idle.wait()) for instance in self._instances.values()]
         if busy:
@@ -158,24 +215,48 @@ class Engine:
         await self._load(instance, row)
 
     async def _drain(self, instance: Instance) -> None:
-        """Take the waiting events of an instance, one turn for each."""
+        """Take the waiting events of an instance, a turn at a time."""
         while instance.inbox and not instance.finished and not self._stopping:
-            message = instance.inbox.popleft()
+            batch = self._next_turn(instance)
             try:
-                if instance.expects(message):
-                    await self._turn(instance, message.event)
+                if batch:
+                    await self._turn(instance, batch)
             except Exception as fault:
-                message.fail(fault)
+                for message in batch:
+                    message.fail(fault)
                 if not is_about_content(fault):
                     raise
                 await self._fail(instance, OrchestrationFault(f"Storage cannot keep what it did: {fault}"))
-            message.answer(True)
+            for message in batch:
+                message.answer(True)
+
+    def _next_turn(self, instance: Instance) -> list[Message]:
+        """The messages of the next turn: one, or those that came while the turn before it was written."""
+        batch: list[Message] = []
+        seen: set[tuple[str, Any] | None] = set()
+        while instance.inbox and len(batch) < self._options.joined_events:
+            message = instance.inbox[0]
+            joins = instance.takes_together(message)
+            if batch and not joins:
+                break
+            instance.inbox.popleft()
+            if instance.suspended and not joins and is_task_end(message):
+                instance.later.append(message)
+            elif not instance.expects(message) or what_ends(message) in seen:
+                message.answer(True)
+            else:
+                batch.append(message)
+                seen |= {what_ends(message)} - {None}
+                if not joins:
+                    break
+        return batch
 
     def _dismiss(self, instance: Instance) -> None:
         """Let go of a finished instance; what still waits for it is told that it came too late."""
         if self._instances.get(instance.id) is instance:
             del self._instances[instance.id]
         instance.cancel_timers()
+        instance.cancel_late_row()
         while instance.inbox:
             instance.inbox.popleft().answer(False)
 
@@ -186,43 +267,95 @@ class Engine:
 
     # --- turns ---
 
-    async def _turn(self, instance: Instance, event: Event | None) -> None:
+    async def _turn(self, instance: Instance, batch: list[Message]) -> None:
+        if batch[0].row_only:
+            await self._write_row(instance)
+            return
+        causes = [message.event for message in batch if message.event]
+        kind = causes[0].type if causes else ""
+        turns: dict[str, Callable[[Instance, list[Event]], Awaitable[None]]] = {
+            "ExecutionStarted": self._begin,
+            "ExecutionTerminated": self._decide,
+            "ExecutionSuspended": self._suspend,
+            "ExecutionResumed": self._resume,
+        }
+        usual = self._hold if instance.suspended else self._decide
+        await turns.get(kind, usual)(instance, causes)
+
+    async def _begin(self, instance: Instance, causes: list[Event]) -> None:
+        instance.begin(causes[0])
+        await self._decide(instance, causes)
+
+    async def _decide(self, instance: Instance, causes: list[Event]) -> None:
         at = now()
-        fresh = [Event("OrchestratorStarted", at)] + ([event] if event else [])
-        if event and event.type == "ExecutionStarted":
-            instance.begin(event)
-        verdict = await self._judge.decide(instance, fresh, event, at)
+        fresh = [Event("OrchestratorStarted", at), *causes]
+        verdict = await self._judge.decide(instance, fresh, causes, at)
+        await self._carry_out(instance, fresh, verdict)
+
+    async def _carry_out(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
         if verdict.status == "ContinuedAsNew":
-            await self._next_generation(instance, verdict)
+            left = fresh[len(fresh) - verdict.left :]
+            await self._next_generation(instance, verdict, [event for event in left if event.type == "EventRaised"])
         else:
             await self._commit(instance, fresh, verdict)
 
-    async def _next_generation(self, instance: Instance, ended: Verdict) -> None:
+    async def _suspend(self, instance: Instance, causes: list[Event]) -> None:
+        instance.suspended = True
+        await self._hold(instance, causes, causes[0].fields["Reason"])
+
+    async def _hold(self, instance: Instance, causes: list[Event], reason: str | None = None) -> None:
+        """Put events on record, and decide nothing: the SDK knows of no suspension, so it is not asked."""
+        if not causes:
+            return
+        fresh = [Event("OrchestratorStarted", now()), *causes]
+        verdict = Verdict(status="Suspended", result=reason, custom_status=instance.custom_status)
+        await self._commit(instance, fresh, verdict, unseen=fresh)
+        instance.held += causes
+
+    async def _resume(self, instance: Instance, causes: list[Event]) -> None:
+        """Decide about everything that came meanwhile. What numbers a task by itself comes after it, one at a time."""
+        at = now()
+        fresh = [Event("OrchestratorStarted", at), *causes]
+        held, instance.held, instance.suspended = instance.held, [], False
+        verdict = await self._judge.decide(instance, fresh, [*held, *causes], at)
+        if verdict.status == "Running":
+            verdict.result = causes[0].fields["Reason"]
+        instance.inbox.extendleft(reversed(instance.later))
+        instance.later = []
+        await self._carry_out(instance, fresh, verdict)
+
+    async def _next_generation(self, instance: Instance, ended: Verdict, carried: list[Event]) -> None:
+        """Begin anew, with the events that came in the very turn that ended the generation before."""
         assert instance.started is not None
         at, old = now(), instance.started.fields
         given = None if ended.next_input is None else compact_json(ended.next_input)
         started = records.execution_started(instance.id, instance.name, given, old["Version"], instance.parent)
         started.fields["Generation"] = old["Generation"]
         instance.begin(started)
-        fresh = [Event("OrchestratorStarted", at), started, Event("OrchestratorCompleted", at)]
-        verdict = await self._judge.decide(instance, fresh, started, at)
+        causes = [started, *carried]
+        fresh = [Event("OrchestratorStarted", at), *causes, Event("OrchestratorCompleted", at)]
+        verdict = await self._judge.decide(instance, fresh, causes, at)
         if verdict.status == "ContinuedAsNew":
             # It is written although it ended at once: between an endless row of generations others get their turn.
             verdict = Verdict(custom_status=verdict.custom_status)
             instance.inbox.append(Message(None))
         await self._commit(instance, fresh, verdict)
 
-    async def _commit(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
-        """Write the turn, then the Instances row if it changed; then dispatch."""
+    async def _commit(
+        self, instance: Instance, fresh: list[Event], verdict: Verdict, unseen: Sequence[Event] = ()
+    ) -> None:
+        """Write the turn, then the Instances row where it cannot wait; then dispatch."""
         at = now()
         events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
         events += [self._scheduled(instance, task, at) for task in verdict.tasks]
         if verdict.status in FINISHED:
             events.append(records.execution_completed(verdict, instance.ledger.next_id, at))
         events.append(Event("OrchestratorCompleted", at))
-        addresses = await self._store.append(instance.id, instance.execution_id, instance.event_count, events)
-        instance.remember(events)
-        await self._write_row(instance, verdict, at, addresses)
+        addresses = await self._store.append(
+            instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED
+        )
+        instance.remember(events, unseen)
+        await self._update_row(instance, verdict, at, addresses)
         if verdict.status in FINISHED:
             self._finish(instance, verdict)
         else:
@@ -234,18 +367,50 @@ class Engine:
             task.instance_id = f"{instance.execution_id}:{task.id}"
         return records.SCHEDULED[task.kind](task, at, self._options.store_inputs)
 
-    async def _write_row(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
+    async def _update_row(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
+        """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
+
+        Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
+        the history says it all, and whoever asks is answered from memory.
+        """
         wanted = records.row_columns(instance, verdict, at, self._store.hub)
         changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
         if not changed:
             return
-        changed |= {"LastUpdatedTime": at, "ExecutionId": instance.execution_id}
-        stored = {**changed, **records.by_address(changed, addresses)}
-        await self._store.merge_instance(instance.id, stored, exists=bool(instance.row))
-        instance.row = {**instance.row, **changed}
+        instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
+        instance.unwritten |= {**changed, **records.by_address(changed, addresses)}
+        if verdict.status != "Running":
+            await self._write_row(instance)
+        elif instance.late_row is None:
+            late = asyncio.get_running_loop().call_later
+            instance.late_row = late(LATE_ROW_S, self._post, instance, Message(None, row_only=True))
+
+    async def _write_row(self, instance: Instance) -> None:
+        instance.cancel_late_row()
+        columns, instance.unwritten = instance.unwritten, {}
+        if not columns:
+            return
+        columns |= {"LastUpdatedTime": instance.changed_at, "ExecutionId": instance.execution_id}
+        try:
+            await self._store.merge_instance(instance.id, columns, exists=instance.stored)
+        except BaseException:
+            instance.unwritten = {**columns, **instance.unwritten}
+            raise
+        instance.stored = True
+
+    async def write_rows(self) -> None:
+        """Bring the Instances table up to date, for who is about to read it as a whole."""
+        waiting = [each for each in self._instances.values() if each.unwritten and not each.finished]
+        written: list[asyncio.Future[bool]] = []
+        for instance in waiting:
+            written.append(asyncio.get_running_loop().create_future())
+            self._post(instance, Message(None, written[-1], row_only=True))
+        if written:
+            await asyncio.wait(written)
 
     def _finish(self, instance: Instance, verdict: Verdict) -> None:
         instance.finished = True
+        instance.ended.set()
         parent = instance.parent
         caller = self._instances.get(parent.instance_id) if parent else None
         if parent and caller:
@@ -301,7 +466,7 @@ class Engine:
     async def _load(self, instance: Instance, row: Row) -> None:
         """Read an unfinished instance and go on where its history ends."""
         row = await self._store.with_texts(row)
-        instance.row = row
+        instance.row, instance.stored, instance.unwritten = row, True, {}
         history = await self._store.history(instance.id)
         if not history.events or (row["RuntimeStatus"] == "Pending" and history.execution_id != row["ExecutionId"]):
             instance.inbox.appendleft(Message(records.started_again(instance.id, row)))
@@ -333,7 +498,9 @@ class Engine:
         """The history ended, but a crash came before the Instances row or the parent knew."""
         status, result = ended.fields["OrchestrationStatus"], ended.fields["Result"]
         verdict = Verdict(status=status, result=result, custom_status=instance.custom_status)
-        await self._write_row(instance, verdict, ended.at, {})
+        instance.remember([ended])
+        await self._update_row(instance, verdict, ended.at, {})
+        await self._write_row(instance)
         self._finish(instance, verdict)
 
     async def _catch_up(self, instance: Instance, events: list[Event]) -> None:
@@ -342,8 +509,11 @@ class Engine:
         finally:
             instance.remember(events)
         instance.ledger = rebuild(events, state.actions)
-        await self._write_row(instance, Verdict(custom_status=state.custom_status), events[-1].at, {})
-        if instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking):
+        instance.suspended = is_suspended(events)
+        status = "Suspended" if instance.suspended else "Running"
+        await self._update_row(instance, Verdict(status=status, custom_status=state.custom_status), events[-1].at, {})
+        undecided = instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking)
+        if undecided and not instance.suspended and not instance.inbox:
             instance.inbox.append(Message(None))
         for task in list(instance.ledger.open.values()):
             if task.kind == SUB_ORCHESTRATION:
@@ -362,6 +532,7 @@ class Engine:
         history = await self._store.history(child_id)
         if history.events and is_called_by(history, instance, task):
             child.row = await self._store.instance(child_id) or {}
+            child.stored = bool(child.row)
             self._run(child, self._go_on(child, history))
         else:
             del self._instances[child_id]
@@ -383,6 +554,23 @@ def is_about_content(fault: Exception) -> bool:
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     )
+
+
+def is_task_end(message: Message) -> bool:
+    return message.event is not None and message.event.type in COMPLETES
+
+
+def what_ends(message: Message) -> tuple[str, Any] | None:
+    """The task that a message says the end of, so that one turn does not hear it twice."""
+    event = message.event
+    if event is None or event.type not in COMPLETES:
+        return None
+    return COMPLETES[event.type], event.fields[COMPLETES[event.type]]
+
+
+def is_suspended(events: list[Event]) -> bool:
+    switches = [event.type for event in events if event.type in ("ExecutionSuspended", "ExecutionResumed")]
+    return switches[-1:] == ["ExecutionSuspended"]
 
 
 def is_called_by(history: History, parent: Instance, task: Task) -> bool:

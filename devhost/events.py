@@ -147,5 +147,5 @@ def compact_json(value: Any) -> str:
 
 def iso_time(moment: datetime) -> str:
     """ISO 8601 in UTC with a Z and a fraction without trailing zeros, as .NET writes it."""
-    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     return text.rstrip("0").rstrip(".") + "Z"

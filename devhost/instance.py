@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
@@ -41,7 +43,7 @@ class Parent:
 
 @dataclass
 class Message:
-    """An event for an instance; None asks for a turn without one.
+    """An event for an instance; None asks for a turn without one, or (`row_only`) for its Instances row to be written.
 
     `taken` is answered once the event is durable (True) or can no longer be taken (False). `execution_id` binds the end
     of a task to the execution that scheduled it: the ids of a later one are its own.
@@ -50,6 +52,7 @@ class Message:
     event: Event | None
     taken: "asyncio.Future[bool] | None" = None
     execution_id: str | None = None
+    row_only: bool = False
 
     def answer(self, taken: bool) -> None:
         if self.taken and not self.taken.done():
@@ -62,7 +65,11 @@ class Message:
 
 @dataclass
 class Instance:
-    """`row` is the Instances row as storage last acknowledged it, as far as this process has written it."""
+    """`row` is the Instances row as it is to be; `unwritten` are the columns that storage has yet to be told.
+
+    `stored`: whether there is a row at all. While an instance is suspended, `held` are the events that it has on record
+    and has not decided about, and `later` what it has yet to record. `ended` is set with its end.
+    """
 
     id: str
     name: str = ""
@@ -74,12 +81,30 @@ class Instance:
     row: dict[str, Any] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     finished: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    suspended: bool = False
+    held: list[Event] = field(default_factory=list)
+    later: list[Message] = field(default_factory=list)
+    stored: bool = False
+    unwritten: dict[str, Any] = field(default_factory=dict)
+    late_row: asyncio.TimerHandle | None = None
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
-    event_count: int = 0
-    _sdk: list[str] = field(default_factory=list)
+    _events: list[Event] = field(default_factory=list)
+    _texts: list[str] = field(default_factory=list)
+    _unseen: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.idle.set()
+
+    def takes_together(self, message: Message) -> bool:
+        """Whether the event may share a turn with others. The end of a retried task may not: it numbers a task itself,
+        and where among the others' that falls only the SDK knows.
+        """
+        event = message.event
+        if event is None or event.type not in COMPLETES:
+            return event is not None and event.type == "EventRaised"
+        task = self.ledger.open.get(event.fields[COMPLETES[event.type]])
+        return task is not None and task.retry is None
 
     @property
     def custom_status(self) -> str:
@@ -97,7 +122,8 @@ class Instance:
         self.started, self.name = started, started.fields["Name"]
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
-        self.ledger, self._sdk, self.event_count = Ledger(), [], 0
+        self.ledger, self._events, self._texts, self._unseen = Ledger(), [], [], []
+        self.suspended, self.held, self.later = False, [], []
         self.cancel_timers()
 
     def cancel_timers(self) -> None:
@@ -105,20 +131,41 @@ class Instance:
             handle.cancel()
         self.timers.clear()
 
-    def remember(self, events: list[Event]) -> None:
-        """Take events that storage has acknowledged."""
-        self._sdk += [to_sdk(event) for event in events]
-        self.event_count += len(events)
+    def cancel_late_row(self) -> None:
+        if self.late_row:
+            self.late_row.cancel()
+            self.late_row = None
+
+    @property
+    def event_count(self) -> int:
+        return len(self._events)
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the last event happened."""
+        return self._events[-1].at
+
+    def remember(self, events: list[Event], unseen: Sequence[Event] = ()) -> None:
+        """Take events that storage has acknowledged; `unseen` are those among them that the SDK has yet to be told."""
+        self._events += events
+        self._unseen += unseen
 
     def replay_context(self, fresh: list[Event]) -> bytes:
         """What the SDK's replay is given: the whole history and this turn's events, as one JSON text."""
         assert self.started is not None
-        history = ",".join([*self._sdk, *(to_sdk(event) for event in fresh)])
+        self._texts += map(to_sdk, self._events[len(self._texts) :])
+        self._unseen.clear()
+        history = ",".join([*self._texts, *map(to_sdk, fresh)])
         given = self.started.fields.get("Input")
         head = {
             "instanceId": self.id,
-            "isReplaying": bool(self._sdk),
+            "isReplaying": bool(self._texts),
             "parentInstanceId": self.parent.instance_id if self.parent else None,
         }
         fields = ",".join(f'"{name}":{compact_json(value)}' for name, value in head.items())
         return f'{{"history":[{history}],"input":{given or "null"},{fields},{LIMITS}'.encode()
+
+    def unseen_by_sdk(self, fresh: list[Event]) -> bytes:
+        """What a warm execution is given: this turn's events, after those that it was not told before."""
+        told, self._unseen = [*self._unseen, *fresh], []
+        return f"[{','.join(map(to_sdk, told))}]".encode()

@@ -1,19 +1,20 @@
 """Row keys and partition keys as the Azure Storage provider writes them."""
 
+import re
+
 ESCAPES = {"^": "^^", "/": "^0", "\\": "^1", "#": "^2", "?": "^3"}
 CONTROL_SHIFT = 0xC0
+ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f^/\\#?]")
 
 
 def escape_key(instance_id: str) -> str:
     """An instance id as a partition key: characters that keys may not hold are written as `^` and a stand-in."""
-    return "".join(_escape(character) for character in instance_id)
+    return ESCAPED.sub(_escape, instance_id)
 
 
-def _escape(character: str) -> str:
-    code = ord(character)
-    if code <= 0x1F or 0x7F <= code <= 0x9F:
-        return "^" + chr(CONTROL_SHIFT + code)
-    return ESCAPES.get(character, character)
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    return ESCAPES.get(character) or "^" + chr(CONTROL_SHIFT + ord(character))
 
 
 def unescape_key(key: str) -> str:

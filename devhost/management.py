@@ -1,4 +1,5 @@
-"""The HTTP API of Durable Functions: start, status, list, raise an event, terminate, purge.
+"""The HTTP API of Durable Functions: start, status, list, raise an event, terminate, suspend, resume, rewind, restart,
+purge.
 
 The same routes answer under the public webhook address and under the local RPC address that the SDK's client calls. The
 table ROUTES is the whole surface; statuses, headers and bodies are those of the Durable extension.
@@ -17,14 +18,14 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from devhost.client_binding import WEBHOOK, management_urls, query_of
-from devhost.engine import Engine
+from devhost.engine import Engine, WrongState
 from devhost.events import compact_json
 from devhost.functions import Functions
 from devhost.keys import unescape_key
 from devhost.responses import Refusal, empty, json_response
 from devhost.status_body import history_body, status_body
 from devhost.store import FINISHED, InstanceExists, Store
-from devhost.tables import odata_time
+from devhost.tables import Row, odata_time
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
@@ -58,26 +59,30 @@ class Management:
         instance_id = checked_id(values.get("id") or uuid.uuid4().hex)
         content = (await request.content.read()).decode(errors="replace")
         given = compact_json(json_body(content)) if content.strip() else None
+        await self._start(name, instance_id, given, query.get("version", self._default_version))
+        return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
+
+    async def _start(self, name: str, instance_id: str, given: str | None, version: str) -> None:
         try:
-            await self._engine.start(name, instance_id, given, query.get("version", self._default_version))
+            await self._engine.start(name, instance_id, given, version)
         except InstanceExists as clash:
             raise server_fault(f"An Orchestration instance with the status {clash.status} already exists.") from clash
-        return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
 
     async def _waited(
         self, request: web.BaseRequest, query: Query, instance_id: str, timeout: float, pause: float
     ) -> web.Response:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
+        ended: Row | None = None
         while True:
-            row = await self._engine.status(instance_id)
+            row = ended or await self._engine.status(instance_id)
             if row and row["RuntimeStatus"] == "Completed":
                 return json_response(HTTPStatus.OK, status_body(instance_id, row, False)["output"])
             if row and row["RuntimeStatus"] in FINISHED:
                 return await self.status(request, query, {"id": instance_id})
             if loop.time() + pause > deadline:
                 return self._accepted(request, instance_id)
-            await asyncio.sleep(pause)
+            ended = await self._engine.end_of(instance_id, pause)
 
     def _accepted(self, request: web.BaseRequest, instance_id: str) -> web.Response:
         base = f"{request.scheme}://{request.host}{WEBHOOK}"
@@ -103,6 +108,7 @@ class Management:
 
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         top = page_size(query)
+        await self._engine.write_rows()
         token = json_body(request.headers.get(TOKEN_HEADER) or "{}")
         rows, token = await self._store.instances(condition(request, query), top, token)
         show_input = flag(query, "showinput", True)
@@ -120,6 +126,36 @@ class Management:
 
     async def terminate(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         return _told(await self._engine.terminate(values["id"], query.get("reason", "")))
+
+    async def suspend(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        try:
+            return _told(await self._engine.suspend(values["id"], query.get("reason", "")))
+        except WrongState as state:
+            raise server_fault(f"Cannot suspend the orchestration instance in the {state} state.") from state
+
+    async def resume(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        try:
+            return _told(await self._engine.go_on(values["id"], query.get("reason", "")))
+        except WrongState as state:
+            raise server_fault(f"Cannot resume the orchestration instance in the {state} state.") from state
+
+    async def rewind(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        try:
+            return _told(await self._engine.rewind(values["id"], query.get("reason", "")))
+        except WrongState as state:
+            text = "The rewind operation is only supported on failed orchestration instances."
+            raise server_fault(text) from state
+
+    async def restart(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        """Start again with the same input, under a new id or the same."""
+        row = await self._engine.status(values["id"])
+        if row is None:
+            text = "InstanceId does not match a valid orchestration instance."
+            raise Refusal(HTTPStatus.BAD_REQUEST, _fault(text, text, "System.ArgumentException"))
+        wait, new_id = waiting(query), flag(query, "restartwithnewinstanceid", True)
+        instance_id = uuid.uuid4().hex if new_id else values["id"]
+        await self._start(row["Name"], instance_id, row.get("Input"), row.get("Version") or "")
+        return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
 
     async def purge(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if await self._engine.status(values["id"]) is None:
@@ -153,6 +189,10 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
     ("DELETE", _pattern("/instances/{id}"), Management.purge),
     ("POST", _pattern("/instances/{id}/raiseEvent/{event}"), Management.raise_event),
     ("POST", _pattern("/instances/{id}/terminate"), Management.terminate),
+    ("POST", _pattern("/instances/{id}/suspend"), Management.suspend),
+    ("POST", _pattern("/instances/{id}/resume"), Management.resume),
+    ("POST", _pattern("/instances/{id}/rewind"), Management.rewind),
+    ("POST", _pattern("/instances/{id}/restart"), Management.restart),
 ]
 
 

@@ -77,6 +77,8 @@ def row_columns(instance: Instance, verdict: Verdict, at: datetime, hub: str) ->
     }
     if verdict.status in FINISHED:
         columns |= {"Output": verdict.result, "CompletedTime": at}
+    elif verdict.result is not None:  # the reason of a suspension, and of its end: the provider writes it there too
+        columns |= {"Output": verdict.result}
     return columns
 
 

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from devhost.blobs import Blobs
 from devhost.events import Event, from_row, to_row
 from devhost.keys import escape_key, row_key
+from devhost.rewind import rewound, without_service_columns
 from devhost.tables import (
     DELETE,
     INSERT,
@@ -153,10 +155,14 @@ class Store:
 
     # --- history ---
 
-    async def append(self, instance_id: str, execution_id: str, first: int, events: list[Event]) -> dict[str, str]:
+    async def append(
+        self, instance_id: str, execution_id: str, first: int, events: list[Event], last: bool
+    ) -> dict[str, str]:
         """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
 
-        One transaction with the sentinel, unless there are too many rows: then the last one completes the checkpoint.
+        One transaction, unless there are too many rows: then the last one completes the checkpoint. The sentinel is in
+        the first turn, in the `last`, and wherever it takes several transactions. It is there to tell which execution
+        the rows belong to and whether a checkpoint is whole: a turn of one transaction in between changes neither.
         """
         partition = escape_key(instance_id)
         rows, addresses = [], {}
@@ -166,17 +172,14 @@ class Store:
             rows.append(row)
             addresses.update(moved)
         batches = _batches(rows)
+        if len(batches) == 1 and first and not last:
+            await self._write(rows, [])
+            return addresses
         for number, batch in enumerate(batches, 1):
             await self._write_batch(partition, execution_id, batch, complete=number == len(batches))
         return addresses
 
     async def _write_batch(self, partition: str, execution_id: str, rows: list[Row], complete: bool) -> None:
-        """Write rows that are new and the sentinel; when something of them is there already, replace it.
-
-        Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
-        inserts first is worth it: Azurite looks a row up twice for a replacement, and each of its look-ups gets slower
-        with every instance in the hub.
-        """
         sentinel = {
             "PartitionKey": partition,
             "RowKey": SENTINEL,
@@ -184,31 +187,57 @@ class Store:
             "IsCheckpointComplete": complete,
             "CheckpointCompletedTimestamp": datetime.now(UTC),
         }
+        await self._write(rows, [sentinel])
+
+    async def _write(self, rows: list[Row], sentinels: list[Row]) -> None:
+        """Write rows that are new and the sentinel; when something of them is there already, replace it.
+
+        Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
+        inserts first is worth it: Azurite looks a row up twice for a replacement, and each of its look-ups gets slower
+        with every instance in the hub.
+        """
         begins = rows[0]["RowKey"] == row_key(0)
         try:
             fresh = [(INSERT, row) for row in rows]
-            await self._tables.transact(self._history, [*fresh, (INSERT if begins else MERGE, sentinel)])
+            marked = [(INSERT if begins else MERGE, sentinel) for sentinel in sentinels]
+            await self._tables.transact(self._history, [*fresh, *marked])
         except StorageRefused as refusal:
             if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
                 raise
             replaced = [(UPSERT_REPLACE, row) for row in rows]
-            await self._tables.transact(self._history, [*replaced, (UPSERT_MERGE, sentinel)])
+            await self._tables.transact(self._history, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
 
     async def history(self, instance_id: str) -> History:
         """The events of the current execution. Rows after a checkpoint that never became complete are left out."""
-        partition = escape_key(instance_id).replace("'", "''")
-        rows = [row async for row in self._tables.query(self._history, f"PartitionKey eq '{partition}'")]
-        sentinel = next((row for row in rows if row["RowKey"] == SENTINEL), None)
+        rows, sentinel = await self._rows(instance_id)
         if sentinel is None:
             return History()
-        events = []
-        for row in rows:
-            if row["ExecutionId"] != sentinel["ExecutionId"] or row["RowKey"] == SENTINEL:
-                break
-            events.append(from_row(await self._fetch_texts(row)))
+        events = [from_row(await self._fetch_texts(row)) for row in rows]
         if not sentinel["IsCheckpointComplete"]:
             events = _up_to_last_checkpoint(events)
         return History(sentinel["ExecutionId"], events)
+
+    async def _rows(self, instance_id: str) -> tuple[list[Row], Row | None]:
+        """The rows of the current execution in order, and the sentinel that tells which one that is."""
+        partition = escape_key(instance_id).replace("'", "''")
+        rows = [row async for row in self._tables.query(self._history, f"PartitionKey eq '{partition}'")]
+        sentinel = next((row for row in rows if row["RowKey"] == SENTINEL), None)
+        current = sentinel["ExecutionId"] if sentinel else None
+        return list(takewhile(lambda row: row["ExecutionId"] == current and row["RowKey"] != SENTINEL, rows)), sentinel
+
+    async def rewind(self, instance_id: str) -> list[str]:
+        """Take the failures out of a failed instance's history, and of its failed children's; the ids of all that were
+        rewound, the deepest first.
+        """
+        rows, _ = await self._rows(instance_id)
+        changed, children = rewound(rows)
+        ids = [each for child in children for each in await self.rewind(child)]
+        for start in range(0, len(changed), MAX_ROWS):
+            part = [(UPSERT_REPLACE, without_service_columns(row)) for row in changed[start : start + MAX_ROWS]]
+            await self._tables.transact(self._history, part)
+        pending = {"RuntimeStatus": "Pending", "LastUpdatedTime": datetime.now(UTC)}
+        await self.merge_instance(instance_id, pending, exists=True)
+        return [*ids, instance_id]
 
     async def purge(self, instance_id: str) -> None:
         """Delete the history, the large payloads and the row of an instance."""
@@ -276,7 +305,9 @@ def is_large(text: Any) -> bool:
 
 
 def _batches(rows: list[Row]) -> list[list[Row]]:
-    """The rows in groups that fit one transaction each."""
+    """The rows in groups that fit one transaction each. Nearly always one, as their lengths tell."""
+    if len(rows) <= MAX_ROWS and sum(map(_at_most, rows)) <= MAX_BYTES:
+        return [rows]
     batches: list[list[Row]] = [[]]
     size = 0
     for row in rows:
@@ -287,6 +318,11 @@ def _batches(rows: list[Row]) -> list[list[Row]]:
         batches[-1].append(row)
         size += length
     return batches
+
+
+def _at_most(row: Row) -> int:
+    """An upper bound of a row's length as JSON: six characters for each one that has to be escaped."""
+    return sum(len(column) + 80 + (6 * len(value) if isinstance(value, str) else 0) for column, value in row.items())
 
 
 def _up_to_last_checkpoint(events: list[Event]) -> list[Event]:

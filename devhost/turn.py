@@ -130,7 +130,6 @@ MAKERS: dict[int, Maker] = {
     10: _unsupported("signals an entity at a set time"),
 }
 COMPOUND = (11, 12)
-CONTINUE_AS_NEW = 4
 NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER)
 
 
@@ -164,11 +163,15 @@ def make(action: Action) -> Task:
 
 
 class Ledger:
-    """The numbered tasks of one execution. Grows by `observe` (an event) and `accept` (the SDK's actions)."""
+    """The numbered tasks of one execution. Grows by `observe` (an event) and `accept` (the SDK's actions).
+
+    `restart` is the action that continues the execution as a new one, once it was yielded.
+    """
 
     def __init__(self) -> None:
         self.next_id = 0
         self.open: dict[int, Task] = {}
+        self.restart: Task | None = None
         self._known: list[tuple[str, str]] = []
         self._open_timers: dict[int, int] = {}
 
@@ -185,10 +188,25 @@ class Ledger:
     def accept(self, actions: list[Action]) -> list[Task]:
         """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
         flat = flatten(actions)
-        self._refuse_changes(flat)
-        self._mark_cancelled(flat)
-        fresh = [self._admit(index, action) for index, action in enumerate(flat[len(self._known) :], len(self._known))]
+        self.refuse_changes(flat)
+        cancelled = [index for index in self._open_timers if flat[index].get("isCanceled")]
+        return self.extend(flat[len(self._known) :], cancelled)
+
+    def extend(self, flat: list[Action], cancelled: Iterable[int]) -> list[Task]:
+        """Number the actions that are new; the tasks, in order of their ids. `cancelled`: which listed ones are now
+        cancelled timers, counted from the first action.
+        """
+        for index in cancelled:
+            task = self.open.get(self._open_timers.pop(index, -1))
+            if task:
+                task.cancelled = True
+        fresh = [self._admit(index, action) for index, action in enumerate(flat, len(self._known))]
         return [task for task in fresh if task.kind in NUMBERED]
+
+    @property
+    def known(self) -> int:
+        """How many of the SDK's actions have been taken."""
+        return len(self._known)
 
     def admit_until(self, created: Event, flat: list[Action]) -> None:
         """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault."""
@@ -222,11 +240,14 @@ class Ledger:
     def _admit(self, index: int, action: Action) -> Task:
         task = make(action)
         self._known.append(_kind_and_name(task))
+        if task.kind == CONTINUE:
+            self.restart = task
         if task.kind in NUMBERED:
             self._number(task)
         if task.kind == TIMER:
-            self._open_timers[index] = task.id
             task.cancelled = bool(action.get("isCanceled"))
+            if not task.cancelled:
+                self._open_timers[index] = task.id
         return task
 
     def _next_attempt(self, task: Task, retry: Retry, event: Event, now: datetime) -> list[Task]:
@@ -241,20 +262,13 @@ class Ledger:
             return [self._number(again)]
         return []
 
-    def _refuse_changes(self, flat: list[Action]) -> None:
+    def refuse_changes(self, flat: list[Action]) -> None:
         for index, known in enumerate(self._known):
             if index >= len(flat):
                 raise OrchestrationFault(_non_deterministic(index, known, "nothing"))
             found = _kind_and_name(make(flat[index]))
             if found != known:
                 raise OrchestrationFault(_non_deterministic(index, known, _describe(*found)))
-
-    def _mark_cancelled(self, flat: list[Action]) -> None:
-        for index, task_id in list(self._open_timers.items()):
-            if task_id not in self.open:
-                del self._open_timers[index]
-            elif flat[index].get("isCanceled"):
-                self.open[task_id].cancelled = True
 
 
 def _kind_and_name(task: Task) -> tuple[str, str]:

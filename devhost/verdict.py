@@ -7,7 +7,8 @@ are numbered), refuse what could never end, and only then the end of the executi
 import asyncio
 import json
 import logging
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,6 @@ from devhost.functions import Functions
 from devhost.instance import Instance
 from devhost.turn import (
     ACTIVITY,
-    CONTINUE_AS_NEW,
     MAX_CUSTOM_STATUS_BYTES,
     SUB_ORCHESTRATION,
     Action,
@@ -29,21 +29,32 @@ from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.orchestrator")
 
+ENDS = ("Completed", "Failed", "ContinuedAsNew")
+PROVED_FIRST, PROVED_EACH = 20, 10
+
 
 @dataclass
 class Verdict:
-    """The tasks to schedule, and how the execution stands. `result` is its output, `next_input` of continue-as-new."""
+    """The tasks to schedule, and how the execution stands. `result` is its output, `next_input` of continue-as-new.
+
+    `left`: how many of the turn's events came after the one that ended the execution.
+    """
 
     tasks: list[Task] = field(default_factory=list)
     status: str = "Running"
     result: str | None = None
     next_input: str | None = None
     custom_status: str = "null"
+    left: int = 0
 
 
 @dataclass(frozen=True)
 class State:
-    """The SDK's answer to a replay: every action that was ever yielded; a `stack` when user code raised."""
+    """The SDK's answer to a turn; a `stack` when user code raised.
+
+    `actions` is every action that was ever yielded, or, of a `warm` execution, those that it yielded in this turn;
+    `cancelled` are then the timers that it cancelled in it. `left`: how many events came after its end.
+    """
 
     done: bool
     actions: list[Action]
@@ -51,56 +62,105 @@ class State:
     error: str | None
     custom_status: str
     stack: str
+    warm: bool = False
+    cancelled: tuple[int, ...] = ()
+    left: int = 0
 
     @property
     def ended(self) -> bool:
         return self.done or self.error is not None
 
+    @property
+    def outcome(self) -> tuple[Any, ...]:
+        return self.done, self.output, self.error, self.custom_status
+
 
 class Judge:
-    def __init__(self, worker: WorkerLink, functions: Functions, at_once: int) -> None:
+    """`keep_warm`: whether executions stay in the worker between their turns, instead of being replayed in each."""
+
+    def __init__(self, worker: WorkerLink, functions: Functions, at_once: int, keep_warm: bool) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
+        self._keep_warm = keep_warm
+        self._ended: Counter[str] = Counter()
 
-    async def decide(self, instance: Instance, fresh: list[Event], event: Event | None, now: datetime) -> Verdict:
-        """The verdict of a turn whose new events are `fresh`; `event` is the one among them that caused it."""
-        if event and event.type == "ExecutionTerminated":
-            return Verdict(status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status)
+    async def decide(self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime) -> Verdict:
+        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it."""
+        for event in causes:
+            if event.type == "ExecutionTerminated":
+                return Verdict(status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status)
         try:
-            state = await self.replay(instance, fresh)
-            return self._judge(instance, state, event, now)
+            state = await self._state(instance, fresh)
+            verdict = self._judge(instance, state, causes, now)
+            if state.warm and verdict.status in ENDS:
+                await self._prove(instance, fresh, state)
+            return verdict
         except OrchestrationFault as fault:
             return self.failed(instance, fault)
 
     async def replay(self, instance: Instance, fresh: list[Event]) -> State:
-        """The SDK's state after the instance's history and the fresh events. Raises OrchestrationFault."""
-        function = self._functions.orchestrator(instance.name)
-        if function is None:
-            raise OrchestrationFault(self._functions.no_orchestrator(instance.name))
-        reply = await self._call(function, instance.replay_context(fresh))
+        """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
+
+        The execution is warm after it.
+        """
+        return await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
+
+    async def _state(self, instance: Instance, fresh: list[Event]) -> State:
+        """From the warm execution if there is one that agrees with our ledger, else by a replay."""
+        if self._keep_warm and instance.ledger.known:
+            events = instance.unseen_by_sdk(fresh)
+            reply = await self._ask("go_on", instance, events)
+            if reply.ok and reply.header.get("first") == instance.ledger.known:
+                return read_state(reply)
+        return await self.replay(instance, fresh)
+
+    async def _prove(self, instance: Instance, fresh: list[Event], warm: State) -> None:
+        """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
+        restart would have taken it elsewhere. The first ends of each orchestrator are proved, and then a part of them.
+        """
+        self._ended[instance.name] += 1
+        if self._ended[instance.name] > PROVED_FIRST and self._ended[instance.name] % PROVED_EACH:
+            return
+        replayed = await self._replayed("replay", instance, fresh)
+        instance.ledger.refuse_changes(flatten(replayed.actions))
+        if replayed.outcome != warm.outcome:
+            raise OrchestrationFault(
+                "Non-Deterministic workflow detected: a replay of its history ends otherwise than it did when it was "
+                "first run. Orchestrator code must decide only by its input, the results of its tasks and the context."
+            )
+
+    async def _replayed(self, kind: str, instance: Instance, fresh: list[Event]) -> State:
+        reply = await self._ask(kind, instance, instance.replay_context(fresh))
         if not reply.ok:
             raise OrchestrationFault(worker_message(reply))
-        return read_state(reply)
+        return replace(read_state(reply), warm=False)
 
     def failed(self, instance: Instance, fault: OrchestrationFault) -> Verdict:
         log.error("Instance %s of '%s' fails: %s", instance.id, instance.name, fault)
         text = orchestrator_failure(instance.name, str(fault))
         return Verdict(status="Failed", result=text, custom_status=instance.custom_status)
 
-    async def _call(self, function: str, context: bytes) -> Reply:
+    async def _ask(self, kind: str, instance: Instance, body: bytes) -> Reply:
+        function = self._functions.orchestrator(instance.name)
+        if function is None:
+            raise OrchestrationFault(self._functions.no_orchestrator(instance.name))
+        session = f"{instance.id} {instance.execution_id}"
         try:
             async with self._slots:
-                return await self._worker.call_repeatedly("orchestrator", function, context)
+                return await self._worker.call_repeatedly(kind, function, body, session=session)
         except WorkerDied as death:
             text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
             raise OrchestrationFault(text) from death
 
-    def _judge(self, instance: Instance, state: State, event: Event | None, now: datetime) -> Verdict:
-        tasks = instance.ledger.observe(event, now) if event else []
-        tasks += instance.ledger.accept(state.actions)
+    def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
+        tasks = [task for event in causes for task in instance.ledger.observe(event, now)]
+        if state.warm:
+            tasks += instance.ledger.extend(flatten(state.actions), state.cancelled)
+        else:
+            tasks += instance.ledger.accept(state.actions)
         for task in tasks:
             self._refuse_impossible(instance, task)
-        verdict = Verdict(tasks, custom_status=state.custom_status)
+        verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
         if state.ended and not instance.ledger.blocking:
             _conclude(verdict, instance, state)
         return verdict
@@ -126,16 +186,25 @@ def read_state(reply: Reply) -> State:
     if len(custom_status) * 2 > MAX_CUSTOM_STATUS_BYTES:
         raise OrchestrationFault("The size of the JSON-serialized payload of the custom status must not exceed 16 KB.")
     actions = state["actions"][0] if state["actions"] else []
-    return State(state["isDone"], actions, state.get("output"), state.get("error"), custom_status, reply.stack)
+    return State(
+        state["isDone"],
+        actions,
+        state.get("output"),
+        state.get("error"),
+        custom_status,
+        reply.stack,
+        warm="first" in reply.header,
+        cancelled=tuple(reply.header.get("cancelled", ())),
+        left=reply.header.get("left", 0),
+    )
 
 
 def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
-    restart = next((action for action in flatten(state.actions) if action["actionType"] == CONTINUE_AS_NEW), None)
     if state.error is not None:
         log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, state.stack)
         verdict.status, verdict.result = "Failed", orchestrator_failure(instance.name, state.error)
-    elif restart:
-        verdict.status, verdict.next_input = "ContinuedAsNew", restart.get("input")
+    elif instance.ledger.restart:
+        verdict.status, verdict.next_input = "ContinuedAsNew", instance.ledger.restart.input
     else:
         verdict.status = "Completed"
         verdict.result = None if state.output is None else compact_json(state.output)

@@ -35,6 +35,7 @@ from azure.functions.timer import TimerRequest
 
 from devhost import frames
 from devhost.events import compact_json
+from devhost.sessions import Session, Sessions, State, read_events, supported
 
 log = logging.getLogger("devhost.worker")
 
@@ -126,6 +127,7 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._threads = ThreadPoolExecutor(_thread_count(), "function")
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
+        self._sessions = Sessions()
 
     def run(self) -> None:
         threading.Thread(target=self._read_calls, name="calls", daemon=True).start()
@@ -146,8 +148,9 @@ class Worker:
             self._loop.call_soon_threadsafe(self._answer, header["id"], lambda: self._load(header))
             return
         function = self._functions[header["function"]]
-        if header["kind"] == "orchestrator":
-            self._orchestrators.submit(self._answer, header["id"], lambda: replay(function, body))
+        if header["kind"] in TURNS:
+            turn = TURNS[header["kind"]]
+            self._orchestrators.submit(self._answer, header["id"], lambda: turn(self._sessions, function, header, body))
             return
         prepare, finish = CALLS[header["kind"]]
 
@@ -216,16 +219,53 @@ def failure(fault: BaseException) -> Answer:
     return {"ok": False, "error": f"{type(fault).__name__}: {fault}", "stack": stack}, b""
 
 
-def replay(function: Function, context: bytes) -> Answer:
-    """Run the SDK's replay of an orchestrator over a history; its state as JSON text, also when user code raised."""
+Turn = Callable[[Sessions, Function, dict[str, Any], bytes], Answer]
+
+
+def replay(_sessions: Sessions, function: Function, _header: dict[str, Any], context: bytes) -> Answer:
+    """Run the SDK's replay of an orchestrator over a whole history, and keep nothing."""
+    return _state(lambda: str(function.code(context.decode())))
+
+
+def begin(sessions: Sessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
+    """The same, and keep the execution warm for its next turn."""
+    if not supported(function.code):
+        return replay(sessions, function, header, context)
+    session = Session(function.code, context.decode())
+    told, state = session.begin()
+    answer, text = _state(state)
+    sessions.keep(header["session"], session)
+    return {**answer, **told}, text
+
+
+def go_on(sessions: Sessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
+    """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
+    session = sessions.take(header["session"])
+    if session is None:
+        return {"ok": True, "gone": True}, b""
     try:
-        return {"ok": True}, function.code(context.decode()).encode()
+        told, state = session.go_on(read_events(body))
+        answer, text = _state(state)
+    except Exception:  # a replay says the same to whoever can mend it, or shows that only the session was broken
+        log.exception("A warm orchestration could not go on; it is replayed from its history.")
+        return {"ok": True, "gone": True}, b""
+    sessions.keep(header["session"], session)
+    return {**answer, **told}, text
+
+
+TURNS: dict[str, Turn] = {"replay": replay, "begin": begin, "go_on": go_on}
+
+
+def _state(state: State) -> Answer:
+    """The SDK's state as JSON text, also when user code raised."""
+    try:
+        return {"ok": True}, state().encode()
     except Exception as fault:
-        state = _state_in(fault)
-        if state is None:
+        text = _state_in(fault)
+        if text is None:
             raise
         stack = "".join(traceback.format_exception(fault.__cause__))
-        return {"ok": True, "stack": stack}, state.encode()
+        return {"ok": True, "stack": stack}, text.encode()
 
 
 def _state_in(fault: Exception) -> str | None:

@@ -82,20 +82,20 @@ class WorkerLink:
         await self._ready.wait()
         return await self._send({"kind": kind, "function": function, **header}, body)
 
-    async def call_repeatedly(self, kind: str, function: str, body: bytes) -> Reply:
+    async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         """Run a function that may run again; raises WorkerDied when its worker died each of three times."""
         try:
-            return await self.call(kind, function, body)
+            return await self.call(kind, function, body, **header)
         except WorkerDied:
             log.warning("'%s' runs again, because its worker died.", function)
         for _ in range(MAX_DEATHS - 2):
             with contextlib.suppress(WorkerDied):
-                return await self._call_in_quarantine(kind, function, body)
-        return await self._call_in_quarantine(kind, function, body)
+                return await self._call_in_quarantine(kind, function, body, **header)
+        return await self._call_in_quarantine(kind, function, body, **header)
 
-    async def _call_in_quarantine(self, kind: str, function: str, body: bytes) -> Reply:
+    async def _call_in_quarantine(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         async with self._quarantine:
-            call = asyncio.ensure_future(self.call(kind, function, body))
+            call = asyncio.ensure_future(self.call(kind, function, body, **header))
             await asyncio.wait((call,), timeout=QUARANTINE_S)
         return await call
 

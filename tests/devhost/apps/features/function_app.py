@@ -438,3 +438,40 @@ def calls_child_named(context):
     except Exception as fault:
         return str(fault)
     return result
+
+
+# --- what operators do to instances ---
+
+
+@app.orchestration_trigger(context_name="context")
+def steps_and_events(context):
+    """Two activities, an event, one more activity: something to be suspended in."""
+    first = yield context.call_activity("double_slowly", 1)
+    told = yield context.wait_for_external_event("go")
+    last = yield context.call_activity("double", 4)
+    return [first[0], told, last]
+
+
+@app.orchestration_trigger(context_name="context")
+def fragile(context):
+    """Fails as often as its input says, and once more for each rewind that it takes."""
+    before = yield context.call_activity("double", 1)
+    calls = yield context.call_activity("fail_times", context.get_input())
+    return [before, calls]
+
+
+@app.orchestration_trigger(context_name="context")
+def fragile_parent(context):
+    result = yield context.call_sub_orchestrator("fragile", context.get_input(), f"{context.instance_id}-child")
+    return result
+
+
+@app.orchestration_trigger(context_name="context")
+def greedy(context):
+    """Takes two events a generation, for two generations; what came too early is taken by the next."""
+    heard = context.get_input() or []
+    heard.append((yield context.wait_for_external_event("more")))
+    if len(heard) < 3:
+        context.continue_as_new(heard)
+        return None
+    return heard

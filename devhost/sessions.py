@@ -1,0 +1,134 @@
+"""Warm orchestrations: the worker keeps the SDK's executor of an execution between its turns.
+
+A replay from the start makes every turn dearer than the one before, and a chain of a thousand steps quadratic. So an
+execution that has been replayed once is kept, and is then told only what is new; its answer is only what it newly
+yielded. It is the same executor and the same generator that a replay would have rebuilt, as with the extended sessions
+of the .NET extension. Nothing depends on it: whatever is not here any more (too many, too long ago, another worker) is
+replayed from the history. That both agree is proved by a replay at the end of an execution, see verdict.py.
+
+The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
+"""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from azure.durable_functions.models import DurableOrchestrationContext
+from azure.durable_functions.models.actions.CompoundAction import CompoundAction
+from azure.durable_functions.models.actions.CreateTimerAction import CreateTimerAction
+from azure.durable_functions.models.history import HistoryEvent
+from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
+
+MAX_KEPT = 1000
+KEPT_FOR_S = 10.0
+
+State = Callable[[], str]
+Told = tuple[dict[str, Any], State]
+
+
+def supported(code: Any) -> bool:
+    """Whether the SDK is one whose executor can be kept, for this orchestrator's handler."""
+    methods = ("execute", "process_event", "get_orchestrator_state_str")
+    known = all(hasattr(TaskOrchestrationExecutor, method) for method in methods)
+    return known and callable(getattr(code, "orchestrator_function", None))
+
+
+class Session:
+    """One execution. `turn` may be called again only with what came after the events of the turns before."""
+
+    def __init__(self, code: Any, context: str) -> None:
+        self._context = DurableOrchestrationContext.from_json(context)
+        self._context._input_expected_type = getattr(code, "_df_input_type", None)
+        self._executor, self._function = TaskOrchestrationExecutor(), code.orchestrator_function
+        self._taken, self._take = 0, self._executor.process_event
+        self._executor.process_event = self._count
+        self._yielded = 0
+        self._timers: dict[int, CreateTimerAction] = {}
+        self.used = time.monotonic()
+
+    def begin(self) -> Told:
+        """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
+        context = self._context
+        try:
+            text = self._executor.execute(context, context.histories, self._function)
+        except Exception as fault:
+            return self._told(len(context.histories), _raiser(fault))
+        return self._told(len(context.histories), lambda: text)
+
+    def go_on(self, events: list[dict[str, Any]]) -> Told:
+        """Take the events of one more turn, up to the one that ends the execution."""
+        self.used = time.monotonic()
+        self._context._action_payload_v2, self._taken = [], 0
+        for event in (HistoryEvent(**each) for each in events):
+            self._context._histories.append(event)
+            if self._executor.has_execution_completed:
+                break
+            self._executor.process_event(event)
+        return self._told(len(events), self._executor.get_orchestrator_state_str)
+
+    def _count(self, event: HistoryEvent) -> None:
+        self._taken += 1
+        self._take(event)
+
+    def _told(self, given: int, state: State) -> Told:
+        """What the host needs beside the state: `first`, the number of actions that were yielded before this turn's;
+        `cancelled`, which of all are timers that were cancelled in this turn; `left`, how many events followed the end.
+        """
+        first, left = self._yielded, given - self._taken
+        for action in self._context._action_payload_v2:
+            for leaf in leaves(action):
+                if isinstance(leaf, CreateTimerAction):
+                    self._timers[self._yielded] = leaf
+                self._yielded += 1
+        cancelled = [number for number, timer in self._timers.items() if timer.is_cancelled]
+        for number in cancelled:
+            del self._timers[number]
+        return {"first": first, "cancelled": cancelled, "left": left}, state
+
+
+class Sessions:
+    """The sessions of one worker, by execution. Each is used by one turn at a time; the table by several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, key: str, session: Session) -> None:
+        with self._lock:
+            self._kept[key] = session
+            self._kept.move_to_end(key)
+            while len(self._kept) > MAX_KEPT or time.monotonic() - self._oldest().used > KEPT_FOR_S:
+                self._kept.popitem(last=False)
+
+    def take(self, key: str) -> Session | None:
+        """The session, out of the table: whoever uses it puts it back unless it failed."""
+        with self._lock:
+            session = self._kept.pop(key, None)
+        return session if session and time.monotonic() - session.used <= KEPT_FOR_S else None
+
+    def _oldest(self) -> Session:
+        return next(iter(self._kept.values()))
+
+
+def leaves(action: Any) -> Iterator[Any]:
+    """The actions of a task_any or task_all, in order; else the action itself."""
+    if isinstance(action, CompoundAction):
+        for child in action.compound_tasks:
+            yield from leaves(child)
+    else:
+        yield action
+
+
+def read_events(body: bytes) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = json.loads(body)
+    return events
+
+
+def _raiser(fault: Exception) -> State:
+    def state() -> str:
+        raise fault
+
+    return state
