@@ -5,6 +5,7 @@
     python3 dev.py demo     a tour with two orders, which checks what it shows
     python3 dev.py test     every test (arguments go to pytest)
     python3 dev.py check    format, lint, types and the fast tests
+    python3 dev.py bench    measured speeds, beside what storage alone allows
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 
 It needs Python 3.11 and nothing else, so it is one file of the standard library. Each verb first makes what it needs:
@@ -1183,6 +1184,11 @@ def proof(arguments: argparse.Namespace) -> int:
     return run_in_front([python_of(VENV), "-m", "tests.proof", *arguments.rest])
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    set_up(*TESTING)
+    return run_in_front([python_of(VENV), "-m", "bench", *arguments.rest])
+
+
 def check(_arguments: argparse.Namespace) -> int:
     """All of them, also after one has failed: one run shows all there is to mend."""
     set_up(*TESTING)
@@ -1230,8 +1236,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     verbs.add_parser("check", help="format, lint, types and the fast tests").set_defaults(run=check)
     proving = verbs.add_parser("proof", add_help=False, help="the proof: --orders N --seed S (--help tells the rest)")
     proving.set_defaults(run=proof)
+    benching = verbs.add_parser("bench", add_help=False, help="measured speeds, as a table (--help tells the rest)")
+    benching.set_defaults(run=bench)
     arguments, rest = parser.parse_known_args(words)
-    if rest and arguments.run not in {test, proof}:
+    if rest and arguments.run not in {test, proof, bench}:
         parser.error(f"`{arguments.verb}` does not know {' '.join(rest)}")
     arguments.rest = rest
     return arguments

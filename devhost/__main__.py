@@ -111,7 +111,8 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
     timeout = aiohttp.ClientTimeout(total=STORAGE_TIMEOUT_S)
     connector = aiohttp.TCPConnector(limit=STORAGE_CONNECTIONS)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
-        opening, stopping = asyncio.create_task(open_hub(parts, session)), asyncio.create_task(stop.wait())
+        outage = Outage()
+        opening, stopping = asyncio.create_task(open_hub(parts, session, outage)), asyncio.create_task(stop.wait())
         # Both, because opening may wait for storage as long as it takes.
         await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
@@ -119,19 +120,19 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
             return
         engine, runner, timers = only_fault_of(opening)
         await stopping
-        log.info("Stopping.")
         for timer in timers:
             timer.cancel()
         await engine.stop(STOP_WITHIN_S)
         await runner.cleanup()
+        log.info("Stopped. It made %d requests to storage.", outage.answered)
 
 
 Opened = tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]
 
 
-async def open_hub(parts: Parts, session: aiohttp.ClientSession) -> Opened:
+async def open_hub(parts: Parts, session: aiohttp.ClientSession, outage: Outage) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
-    settings, worker, outage = parts.settings, parts.worker, Outage()
+    settings, worker = parts.settings, parts.worker
     store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         loading, _ = both.create_task(worker.start()), both.create_task(store.open())

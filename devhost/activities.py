@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from devhost.events import Event
 from devhost.failures import activity_failure
 from devhost.functions import Functions
-from devhost.turn import Task
+from devhost.http_activity import HttpRefused, call_http
+from devhost.turn import HTTP_ACTIVITY, Task
 from devhost.worker_link import MAX_DEATHS, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
@@ -24,6 +25,8 @@ class Activities:
 
     async def run(self, instance_id: str, task: Task) -> Event:
         """Run an activity to its end: TaskCompleted or TaskFailed."""
+        if task.name == HTTP_ACTIVITY:
+            return await self._request(task)
         function = self._functions.activity(task.name)
         if function is None:
             return _failed(task, self._functions.no_activity(task.name), "")
@@ -36,9 +39,20 @@ class Activities:
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
             return _failed(task, reply.error, reply.stack)
-        result = reply.body.decode()
-        fields = {"TaskScheduledId": task.id, "Result": None if result == "null" else result}
-        return Event("TaskCompleted", datetime.now(UTC), fields=fields)
+        return _completed(task, reply.body.decode())
+
+    async def _request(self, task: Task) -> Event:
+        try:
+            async with self._slots:
+                return _completed(task, await call_http(task.input or "{}"))
+        except HttpRefused as fault:
+            log.warning("A request of call_http failed: %s", fault)
+            return _failed(task, str(fault), "")
+
+
+def _completed(task: Task, result: str) -> Event:
+    fields = {"TaskScheduledId": task.id, "Result": None if result == "null" else result}
+    return Event("TaskCompleted", datetime.now(UTC), fields=fields)
 
 
 def _failed(task: Task, error: str, stack: str) -> Event:

@@ -325,8 +325,16 @@ class Engine:
         await self._carry_out(instance, fresh, verdict)
 
     async def _next_generation(self, instance: Instance, ended: Verdict, carried: list[Event]) -> None:
-        """Begin anew, with the events that came in the very turn that ended the generation before."""
+        """Begin anew, with the events that came in the very turn that ended the generation before.
+
+        The row may not say Pending any more when the history is another execution's: after a crash that would be read
+        as a start that was never begun.
+        """
         assert instance.started is not None
+        if instance.row.get("RuntimeStatus") == "Pending":
+            instance.row = {**instance.row, "RuntimeStatus": "Running"}
+            instance.unwritten["RuntimeStatus"] = "Running"
+        await self._write_row(instance)
         at, old = now(), instance.started.fields
         given = None if ended.next_input is None else compact_json(ended.next_input)
         started = records.execution_started(instance.id, instance.name, given, old["Version"], instance.parent)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from devhost.turn import HTTP_ACTIVITY
-
 
 class Functions:
     """`described` is what the worker answers to `load`: one dict a function, see worker.Function.describe."""
@@ -28,8 +26,6 @@ class Functions:
         return self._missing(name, "an orchestrator", "orchestrator", "orchestrationTrigger")
 
     def no_activity(self, name: str) -> str:
-        if name == HTTP_ACTIVITY:
-            return "The orchestrator uses call_http, which this development host does not support."
         return self._missing(name, "an activity", "activity", "activityTrigger")
 
     def _missing(self, name: str, article: str, kind: str, trigger: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
@@ -143,7 +143,7 @@ class Instance:
     @property
     def changed_at(self) -> datetime:
         """When the last event happened."""
-        return self._events[-1].at
+        return self._events[-1].at if self._events else datetime.now(UTC)
 
     def remember(self, events: list[Event], unseen: Sequence[Event] = ()) -> None:
         """Take events that storage has acknowledged; `unseen` are those among them that the SDK has yet to be told."""

@@ -1,5 +1,6 @@
 """The events that the engine itself writes, and the columns of the Instances row that follow from them."""
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from devhost.events import Event, compact_json
 from devhost.instance import Instance, Parent
 from devhost.store import FINISHED
 from devhost.tables import Row
-from devhost.turn import ACTIVITY, SUB_ORCHESTRATION, TIMER, Task
+from devhost.turn import ACTIVITY, HTTP_ACTIVITY, SUB_ORCHESTRATION, TIMER, Task
 from devhost.verdict import Verdict
 
 
@@ -94,7 +95,9 @@ def execution_completed(verdict: Verdict, event_id: int, now: datetime) -> Event
 
 
 def _task_scheduled(task: Task, now: datetime, store_inputs: bool) -> Event:
-    fields = {"Name": task.name, "Version": "", "Input": compact_json([task.input]) if store_inputs else None}
+    # The request of call_http is an object in the list; every other input is the JSON text that the SDK gave.
+    given = json.loads(task.input or "null") if task.name == HTTP_ACTIVITY else task.input
+    fields = {"Name": task.name, "Version": "", "Input": compact_json([given]) if store_inputs else None}
     return Event("TaskScheduled", now, task.id, fields=fields)
 
 

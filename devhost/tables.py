@@ -71,10 +71,14 @@ class StorageRefused(Exception):
 
 
 class Outage:
-    """Waits for a storage that does not answer; speaks once when it goes and once when it is back."""
+    """Waits for a storage that does not answer; speaks once when it goes and once when it is back.
+
+    `answered` counts the requests that were answered.
+    """
 
     def __init__(self) -> None:
         self._away = False
+        self.answered = 0
 
     async def until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
         wait = 0.05
@@ -87,6 +91,7 @@ class Outage:
                 wait = min(wait * 2, MAX_WAIT_S)
             else:
                 self._say_back()
+                self.answered += 1
                 return result
 
     def _say_away(self, fault: Exception) -> None:

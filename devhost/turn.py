@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from devhost.events import Event
+from devhost.events import Event, compact_json
 
 Action = dict[str, Any]
 
@@ -87,7 +87,9 @@ def _activity(action: Action) -> Task:
 
 
 def _http(action: Action) -> Task:
-    return Task(-1, ACTIVITY, HTTP_ACTIVITY, None, action=action)
+    """As the extension stores it: what this SDK cannot say is there, at its default."""
+    asked = {"asynchronousPatternEnabled": True, "retryOptions": None, "timeout": None, "tokenSource": None}
+    return Task(-1, ACTIVITY, HTTP_ACTIVITY, compact_json({**asked, **action["httpRequest"]}), action=action)
 
 
 def _sub_orchestration(action: Action) -> Task:

@@ -18,6 +18,7 @@ from devhost.functions import Functions
 from devhost.instance import Instance
 from devhost.turn import (
     ACTIVITY,
+    HTTP_ACTIVITY,
     MAX_CUSTOM_STATUS_BYTES,
     SUB_ORCHESTRATION,
     Action,
@@ -167,7 +168,7 @@ class Judge:
 
     def _refuse_impossible(self, instance: Instance, task: Task) -> None:
         """Fail at once where the real host would wait for ever."""
-        if task.kind == ACTIVITY and self._functions.activity(task.name) is None:
+        if task.kind == ACTIVITY and task.name != HTTP_ACTIVITY and self._functions.activity(task.name) is None:
             raise OrchestrationFault(self._functions.no_activity(task.name))
         if task.kind == SUB_ORCHESTRATION:
             if self._functions.orchestrator(task.name) is None:

@@ -1,5 +1,7 @@
 """Each feature of an orchestration, run through devhost and the SDK's own client."""
 
+import json
+
 import pytest
 
 from tests.devhost.hosts import Devhost, until
@@ -103,7 +105,6 @@ def test_an_orchestrator_that_raises_fails_with_its_own_text(host: Devhost) -> N
         ("misspelled", "The function 'dubble' doesn't exist, is disabled, or is not an activity function."),
         ("misspelled_child", "The function 'chian' doesn't exist, is disabled, or is not an orchestrator function."),
         ("large_status", "The size of the JSON-serialized payload of the custom status must not exceed 16 KB."),
-        ("calls_http", "The orchestrator uses call_http, which this development host does not support."),
     ],
 )
 def test_what_would_hang_elsewhere_fails_with_a_sentence(host: Devhost, orchestrator: str, sentence: str) -> None:
@@ -111,6 +112,22 @@ def test_what_would_hang_elsewhere_fails_with_a_sentence(host: Devhost, orchestr
     assert status["runtimeStatus"] == "Failed"
     assert sentence in status["output"]
     assert sentence in host.log
+
+
+def test_a_request_of_an_orchestrator_is_made_and_its_answer_kept(host: Devhost) -> None:
+    status = host.run("calls_http", f"{host.url}/api/first/one", "requesting")
+    assert status["output"] == [200, "the word"]
+    (asked,) = [row for row in host.rows("History", "requesting") if row.get("EventType") == "TaskScheduled"]
+    assert asked["Name"] == "BuiltIn::HttpActivity"
+    (request,) = json.loads(asked["Input"])
+    assert (request["method"], request["uri"]) == ("GET", f"{host.url}/api/first/one")
+    assert host.run("calls_http", f"{host.url}/nowhere")["output"][0] == 404
+
+
+def test_a_request_that_has_no_answer_fails_as_an_activity(host: Devhost) -> None:
+    status = host.run("calls_http", "http://127.0.0.1:1/")
+    assert status["runtimeStatus"] == "Failed"
+    assert "Activity function 'BuiltIn::HttpActivity' failed:" in status["output"]
 
 
 def test_sub_orchestrations_return_results_and_failures(host: Devhost) -> None:

@@ -284,7 +284,8 @@ def changing(context):
 
 @app.orchestration_trigger(context_name="context")
 def calls_http(context):
-    yield context.call_http("GET", "http://127.0.0.1:1/")
+    answer = yield context.call_http("GET", context.get_input())
+    return [answer["statusCode"], answer["content"]]
 
 
 @app.orchestration_trigger(context_name="context")

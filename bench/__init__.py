@@ -1,0 +1,1 @@
+"""What devhost costs, beside what its storage alone allows: `python3 dev.py bench`."""

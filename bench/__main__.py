@@ -1,0 +1,160 @@
+"""`python3 dev.py bench [--quick] [--json FILE] [--plot FILE]`: devhost's speed, and the floors of the same run.
+
+Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
+the ratio of their medians.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench import report
+from bench.floor import TablesFloor, replays_ms
+from bench.shop import opened
+from bench.stage import Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+
+SAGAS = ("saga", "twin")
+Run = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything: orders by how many at once, rounds, steps of chains, finished instances."""
+
+    orders: dict[int, int]
+    real_orders: dict[int, int]
+    rounds: int
+    chains: tuple[int, ...]
+    fan: int
+    finished: int
+
+
+FULL = Plan({1: 60, 16: 320, 64: 480}, {1: 20, 16: 80, 64: 128}, 3, (10, 100, 1000), 150, 2_000)
+QUICK = Plan({1: 5, 16: 32, 64: 64}, {}, 1, (10, 100), 20, 0)
+
+
+def main() -> int:
+    arguments = parse_arguments(sys.argv[1:])
+    figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
+    print(report.table(figures))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if arguments.plot:
+        arguments.plot.write_text(report.plot(figures), encoding="utf-8")
+    return 0
+
+
+def parse_arguments(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds instead of some minutes, and no real orders"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the orders per second as an SVG")
+    return parser.parse_args(given)
+
+
+async def measure(plan: Plan) -> dict[str, Any]:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session, staged() as stage:
+        figures: dict[str, Any] = {"start_up_s": await start_up(stage, session)}
+        figures["requests_per_order"] = await requests_per_order(stage, session, min(plan.orders[16], 100))
+        figures["replays_ms"] = replays_ms(50)
+        async with stage.host(session) as host:
+            say("devhost and the floor in turns")
+            figures["loads"] = await in_turns(plan, stage, host)
+            say("chains and a fan-out")
+            figures["chains_ms"] = {steps: await timed(host, "chain", steps) for steps in plan.chains}
+            figures["fan_ms"] = {plan.fan: await timed(host, "fan", plan.fan)}
+            figures["memory_mb"] = {name: memory_mb(pid) for name, pid in host.pids.items()}
+        if plan.finished:
+            figures["filled"] = await in_a_filled_hub(plan, stage, session)
+    if plan.real_orders:
+        figures["real"] = await real_orders(plan)
+    return figures
+
+
+async def start_up(stage: Stage, session: aiohttp.ClientSession) -> float:
+    """Seconds from the start of the process to its first answer, on a hub that exists already."""
+    times = []
+    for _ in range(4):
+        async with stage.host(session, "BenchStart") as host:
+            times.append(host.ready_s)
+    return median(times[1:])
+
+
+async def requests_per_order(stage: Stage, session: aiohttp.ClientSession, orders: int) -> float:
+    """Requests to storage of one trivial order, those of a start and a stop taken away."""
+    counts = []
+    for count in (0, orders):
+        async with stage.host(session, "BenchCount") as host:
+            await under_load(partial(host.orchestrate, "saga"), count, 1, {})
+            counts.append(host.stop())
+    return (counts[1] - counts[0]) / orders
+
+
+async def in_turns(plan: Plan, stage: Stage, host: Host) -> dict[str, dict[int, Any]]:
+    floor = TablesFloor(stage.connection_string, host.session, f"{host.hub}Floor")
+    await floor.create()
+    runs: dict[str, Run] = {"floor": floor.order, **{saga: partial(host.orchestrate, saga) for saga in SAGAS}}
+    pids = {**host.pids, "azurite": stage.azurite}
+    for run in runs.values():  # so that nobody is the first
+        await under_load(run, 50, 16, {})
+    found: dict[str, dict[int, Any]] = {name: {} for name in runs}
+    for at_once, orders in plan.orders.items():
+        loads: dict[str, list[Load]] = {name: [] for name in runs}
+        for _ in range(plan.rounds):
+            for name, run in runs.items():
+                loads[name].append(await under_load(run, orders, at_once, pids))
+        for name, rounds in loads.items():
+            found[name][at_once] = as_json(median_load(rounds))
+    return found
+
+
+async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, Any]:
+    """The same at 16 at once among so many finished instances: devhost's, and the floor's in the very same tables."""
+    say(f"a hub with {plan.finished} finished instances")
+    async with stage.host(session) as host:
+        floor = TablesFloor(stage.connection_string, session, host.hub)
+        await under_load(floor.finished, plan.finished, 32, {})
+        loads: dict[str, list[Load]] = {"floor": [], "saga": []}
+        for _ in range(plan.rounds):
+            loads["floor"].append(await under_load(floor.order, plan.orders[16], 16, {}))
+            loads["saga"].append(await under_load(partial(host.orchestrate, "saga"), plan.orders[16], 16, {}))
+        return {"instances": plan.finished, **{name: as_json(median_load(each)) for name, each in loads.items()}}
+
+
+async def timed(host: Host, name: str, size: int) -> float:
+    load = await under_load(partial(host.orchestrate, name, str(size)), 1, 1, {})
+    return load.latencies[0] * 1000
+
+
+async def real_orders(plan: Plan) -> dict[int, Any]:
+    say("the real order saga")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, opened(session) as shop:
+        await under_load(shop.order, 5, 5, {})
+        return {
+            at_once: as_json(await under_load(shop.order, orders, at_once, shop.pids))
+            for at_once, orders in plan.real_orders.items()
+        }
+
+
+def as_json(load: Load) -> dict[str, Any]:
+    percentiles = {f"p{percent}_ms": load.percentile_ms(percent) for percent in (50, 95, 99)}
+    return {"per_second": load.per_second, **percentiles, "cpu_ms": load.cpu_ms}
+
+
+def say(what: str) -> None:
+    print(f"measuring {what} ...", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What the bench runs: orchestrations whose activities do nothing, so that what is measured is the engine."""
+# mypy: ignore-errors
+# Written as users write such apps: without types.
+
+import azure.durable_functions as df
+
+app = df.DFApp()
+STEPS = ("one", "two", "three", "four", "five")
+
+
+@app.orchestration_trigger(context_name="context")
+def saga(context):
+    """Five steps, all well."""
+    done = []
+    for step in STEPS:
+        done.append((yield context.call_activity("step", step)))
+    return done
+
+
+@app.orchestration_trigger(context_name="context")
+def twin(context):
+    """The same saga when its last step is refused: the four before it are undone, in reverse."""
+    done = []
+    for step in STEPS:
+        outcome = yield context.call_activity("refuse" if step == STEPS[-1] else "step", step)
+        if outcome == "refused":
+            break
+        done.append(step)
+    for step in reversed(done):
+        yield context.call_activity("undo", step)
+    return "compensated"
+
+
+@app.orchestration_trigger(context_name="context")
+def chain(context):
+    """As many steps, one after the other, as its input says."""
+    for number in range(context.get_input()):
+        yield context.call_activity("step", number)
+
+
+@app.orchestration_trigger(context_name="context")
+def fan(context):
+    """As many steps, all at once, as its input says."""
+    results = yield context.task_all([context.call_activity("step", number) for number in range(context.get_input())])
+    return len(results)
+
+
+@app.orchestration_trigger(context_name="context")
+def nothing(context):
+    """Ends at once: what fills a hub with finished instances."""
+    return
+
+
+@app.activity_trigger(input_name="given")
+def step(given):
+    return given
+
+
+@app.activity_trigger(input_name="given")
+def refuse(given):
+    return "refused"
+
+
+@app.activity_trigger(input_name="given")
+def undo(given):
+    return given

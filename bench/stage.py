@@ -1,0 +1,166 @@
+"""The processes that are measured: an Azurite of the bench's own, in memory, and devhost; and their use of the CPU."""
+
+import asyncio
+import os
+import re
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+import dev
+
+APP = Path(__file__).parent / "app"
+TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+REQUESTS = re.compile(r"made (\d+) requests to storage")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What so many orders, so many at once, came to. Times in seconds; CPU in milliseconds an order, by process."""
+
+    at_once: int
+    per_second: float
+    latencies: list[float]
+    cpu_ms: dict[str, float] = field(default_factory=dict)
+
+    def percentile_ms(self, percent: int) -> float:
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)] * 1000
+
+
+async def under_load(order: Callable[[], Awaitable[None]], count: int, at_once: int, pids: dict[str, int]) -> Load:
+    """Do `order` so many times, so many at once."""
+    latencies: list[float] = []
+    places = asyncio.Semaphore(at_once)
+
+    async def one() -> None:
+        async with places:
+            begun = time.perf_counter()
+            await order()
+            latencies.append(time.perf_counter() - begun)
+
+    before, begun = {name: cpu_s(pid) for name, pid in pids.items()}, time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(count)))
+    took = time.perf_counter() - begun
+    used = {name: (cpu_s(pid) - before[name]) / count * 1000 for name, pid in pids.items()}
+    return Load(at_once, count / took, latencies, used)
+
+
+def median_load(loads: list[Load]) -> Load:
+    """The round in the middle, by orders a second."""
+    return sorted(loads, key=lambda load: load.per_second)[len(loads) // 2]
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has taken, by Linux's account; 0 elsewhere."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(told[11]) + int(told[12])) / TICKS
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory in MB, by Linux's account; 0 elsewhere."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@dataclass
+class Host:
+    """A devhost on the bench's app. `orchestrate` runs one instance to its end and returns with it."""
+
+    url: str
+    hub: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    session: aiohttp.ClientSession
+    ready_s: float
+
+    @property
+    def pids(self) -> dict[str, int]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        if not children.exists():
+            return {"host": self.process.pid}
+        return {"host": self.process.pid, "worker": int(children.read_text().split()[0])}
+
+    async def orchestrate(self, name: str, given: str | None = None) -> None:
+        url = f"{self.url}/runtime/webhooks/durabletask/orchestrators/{name}?timeout=300&pollingInterval=5"
+        async with self.session.post(url, json=given) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"{name} did not end well: {answer.status} {(await answer.text())[:300]}")
+
+    def stop(self) -> int:
+        """End it; how many requests it made to storage."""
+        dev.end(self.process, patience=30)
+        told = REQUESTS.findall(self.log.read_text(encoding="utf-8"))
+        return int(told[-1])
+
+
+class Stage:
+    """One Azurite, and devhosts on it, each on a hub of its own."""
+
+    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path) -> None:
+        self.connection_string = ports.storage_connection_string
+        self.azurite = azurite.pid
+        self._port, self._folder = ports.host, folder
+
+    @asynccontextmanager
+    async def host(self, session: aiohttp.ClientSession, hub: str = "") -> AsyncIterator[Host]:
+        hub = hub or f"Bench{secrets.token_hex(4)}"
+        log = self._folder / f"{hub}.log"
+        settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
+        command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port)]
+        begun = time.perf_counter()
+        process = dev.launch(command, log, settings)
+        try:
+            while not await _serves(session, self._port):
+                if process.poll() is not None:
+                    raise RuntimeError(f"devhost ended: {log.read_text(encoding='utf-8')}")
+                await asyncio.sleep(0.01)
+            ready_s = time.perf_counter() - begun
+            yield Host(dev.address(self._port), hub, process, log, session, ready_s)
+        finally:
+            dev.end(process, patience=30)
+
+
+async def _serves(session: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        async with session.get(dev.address(port)) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def _until_it_answers(ports: dev.Ports) -> None:
+    while not all(map(dev.answers, ports.storage)):
+        time.sleep(0.05)
+
+
+@asynccontextmanager
+async def staged() -> AsyncIterator[Stage]:
+    ports = dev.Ports.counted_from(dev.free_ports_in_a_row())
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        azurite = dev.launch(dev.azurite_command(ports, None), folder / "azurite.log")
+        try:
+            await asyncio.to_thread(_until_it_answers, ports)
+            yield Stage(ports, azurite, folder)
+        finally:
+            dev.end(azurite, patience=30)
