@@ -164,11 +164,11 @@ class Engine:
     async def stop(self, patience_s: float) -> None:
         """Let the writes that are under way end; start nothing new."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.write_rows(), patience_s / 2)
+            await asyncio.wait_for(self.write_rows(), patience_s / 3)
         self._stopping = True
         busy = [asyncio.ensure_future(instance.idle.wait()) for instance in self._instances.values()]
         if busy:
-            await asyncio.wait(busy, timeout=patience_s)
+            await asyncio.wait(busy, timeout=patience_s * 2 / 3)
         for task in [*busy, *self._work]:
             task.cancel()
 
@@ -294,7 +294,7 @@ class Engine:
 
     async def _carry_out(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
         if verdict.status == "ContinuedAsNew":
-            left = fresh[len(fresh) - verdict.left :]
+            left = fresh[max(len(fresh) - verdict.left, 0) :]
             await self._next_generation(instance, verdict, [event for event in left if event.type == "EventRaised"])
         else:
             await self._commit(instance, fresh, verdict)

@@ -97,13 +97,13 @@ class Devhost:
 
     def stop(self) -> int:
         """End it as Ctrl-C in a service manager would; its exit status."""
-        return self._end(signal.SIGTERM)
+        return self._end(signal.SIGTERM, within_s=15)
 
-    def _end(self, how: signal.Signals) -> int:
+    def _end(self, how: signal.Signals, within_s: float = 60) -> int:
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(how)
-        return self.process.wait(60)
+        return self.process.wait(within_s)
 
     def _answers(self) -> bool:
         try:

@@ -56,6 +56,7 @@ def fail_times(given):
 def sleep(seconds):
     note("sleep begins")
     time.sleep(seconds)
+    note("sleep ends")
     return "slept"
 
 
@@ -476,3 +477,9 @@ def greedy(context):
         context.continue_as_new(heard)
         return None
     return heard
+
+
+@app.orchestration_trigger(context_name="context")
+def many_sleepers(context):
+    slept = yield context.task_all([context.call_activity("sleep", 0.1) for _ in range(context.get_input())])
+    return len(slept)
