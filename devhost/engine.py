@@ -385,11 +385,11 @@ class Engine:
         changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
         if not changed:
             return
-        instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
         instance.unwritten |= {**changed, **records.by_address(changed, addresses)}
         if verdict.status != "Running":
-            await self._write_row(instance)
-        elif instance.late_row is None:
+            await self._write_row(instance)  # before anybody is told: whoever hears of an end may start the id again
+        instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
+        if instance.unwritten and instance.late_row is None:
             late = asyncio.get_running_loop().call_later
             instance.late_row = late(LATE_ROW_S, self._post, instance, Message(None, row_only=True))
 
