@@ -10,6 +10,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,9 @@ from typing import Literal
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
 from yarl import URL
 
-Fault = Literal["refuse", "forbid", "lose_request", "lose_answer", "hold", "hold_then_commit"]
+Fault = Literal["refuse", "forbid", "lose_request", "lose_answer", "hold", "hold_then_commit", "hold_answer"]
+# Each request that is held keeps a thread waiting.
+HELD_AT_ONCE = 128
 # Signed by the client, so nothing may be added.
 NOT_OURS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
@@ -26,15 +29,17 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 
 @dataclass
 class Rule:
-    """The next `times` requests that match fail. `seen` is set by the first.
+    """Of the requests that match, `spared` pass and the next `times` fail. `seen` is set by the first that fails.
 
     `refuse` (503) is tried again by Azure's clients, `forbid` (403) is not. `hold` waits until `lifted`, then cuts;
-    `hold_then_commit` is then sent on, whether or not anybody still listens. `done` is set when storage has answered.
+    `hold_then_commit` is then sent on, whether or not anybody still listens. `hold_answer` is done at once, and nobody
+    is told before `lifted`. `done` is set when storage has answered.
     """
 
     pattern: re.Pattern[str]
     fault: Fault
     times: int
+    spared: int = 0
     seen: threading.Event = field(default_factory=threading.Event)
     lifted: threading.Event = field(default_factory=threading.Event)
     done: threading.Event = field(default_factory=threading.Event)
@@ -42,20 +47,28 @@ class Rule:
     def matches(self, request: str) -> bool:
         if self.times <= 0 or not self.pattern.search(request):
             return False
+        if self.spared > 0:
+            self.spared -= 1
+            return False
         self.times -= 1
         self.seen.set()
         return True
 
 
 class StorageProxy:
-    """`port` stands in for Azurite's `target` address (`http://127.0.0.1:<port>`)."""
+    """`port` stands in for Azurite's `target` address (`http://127.0.0.1:<port>`).
 
-    def __init__(self, port: int, target: str) -> None:
+    `answered`, when given, gets the text of every request whose answer is passed on, before it is.
+    """
+
+    def __init__(self, port: int, target: str, answered: list[str] | None = None) -> None:
         self.address = f"http://127.0.0.1:{port}"
         self._port = port
         self._target = target
+        self._answered = answered
         self._rules: list[Rule] = []
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(HELD_AT_ONCE))
         self._ready = threading.Event()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
@@ -71,9 +84,9 @@ class StorageProxy:
         self._loop.close()
 
     @contextmanager
-    def failing(self, pattern: str, fault: Fault, times: int = 1_000_000) -> Iterator[Rule]:
+    def failing(self, pattern: str, fault: Fault, times: int = 1_000_000, spared: int = 0) -> Iterator[Rule]:
         """For the length of a block: requests whose text (method, path, headers, body) holds the pattern fail."""
-        rule = Rule(re.compile(pattern, re.DOTALL), fault, times)
+        rule = Rule(re.compile(pattern, re.DOTALL), fault, times, spared)
         self._rules.append(rule)
         try:
             yield rule
@@ -109,11 +122,18 @@ class StorageProxy:
             answer = await self._ask_azurite(session, request, body)
             if rule:
                 rule.done.set()
-            if fault != "lose_answer":
+            if rule and fault == "hold_answer":
+                await asyncio.to_thread(rule.lifted.wait)
+            elif fault != "lose_answer":
+                self._note(seen)
                 return answer
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
+
+    def _note(self, request: str) -> None:
+        if self._answered is not None:
+            self._answered.append(request)
 
     async def _ask_azurite(self, session: ClientSession, request: web.Request, body: bytes) -> web.Response:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}

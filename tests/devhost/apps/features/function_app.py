@@ -483,3 +483,43 @@ def greedy(context):
 def many_sleepers(context):
     slept = yield context.task_all([context.call_activity("sleep", 0.1) for _ in range(context.get_input())])
     return len(slept)
+
+
+# --- what crashes are tried on ---
+
+
+@app.activity_trigger(input_name="step")
+def mark(step):
+    note(f"mark {step}")
+    return step.split()[1]
+
+
+@app.activity_trigger(input_name="step")
+def mark_but_fail_at_first(step):
+    note(f"mark {step}")
+    if Path(os.environ["NOTES"]).read_text(encoding="utf-8").count(f"mark {step}\n") == 1:
+        raise ValueError("the first run fails")
+    return step.split()[1]
+
+
+@app.orchestration_trigger(context_name="context")
+def marking(context):
+    """Two activities, a retry, a child and a timer, then a new generation with one more activity."""
+    trail, key = context.get_input(), context.instance_id
+    if trail:
+        last = yield context.call_activity("mark", f"{key} six")
+        return [*trail, last]
+    for step in ("one", "two"):
+        trail.append((yield context.call_activity("mark", f"{key} {step}")))
+    options = df.RetryOptions(first_retry_interval_in_milliseconds=20, max_number_of_attempts=3)
+    trail.append((yield context.call_activity_with_retry("mark_but_fail_at_first", options, f"{key} three")))
+    trail.extend((yield context.call_sub_orchestrator("marking_child", None, f"{key}-child")))
+    yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=20))
+    context.continue_as_new(trail)
+
+
+@app.orchestration_trigger(context_name="context")
+def marking_child(context):
+    first = yield context.call_activity("mark", f"{context.instance_id} four")
+    second = yield context.call_activity("mark", f"{context.instance_id} five")
+    return [first, second]
