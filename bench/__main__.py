@@ -107,7 +107,7 @@ async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> 
     for at_once, orders in plan.orders.items():
         loads: dict[str, list[Load]] = {name: [] for name in found}
         for _ in range(plan.rounds):
-            loads["floor"].append(await load_of_floor(stage, session, orders, at_once))
+            loads["floor"].append(await load_of_floor(stage, orders, at_once))
             for saga in SAGAS:
                 loads[saga].append(await load_of_saga(stage, session, saga, orders, at_once))
         for name, rounds in loads.items():
@@ -115,8 +115,8 @@ async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> 
     return found
 
 
-async def load_of_floor(stage: Stage, session: aiohttp.ClientSession, orders: int, at_once: int) -> Load:
-    floor = TablesFloor(stage.connection_string, session, f"Floor{secrets.token_hex(4)}")
+async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
+    floor = TablesFloor(stage.connection_string, stage.http, f"Floor{secrets.token_hex(4)}")
     await floor.create()
     await under_load(floor.order, WARM_UP, WARM_UP, {})
     return await under_load(floor.order, orders, at_once, {"azurite": stage.azurite})
@@ -133,7 +133,7 @@ async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSessi
     """The same at 16 at once among so many finished instances: devhost's, and the floor's in the very same tables."""
     say(f"a hub with {plan.finished} finished instances")
     async with stage.host(session) as host:
-        floor = TablesFloor(stage.connection_string, session, host.hub)
+        floor = TablesFloor(stage.connection_string, stage.http, host.hub)
         await under_load(floor.finished, plan.finished, 32, {})
         loads: dict[str, list[Load]] = {"floor": [], "saga": []}
         for _ in range(plan.rounds):

@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 
 import dev
+from devhost.storage_http import StorageHttp
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -116,8 +117,8 @@ class Host:
 class Stage:
     """One Azurite, and devhosts on it, each on a hub of its own."""
 
-    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path) -> None:
-        self.connection_string = ports.storage_connection_string
+    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path, http: StorageHttp) -> None:
+        self.connection_string, self.http = ports.storage_connection_string, http
         self.azurite = azurite.pid
         self._port, self._folder = ports.host, folder
 
@@ -161,6 +162,7 @@ async def staged() -> AsyncIterator[Stage]:
         azurite = dev.launch(dev.azurite_command(ports, None), folder / "azurite.log")
         try:
             await asyncio.to_thread(_until_it_answers, ports)
-            yield Stage(ports, azurite, folder)
+            async with StorageHttp() as http:
+                yield Stage(ports, azurite, folder, http)
         finally:
             dev.end(azurite, patience=30)

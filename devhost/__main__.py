@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
 from devhost import routing, timer_trigger
@@ -26,6 +25,7 @@ from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
 from devhost.management import Management
 from devhost.settings import BadSettings, Settings, load
+from devhost.storage_http import StorageHttp
 from devhost.store import ForeignHub, Store
 from devhost.tables import Outage, StorageRefused, Tables
 from devhost.verdict import Judge
@@ -37,8 +37,6 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 7071
 STOP_WITHIN_S = 3.0
 JOINED_EVENTS = 50
-STORAGE_TIMEOUT_S = 30.0
-STORAGE_CONNECTIONS = 64
 
 
 class PortTaken(Exception):
@@ -88,7 +86,8 @@ async def serve(app: Path, port: int, enable_auth: bool, full_replays: bool) -> 
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
     key = (settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)) if enable_auth else None
-    worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key or ""))
+    binding = client_binding(port, settings.hub, key or "")
+    worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             await serve_hub(Parts(settings, worker, listener, key, full_replays), stop)
@@ -108,11 +107,9 @@ class Parts:
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
-    timeout = aiohttp.ClientTimeout(total=STORAGE_TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=STORAGE_CONNECTIONS)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+    async with StorageHttp() as http:
         outage = Outage()
-        opening, stopping = asyncio.create_task(open_hub(parts, session, outage)), asyncio.create_task(stop.wait())
+        opening, stopping = asyncio.create_task(open_hub(parts, http, outage)), asyncio.create_task(stop.wait())
         # Both, because opening may wait for storage as long as it takes.
         await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
@@ -130,10 +127,10 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
 Opened = tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]
 
 
-async def open_hub(parts: Parts, session: aiohttp.ClientSession, outage: Outage) -> Opened:
+async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
     settings, worker = parts.settings, parts.worker
-    store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
+    store = Store(settings.hub, Tables(settings.account, http, outage), Blobs(settings.account, http, outage))
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         loading, _ = both.create_task(worker.start()), both.create_task(store.open())
     functions = Functions(loading.result(), settings.environment)

@@ -26,7 +26,7 @@ from typing import Any
 from devhost import records
 from devhost.activities import Activities
 from devhost.events import Event, compact_json
-from devhost.instance import Instance, Message, Parent
+from devhost.instance import Ahead, Instance, Message, Parent
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
@@ -72,13 +72,16 @@ class Engine:
             raise InstanceExists(active.row.get("RuntimeStatus", "Pending"))
         started = records.execution_started(instance_id, name, given, version)
         columns = records.pending_columns(started, self._store.hub)
+        instance = Instance(instance_id, name, stored=True)
+        instance.begin(started)
+        ahead = self._judge.begin_ahead(instance, first_turn(started))
         generation = await self._store.insert_instance(instance_id, columns, any_state)
         started.fields["Generation"] = generation
         if active:
             await self._abandon(active)
-        instance = Instance(instance_id, name, row={**columns, "Generation": generation}, stored=True)
+        instance.row = {**columns, "Generation": generation}
         self._instances[instance_id] = instance
-        self._post(instance, Message(started))
+        self._post(instance, Message(started, ahead=ahead))
 
     async def raise_event(self, instance_id: str, name: str, payload: str) -> bool | None:
         """True when the event is durable, False when the instance has finished, None when there is none."""
@@ -272,6 +275,9 @@ class Engine:
             await self._write_row(instance)
             return
         causes = [message.event for message in batch if message.event]
+        if len(batch) == 1 and batch[0].ahead:
+            await self._follow(instance, causes, batch[0].ahead)
+            return
         kind = causes[0].type if causes else ""
         turns: dict[str, Callable[[Instance, list[Event]], Awaitable[None]]] = {
             "ExecutionStarted": self._begin,
@@ -281,6 +287,15 @@ class Engine:
         }
         usual = self._hold if instance.suspended else self._decide
         await turns.get(kind, usual)(instance, causes)
+
+    async def _follow(self, instance: Instance, causes: list[Event], ahead: Ahead) -> None:
+        """A turn that the worker may have taken already, at the very moment of its cause."""
+        if instance.suspended:
+            await self._hold(instance, causes)
+            return
+        fresh = [Event("OrchestratorStarted", causes[0].at), *causes]
+        verdict = await self._judge.decide(instance, fresh, causes, causes[0].at, ahead)
+        await self._carry_out(instance, fresh, verdict)
 
     async def _begin(self, instance: Instance, causes: list[Event]) -> None:
         instance.begin(causes[0])
@@ -436,12 +451,12 @@ class Engine:
         handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        self._spawn(self._run_activity(instance, instance.execution_id, task))
+        self._spawn(self._run_activity(instance, instance.execution_id, task, self._judge.go_on_ahead(instance, task)))
 
-    async def _run_activity(self, instance: Instance, execution_id: str, task: Task) -> None:
-        event = await self._activities.run(instance.id, task)
+    async def _run_activity(self, instance: Instance, execution_id: str, task: Task, ahead: Ahead | None) -> None:
+        event = await self._activities.run(instance.id, task, ahead)
         if not instance.finished:
-            self._post(instance, Message(event, execution_id=execution_id))
+            self._post(instance, Message(event, execution_id=execution_id, ahead=ahead))
 
     def _arm(self, instance: Instance, task: Task) -> None:
         assert task.fire_at is not None
@@ -554,6 +569,11 @@ class Engine:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+
+
+def first_turn(started: Event) -> list[Event]:
+    """The events of an execution's first turn, which is dated like its start."""
+    return [Event("OrchestratorStarted", started.at), started]
 
 
 def is_about_content(fault: Exception) -> bool:

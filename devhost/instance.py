@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
-from devhost.turn import COMPLETES, Ledger
+from devhost.turn import ACTIVITY, COMPLETES, HTTP_ACTIVITY, TIMER, Ledger, Task
+from devhost.worker_link import Reply
 
 LIMITS = (
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -41,18 +42,37 @@ class Parent:
         return cls(caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"])
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A turn that the worker takes before its cause is known here: its number, and the worker's answer to come.
+
+    `after`: what the worker is to know, when the cause is the end of an activity; None for the first turn.
+    """
+
+    turn: int
+    reply: "asyncio.Future[Reply]"
+    after: dict[str, Any] | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is answered with what is new in it, and not with everything since the start."""
+        return self.after is not None
+
+
 @dataclass
 class Message:
     """An event for an instance; None asks for a turn without one, or (`row_only`) for its Instances row to be written.
 
     `taken` is answered once the event is durable (True) or can no longer be taken (False). `execution_id` binds the end
-    of a task to the execution that scheduled it: the ids of a later one are its own.
+    of a task to the execution that scheduled it: the ids of a later one are its own. `ahead`: the worker takes the turn
+    about this very event by itself.
     """
 
     event: Event | None
     taken: "asyncio.Future[bool] | None" = None
     execution_id: str | None = None
     row_only: bool = False
+    ahead: "Ahead | None" = None
 
     def answer(self, taken: bool) -> None:
         if self.taken and not self.taken.done():
@@ -68,7 +88,8 @@ class Instance:
     """`row` is the Instances row as it is to be; `unwritten` are the columns that storage has yet to be told.
 
     `stored`: whether there is a row at all. While an instance is suspended, `held` are the events that it has on record
-    and has not decided about, and `later` what it has yet to record. `ended` is set with its end.
+    and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `turns` counts
+    how often the SDK was asked in this execution.
     """
 
     id: str
@@ -88,6 +109,7 @@ class Instance:
     stored: bool = False
     unwritten: dict[str, Any] = field(default_factory=dict)
     late_row: asyncio.TimerHandle | None = None
+    turns: int = 0
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     _events: list[Event] = field(default_factory=list)
     _texts: list[str] = field(default_factory=list)
@@ -123,8 +145,17 @@ class Instance:
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
         self.ledger, self._events, self._texts, self._unseen = Ledger(), [], [], []
-        self.suspended, self.held, self.later = False, [], []
+        self.suspended, self.held, self.later, self.turns = False, [], [], 0
         self.cancel_timers()
+
+    def waits_only_for(self, task: Task) -> bool:
+        """Whether the end of an activity is all but sure to be the next event: only timers run beside it.
+
+        The end of a retried task is not meant: it may number a task before the SDK is asked.
+        """
+        beside = (other.kind for other in self.ledger.open.values() if other is not task)
+        is_activity = task.kind == ACTIVITY and task.retry is None and task.name != HTTP_ACTIVITY
+        return is_activity and not self.suspended and not self._unseen and all(kind == TIMER for kind in beside)
 
     def cancel_timers(self) -> None:
         for handle in self.timers.values():

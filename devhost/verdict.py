@@ -15,7 +15,7 @@ from typing import Any
 from devhost.events import Event, compact_json
 from devhost.failures import orchestrator_failure, worker_message
 from devhost.functions import Functions
-from devhost.instance import Instance
+from devhost.instance import Ahead, Instance
 from devhost.turn import (
     ACTIVITY,
     HTTP_ACTIVITY,
@@ -85,13 +85,18 @@ class Judge:
         self._keep_warm = keep_warm
         self._ended: Counter[str] = Counter()
 
-    async def decide(self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime) -> Verdict:
-        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it."""
+    async def decide(
+        self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime, ahead: Ahead | None = None
+    ) -> Verdict:
+        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it.
+
+        `ahead`: the worker's answer to exactly these events, if it has taken this turn already.
+        """
         for event in causes:
             if event.type == "ExecutionTerminated":
                 return Verdict(status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status)
         try:
-            state = await self._state(instance, fresh)
+            state = await self._state(instance, fresh, ahead)
             verdict = self._judge(instance, state, causes, now)
             if state.warm and verdict.status in ENDS:
                 await self._prove(instance, fresh, state)
@@ -99,21 +104,63 @@ class Judge:
         except OrchestrationFault as fault:
             return self.failed(instance, fault)
 
-    async def replay(self, instance: Instance, fresh: list[Event]) -> State:
+    def begin_ahead(self, instance: Instance, fresh: list[Event]) -> Ahead | None:
+        """Have the first turn of an execution taken while the row of its instance is still being written.
+
+        Nothing that it decides is done before that. If there turns out to be such an instance, it is forgotten.
+        """
+        function = self._functions.orchestrator(instance.name)
+        if not self._keep_warm or function is None or self._slots.locked():
+            return None
+        asked = self._worker.call(
+            "begin", function, instance.replay_context(fresh), session=_session(instance), turn=instance.turns + 1
+        )
+        reply = asyncio.ensure_future(asked)
+        reply.add_done_callback(_retrieved)
+        return Ahead(instance.turns + 1, reply)
+
+    def go_on_ahead(self, instance: Instance, task: Task) -> Ahead | None:
+        """Have the turn after an activity taken by the worker as soon as the activity has ended: one trip less."""
+        if not self._keep_warm or not instance.turns or not instance.waits_only_for(task):
+            return None
+        call_id, reply = self._worker.expect()
+        turn = instance.turns + 1
+        return Ahead(turn, reply, {"id": call_id, "session": _session(instance), "turn": turn, "task": task.id})
+
+    async def replay(self, instance: Instance, fresh: list[Event], deaths: int = 0) -> State:
         """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
 
         The execution is warm after it.
         """
-        return await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
+        state = await self._replayed("begin" if self._keep_warm else "replay", instance, fresh, deaths)
+        instance.turns += 1
+        return state
 
-    async def _state(self, instance: Instance, fresh: list[Event]) -> State:
-        """From the warm execution if there is one that agrees with our ledger, else by a replay."""
-        if self._keep_warm and instance.ledger.known:
+    async def _state(self, instance: Instance, fresh: list[Event], ahead: Ahead | None) -> State:
+        """From the turn that the worker took ahead, or from the warm execution, or by a replay."""
+        deaths = 0
+        try:
+            state = await self._taken_ahead(instance, ahead)
+        except WorkerDied:
+            state, deaths = None, 1
+        if state is None and self._keep_warm and instance.ledger.known:
             events = instance.unseen_by_sdk(fresh)
-            reply = await self._ask("go_on", instance, events)
-            if reply.ok and reply.header.get("first") == instance.ledger.known:
-                return read_state(reply)
-        return await self.replay(instance, fresh)
+            state = self._next_state(instance, await self._ask("go_on", instance, events, deaths))
+        return state or await self.replay(instance, fresh, deaths)
+
+    async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
+        """Raises WorkerDied."""
+        if ahead is None or ahead.turn != instance.turns + 1:
+            return None
+        state = self._next_state(instance, await ahead.reply)
+        return state and replace(state, warm=ahead.goes_on)
+
+    def _next_state(self, instance: Instance, reply: Reply) -> State | None:
+        """The state of a reply that goes on from exactly what our ledger knows."""
+        if not reply.ok or reply.header.get("first") != instance.ledger.known:
+            return None
+        instance.turns += 1
+        return read_state(reply)
 
     async def _prove(self, instance: Instance, fresh: list[Event], warm: State) -> None:
         """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
@@ -130,8 +177,8 @@ class Judge:
                 "first run. Orchestrator code must decide only by its input, the results of its tasks and the context."
             )
 
-    async def _replayed(self, kind: str, instance: Instance, fresh: list[Event]) -> State:
-        reply = await self._ask(kind, instance, instance.replay_context(fresh))
+    async def _replayed(self, kind: str, instance: Instance, fresh: list[Event], deaths: int = 0) -> State:
+        reply = await self._ask(kind, instance, instance.replay_context(fresh), deaths)
         if not reply.ok:
             raise OrchestrationFault(worker_message(reply))
         return replace(read_state(reply), warm=False)
@@ -141,14 +188,15 @@ class Judge:
         text = orchestrator_failure(instance.name, str(fault))
         return Verdict(status="Failed", result=text, custom_status=instance.custom_status)
 
-    async def _ask(self, kind: str, instance: Instance, body: bytes) -> Reply:
+    async def _ask(self, kind: str, instance: Instance, body: bytes, deaths: int) -> Reply:
         function = self._functions.orchestrator(instance.name)
         if function is None:
             raise OrchestrationFault(self._functions.no_orchestrator(instance.name))
-        session = f"{instance.id} {instance.execution_id}"
+        turn = instance.turns + 1
         try:
             async with self._slots:
-                return await self._worker.call_repeatedly(kind, function, body, session=session)
+                header = {"session": _session(instance), "turn": turn}
+                return await self._worker.call_repeatedly(kind, function, body, deaths, **header)
         except WorkerDied as death:
             text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
             raise OrchestrationFault(text) from death
@@ -175,6 +223,16 @@ class Judge:
                 raise OrchestrationFault(self._functions.no_orchestrator(task.name))
             if task.instance_id and task.instance_id in (instance.id, instance.parent and instance.parent.instance_id):
                 raise OrchestrationFault(f"A sub-orchestration cannot have the id of its caller: '{task.instance_id}'.")
+
+
+def _session(instance: Instance) -> str:
+    return f"{instance.id} {instance.execution_id}"
+
+
+def _retrieved(reply: "asyncio.Future[Reply]") -> None:
+    """A worker that died meanwhile is told to whoever waits for the reply, and need not be to anybody."""
+    if not reply.cancelled():
+        reply.exception()
 
 
 def read_state(reply: Reply) -> State:

@@ -24,6 +24,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import azure.functions as func
@@ -34,12 +35,13 @@ from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
-from devhost.events import compact_json
+from devhost.events import Event, compact_json, iso_time, sdk_cells, task_completed
 from devhost.sessions import Session, Sessions, State, read_events, supported
 
 log = logging.getLogger("devhost.worker")
 
 Answer = tuple[dict[str, Any], bytes]
+GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
 ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
@@ -127,6 +129,7 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._threads = ThreadPoolExecutor(_thread_count(), "function")
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
+        self._turns = threading.Semaphore(ORCHESTRATOR_THREADS)
         self._sessions = Sessions()
 
     def run(self) -> None:
@@ -150,7 +153,7 @@ class Worker:
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
-            self._orchestrators.submit(self._answer, header["id"], lambda: turn(self._sessions, function, header, body))
+            self._orchestrators.submit(self._answer, header["id"], lambda: self._turn(turn, function, header, body))
             return
         prepare, finish = CALLS[header["kind"]]
 
@@ -158,20 +161,41 @@ class Worker:
             return function.arguments(prepare(header, body), self._client)
 
         if function.is_async:
-            asyncio.run_coroutine_threadsafe(self._answer_async(header["id"], function, arguments, finish), self._loop)
+            asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._threads.submit(self._answer, header["id"], lambda: finish(function.code(**arguments())))
+            self._threads.submit(self._answer_sync, header, lambda: finish(function.code(**arguments())))
 
-    def _answer(self, call_id: int, work: Callable[[], Answer]) -> None:
+    def _answer(self, call_id: int, work: Callable[[], Answer]) -> Answer:
         try:
             answer = work()
         except BaseException as fault:  # sys.exit in a function is that function's failure only
             answer = failure(fault)
         self._send(call_id, answer)
+        return answer
+
+    def _answer_sync(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
+        answer = self._answer(header["id"], work)
+        if "then" in header:
+            self._go_on(header["then"], *answer)
+
+    def _turn(self, turn: "Turn", function: Function, header: dict[str, Any], body: bytes) -> Answer:
+        with self._turns:
+            return turn(self._sessions, function, header, body)
+
+    def _go_on(self, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> None:
+        """Take the turn that follows an activity, if no more turns are being taken than may be at once."""
+        work = functools.partial(go_on_after, self._sessions, then, ended, result)
+        if not self._turns.acquire(blocking=False):
+            self._send(then["id"], GONE)
+            return
+        try:
+            self._answer(then["id"], work)
+        finally:
+            self._turns.release()
 
     async def _answer_async(
         self,
-        call_id: int,
+        header: dict[str, Any],
         function: Function,
         arguments: Callable[[], dict[str, Any]],
         finish: Callable[[Any], Answer],
@@ -180,7 +204,9 @@ class Worker:
             answer = finish(await function.code(**arguments()))
         except BaseException as fault:  # as above
             answer = failure(fault)
-        self._send(call_id, answer)
+        self._send(header["id"], answer)
+        if "then" in header:
+            self._orchestrators.submit(self._go_on, header["then"], *answer)
 
     def _send(self, call_id: int, answer: Answer) -> None:
         header, body = answer
@@ -191,7 +217,7 @@ class Worker:
 
     def _load(self, header: dict[str, Any]) -> Answer:
         """Import the app, index its functions, ask it for the faults of its set-up."""
-        self._client = header["client"]
+        self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
         try:
             module = importlib.import_module("function_app")
         except ModuleNotFoundError as fault:
@@ -231,7 +257,7 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
     """The same, and keep the execution warm for its next turn."""
     if not supported(function.code):
         return replay(sessions, function, header, context)
-    session = Session(function.code, context.decode())
+    session = Session(function.code, context.decode(), header["turn"])
     told, state = session.begin()
     answer, text = _state(state)
     sessions.keep(header["session"], session)
@@ -240,15 +266,28 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
 
 def go_on(sessions: Sessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
     """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
-    session = sessions.take(header["session"])
+    return _go_on(sessions, header, read_events(body))
+
+
+def go_on_after(sessions: Sessions, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> Answer:
+    """The turn that the end of an activity causes, dated like it. The failure of an activity is left to the host."""
+    if not ended["ok"]:
+        return GONE
+    at = datetime.fromisoformat(ended["at"])
+    events = [Event("OrchestratorStarted", at), task_completed(then["task"], result.decode(), at)]
+    return _go_on(sessions, then, [sdk_cells(event) for event in events])
+
+
+def _go_on(sessions: Sessions, header: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+    session = sessions.take(header["session"], header["turn"])
     if session is None:
-        return {"ok": True, "gone": True}, b""
+        return GONE
     try:
-        told, state = session.go_on(read_events(body))
+        told, state = session.go_on(events)
         answer, text = _state(state)
     except Exception:  # a replay says the same to whoever can mend it, or shows that only the session was broken
         log.exception("A warm orchestration could not go on; it is replayed from its history.")
-        return {"ok": True, "gone": True}, b""
+        return GONE
     sessions.keep(header["session"], session)
     return {**answer, **told}, text
 
@@ -287,7 +326,7 @@ def finish_activity(value: Any) -> Answer:
     content = compact_json(json.loads(text)).encode()
     if len(content) > MAX_RESULT_BYTES:
         raise ValueError(f"the result has {len(content)} bytes of JSON; at most {MAX_RESULT_BYTES} can be kept")
-    return {"ok": True}, content
+    return {"ok": True, "at": iso_time(datetime.now(UTC))}, content
 
 
 def prepare_http(header: dict[str, Any], body: bytes) -> Any:

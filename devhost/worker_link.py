@@ -60,8 +60,10 @@ class Reply:
 
 
 class WorkerLink:
-    def __init__(self, app: Path, environment: dict[str, str], client_binding: str) -> None:
-        self._app, self._environment, self._client_binding = app, environment, client_binding
+    """`turns`: how many orchestrators may run at once in the worker."""
+
+    def __init__(self, app: Path, environment: dict[str, str], client_binding: str, turns: int) -> None:
+        self._app, self._environment, self._client_binding, self._turns = app, environment, client_binding, turns
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -82,12 +84,25 @@ class WorkerLink:
         await self._ready.wait()
         return await self._send({"kind": kind, "function": function, **header}, body)
 
-    async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
-        """Run a function that may run again; raises WorkerDied when its worker died each of three times."""
-        try:
-            return await self.call(kind, function, body, **header)
-        except WorkerDied:
-            log.warning("'%s' runs again, because its worker died.", function)
+    def expect(self) -> "tuple[int, asyncio.Future[Reply]]":
+        """An id for an answer that the worker gives without being called under it, and that answer to come.
+
+        WorkerDied is raised to whoever waits for it, and to nobody when nobody does.
+        """
+        call_id, future = next(self._ids), asyncio.get_running_loop().create_future()
+        future.add_done_callback(asyncio.Future.exception)
+        self._waiting[call_id] = future
+        return call_id, future
+
+    async def call_repeatedly(self, kind: str, function: str, body: bytes, deaths: int = 0, **header: Any) -> Reply:
+        """Run a function that may run again; raises WorkerDied when its worker died each of three times.
+
+        `deaths`: 1 if a worker has died of it already.
+        """
+        with contextlib.suppress(WorkerDied):
+            if not deaths:
+                return await self.call(kind, function, body, **header)
+        log.warning("'%s' runs again, because its worker died.", function)
         for _ in range(MAX_DEATHS - 2):
             with contextlib.suppress(WorkerDied):
                 return await self._call_in_quarantine(kind, function, body, **header)
@@ -119,7 +134,8 @@ class WorkerLink:
 
     async def _load(self) -> list[dict[str, Any]]:
         try:
-            reply = await self._send({"kind": "load", "app": str(self._app), "client": self._client_binding}, b"")
+            load = {"kind": "load", "app": str(self._app), "client": self._client_binding, "turns": self._turns}
+            reply = await self._send(load, b"")
         except WorkerDied:
             raise AppRefused(["The worker ended while it was importing the app; its last words are above."]) from None
         if not reply.ok:
@@ -137,7 +153,8 @@ class WorkerLink:
         self._waiting[call_id] = future
         try:
             process.stdin.write(frames.encode({"id": call_id, **header}, body))
-            await process.stdin.drain()
+            if process.stdin.transport.get_write_buffer_size():
+                await process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
             self._waiting.pop(call_id, None)
             raise WorkerDied from None

@@ -190,7 +190,9 @@ def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(hos
 
 def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
-    text = host.run("leaving_orchestrator")["output"]
+    # Not through an HTTP function: it would die with the worker before it has answered.
+    started = host.post(host.api("/orchestrators/leaving_orchestrator"))
+    text = host.finished(started.json["id"])["output"]
     assert "The worker process died 3 times while it ran this orchestrator" in text
     assert host.notes.count("leaving orchestrator") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
