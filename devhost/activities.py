@@ -15,7 +15,7 @@ from devhost.functions import Functions
 from devhost.http_activity import HttpRefused, call_http
 from devhost.instance import Ahead
 from devhost.turn import HTTP_ACTIVITY, Task
-from devhost.worker_link import MAX_DEATHS, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
 
@@ -26,7 +26,7 @@ class Activities:
         self._slots = asyncio.Semaphore(at_once)
 
     async def run(self, instance_id: str, task: Task, ahead: Ahead | None) -> Event:
-        """Run an activity to its end: TaskCompleted or TaskFailed. `ahead`: the turn that the worker takes after it."""
+        """Run an activity to its end: TaskCompleted or TaskFailed. Of `ahead`, the turn after it, the reply is set."""
         if task.name == HTTP_ACTIVITY:
             return await self._request(task)
         function = self._functions.activity(task.name)
@@ -43,7 +43,11 @@ class Activities:
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
             return _failed(task, reply.error, reply.stack)
-        return task_completed(task.id, reply.body.decode(), datetime.fromisoformat(reply.header["at"]))
+        turn = reply.header.get("turn")
+        result = reply.body[: turn["after"]] if turn else reply.body
+        if ahead and turn:
+            ahead.reply.set_result(Reply(turn, reply.body[turn["after"] :]))
+        return task_completed(task.id, result.decode(), datetime.fromisoformat(reply.header["at"]))
 
     async def _request(self, task: Task) -> Event:
         try:

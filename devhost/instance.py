@@ -44,19 +44,14 @@ class Parent:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A turn that the worker takes before its cause is known here: its number, and the worker's answer to come.
+    """A turn that the worker takes before it is asked to: the turn's number, and the worker's answer to come.
 
-    `after`: what the worker is to know, when the cause is the end of an activity; None for the first turn.
+    `after`: what the worker has to know to take it after an activity; None for the first turn of all.
     """
 
     turn: int
     reply: "asyncio.Future[Reply]"
     after: dict[str, Any] | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it is answered with what is new in it, and not with everything since the start."""
-        return self.after is not None
 
 
 @dataclass

@@ -171,20 +171,19 @@ class Tables:
 
     def _batch_body(self, table: str, operations: list[tuple[How, Row]]) -> bytes:
         parts = [f"--{BATCH}\r\nContent-Type: multipart/mixed; boundary={CHANGES}\r\n\r\n".encode()]
-        for number, (how, row) in enumerate(operations):
-            parts.append(self._batch_part(number, table, how, row))
+        parts += [self._batch_part(table, how, row) for how, row in operations]
         parts.append(f"--{CHANGES}--\r\n--{BATCH}--\r\n".encode())
         return b"".join(parts)
 
-    def _batch_part(self, number: int, table: str, how: How, row: Row) -> bytes:
+    def _batch_part(self, table: str, how: How, row: Row) -> bytes:
         path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
         body = b"" if how == DELETE else encode_row(row)
         condition = f"If-Match: {how.condition}\r\n" if how.condition else ""
         head = (
             f"--{CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\nContent-ID: {number}\r\n{condition}"
+            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\n{condition}"
             "Content-Type: application/json\r\nAccept: application/json;odata=minimalmetadata\r\n"
-            f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\n\r\n"
         )
         return head.encode() + body + b"\r\n"
 

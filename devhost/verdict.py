@@ -123,9 +123,9 @@ class Judge:
         """Have the turn after an activity taken by the worker as soon as the activity has ended: one trip less."""
         if not self._keep_warm or not instance.turns or not instance.waits_only_for(task):
             return None
-        call_id, reply = self._worker.expect()
         turn = instance.turns + 1
-        return Ahead(turn, reply, {"id": call_id, "session": _session(instance), "turn": turn, "task": task.id})
+        after = {"session": _session(instance), "turn": turn, "task": task.id}
+        return Ahead(turn, asyncio.get_running_loop().create_future(), after)
 
     async def replay(self, instance: Instance, fresh: list[Event], deaths: int = 0) -> State:
         """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
@@ -149,11 +149,11 @@ class Judge:
         return state or await self.replay(instance, fresh, deaths)
 
     async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
-        """Raises WorkerDied."""
-        if ahead is None or ahead.turn != instance.turns + 1:
+        """None when it did not, or when another turn came before it. Raises WorkerDied."""
+        if ahead is None or ahead.turn != instance.turns + 1 or (ahead.after and not ahead.reply.done()):
             return None
         state = self._next_state(instance, await ahead.reply)
-        return state and replace(state, warm=ahead.goes_on)
+        return state and replace(state, warm=ahead.after is not None)
 
     def _next_state(self, instance: Instance, reply: Reply) -> State | None:
         """The state of a reply that goes on from exactly what our ledger knows."""

@@ -148,12 +148,12 @@ class Worker:
     def _start(self, header: dict[str, Any], body: bytes) -> None:
         if header["kind"] == "load":
             # On the main thread: some libraries refuse to be imported on another one.
-            self._loop.call_soon_threadsafe(self._answer, header["id"], lambda: self._load(header))
+            self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
             return
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
-            self._orchestrators.submit(self._answer, header["id"], lambda: self._turn(turn, function, header, body))
+            self._orchestrators.submit(self._answer, header, lambda: self._turn(turn, function, header, body))
             return
         prepare, finish = CALLS[header["kind"]]
 
@@ -163,35 +163,33 @@ class Worker:
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._threads.submit(self._answer_sync, header, lambda: finish(function.code(**arguments())))
+            self._threads.submit(self._answer, header, lambda: finish(function.code(**arguments())))
 
-    def _answer(self, call_id: int, work: Callable[[], Answer]) -> Answer:
+    def _answer(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
         try:
             answer = work()
         except BaseException as fault:  # sys.exit in a function is that function's failure only
             answer = failure(fault)
-        self._send(call_id, answer)
-        return answer
-
-    def _answer_sync(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
-        answer = self._answer(header["id"], work)
-        if "then" in header:
-            self._go_on(header["then"], *answer)
+        self._send(header["id"], self._with_turn(header["then"], *answer) if "then" in header else answer)
 
     def _turn(self, turn: "Turn", function: Function, header: dict[str, Any], body: bytes) -> Answer:
         with self._turns:
             return turn(self._sessions, function, header, body)
 
-    def _go_on(self, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> None:
-        """Take the turn that follows an activity, if no more turns are being taken than may be at once."""
-        work = functools.partial(go_on_after, self._sessions, then, ended, result)
-        if not self._turns.acquire(blocking=False):
-            self._send(then["id"], GONE)
-            return
+    def _with_turn(self, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> Answer:
+        """The answer of an activity, with the turn that follows it if that can be taken now.
+
+        Not when as many turns are being taken as may be at once; and the failure of an activity is left to the host.
+        """
+        if not ended["ok"] or not self._turns.acquire(blocking=False):
+            return ended, result
         try:
-            self._answer(then["id"], work)
+            turn, state = go_on_after(self._sessions, then, ended["at"], result)
+        except BaseException:  # a replay will say it
+            return ended, result
         finally:
             self._turns.release()
+        return {**ended, "turn": {**turn, "after": len(result)}}, result + state
 
     async def _answer_async(
         self,
@@ -204,9 +202,10 @@ class Worker:
             answer = finish(await function.code(**arguments()))
         except BaseException as fault:  # as above
             answer = failure(fault)
-        self._send(header["id"], answer)
-        if "then" in header:
-            self._orchestrators.submit(self._go_on, header["then"], *answer)
+        if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
+            self._orchestrators.submit(self._answer, header, lambda: answer)
+        else:
+            self._send(header["id"], answer)
 
     def _send(self, call_id: int, answer: Answer) -> None:
         header, body = answer
@@ -269,11 +268,9 @@ def go_on(sessions: Sessions, _function: Function, header: dict[str, Any], body:
     return _go_on(sessions, header, read_events(body))
 
 
-def go_on_after(sessions: Sessions, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> Answer:
-    """The turn that the end of an activity causes, dated like it. The failure of an activity is left to the host."""
-    if not ended["ok"]:
-        return GONE
-    at = datetime.fromisoformat(ended["at"])
+def go_on_after(sessions: Sessions, then: dict[str, Any], ended_at: str, result: bytes) -> Answer:
+    """The turn that the end of an activity causes, dated like it."""
+    at = datetime.fromisoformat(ended_at)
     events = [Event("OrchestratorStarted", at), task_completed(then["task"], result.decode(), at)]
     return _go_on(sessions, then, [sdk_cells(event) for event in events])
 

@@ -84,16 +84,6 @@ class WorkerLink:
         await self._ready.wait()
         return await self._send({"kind": kind, "function": function, **header}, body)
 
-    def expect(self) -> "tuple[int, asyncio.Future[Reply]]":
-        """An id for an answer that the worker gives without being called under it, and that answer to come.
-
-        WorkerDied is raised to whoever waits for it, and to nobody when nobody does.
-        """
-        call_id, future = next(self._ids), asyncio.get_running_loop().create_future()
-        future.add_done_callback(asyncio.Future.exception)
-        self._waiting[call_id] = future
-        return call_id, future
-
     async def call_repeatedly(self, kind: str, function: str, body: bytes, deaths: int = 0, **header: Any) -> Reply:
         """Run a function that may run again; raises WorkerDied when its worker died each of three times.
 
@@ -103,6 +93,7 @@ class WorkerLink:
             if not deaths:
                 return await self.call(kind, function, body, **header)
         log.warning("'%s' runs again, because its worker died.", function)
+        header.pop("then", None)  # alone: what was to follow may have been what the worker died of
         for _ in range(MAX_DEATHS - 2):
             with contextlib.suppress(WorkerDied):
                 return await self._call_in_quarantine(kind, function, body, **header)
