@@ -19,7 +19,7 @@ import aiohttp
 from bench import report
 from bench.floor import TablesFloor, replays_ms
 from bench.shop import opened
-from bench.stage import Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+from bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
 
 SAGAS = ("saga", "twin")
 WARM_UP = 16
@@ -68,6 +68,7 @@ async def measure(plan: Plan) -> dict[str, Any]:
         figures: dict[str, Any] = {"start_up_s": await start_up(stage, session)}
         figures["requests_per_order"] = await requests_per_order(stage, session, min(plan.orders[16], 100))
         figures["replays_ms"] = replays_ms(50)
+        figures["cpu_parts_ms"] = await cpu_by_part(stage, session, plan.orders[16])
         say("devhost and the floor in turns")
         figures["loads"] = await in_turns(plan, stage, session)
         async with stage.host(session) as host:
@@ -97,8 +98,16 @@ async def requests_per_order(stage: Stage, session: aiohttp.ClientSession, order
     for count in (0, orders):
         async with stage.host(session, "BenchCount") as host:
             await under_load(partial(host.orchestrate, "saga"), count, 1, {})
-            counts.append(host.stop())
+            counts.append(int(REQUESTS.findall(host.stop())[-1]))
     return (counts[1] - counts[0]) / orders
+
+
+async def cpu_by_part(stage: Stage, session: aiohttp.ClientSession, orders: int) -> dict[str, float]:
+    """Milliseconds of CPU of one trivial order at 16 at once, by what they were spent on in host and worker."""
+    async with stage.host(session, "", "--cpu") as host:
+        await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
+        told: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
+    return {part: seconds / orders * 1000 for part, seconds in told.items()}
 
 
 async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, dict[int, Any]]:

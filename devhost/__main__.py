@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -18,6 +19,7 @@ from devhost import routing, timer_trigger
 from devhost.activities import Activities
 from devhost.blobs import Blobs
 from devhost.client_binding import client_binding
+from devhost.cpu_account import CpuAccount
 from devhost.cron import BadSchedule
 from devhost.engine import Engine, Options
 from devhost.functions import Functions
@@ -53,7 +55,7 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     try:
-        asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.enable_auth, arguments.full_replays))
+        asyncio.run(serve(arguments))
     except AppRefused as refusal:
         return _refuse(*refusal.sentences)
     except KeyboardInterrupt:
@@ -77,20 +79,22 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         action="store_true",
         help="replay an orchestration from its start in every turn",
     )
+    parser.add_argument("--cpu", action="store_true", help="say at the end where the CPU went")
     return parser.parse_args(given)
 
 
-async def serve(app: Path, port: int, enable_auth: bool, full_replays: bool) -> None:
+async def serve(arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT. Raises one of the refusals that `main` prints."""
     stop = stop_signal()
+    app, port = arguments.app.resolve(), arguments.port
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
-    key = (settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)) if enable_auth else None
+    key = function_key(settings) if arguments.enable_auth else None
     binding = client_binding(port, settings.hub, key or "")
     worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
-            await serve_hub(Parts(settings, worker, listener, key, full_replays), stop)
+            await serve_hub(Parts(settings, worker, listener, key, arguments.full_replays, arguments.cpu), stop)
         finally:
             await worker.close()
 
@@ -104,6 +108,12 @@ class Parts:
     listener: socket.socket
     key: str | None
     full_replays: bool
+    count_cpu: bool
+
+
+def function_key(settings: Settings) -> str:
+    """The one that is set, or a new one."""
+    return settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
@@ -116,7 +126,12 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
             opening.cancel()
             return
         engine, runner, timers = only_fault_of(opening)
+        account = CpuAccount()
+        if parts.count_cpu:
+            account.begin()
         await stopping
+        if parts.count_cpu:
+            log.info("CPU: %s", json.dumps({**account.end(), **await parts.worker.cpu()}))
         for timer in timers:
             timer.cancel()
         await engine.stop(STOP_WITHIN_S)

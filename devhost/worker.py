@@ -9,6 +9,7 @@ A function that fails in any way, sys.exit included, is an answer; only os._exit
 """
 
 import asyncio
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -19,10 +20,12 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
@@ -47,6 +50,7 @@ ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
 REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
+ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 
 
@@ -131,6 +135,8 @@ class Worker:
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
         self._turns = threading.Semaphore(ORCHESTRATOR_THREADS)
         self._sessions = Sessions()
+        self._cpu: defaultdict[str, float] = defaultdict(float)
+        self._cpu_lock = threading.Lock()
 
     def run(self) -> None:
         threading.Thread(target=self._read_calls, name="calls", daemon=True).start()
@@ -150,6 +156,9 @@ class Worker:
             # On the main thread: some libraries refuse to be imported on another one.
             self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
             return
+        if header["kind"] == "cpu":
+            self._send(header["id"], ({"ok": True, "seconds": self._cpu}, b""))
+            return
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
@@ -163,7 +172,7 @@ class Worker:
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._threads.submit(self._answer, header, lambda: finish(function.code(**arguments())))
+            self._threads.submit(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
 
     def _answer(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
         try:
@@ -172,8 +181,24 @@ class Worker:
             answer = failure(fault)
         self._send(header["id"], self._with_turn(header["then"], *answer) if "then" in header else answer)
 
+    @contextlib.contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        """Add the CPU of a block to the account of what it is for."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._cpu_lock:
+                self._cpu[what] += time.thread_time() - begun
+
+    def _run(
+        self, kind: str, function: Function, arguments: Callable[[], dict[str, Any]], finish: Callable[[Any], Answer]
+    ) -> Answer:
+        with self._counted(ACCOUNTS[kind]):
+            return finish(function.code(**arguments()))
+
     def _turn(self, turn: "Turn", function: Function, header: dict[str, Any], body: bytes) -> Answer:
-        with self._turns:
+        with self._turns, self._counted("replays"):
             return turn(self._sessions, function, header, body)
 
     def _with_turn(self, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> Answer:
@@ -184,7 +209,8 @@ class Worker:
         if not ended["ok"] or not self._turns.acquire(blocking=False):
             return ended, result
         try:
-            turn, state = go_on_after(self._sessions, then, ended["at"], result)
+            with self._counted("replays"):
+                turn, state = go_on_after(self._sessions, then, ended["at"], result)
         except BaseException:  # a replay will say it
             return ended, result
         finally:

@@ -105,6 +105,12 @@ class WorkerLink:
             await asyncio.wait((call,), timeout=QUARANTINE_S)
         return await call
 
+    async def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that the worker took since its start, by what it ran. Raises WorkerDied."""
+        reply = await self.call("cpu", "")
+        seconds: dict[str, float] = reply.header["seconds"]
+        return seconds
+
     async def close(self) -> None:
         self._closing = True
         if self._process and self._process.returncode is None:
