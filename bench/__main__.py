@@ -37,7 +37,7 @@ class Plan:
     finished: int
 
 
-FULL = Plan({1: 40, 16: 160, 64: 256}, {1: 20, 16: 48, 64: 64}, 3, (10, 100, 1000), 150, 1_000)
+FULL = Plan({1: 40, 16: 160, 64: 256}, {1: 20, 16: 48, 64: 64}, 3, (10, 100, 1000), 150, 10_000)
 QUICK = Plan({1: 5, 16: 32, 64: 64}, {}, 1, (10, 100), 20, 0)
 
 
@@ -133,22 +133,33 @@ async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
 
 async def load_of_saga(stage: Stage, session: aiohttp.ClientSession, saga: str, orders: int, at_once: int) -> Load:
     async with stage.host(session) as host:
-        await under_load(partial(host.orchestrate, saga), WARM_UP, WARM_UP, {})
-        pids = {**host.pids, "azurite": stage.azurite}
-        return await under_load(partial(host.orchestrate, saga), orders, at_once, pids)
+        return await load_on(host, stage, saga, orders, at_once)
+
+
+async def load_on(host: Host, stage: Stage, saga: str, orders: int, at_once: int) -> Load:
+    await under_load(partial(host.orchestrate, saga), WARM_UP, WARM_UP, {})
+    pids = {**host.pids, "azurite": stage.azurite}
+    return await under_load(partial(host.orchestrate, saga), orders, at_once, pids)
 
 
 async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, Any]:
-    """The same at 16 at once among so many finished instances: devhost's, and the floor's in the very same tables."""
+    """The same at 16 at once among so many finished instances, in turns with an empty hub; and how soon it is ready."""
     say(f"a hub with {plan.finished} finished instances")
-    async with stage.host(session) as host:
-        floor = TablesFloor(stage.connection_string, stage.http, host.hub)
-        await under_load(floor.finished, plan.finished, 32, {})
-        loads: dict[str, list[Load]] = {"floor": [], "saga": []}
-        for _ in range(plan.rounds):
-            loads["floor"].append(await under_load(floor.order, plan.orders[16], 16, {}))
-            loads["saga"].append(await under_load(partial(host.orchestrate, "saga"), plan.orders[16], 16, {}))
-        return {"instances": plan.finished, **{name: as_json(median_load(each)) for name, each in loads.items()}}
+    hub, orders = f"Filled{secrets.token_hex(4)}", plan.orders[16]
+    floor = TablesFloor(stage.connection_string, stage.http, hub)
+    await floor.create()
+    await under_load(floor.finished, plan.finished, 32, {})
+    loads: dict[str, list[Load]] = {"floor": [], "saga": [], "empty_floor": [], "empty_saga": []}
+    ready_s = []
+    for _ in range(plan.rounds):
+        loads["floor"].append(await under_load(floor.order, orders, 16, {}))
+        loads["empty_floor"].append(await load_of_floor(stage, orders, 16))
+        async with stage.host(session, hub) as host:
+            ready_s.append(host.ready_s)
+            loads["saga"].append(await load_on(host, stage, "saga", orders, 16))
+        loads["empty_saga"].append(await load_of_saga(stage, session, "saga", orders, 16))
+    found = {name: as_json(median_load(each)) for name, each in loads.items()}
+    return {"instances": plan.finished, "ready_s": median(ready_s), **found}
 
 
 async def timed(host: Host, name: str, size: int) -> float:

@@ -40,12 +40,12 @@ class TablesFloor:
         await self._tables.write(self._instances, {"PartitionKey": key, "RowKey": "", **ended}, MERGE)
 
     async def finished(self) -> None:
-        """An instance that ended long ago, as it lies in the hub."""
+        """An instance that ended long ago, with as many rows as five steps leave in the hub."""
         key = uuid.uuid4().hex
         row = {**instance(key), "RuntimeStatus": "Completed", "Output": "[]", "CompletedTime": datetime.now(UTC)}
         await self._tables.write(self._instances, row, INSERT)
         sentinel = {"PartitionKey": key, "RowKey": "sentinel", "ExecutionId": key, "IsCheckpointComplete": True}
-        rows = [(INSERT, event(key, number)) for number in range(4)]
+        rows = [(INSERT, event(key, number)) for number in range(4 * (STEPS + 1))]
         await self._tables.transact(self._history, [*rows, (INSERT, sentinel)])
 
 

@@ -46,15 +46,16 @@ def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
     for steps, ms in figures["fan_ms"].items():
         yield f"a fan-out of {steps:<11} {ms:.0f} ms"
     if "filled" in figures:
-        yield _filled(figures["filled"], figures["loads"])
+        yield _filled(figures["filled"])
 
 
-def _filled(filled: dict[str, Any], loads: dict[str, Any]) -> str:
-    now, before = filled["saga"]["per_second"], loads["saga"][16]["per_second"]
-    floor_now, floor_before = filled["floor"]["per_second"], loads["floor"][16]["per_second"]
+def _filled(filled: dict[str, Any]) -> str:
+    now, before, floor, floor_before = (
+        filled[name]["per_second"] for name in ("saga", "empty_saga", "floor", "empty_floor")
+    )
     return (
-        f"with {filled['instances']} finished      {now:.1f} orders/s at 16, {now / before:.2f} of an empty hub's; "
-        f"the floor in the same tables {floor_now:.1f}, {floor_now / floor_before:.2f}"
+        f"with {filled['instances']} finished     {now:.1f} orders/s at 16, {now / before:.2f} of an empty hub's; "
+        f"the floor in the same tables {floor:.1f}, {floor / floor_before:.2f}; ready in {filled['ready_s']:.2f} s"
     )
 
 
