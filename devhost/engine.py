@@ -488,7 +488,7 @@ class Engine:
         ended = next((event for event in history.events if event.type == "ExecutionCompleted"), None)
         try:
             if ended:
-                await self._repair_finished(instance, ended)
+                await self._repair_finished(instance, history.events, ended)
             else:
                 await self._catch_up(instance, history.events)
         except OrchestrationFault as fault:
@@ -502,10 +502,14 @@ class Engine:
             log.exception("Not even the failure of instance %s can be stored.", instance.id)
             self._finish(instance, verdict)
 
-    async def _repair_finished(self, instance: Instance, ended: Event) -> None:
-        """The history ended, but a crash came before the Instances row or the parent knew."""
+    async def _repair_finished(self, instance: Instance, events: list[Event], ended: Event) -> None:
+        """The history ended, but a crash came before the Instances row or the parent knew. The last custom status is
+        then in neither: only the orchestrator can tell it.
+        """
         status, result = ended.fields["OrchestrationStatus"], ended.fields["Result"]
         verdict = Verdict(status=status, result=result, custom_status=instance.custom_status)
+        with contextlib.suppress(OrchestrationFault):
+            verdict.custom_status = (await self._judge.replay(instance, events)).custom_status
         instance.remember([ended])
         await self._update_row(instance, verdict, ended.at, {})
         await self._write_row(instance)
