@@ -145,3 +145,24 @@ def test_a_crash_between_the_end_and_its_row_loses_nothing_that_the_row_shows(st
     stage.host.start()
     ended = stage.host.finished(instance)
     assert (ended["output"], ended["customStatus"]) == ("timed out", {"waited": True})
+
+
+def test_a_large_output_reaches_its_row_after_a_crash_before_it(stage: Stage) -> None:
+    given = {"size": 40_000, "padding": ""}
+    with stage.tables.failing(WRITES + 'Instances.*"RuntimeStatus":"Completed"', "hold", times=1) as rule:
+        instance = stage.host.begin("large_texts", given)
+        until(lambda: stands(rule))
+        stage.host.kill()
+    stage.host.start()
+    assert stage.host.finished(instance)["output"] == [0, "x" * 40_000, 40_000]
+    (row,) = stage.host.rows("Instances", instance)
+    assert row["Output"].startswith("http://")
+
+
+def test_a_child_with_a_large_input_goes_on_after_a_crash_before_its_row(stage: Stage) -> None:
+    with stage.tables.failing(WRITES + "Instances.*large-child", "hold", times=1) as rule:
+        instance = stage.host.begin("calls_large_child", 40_000, "large")
+        until(lambda: stands(rule))
+        stage.host.kill()
+    stage.host.start()
+    assert stage.host.finished(instance)["output"] == 40_000

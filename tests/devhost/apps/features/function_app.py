@@ -548,3 +548,15 @@ def drawing(context):
     first = yield context.call_activity("use", given)
     second = yield context.call_activity("use", given)
     return [number, first, second]
+
+
+@app.orchestration_trigger(context_name="context")
+def calls_large_child(context):
+    result = yield context.call_sub_orchestrator("measures", "x" * context.get_input(), f"{context.instance_id}-child")
+    return result
+
+
+@app.orchestration_trigger(context_name="context")
+def measures(context):
+    yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=600))
+    return len(context.get_input())
