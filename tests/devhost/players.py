@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from azure.data.tables import TableServiceClient
@@ -119,30 +120,42 @@ def _numbered_by_life(moments: Iterable[int], restarts: Sequence[int]) -> list[t
 
 
 class Player:
-    """One program: what it must come to, and what has been done for it so far."""
+    """One program: what it must come to, and what has been done for it so far.
 
-    def __init__(self, program: Program, root: str) -> None:
+    It is suspended for a moment when it has been looked at `pause_at` times (0: never), which must change nothing.
+    """
+
+    def __init__(self, program: Program, root: str, pause_at: int = 0) -> None:
         self.program, self.root = program, root
         self.expected: Expected = expected(program, root)
         self.ended: dict[str, Any] | None = None
         self._due = list(self.expected.events)
+        self._until_pause = pause_at
         self._asked: Future[None] | None = None
 
     def act(self, host: Devhost, threads: ThreadPoolExecutor) -> None:
-        """Do the next thing for it: begin it, send an event that is due, or see that it has ended.
+        """Do the next thing for it, or see that it has ended. The asking waits for storage, hence the thread.
 
-        Nothing is asked twice unless it was not answered. The asking waits for storage, hence the thread.
+        Nothing is asked twice unless it was not answered.
         """
         if self.ended or self._still_asking():
             return
         status = host.status(self.root)
+        if status and status["runtimeStatus"] in FINISHED:
+            self.ended = status
+        elif ask := self._next(host, status):
+            self._asked = threads.submit(ask, host)
+
+    def _next(self, host: Devhost, status: dict[str, Any] | None) -> Callable[[Devhost], None] | None:
+        """What is to be asked: to begin it, to send an event that is due, to suspend it or to let it go on."""
         if status is None:
-            self._asked = threads.submit(self._begin, host)
-            return
-        self.ended = status if status["runtimeStatus"] in FINISHED else None
-        due = next((each for each in self._due if _is_due(each, host)), None)
-        if due:
-            self._asked = threads.submit(self._raise, host, due)
+            return self._begin
+        if due := next((each for each in self._due if _is_due(each, host)), None):
+            return partial(self._raise, due)
+        if status["runtimeStatus"] == "Suspended":
+            return self._resume
+        self._until_pause -= 1
+        return self._suspend if self._until_pause == 0 else None
 
     def _still_asking(self) -> bool:
         if self._asked and self._asked.done():
@@ -155,12 +168,18 @@ class Player:
         reply = unless_cut_off(lambda: host.post(host.api(f"/orchestrators/program/{self.root}"), given))
         assert reply is None or reply.status == 202, (reply.status, reply.text)
 
-    def _raise(self, host: Devhost, due: Sent) -> None:
+    def _raise(self, due: Sent, host: Devhost) -> None:
         """A repetition may come when the instance has ended."""
         reply = unless_cut_off(lambda: host.event(due.instance, due.name, due.value))
         if reply is not None:
             assert reply.status in (202, 410), (reply.status, reply.text)
             self._due.remove(due)
+
+    def _suspend(self, host: Devhost) -> None:
+        unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/suspend")))
+
+    def _resume(self, host: Devhost) -> None:
+        unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/resume")))
 
 
 def unless_cut_off(ask: Callable[[], Reply]) -> Reply | None:

@@ -26,7 +26,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.activity_trigger(input_name="call")
 def work(call):
-    """Answer a number that depends on what it is given; fail the first times, if it is told to."""
+    """Answer a number that depends on what it is given, or a large text; fail the first times, if told to."""
     runs = note_run(call["key"])
     time.sleep(call["ms"] / 1000)
     return answer(call, runs)
@@ -50,7 +50,8 @@ def note_run(key):
 def answer(call, runs):
     if runs <= call["fails"]:
         raise ValueError(f"step {call['n']}")
-    return (call["given"] + call["n"]) % 1_000_003
+    number = (call["given"] + call["n"]) % 1_000_003
+    return f"{number}".rjust(40_000) if call["large"] else number
 
 
 # --- the orchestrator ---
@@ -86,10 +87,16 @@ def attempt(context, run, step):
 
 
 def race(context, run, step):
-    """Wait for the first of some tasks, then for all of them. Which one was first, the results do not tell."""
+    """Wait for the first of some tasks, do other things meanwhile, then wait for all of them.
+
+    Which one was first, the results do not tell.
+    """
     tasks = [Built(context, run, task) for task in step["of"]]
     announce(context, tasks)
     yield context.task_any([each.task for each in tasks])
+    for task in step["meanwhile"]:
+        result = yield Built(context, run, task).task
+        run["trail"].append(result)
     results = yield context.task_all([each.task for each in tasks])
     run["trail"].append([each.read(result) for each, result in zip(tasks, results, strict=True)])
     for each in tasks:
@@ -206,13 +213,8 @@ TASKS = {
 
 def call_of(run, described):
     key = f"{run['root']}/{described['n']}"
-    return {
-        "key": key,
-        "n": described["n"],
-        "given": digest(run["trail"]),
-        "fails": described["fails"],
-        "ms": described["ms"],
-    }
+    told = {name: described[name] for name in ("n", "fails", "ms", "large")}
+    return {"key": key, "given": digest(run["trail"]), **told}
 
 
 def options_of(described):
