@@ -194,7 +194,7 @@ FAILING_NESTING = [_failing_child, _exhausted_child, _failing_all]
 
 def numbered(program: Program) -> Program:
     """The program with a number `n` for each task, which tells its runs, its child or its event from all others'."""
-    for number, task in enumerate(each for part in program for step in part for each in _tasks_of(step)):
+    for number, task in enumerate(each for part in program for step in part for each in tasks_of(step)):
         task["n"] = number
         if task["task"] in ("event", "never"):
             task["early"] = task.get("early", True)
@@ -203,7 +203,7 @@ def numbered(program: Program) -> Program:
     return program
 
 
-def _tasks_of(described: Described, into_children: bool = True) -> Iterator[Described]:
+def tasks_of(described: Described, into_children: bool = True) -> Iterator[Described]:
     """Every task in a step or a task, whatever its depth."""
     task = described.get("task")
     if isinstance(task, str):
@@ -213,7 +213,7 @@ def _tasks_of(described: Described, into_children: bool = True) -> Iterator[Desc
     if into_children:
         inner += [step for part in described.get("parts", []) for step in part]
     for each in inner:
-        yield from _tasks_of(each, into_children)
+        yield from tasks_of(each, into_children)
 
 
 # --- what they must come to ---
@@ -389,4 +389,4 @@ def _alike(step: Described) -> bool:
 
 def _own_tasks(described: Described) -> Iterator[Described]:
     """The tasks in a step or a task of one instance, without what its children do."""
-    return _tasks_of(described, into_children=False)
+    return tasks_of(described, into_children=False)

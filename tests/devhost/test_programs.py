@@ -10,16 +10,17 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.devhost.hosts import Devhost
 from tests.devhost.players import Acknowledged, Crash, Player, Theatre, play
-from tests.devhost.programs import Program, numbered_alike, programs
+from tests.devhost.programs import Draw, Program, expected, numbered_alike, programs, tasks_of
 from tests.e2e.storage_proxy import StorageProxy
 from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
 from tests.replay.task_hub import histories
@@ -32,8 +33,32 @@ MANY = int(os.environ.get("PROGRAMS", "0"))
 STATUS = {1: "Completed", 3: "Failed"}
 
 
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """Programs, when each of them is suspended for a moment, and where devhost is killed."""
+
+    programs: list[Program]
+    pauses: list[int]
+    crashes: list[Crash]
+
+    def __repr__(self) -> str:
+        """Without its pages of programs: a failure names the one that it is about."""
+        return f"{len(self.programs)} programs, {self.crashes}"
+
+    def players(self, name: str) -> list[Player]:
+        cast = enumerate(zip(self.programs, self.pauses, strict=True))
+        return [Player(program, f"{name}-{number:02}", pause) for number, (program, pause) in cast]
+
+
 @st.composite
-def crashes(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Crash:
+def batches(draw: Draw) -> Batch:
+    cast = [(draw(programs()), draw(st.sampled_from([0, 0, 0, 1, 3, 10]))) for _ in range(BATCH)]
+    batch = Batch([program for program, _ in cast], [pause for _, pause in cast], [_crash(draw) for _ in range(2)])
+    assume(any(batch.pauses))  # Hypothesis begins with the simplest of all batches, which shows least
+    return batch
+
+
+def _crash(draw: Draw) -> Crash:
     """At a write of each program, or wherever all of them are after a number of requests."""
     at_writes = draw(st.booleans())
     writes = [draw(st.integers(1, 12)) if at_writes else 0 for _ in range(BATCH)]
@@ -69,6 +94,7 @@ def orchestrator() -> Orchestrator:
     return functions["program"].get_user_function()  # type: ignore[no-any-return]
 
 
+@pytest.mark.timeout(300 + 5 * MANY)
 @settings(
     max_examples=max(MANY // BATCH, 1) if MANY else 3,
     derandomize=not MANY,
@@ -78,23 +104,14 @@ def orchestrator() -> Orchestrator:
     phases=[Phase.generate],  # a smaller batch would take other turns: a failure names its program instead
     suppress_health_check=list(HealthCheck),
 )
-@given(
-    batch=st.lists(programs(), min_size=BATCH, max_size=BATCH),
-    pauses=st.lists(st.sampled_from([0, 0, 0, 1, 3, 10]), min_size=BATCH, max_size=BATCH),
-    places=st.lists(crashes(), min_size=2, max_size=2),
-)
+@given(batch=batches())
 def test_with_and_without_crashes_programs_come_to_what_they_must(
-    open_theatre: Callable[[], Any],
-    orchestrator: Orchestrator,
-    batch: list[Program],
-    pauses: list[int],
-    places: list[Crash],
+    open_theatre: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
 ) -> None:
     with open_theatre() as theatre:
-        for crashing, name in (((), "calm"), (places, "crashed")):
-            cast = enumerate(zip(batch, pauses, strict=True))
-            players = [Player(program, f"{name}-{number:02}", pause) for number, (program, pause) in cast]
-            play(theatre, players, crashing)
+        for crashes, name in (((), "calm"), (batch.crashes, "crashed")):
+            players = batch.players(name)
+            play(theatre, players, crashes)
             for player in players:
                 assert_as_expected(player, theatre)
         assert theatre.too_early() == []
@@ -141,3 +158,18 @@ def program_of(history: Sequence[Event]) -> Program:
     given = json.loads(history[1]["Input"])
     parts: Program = (json.loads(given) if isinstance(given, str) else given)["parts"]
     return parts[:1] if len(parts) > 1 else parts
+
+
+def test_programs_are_made_of_everything() -> None:
+    seen: set[str] = set()
+
+    @settings(max_examples=100, derandomize=True, database=None, phases=[Phase.generate])
+    @given(programs())
+    def look_at(program: Program) -> None:
+        seen.update(step["do"] for part in program for step in part)
+        seen.update(described["task"] for part in program for step in part for described in tasks_of(step))
+        seen.add(expected(program, "root").status)
+
+    look_at()
+    kinds = {"work", "retried work", "timer", "far timer", "event", "child", "all", "any"}
+    assert seen == {"take", "attempt", "race", "remind", "tell", *kinds, "Completed", "Failed"}
