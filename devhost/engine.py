@@ -503,9 +503,9 @@ class Engine:
         ended = next((event for event in history.events if event.type == "ExecutionCompleted"), None)
         try:
             if ended:
-                await self._repair_finished(instance, ended)
+                await self._repair_finished(instance, history, ended)
             else:
-                await self._catch_up(instance, history.events)
+                await self._catch_up(instance, history)
         except OrchestrationFault as fault:
             await self._fail(instance, fault)
 
@@ -517,24 +517,29 @@ class Engine:
             log.exception("Not even the failure of instance %s can be stored.", instance.id)
             self._finish(instance, verdict)
 
-    async def _repair_finished(self, instance: Instance, ended: Event) -> None:
-        """The history ended, but a crash came before the Instances row or the parent knew."""
+    async def _repair_finished(self, instance: Instance, history: History, ended: Event) -> None:
+        """The history ended, but a crash came before the Instances row or the parent knew. The last custom status is
+        then in neither: only the orchestrator can tell it.
+        """
         status, result = ended.fields["OrchestrationStatus"], ended.fields["Result"]
         verdict = Verdict(status=status, result=result, custom_status=instance.custom_status)
+        with contextlib.suppress(OrchestrationFault):
+            verdict.custom_status = (await self._judge.replay(instance, history.events)).custom_status
         instance.remember([ended])
-        await self._update_row(instance, verdict, ended.at, {})
+        await self._update_row(instance, verdict, ended.at, history.addresses)
         await self._write_row(instance)
         self._finish(instance, verdict)
 
-    async def _catch_up(self, instance: Instance, events: list[Event]) -> None:
+    async def _catch_up(self, instance: Instance, history: History) -> None:
+        events = history.events
         try:
             state = await self._judge.replay(instance, events)
         finally:
             instance.remember(events)
         instance.ledger = rebuild(events, state.actions)
         instance.suspended = is_suspended(events)
-        status = "Suspended" if instance.suspended else "Running"
-        await self._update_row(instance, Verdict(status=status, custom_status=state.custom_status), events[-1].at, {})
+        verdict = Verdict(status="Suspended" if instance.suspended else "Running", custom_status=state.custom_status)
+        await self._update_row(instance, verdict, events[-1].at, history.addresses)
         undecided = instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking)
         if undecided and not instance.suspended and not instance.inbox:
             instance.inbox.append(Message(None))

@@ -55,10 +55,14 @@ class ForeignHub(Exception):
 
 @dataclass
 class History:
-    """The stored events of an instance's current execution, up to its last complete checkpoint."""
+    """The stored events of an instance's current execution, up to its last complete checkpoint.
+
+    `addresses` are those of the texts that lie in blobs, by `Type.Column`, as `append` tells them.
+    """
 
     execution_id: str = ""
     events: list[Event] = field(default_factory=list)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def started(self) -> Event:
@@ -215,7 +219,8 @@ class Store:
         events = [from_row(await self._fetch_texts(row)) for row in rows]
         if not sentinel["IsCheckpointComplete"]:
             events = _up_to_last_checkpoint(events)
-        return History(sentinel["ExecutionId"], events)
+        addresses = {name: address for row in rows for name, address in self._addresses(row).items()}
+        return History(sentinel["ExecutionId"], events, addresses)
 
     async def _rows(self, instance_id: str) -> tuple[list[Row], Row | None]:
         """The rows of the current execution in order, and the sentinel that tells which one that is."""
@@ -253,12 +258,17 @@ class Store:
     # --- large texts ---
 
     async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
-        addresses = {}
-        for column in LARGE_COLUMNS:
-            if is_large(row.get(column)):
-                row = await self._offload(row, column, row["EventType"])
-                addresses[f"{row['EventType']}.{column}"] = self._blobs.url(self._large, row[f"{column}BlobName"])
-        return row, addresses
+        large = [column for column in LARGE_COLUMNS if is_large(row.get(column))]
+        for column in large:
+            row = await self._offload(row, column, row["EventType"])
+        return row, self._addresses(row) if large else {}
+
+    def _addresses(self, row: Row) -> dict[str, str]:
+        """The addresses of an event's texts that lie in blobs, by `Type.Column`."""
+        names = {column: row.get(f"{column}BlobName") for column in LARGE_COLUMNS}
+        return {
+            f"{row['EventType']}.{column}": self._blobs.url(self._large, name) for column, name in names.items() if name
+        }
 
     async def _offload(self, row: Row, column: str, event_type: str, as_url: bool = False) -> Row:
         """The row with a large text moved to a blob: an empty cell and the name beside it, or the address as cell."""

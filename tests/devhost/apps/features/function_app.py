@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -523,3 +524,39 @@ def marking_child(context):
     first = yield context.call_activity("mark", f"{context.instance_id} four")
     second = yield context.call_activity("mark", f"{context.instance_id} five")
     return [first, second]
+
+
+@app.activity_trigger(input_name="key")
+def draw_a_number(key):
+    """Answers otherwise in each run, and says what."""
+    number = uuid.uuid4().hex
+    note(f"drew {key} {number}")
+    return number
+
+
+@app.activity_trigger(input_name="given")
+def use(given):
+    note(f"used {given['key']} {given['number']}")
+    return given["number"]
+
+
+@app.orchestration_trigger(context_name="context")
+def drawing(context):
+    """Draws a number, and uses it twice."""
+    number = yield context.call_activity("draw_a_number", context.instance_id)
+    given = {"key": context.instance_id, "number": number}
+    first = yield context.call_activity("use", given)
+    second = yield context.call_activity("use", given)
+    return [number, first, second]
+
+
+@app.orchestration_trigger(context_name="context")
+def calls_large_child(context):
+    result = yield context.call_sub_orchestrator("measures", "x" * context.get_input(), f"{context.instance_id}-child")
+    return result
+
+
+@app.orchestration_trigger(context_name="context")
+def measures(context):
+    yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=600))
+    return len(context.get_input())
