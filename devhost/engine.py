@@ -357,7 +357,8 @@ class Engine:
         events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
         events += [self._scheduled(instance, task, at) for task in verdict.tasks]
         if verdict.status in FINISHED:
-            events.append(records.execution_completed(verdict, instance.ledger.next_id, at))
+            next_id = instance.ids_on_record + len(verdict.tasks)
+            events.append(records.execution_completed(verdict, next_id, at))
         events.append(Event("OrchestratorCompleted", at))
         addresses = await self._store.append(
             instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
-from devhost.turn import COMPLETES, Ledger
+from devhost.turn import COMPLETES, CREATES, Ledger
 
 LIMITS = (
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -139,6 +139,13 @@ class Instance:
     @property
     def event_count(self) -> int:
         return len(self._events)
+
+    @property
+    def ids_on_record(self) -> int:
+        """How many ids the tasks of the stored events have taken. The ledger's own count may be ahead of it, by tasks
+        that were refused.
+        """
+        return max((event.event_id + 1 for event in self._events if event.type in CREATES), default=0)
 
     @property
     def changed_at(self) -> datetime:
