@@ -18,19 +18,20 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Parent:
-    """The instance that called this one as a sub-orchestration, and the id of its task."""
+    """The instance that called this one as a sub-orchestration, its version, and the id of its task."""
 
     instance_id: str
     execution_id: str
     name: str
     task_id: int
+    version: str
 
     def to_json(self) -> dict[str, Any]:
         return {
             "Name": self.name,
             "OrchestrationInstance": {"InstanceId": self.instance_id, "ExecutionId": self.execution_id},
             "TaskScheduleId": self.task_id,
-            "Version": "",
+            "Version": self.version,
         }
 
     @classmethod
@@ -38,7 +39,9 @@ class Parent:
         if not stored:
             return None
         caller = stored["OrchestrationInstance"]
-        return cls(caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"])
+        return cls(
+            caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"], stored["Version"]
+        )
 
 
 @dataclass

@@ -116,6 +116,20 @@ CASES: dict[str, Case] = {
     "cancelled timer": Case(
         "cancelled_timer", 10, HOUR, steps=(event("go", 5),), events=("TimerCreated", "EventRaised", *CALL)
     ),
+    # Over six days the SDK makes a timer of several, and forgets to cancel the one that is under way.
+    "cancelled long timer": Case(
+        "cancelled_timer",
+        "days later",
+        7 * 24 * HOUR,
+        status="Terminated",
+        steps=(
+            event("go", 5),
+            after("TaskCompleted"),
+            shows("runtimeStatus", "Running"),
+            ask("terminate", "days later"),
+        ),
+        events=("TimerCreated", "EventRaised", *CALL, "ExecutionTerminated"),
+    ),
     "timer left open": Case(
         "timer_left_open", "done long ago", events=("TaskScheduled", "TimerCreated", "TaskCompleted", "TimerFired")
     ),

@@ -181,7 +181,7 @@ def timer_left_open(context):
 
 @app.orchestration_trigger(context_name="context")
 def long_timer(context):
-    yield context.create_timer(context.current_utc_datetime + timedelta(days=7))
+    yield context.create_timer(context.current_utc_datetime + timedelta(days=10))
     after = yield context.call_activity("double", 7)
     return after
 
