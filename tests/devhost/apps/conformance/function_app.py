@@ -457,7 +457,7 @@ def as_json(value):
     if isinstance(value, list):
         return [as_json(each) for each in value]
     if isinstance(value, DurableOrchestrationStatus):
-        return {"true": bool(value), **value.to_json(), "created": value.created_time is not None}
+        return {"true": True, **value.to_json()} if value else {"true": False}
     if isinstance(value, PurgeHistoryResult):
         return {"purged": value.instances_deleted}
     return value
