@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
 from tests.servers import Azurite, FreePorts
 
@@ -16,11 +17,9 @@ LONG_AGO, FAR_AWAY = "2020-01-01T00:00:00", "2999-01-01T00:00:00"
 @pytest.fixture(scope="module")
 def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     """A devhost that serves the conformance app."""
-    shared = Devhost(azurite.connection_string, ports(), tmp_path_factory.mktemp("client-calls"), app=APP)
-    try:
-        yield shared.start()
-    finally:
-        shared.kill()
+    folder = tmp_path_factory.mktemp("client-calls")
+    with judged(Devhost(azurite.connection_string, ports(), folder, app=APP)) as shared:
+        yield shared
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.devhost.conforming import Hub
+from tests.devhost.conforming import Hub, judged
 from tests.devhost.hosts import Devhost, until
 from tests.servers import Azurite, FreePorts
 
@@ -46,21 +46,28 @@ def event(name: str, content: Any, status: int = 202, to: str = "") -> Step:
 
 def after(kind: str, times: int = 1, of: str = "") -> Step:
     """Wait until the history holds so many events of a type."""
-    return lambda host, instance: until(lambda: host.events(f"{instance}{of}").count(kind) >= times) and None
+
+    def step(host: Devhost, instance: str) -> None:
+        until(lambda: host.events(f"{instance}{of}").count(kind) >= times)
+
+    return step
 
 
 def ask(verb: str, reason: str = "", status: int = 202, of: str = "") -> Step:
     def step(host: Devhost, instance: str) -> None:
-        assert host.post(host.api(f"/instances/{instance}{of}/{verb}?reason={quote(reason)}")).status == status
+        path = host.api(f"/instances/{instance}{of}/{verb}?reason={quote(reason)}")
+        assert host.post(path).status == status
 
     return step
 
 
 def shows(field: str, value: Any) -> Step:
     """Wait until the status has a value in a field."""
-    return lambda host, instance: (
-        until(lambda: host.status(instance)[field] == value, say=lambda: str(host.status(instance))) and None
-    )
+
+    def step(host: Devhost, instance: str) -> None:
+        until(lambda: host.status(instance)[field] == value, say=lambda: str(host.status(instance)))
+
+    return step
 
 
 def note(line: str) -> Step:
@@ -71,9 +78,17 @@ def note(line: str) -> Step:
     return step
 
 
+def restart(host: Devhost, instance: str) -> None:
+    path = host.api(f"/instances/{instance}/restart?restartWithNewInstanceId=false")
+    assert host.post(path).json["id"] == instance
+
+
 @dataclass(frozen=True)
 class Case:
-    """`output` is the output that has to come, or the beginning of the text of one that failed."""
+    """`given`: the input, or a function of the devhost that makes it. `output`: the output that has to come, or the
+    beginning of the text of one that failed. `events`: event types, as far as they are not in every history, in the
+    order in which they have to be stored.
+    """
 
     orchestrator: str
     output: Any
@@ -81,7 +96,6 @@ class Case:
     status: str = "Completed"
     steps: tuple[Step, ...] = ()
     events: tuple[str, ...] = ()
-    """Event types, as far as they are not in every history, in the order in which they have to be stored."""
 
 
 def failed(orchestrator: str, text: str, **more: Any) -> Case:
@@ -292,6 +306,12 @@ CASES: dict[str, Case] = {
         steps=(after("OrchestratorCompleted", of="-child"), ask("terminate", "gone", of="-child")),
         events=("SubOrchestrationInstanceCreated", "SubOrchestrationInstanceFailed"),
     ),
+    "call_http": Case(
+        "calls_http",
+        [200, {"body": {"a": 1}, "type": "application/json"}],
+        given=lambda host: f"{host.url}/api/echo",
+        events=CALL,
+    ),
     "rewind": Case("fragile", [2, 2], steps=(shows("runtimeStatus", "Failed"), ask("rewind", "mended"))),
     "restart": Case(
         "generations",
@@ -299,14 +319,10 @@ CASES: dict[str, Case] = {
         {"count": 1},
         steps=(
             shows("runtimeStatus", "Completed"),
-            lambda host, instance: again(host, instance, "?restartWithNewInstanceId=false"),
+            restart,
         ),
     ),
 }
-
-
-def again(host: Devhost, instance: str, query: str) -> None:
-    assert host.post(host.api(f"/instances/{instance}/restart{query}")).status == 202
 
 
 # --- the cases ---
@@ -318,11 +334,8 @@ def serving(
 ) -> Iterator[Devhost]:
     """A devhost that keeps executions warm, and one that replays them in every turn."""
     folder = tmp_path_factory.mktemp("conformance")
-    host = Devhost(azurite.connection_string, ports(), folder, app=APP, arguments=request.param)
-    try:
-        yield host.start()
-    finally:
-        host.kill()
+    with judged(Devhost(azurite.connection_string, ports(), folder, app=APP, arguments=request.param)) as host:
+        yield host
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +345,9 @@ def hub(serving: Devhost) -> Iterator[Hub]:
 
 
 def ended(host: Devhost, instance: str, wanted: str) -> Any:
-    """The status of an instance that has ended so. Not simply ended: a rewound one has failed before."""
-    return until(
-        lambda: (status := host.status(instance)) and status["runtimeStatus"] == wanted and status,
-        say=lambda: f"{host.status(instance)}\n{host.log[-3000:]}",
-    )
+    """The output of an instance that has ended so. Not simply ended: a rewound one has failed before."""
+    shows("runtimeStatus", wanted)(host, instance)
+    return host.status(instance)["output"]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -345,14 +356,12 @@ def test_a_feature_comes_to_its_result_and_leaves_what_the_real_host_would_leave
 ) -> None:
     case = CASES[name]
     instance = name.replace(" ", "-")
-    serving.begin(case.orchestrator, case.given, instance)
+    given = case.given(serving) if callable(case.given) else case.given
+    serving.begin(case.orchestrator, given, instance)
     for step in case.steps:
         step(serving, instance)
-    status = ended(serving, instance, case.status)
-    if case.status == "Failed":
-        assert status["output"].startswith(case.output)
-    else:
-        assert status["output"] == case.output
+    output = ended(serving, instance, case.status)
+    assert output.startswith(case.output) if case.status == "Failed" else output == case.output
     told = [row["EventType"] for row in hub.history(instance) if row.get("EventType") in SIGNIFICANT]
     assert not case.events or tuple(told) == case.events
     assert hub.faults(instance) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, Reply, until
 from tests.servers import Azurite, FreePorts
 
@@ -23,11 +24,9 @@ WHOLE_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 @pytest.fixture(scope="module")
 def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     """A devhost that serves the conformance app."""
-    shared = Devhost(azurite.connection_string, ports(), tmp_path_factory.mktemp("http-api"), app=APP)
-    try:
-        yield shared.start()
-    finally:
-        shared.kill()
+    folder = tmp_path_factory.mktemp("http-api")
+    with judged(Devhost(azurite.connection_string, ports(), folder, app=APP)) as shared:
+        yield shared
 
 
 @pytest.fixture(scope="module")
@@ -390,7 +389,9 @@ def test_a_list_goes_on_where_its_token_says(host: Devhost, listed: list[str]) -
     found: list[str] = []
     token = ""
     for _ in range(3):
-        reply = send(host, "GET", "/instances?instanceIdPrefix=listed-&top=2", **{"x-ms-continuation-token": token})
+        reply = send(
+            host, "GET", "/instances?instanceIdPrefix=listed-&top=2", None, **{"x-ms-continuation-token": token}
+        )
         found += names(reply)
         token = reply.headers.get("x-ms-continuation-token", "")
     assert (found, token) == (listed, "")
