@@ -8,7 +8,6 @@ those that azure-data-tables reads.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 Row = dict[str, Any]
@@ -78,12 +77,24 @@ def faults_of_instance(row: Row, history: list[Row]) -> list[str]:
     """What is wrong with the rows of one instance: its row of Instances, and all of its partition in History."""
     *events, sentinel = sorted(history, key=lambda each: str(each["RowKey"]))
     events = [each for each in events if each["ExecutionId"] == sentinel["ExecutionId"]]
-    rewound = any(str(each.get("Reason")).startswith("Rewound: ") for each in events)
-    rules = [_instance_columns(row), _sentinel(sentinel), _agree(row, events), _keys(events), _started(events)]
-    rules += [_event_columns(each) for each in events]
-    if not rewound:  # rows that were overwritten keep what they had
-        rules += [_ids(events), _played(events), _turns(events), _answers(events), _instance_ends(row, events)]
-    return [f"{row['PartitionKey']}: {fault}" for rule in rules for fault in rule]
+    columns = [_instance_columns(row), _sentinel(sentinel), *map(_event_columns, events)]
+    # What holds between rows can only be asked when all are there.
+    faults = _all(columns) or _all(_between(row, events))
+    return [f"{row['PartitionKey']}: {fault}" for fault in faults]
+
+
+def _all(rules: Iterable[Iterable[str]]) -> list[str]:
+    return [fault for rule in rules for fault in rule]
+
+
+def _between(row: Row, events: list[Row]) -> Iterator[Iterable[str]]:
+    yield from (_agree(row, events), _keys(events), _started(events))
+    if not any(_is_rewound(each) for each in events):  # rows that were overwritten keep what they had
+        yield from (_ids(events), _played(events), _turns(events), _answers(events), _instance_ends(row, events))
+
+
+def _is_rewound(row: Row) -> bool:
+    return str(row.get("Reason")).startswith("Rewound: ")
 
 
 def _wrong_columns(what: str, row: Row, layout: str) -> Iterator[str]:
@@ -107,9 +118,14 @@ def _is(kind: str, value: Any) -> bool:
     return type(value).__name__ == PYTHON_TYPES[kind]
 
 
+def faults_of_pending(row: Row) -> list[str]:
+    """What is wrong with the row of an instance that is started and has not begun: it has no CustomStatus yet."""
+    return list(_wrong_columns("the row of Instances", row, INSTANCE.replace("CustomStatus:String ", "")))
+
+
 def _event_columns(row: Row) -> Iterator[str]:
     what = f"{row['EventType']} in {row['RowKey']}"
-    if str(row.get("Reason")).startswith("Rewound: "):
+    if _is_rewound(row):
         return
     yield from _wrong_columns(what, row, f"{COMMON} EventType:String {EVENTS[row['EventType']]}")
     for name in LARGE:
@@ -218,13 +234,6 @@ def _answers(events: list[Row]) -> Iterator[str]:
             yield f"{each['EventType']} in {each['RowKey']} has another FireAt than its timer"
         elif "FireAt" in each and each["_Timestamp"] < origin["FireAt"]:
             yield f"{each['EventType']} in {each['RowKey']} is too early"
-
-
-def moment(row: Row, column: str) -> datetime:
-    """A time of a row."""
-    found = row[column]
-    assert isinstance(found, datetime)
-    return found
 
 
 def of_type(rows: Iterable[Row], kind: str) -> list[Row]:
