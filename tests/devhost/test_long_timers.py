@@ -2,13 +2,12 @@
 of devhost all that is in its tables is made some days older.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from azure.data.tables import TableServiceClient, UpdateMode
 
 from tests.devhost.conforming import Hub
@@ -39,12 +38,8 @@ def days_later(host: Devhost, hub: Hub, instance: str, days: float) -> list[dict
     return hub.history(instance)
 
 
-@pytest.fixture(params=[(), ("--full-replays",)], ids=["warm", "full replays"])
-def host(request: pytest.FixtureRequest, new_host: Hosts) -> Iterator[Devhost]:
-    yield new_host(app=APP, arguments=request.param).start()
-
-
-def test_a_timer_of_ten_days_is_three_that_follow_each_other(host: Devhost) -> None:
+def test_a_timer_of_ten_days_is_three_that_follow_each_other(new_host: Hosts) -> None:
+    host = new_host(app=APP).start()
     instance = host.begin("long_timer", instance_id="patient")
     with closing(Hub(host)) as hub:
         until(lambda: of_type(hub.history(instance), "TimerCreated"))

@@ -444,6 +444,25 @@ def echo(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(told), mimetype="application/json")
 
 
+ANSWERS = {
+    "text": lambda: func.HttpResponse("Łódź"),
+    "html": lambda: func.HttpResponse("<p>", mimetype="text/html", charset="latin-1"),
+    "json": lambda: func.HttpResponse("{}", status_code=201, mimetype="application/json"),
+    "header": lambda: func.HttpResponse(
+        "a", headers={"Content-Type": "text/csv", "X-Own": "yes"}, mimetype="text/html"
+    ),
+    "bytes": lambda: func.HttpResponse(b"\x00\xff", mimetype="application/octet-stream"),
+    "empty": lambda: func.HttpResponse(status_code=204),
+    "str": lambda: "plain",
+    "none": lambda: None,
+}
+
+
+@app.route(route="answers/{kind}", methods=["GET"])
+def answers(req: func.HttpRequest):
+    return ANSWERS[req.route_params["kind"]]()
+
+
 @app.route(route="start/{name}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
