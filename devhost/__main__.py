@@ -154,7 +154,8 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     judge = Judge(worker, functions, settings.max_orchestrators, keep_warm=not parts.full_replays)
     activities = Activities(worker, functions, settings.max_activities)
     joined = 1 if parts.full_replays else JOINED_EVENTS
-    engine = Engine(store, judge, activities, Options(settings.store_inputs, settings.override_any_state, joined))
+    options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
+    engine = Engine(store, judge, activities, options)
     unfinished = await engine.resume()
     management = Management(engine, store, functions, parts.key or "", settings.default_version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"

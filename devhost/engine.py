@@ -52,6 +52,7 @@ class Options:
 
     store_inputs: bool
     override_any_state: bool
+    default_version: str
     joined_events: int
 
 
@@ -372,7 +373,8 @@ class Engine:
         events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
         events += [self._scheduled(instance, task, at) for task in verdict.tasks]
         if verdict.status in FINISHED:
-            events.append(records.execution_completed(verdict, instance.ledger.next_id, at))
+            next_id = instance.ids_on_record + len(verdict.tasks)
+            events.append(records.execution_completed(verdict, next_id, at))
         events.append(Event("OrchestratorCompleted", at))
         addresses = await self._store.append(
             instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED
@@ -386,8 +388,9 @@ class Engine:
                 self._dispatch(instance, task)
 
     def _scheduled(self, instance: Instance, task: Task, at: datetime) -> Event:
-        if task.kind == SUB_ORCHESTRATION and task.instance_id is None:
-            task.instance_id = f"{instance.execution_id}:{task.id}"
+        if task.kind == SUB_ORCHESTRATION:
+            task.instance_id = task.instance_id or f"{instance.execution_id}:{task.id}"
+            task.version = self._options.default_version if task.version is None else task.version
         return records.SCHEDULED[task.kind](task, at, self._options.store_inputs)
 
     async def _update_row(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
@@ -477,7 +480,9 @@ class Engine:
             refused = records.sub_orchestration_ended(task.id, "Failed", reason)
             self._post(instance, Message(refused, execution_id=instance.execution_id))
             return
-        parent = Parent(instance.id, instance.execution_id, instance.name, task.id)
+        assert instance.started is not None
+        version = instance.started.fields["Version"]
+        parent = Parent(instance.id, instance.execution_id, instance.name, task.id, version)
         given = None if task.input is None else compact_json(task.input)
         started = records.execution_started(task.instance_id, task.name, given, task.version or "", parent)
         child = Instance(task.instance_id, task.name)
@@ -553,6 +558,7 @@ class Engine:
         """A child that is under way goes on by itself; one that never began starts; one that ended reports again."""
         created = next(e for e in events if e.type == "SubOrchestrationInstanceCreated" and e.event_id == task.id)
         task.instance_id = child_id = str(created.fields["InstanceId"])
+        task.version = created.fields["Version"]
         if child_id in self._instances:
             return
         child = Instance(child_id, task.name)

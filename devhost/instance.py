@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
-from devhost.turn import ACTIVITY, COMPLETES, HTTP_ACTIVITY, TIMER, Ledger, Task
+from devhost.turn import ACTIVITY, COMPLETES, CREATES, HTTP_ACTIVITY, TIMER, Ledger, Task
 from devhost.worker_link import Reply
 
 LIMITS = (
@@ -19,19 +19,20 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Parent:
-    """The instance that called this one as a sub-orchestration, and the id of its task."""
+    """The instance that called this one as a sub-orchestration, its version, and the id of its task."""
 
     instance_id: str
     execution_id: str
     name: str
     task_id: int
+    version: str
 
     def to_json(self) -> dict[str, Any]:
         return {
             "Name": self.name,
             "OrchestrationInstance": {"InstanceId": self.instance_id, "ExecutionId": self.execution_id},
             "TaskScheduleId": self.task_id,
-            "Version": "",
+            "Version": self.version,
         }
 
     @classmethod
@@ -39,7 +40,9 @@ class Parent:
         if not stored:
             return None
         caller = stored["OrchestrationInstance"]
-        return cls(caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"])
+        return cls(
+            caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"], stored["Version"]
+        )
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,13 @@ class Instance:
     @property
     def event_count(self) -> int:
         return len(self._events)
+
+    @property
+    def ids_on_record(self) -> int:
+        """How many ids the tasks of the stored events have taken. The ledger's own count may be ahead of it, by tasks
+        that were refused.
+        """
+        return max((event.event_id + 1 for event in self._events if event.type in CREATES), default=0)
 
     @property
     def changed_at(self) -> datetime:

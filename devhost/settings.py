@@ -15,6 +15,7 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
+PRODUCTION = "production"
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
 
@@ -110,6 +111,9 @@ def resolve(text: str, environment: dict[str, str]) -> str:
 
 
 def _default_hub(environment: dict[str, str]) -> str:
+    slot = environment.get("WEBSITE_SLOT_NAME") or PRODUCTION
+    if slot.lower() != PRODUCTION:
+        raise BadSettings(f"In the slot '{slot}' host.json must name a hub (hubName), or two slots would share one.")
     name = re.sub(r"[^A-Za-z0-9]", "", environment.get("WEBSITE_SITE_NAME") or DEFAULT_HUB)
     name = f"t{name}" if name[:1].isdigit() else name
     return (name if len(name) >= 3 else f"{name}Hub")[:45] if name else "DefaultTaskHub"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.devhost.conforming import faults_after
 from tests.devhost.hosts import FINISHED, Devhost, until
 from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.servers import Azurite, FreePorts
@@ -68,6 +69,7 @@ def test_a_crash_at_any_write_changes_no_result_and_runs_nothing_too_early(stage
     stage.host.start()
     for name in crash_points:
         assert_ends_as_undisturbed(stage, name)
+    assert faults_after(stage.host) == []
 
 
 def crash_at(stage: Stage, fault: Fault, crash_points: dict[str, int]) -> set[str]:

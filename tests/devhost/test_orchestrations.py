@@ -182,7 +182,7 @@ def test_sys_exit_in_an_activity_is_that_activitys_failure(host: Devhost) -> Non
 
 def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
-    text = host.run("leaving", "os._exit")["output"]
+    text = host.finished(host.begin_over_http("leaving", "os._exit"))["output"]
     assert text.startswith("Activity function 'leave' failed:  The worker process died 3 times")
     assert host.notes.count("leave os._exit") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
@@ -191,8 +191,7 @@ def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(hos
 def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
     # Not through an HTTP function: it would die with the worker before it has answered.
-    started = host.post(host.api("/orchestrators/leaving_orchestrator"))
-    text = host.finished(started.json["id"])["output"]
+    text = host.finished(host.begin_over_http("leaving_orchestrator"))["output"]
     assert "The worker process died 3 times while it ran this orchestrator" in text
     assert host.notes.count("leaving orchestrator") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"

@@ -44,6 +44,15 @@ def route(template: str, *methods: str, prefix: str = "api") -> routing.Route:
         ("orders/{id:regex(^a{{1}}b$)}", "/api/orders/ab", {"id": "ab"}),
         ("orders/{id:bool}", "/api/orders/TRUE", {"id": "TRUE"}),
         ("orders/{id:datetime}", "/api/orders/2026-01-01", {"id": "2026-01-01"}),
+        ("orders/{id:float}", "/api/orders/-1.5e3", {"id": "-1.5e3"}),
+        ("orders/{id:decimal}", "/api/orders/1_000", None),
+        ("orders/{id:decimal}", "/api/orders/nan", None),
+        ("orders/{id:guid}", "/api/orders/urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e", None),
+        (
+            "orders/{id:guid}",
+            "/api/orders/0f8fad5bd9cb469fa16570867728950e",
+            {"id": "0f8fad5bd9cb469fa16570867728950e"},
+        ),
         ("a-{x}.{y}", "/api/a-one.two", {"x": "one", "y": "two"}),
         ("{*rest}", "/api/a/b", {"rest": "a/b"}),
         ("{**rest}", "/api", {}),
@@ -181,6 +190,13 @@ def test_the_hub_is_named_by_host_json_or_by_the_site(
 def test_a_hub_name_that_tables_refuse_is_refused_first(name: str) -> None:
     with pytest.raises(BadSettings, match="letters and digits"):
         hub_name(name, {})
+
+
+def test_a_slot_needs_a_hub_of_its_own() -> None:
+    with pytest.raises(BadSettings, match="In the slot 'staging'"):
+        hub_name(None, {"WEBSITE_SLOT_NAME": "staging"})
+    assert hub_name(None, {"WEBSITE_SLOT_NAME": "Production"}) == "TestHubName"
+    assert hub_name("MyHub", {"WEBSITE_SLOT_NAME": "staging"}) == "MyHub"
 
 
 def test_a_missing_setting_is_named() -> None:
