@@ -7,7 +7,7 @@ made again; the one exception is the row of a new instance, whose Insert is what
 import gzip
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -250,6 +250,11 @@ class Store:
         await self._blobs.delete_by_prefix(self._large, f"{partition}/")
         await self._tables.delete(self._instances, partition, "")
 
+    async def drop_old_texts(self, instance_id: str, kept: Iterable[str]) -> None:
+        """Delete the large payloads of an instance, but for those at the given addresses."""
+        names = {self._name_of(address) for address in kept}
+        await self._blobs.delete_by_prefix(self._large, f"{escape_key(instance_id)}/", names)
+
     # --- large texts ---
 
     async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
@@ -283,10 +288,13 @@ class Store:
         return row
 
     async def _fetch_url(self, text: str) -> str:
-        base = self._blobs.url(self._large, "")
-        if not text.startswith(base):
+        if not text.startswith(self._blobs.url(self._large, "")):
             return text
-        return await self._fetch(unquote(urlsplit(text).path.removeprefix(urlsplit(base).path)))
+        return await self._fetch(self._name_of(text))
+
+    def _name_of(self, address: str) -> str:
+        base = self._blobs.url(self._large, "")
+        return unquote(urlsplit(address).path.removeprefix(urlsplit(base).path))
 
     async def _fetch(self, name: str) -> str:
         content = await self._blobs.get(self._large, name)

@@ -34,6 +34,7 @@ from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
+from devhost.entity_batch import run_batch
 from devhost.events import compact_json
 from devhost.sessions import Session, Sessions, State, read_events, supported
 
@@ -72,7 +73,7 @@ class Function:
     def describe(self) -> dict[str, Any]:
         """What the host needs to know of it, as plain JSON."""
         trigger = next(each for each in self._bindings if each["name"] == self.parameter)
-        durable_name = trigger.get("orchestration") or trigger.get("activity") or self.name
+        durable_name = trigger.get("orchestration") or trigger.get("activity") or trigger.get("entityName") or self.name
         return {
             "name": self.name,
             "trigger": self.trigger,
@@ -151,6 +152,9 @@ class Worker:
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
             self._orchestrators.submit(self._answer, header["id"], lambda: turn(self._sessions, function, header, body))
+            return
+        if header["kind"] == "entity":
+            self._threads.submit(self._answer, header["id"], lambda: ({"ok": True}, run_batch(function.code, body)))
             return
         prepare, finish = CALLS[header["kind"]]
 
