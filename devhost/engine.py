@@ -175,7 +175,7 @@ class Engine:
         count = 0
         async for row in self._store.unfinished():
             if row["Name"].startswith("@"):
-                self._entities.resume(unescape_key(row["PartitionKey"]))
+                self._entities.resume(unescape_key(row["PartitionKey"]), row)
                 continue
             instance = Instance(unescape_key(row["PartitionKey"]), row["Name"])
             self._instances[instance.id] = instance

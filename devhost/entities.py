@@ -127,43 +127,46 @@ class Scheduler:
     taken: dict[str, Sender] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
 
-    def is_new(self, request: Request) -> bool:
-        """Whether a request has not been taken yet."""
-        sender = request.sender
-        return sender is None or sender.execution_id not in self.taken or self._last(sender) < sender.number
-
     def taking(self, requests: Iterable[Request]) -> "Scheduler":
         """The state with the requests in its queue; those that it had before are left out."""
         queue, taken = list(self.queue), dict(self.taken)
         for request in requests:
-            if replace(self, taken=taken).is_new(request):
-                queue.append(request)
-                if request.sender:
-                    taken[request.sender.execution_id] = request.sender
+            sender = request.sender
+            if sender and sender.execution_id in taken and sender.number <= taken[sender.execution_id].number:
+                continue
+            queue.append(request)
+            if sender:
+                taken[sender.execution_id] = sender
         return replace(self, queue=tuple(queue), taken=taken)
 
-    def after(self, batch: tuple[Request, ...], outcome: Outcome) -> "Scheduler":
-        """The state once the first operations of the queue have run; their answers are kept."""
-        assert self.queue[: len(batch)] == batch
-        answers = dict(self.answers)
-        for request, result in zip(batch, outcome.results, strict=True):
+    def after(self, outcome: Outcome) -> "Scheduler":
+        """The state once the first operations of the queue have run, as many as have results; answers are kept."""
+        count, answers = len(outcome.results), dict(self.answers)
+        for request, result in zip(self.queue[:count], outcome.results, strict=True):
             if request.sender and not request.is_signal:
                 answers[request.id] = Answer(request.id, request.sender, _response(result))
-        rest = self.queue[len(batch) :]
-        return Scheduler(outcome.exists, outcome.state, rest, self.taken, answers)
+        return Scheduler(outcome.exists, outcome.state, self.queue[count:], self.taken, answers)
 
     def without_answer(self, request_id: str) -> "Scheduler":
         """The state once the caller's history has the answer."""
         return replace(self, answers={key: each for key, each in self.answers.items() if key != request_id})
 
+    @property
+    def senders(self) -> set[Sender]:
+        """One request of each execution that the state knows."""
+        queued = (request.sender for request in self.queue if request.sender)
+        answered = (answer.sender for answer in self.answers.values())
+        return set({sender.execution_id: sender for sender in (*queued, *answered, *self.taken.values())}.values())
+
     def without_sender(self, execution_id: str) -> "Scheduler":
-        """The state once an execution cannot send again and waits for nothing."""
+        """The state once an execution cannot send again and waits for nothing. What it asked for is still done."""
         taken = {key: last for key, last in self.taken.items() if key != execution_id}
         answers = {key: each for key, each in self.answers.items() if each.sender.execution_id != execution_id}
-        return replace(self, taken=taken, answers=answers)
-
-    def _last(self, sender: Sender) -> int:
-        return self.taken[sender.execution_id].number
+        queue = tuple(
+            replace(each, sender=None) if each.sender and each.sender.execution_id == execution_id else each
+            for each in self.queue
+        )
+        return replace(self, queue=queue, taken=taken, answers=answers)
 
     @property
     def text(self) -> str:

@@ -35,7 +35,7 @@ from devhost.entities import (
 from devhost.events import Event
 from devhost.functions import Functions
 from devhost.records import now
-from devhost.store import FINISHED, Store, is_large
+from devhost.store import FINISHED, History, Store, is_large
 from devhost.tables import Row
 from devhost.worker_link import MAX_DEATHS, WorkerDied, WorkerLink
 
@@ -149,9 +149,11 @@ class Entities:
         await resident.loaded.wait()
         return resident.row or None
 
-    def resume(self, instance_id: str) -> None:
-        """Read an entity that storage has, and run what waits for it."""
-        self._record(self._resident(instance_id))
+    def resume(self, instance_id: str, row: Row) -> None:
+        """Read an entity that storage has, and run what waits for it. `row`: its Instances row as it is."""
+        resident = self._resident(instance_id)
+        resident.row = row
+        self._record(resident)
 
     async def purge(self, instance_id: str) -> bool:
         """Delete an entity with all that waits for it; whether it was one. Calls that wait get a failure."""
@@ -193,7 +195,9 @@ class Entities:
     # --- putting on record ---
 
     def _resident(self, instance_id: str) -> Resident:
-        return self._residents.setdefault(instance_id, Resident(instance_id))
+        if instance_id not in self._residents:
+            self._residents[instance_id] = Resident(instance_id)
+        return self._residents[instance_id]
 
     def _record(self, resident: Resident) -> None:
         if not resident.recording:
@@ -244,7 +248,9 @@ class Entities:
             events.append(started)
         events += [*raised, Event("OrchestratorCompleted", now())]
         execution_id = resident.row["ExecutionId"]
-        addresses = await self._store.append(resident.id, execution_id, resident.events, events, last=False)
+        addresses = await self._store.append(
+            resident.id, execution_id, resident.events, events, last=False, over=bool(resident.execution_id)
+        )
         resident.execution_id, resident.events = execution_id, resident.events + len(events)
         resident.large = resident.large or bool(addresses)
 
@@ -282,8 +288,8 @@ class Entities:
         async with resident.writing:
             if resident.lives != lives:
                 return True
-            await self._begin_generation(resident, resident.scheduler.after(batch, outcome))
-            resident.scheduler = resident.scheduler.after(batch, outcome)
+            await self._begin_generation(resident, resident.scheduler.after(outcome))
+            resident.scheduler = resident.scheduler.after(outcome)
         for request in batch:
             if request.id in resident.scheduler.answers:
                 self._deliver(resident, resident.scheduler.answers[request.id])
@@ -317,7 +323,7 @@ class Entities:
         started = _started(resident, scheduler.text)
         execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         events = [Event("OrchestratorStarted", now()), started, Event("OrchestratorCompleted", now())]
-        addresses = await self._store.append(resident.id, execution_id, 0, events, last=False)
+        addresses = await self._store.append(resident.id, execution_id, 0, events, last=False, over=True)
         resident.execution_id, resident.events = execution_id, len(events)
         self._change_row(resident, started, addresses, scheduler.status)
         was_large, resident.large = resident.large, bool(addresses)
@@ -351,9 +357,16 @@ class Entities:
         resident.execution_id, resident.events = history.execution_id, len(history.events)
         resident.large = is_large(given) or any(is_large(event.fields["Input"]) for event in raised)
         if history.events:
-            self._change_row(resident, history.started, {}, resident.scheduler.status, history.events[-1].at)
-            resident.row_due = resident.row_due and not resident.large  # its address is in the row already
+            await self._check_row(resident, history)
         resident.loaded.set()
+
+    async def _check_row(self, resident: Resident, history: History) -> None:
+        """Bring the Instances row up to the history, when a crash left it behind."""
+        behind = resident.row.get("ExecutionId") != history.execution_id
+        self._change_row(resident, history.started, {}, resident.scheduler.status, history.events[-1].at)
+        resident.row_due = behind
+        if behind and resident.large:  # only who writes a large text knows its address
+            await self._begin_generation(resident, resident.scheduler)
 
     async def _sweep(self, resident: Resident) -> None:
         """Drop what an earlier process kept for senders that have ended since: their rows say so.
@@ -362,7 +375,7 @@ class Entities:
         """
         if resident.swept:
             return
-        for sender in list(resident.scheduler.taken.values()):
+        for sender in resident.scheduler.senders:
             if await self._has_ended(sender):
                 resident.scheduler = resident.scheduler.without_sender(sender.execution_id)
         resident.swept = True

@@ -156,13 +156,14 @@ class Store:
     # --- history ---
 
     async def append(
-        self, instance_id: str, execution_id: str, first: int, events: list[Event], last: bool
+        self, instance_id: str, execution_id: str, first: int, events: list[Event], *, last: bool, over: bool = False
     ) -> dict[str, str]:
         """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
 
         One transaction, unless there are too many rows: then the last one completes the checkpoint. The sentinel is in
         the first turn, in the `last`, and wherever it takes several transactions. It is there to tell which execution
         the rows belong to and whether a checkpoint is whole: a turn of one transaction in between changes neither.
+        `over`: rows of an earlier execution are expected where these are written.
         """
         partition = escape_key(instance_id)
         rows, addresses = [], {}
@@ -173,13 +174,15 @@ class Store:
             addresses.update(moved)
         batches = _batches(rows)
         if len(batches) == 1 and first and not last:
-            await self._write(rows, [])
+            await self._write(rows, [], over)
             return addresses
         for number, batch in enumerate(batches, 1):
-            await self._write_batch(partition, execution_id, batch, complete=number == len(batches))
+            await self._write_batch(partition, execution_id, batch, number == len(batches), over)
         return addresses
 
-    async def _write_batch(self, partition: str, execution_id: str, rows: list[Row], complete: bool) -> None:
+    async def _write_batch(
+        self, partition: str, execution_id: str, rows: list[Row], complete: bool, over: bool
+    ) -> None:
         sentinel = {
             "PartitionKey": partition,
             "RowKey": SENTINEL,
@@ -187,9 +190,9 @@ class Store:
             "IsCheckpointComplete": complete,
             "CheckpointCompletedTimestamp": datetime.now(UTC),
         }
-        await self._write(rows, [sentinel])
+        await self._write(rows, [sentinel], over)
 
-    async def _write(self, rows: list[Row], sentinels: list[Row]) -> None:
+    async def _write(self, rows: list[Row], sentinels: list[Row], over: bool) -> None:
         """Write rows that are new and the sentinel; when something of them is there already, replace it.
 
         Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
@@ -197,6 +200,9 @@ class Store:
         with every instance in the hub.
         """
         begins = rows[0]["RowKey"] == row_key(0)
+        if over:
+            await self._replace(rows, sentinels)
+            return
         try:
             fresh = [(INSERT, row) for row in rows]
             marked = [(INSERT if begins else MERGE, sentinel) for sentinel in sentinels]
@@ -204,8 +210,11 @@ class Store:
         except StorageRefused as refusal:
             if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
                 raise
-            replaced = [(UPSERT_REPLACE, row) for row in rows]
-            await self._tables.transact(self._history, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
+            await self._replace(rows, sentinels)
+
+    async def _replace(self, rows: list[Row], sentinels: list[Row]) -> None:
+        replaced = [(UPSERT_REPLACE, row) for row in rows]
+        await self._tables.transact(self._history, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
 
     async def history(self, instance_id: str) -> History:
         """The events of the current execution. Rows after a checkpoint that never became complete are left out."""

@@ -144,6 +144,18 @@ def workload(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def crossing(context):
+    """Two generations that signal, call, and signal in the turn that ends them."""
+    entity = df.EntityId("account", context.instance_id)
+    context.signal_entity(entity, "add", 1)
+    value = yield context.call_entity(entity, "add", 10)
+    context.signal_entity(entity, "add", 100)
+    if context.get_input() == 1:
+        context.continue_as_new(2)
+    return value
+
+
+@app.orchestration_trigger(context_name="context")
 def waits_between(context):
     entity = df.EntityId("account", context.get_input())
     yield context.call_entity(entity, "add", 1)
