@@ -338,10 +338,15 @@ def test_a_caller_that_waits_goes_on_with_the_entity_after_a_kill(new_host: Host
     host.start()
     assert host.event(instance, "go", "on").status == 202
     assert host.finished(instance)["output"] == 2
-    until(lambda: '"sorter":{}' in host.rows("Instances", "@account@between")[0]["Input"] or forgets(host, "between"))
 
 
-def forgets(host: Devhost, key: str) -> bool:
-    """Let the entity write its state once more: what it keeps for senders that ended goes with it."""
-    signal(host, "account", key, "add", 0)
-    return False
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_is_kept_for_a_sender_goes_when_it_has_ended(new_host: Hosts, killed: bool) -> None:
+    host = new_host(app=APP).start()
+    host.run("calls", [["account", "forgetful", "add", 1]])
+    if killed:
+        host.kill()
+        host.start()
+    signal(host, "account", "forgetful", "add", 1)
+    wanted = '{"exists":true,"state":"2","sorter":{}}'
+    until(lambda: host.rows("Instances", "@account@forgetful")[0].get("Input") == wanted)
