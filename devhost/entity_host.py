@@ -272,7 +272,7 @@ class Entities:
             resident.loaded.clear()
             self._record(resident)
         finally:
-            resident.running = False
+            resident.running = resident.careful = False
 
     async def _run_batch(self, resident: Resident) -> bool:
         """Run the next operations, and keep what they came to. False when there is no function for them."""

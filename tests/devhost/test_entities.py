@@ -211,6 +211,27 @@ def test_a_rewound_caller_does_not_send_again_what_it_had_sent(host: Devhost) ->
     assert host.run("calls", [["account", "rewound", "add", 0]])["output"] == [2]
 
 
+def test_a_call_that_was_open_when_its_caller_failed_is_not_made_again(host: Devhost) -> None:
+    instance = host.begin("fails_while_it_calls", None, "open-call")
+    assert host.finished(instance)["runtimeStatus"] == "Failed"
+    becomes(host, "journal", instance, [0.5])
+    with host.notes_file.open("a", encoding="utf-8") as notes:
+        notes.write("mended\n")
+    assert host.post(host.api(f"/instances/{instance}/rewind?reason=mended")).status == 202
+    until(lambda: host.status(instance)["runtimeStatus"] == "Completed")
+    assert host.status(instance)["output"].startswith("The orchestration had failed before this call was answered")
+    assert state(host, "journal", instance) == [0.5]
+
+
+def test_for_a_caller_that_was_terminated_no_answer_is_kept(host: Devhost) -> None:
+    instance = host.begin("calls", [["Journal", "terminated", "slowly", 0.4]])
+    until(lambda: "begins terminated 0.4" in host.notes)
+    assert host.post(host.api(f"/instances/{instance}/terminate?reason=enough")).status == 202
+    assert host.finished(instance)["runtimeStatus"] == "Terminated"
+    wanted = '{"exists":true,"state":"[0.4]","sorter":{}}'
+    until(lambda: host.rows("Instances", "@journal@terminated")[0].get("Input") == wanted)
+
+
 def test_large_states_and_answers_are_blobs_and_old_ones_go(host: Devhost) -> None:
     for size in (50_000, 60_000, 70_000):
         (answer,) = host.run("calls", [["bag", "large", "fill", size]])["output"]
@@ -267,14 +288,38 @@ def test_a_batch_is_as_large_as_host_json_says(new_host: Hosts) -> None:
         "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentEntityFunctions": "1",
     }
     host = new_host(app=APP, settings=limits).start()
-    texts = [str(number) for number in range(7)]
-    host.run("signals", [["Journal", "batches", "write", text] for text in texts])
-    becomes(host, "journal", "batches", texts)
+    operations = [("write", "a"), ("write", "b"), ("slowly", 0.5), ("write", "c")]
+    host.run("signals", [["Journal", "batches", operation, given] for operation, given in operations])
+    until(lambda: "begins batches 0.5" in host.notes)
+    assert state(host, "journal", "batches") == ["a", "b"]
+    becomes(host, "journal", "batches", ["a", "b", 0.5, "c"])
     for key in ("one", "two"):
         signal(host, "journal", key, "slowly", 0.3)
     becomes(host, "journal", "one", [0.3])
     becomes(host, "journal", "two", [0.3])
-    assert [line.split()[0] for line in host.notes] == ["begins", "ends"] * 2
+    assert [line.split()[0] for line in host.notes] == ["begins", "ends"] * 3
+
+
+def test_a_batch_without_a_limit_is_all_that_waits(new_host: Hosts) -> None:
+    host = new_host(app=APP).start()
+    host.run("signals", [["Journal", "all", *operation] for operation in (("write", "a"), ("slowly", 0.5))])
+    until(lambda: "begins all 0.5" in host.notes)
+    assert state(host, "journal", "all") is None
+    becomes(host, "journal", "all", ["a", 0.5])
+
+
+def test_what_waits_for_a_function_that_is_gone_stays(new_host: Hosts) -> None:
+    host = new_host(app=APP).start()
+    signal(host, "journal", "waiting", "slowly", 1)
+    until(lambda: "begins waiting 1" in host.notes)
+    host.kill()
+    host.settings["AzureWebJobs.journal_function.Disabled"] = "true"
+    host.start()
+    until(lambda: "What waits for @journal@waiting stays." in host.log)
+    host.kill()
+    del host.settings["AzureWebJobs.journal_function.Disabled"]
+    host.start()
+    becomes(host, "journal", "waiting", [1])
 
 
 def test_entities_do_not_wait_for_each_other(new_host: Hosts) -> None:

@@ -170,6 +170,19 @@ def signals_and_fails(context):
     return (yield context.call_activity("fail_once", context.instance_id))
 
 
+@app.orchestration_trigger(context_name="context")
+def fails_while_it_calls(context):
+    """Until it is mended, its custom status is too large, which fails it with its call open."""
+    call = context.call_entity(df.EntityId("Journal", context.instance_id), "slowly", 0.5)
+    yield context.task_any([call, context.call_activity("pause", 0)])
+    if "mended" not in Path(os.environ["NOTES"]).read_text(encoding="utf-8"):
+        context.set_custom_status("x" * 20_000)
+    try:
+        return (yield call)
+    except Exception as fault:
+        return str(fault)
+
+
 @app.activity_trigger(input_name="seconds")
 def pause(seconds):
     time.sleep(seconds)
