@@ -32,7 +32,7 @@ from devhost.entities import (
     failed_response,
     read_outcome,
 )
-from devhost.events import Event
+from devhost.events import Event, compact_json
 from devhost.functions import Functions
 from devhost.records import now
 from devhost.store import FINISHED, History, Store, is_large
@@ -362,10 +362,10 @@ class Entities:
 
     async def _check_row(self, resident: Resident, history: History) -> None:
         """Bring the Instances row up to the history, when a crash left it behind."""
-        behind = resident.row.get("ExecutionId") != history.execution_id
+        due = resident.row_due or resident.row.get("ExecutionId") != history.execution_id
         self._change_row(resident, history.started, {}, resident.scheduler.status, history.events[-1].at)
-        resident.row_due = behind
-        if behind and resident.large:  # only who writes a large text knows its address
+        resident.row_due = due
+        if due and resident.large:  # only who writes a large text knows its address
             await self._begin_generation(resident, resident.scheduler)
 
     async def _sweep(self, resident: Resident) -> None:
@@ -435,7 +435,7 @@ class Entities:
 
 
 def _raised(request: Request) -> Event:
-    fields = {"Name": "op", "Input": json.dumps(request.to_json(), separators=(",", ":"))}
+    fields = {"Name": "op", "Input": compact_json(request.to_json())}
     return Event("EventRaised", now(), played=True, fields=fields)
 
 
