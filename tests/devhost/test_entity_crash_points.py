@@ -13,6 +13,7 @@ import pytest
 
 from tests.devhost.hosts import Devhost, until
 from tests.devhost.test_crash_points import WRITES, Stage, has_ended, stands
+from tests.devhost.test_entities import blobs_of
 from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.servers import Azurite, FreePorts
 
@@ -78,3 +79,20 @@ def state(host: Devhost, key: str) -> Any:
 
 def states(host: Devhost, keys: dict[str, int]) -> list[Any]:
     return [state(host, key) for key in keys]
+
+
+def test_a_large_state_whose_row_a_crash_left_behind_is_listed_and_leaves_one_blob(stage: Stage) -> None:
+    large = ["bag", "big", "fill"]
+    stage.host.run("calls", [[*large, 40_000]])
+    with stage.tables.failing(r"^(MERGE|PATCH|PUT|POST) [^\n]*Instances\(PartitionKey='%40bag%40big'", "hold") as row:
+        caller = stage.host.begin("calls", [[*large, 50_000]])
+        until(row.seen.is_set)
+        stage.host.kill()
+    stage.host.start()
+    assert stage.host.finished(caller)["output"] == ["y" * 50_000]
+    (listed,) = stage.host.get(stage.host.api("/entities/bag?fetchState=true")).json
+    assert listed["state"] == "x" * 50_000
+    signal = stage.host.request("POST", stage.host.api("/entities/bag/big?op=fill"), b"35000")
+    assert signal.status == 202
+    until(lambda: stage.host.get(stage.host.api("/entities/bag/big")).json == "x" * 35_000)
+    until(lambda: blobs_of(stage.host, "@bag@big") == 1)
