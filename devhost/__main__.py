@@ -22,6 +22,8 @@ from devhost.client_binding import client_binding
 from devhost.cpu_account import CpuAccount
 from devhost.cron import BadSchedule
 from devhost.engine import Engine, Options
+from devhost.entity_api import EntityApi
+from devhost.entity_host import Entities, EntityOptions
 from devhost.functions import Functions
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
@@ -155,9 +157,12 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     activities = Activities(worker, functions, settings.max_activities)
     joined = 1 if parts.full_replays else JOINED_EVENTS
     options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
-    engine = Engine(store, judge, activities, options)
+    of_entities = EntityOptions(settings.max_entities, settings.entity_batch, settings.entity_rollback)
+    entities = Entities(store, worker, functions, of_entities)
+    engine = Engine(store, judge, activities, entities, options)
     unfinished = await engine.resume()
-    management = Management(engine, store, functions, parts.key or "", settings.default_version)
+    entity_api, version = EntityApi(entities, store, functions), settings.default_version
+    management = Management(engine, entity_api, store, functions, key=parts.key or "", version=version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
     edge = HttpEdge(routes, worker, management, parts.key, home_page)
     runner = web.ServerRunner(web.Server(edge.handle, access_log=None))

@@ -4,6 +4,7 @@ The large payloads of an orchestration and the marker of a task hub are blobs. R
 set of connections, one signature module and one way of waiting for storage serve both.
 """
 
+from collections.abc import Collection
 from http import HTTPStatus
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -30,8 +31,10 @@ class Blobs:
         answer = await self._expect("GET", f"/{container}/{quote(name)}", allowed=(HTTPStatus.NOT_FOUND,))
         return None if answer.status == HTTPStatus.NOT_FOUND else answer.body
 
-    async def delete_by_prefix(self, container: str, prefix: str) -> None:
+    async def delete_by_prefix(self, container: str, prefix: str, kept: Collection[str] = ()) -> None:
         for name in await self._names(container, prefix):
+            if name in kept:
+                continue
             await self._expect("DELETE", f"/{container}/{quote(name)}", allowed=(HTTPStatus.NOT_FOUND,))
 
     def url(self, container: str, name: str) -> str:

@@ -25,13 +25,26 @@ from typing import Any
 
 from devhost import records
 from devhost.activities import Activities
+from devhost.entities import Answer
+from devhost.entity_host import Entities
+from devhost.entity_requests import EntityRequests, answer_event, message_of
 from devhost.events import Event, compact_json
 from devhost.instance import Ahead, Instance, Message, Parent
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
 from devhost.tables import Row, StorageRefused
-from devhost.turn import ACTIVITY, COMPLETES, SUB_ORCHESTRATION, TIMER, OrchestrationFault, Task, rebuild
+from devhost.turn import (
+    ACTIVITY,
+    CALL,
+    COMPLETES,
+    SIGNAL,
+    SUB_ORCHESTRATION,
+    TIMER,
+    OrchestrationFault,
+    Task,
+    rebuild,
+)
 from devhost.verdict import Judge, Verdict
 
 log = logging.getLogger("devhost.engine")
@@ -57,8 +70,12 @@ class Options:
 
 
 class Engine:
-    def __init__(self, store: Store, judge: Judge, activities: Activities, options: Options) -> None:
+    def __init__(
+        self, store: Store, judge: Judge, activities: Activities, entities: Entities, options: Options
+    ) -> None:
         self._store, self._judge, self._activities, self._options = store, judge, activities, options
+        self._entities, self._requests = entities, EntityRequests(entities)
+        entities.deliver = self._answer
         self._instances: dict[str, Instance] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -144,12 +161,14 @@ class Engine:
         instance = self._instances.get(instance_id)
         if instance and not instance.finished and "CreatedTime" in instance.row:
             return instance.row
-        return await self._store.instance(instance_id)
+        return await self._entities.row(instance_id) or await self._store.instance(instance_id)
 
     async def history(self, instance_id: str) -> History:
         return await self._store.history(instance_id)
 
     async def purge(self, instance_id: str) -> None:
+        if await self._entities.purge(instance_id):
+            return
         instance = self._instances.pop(instance_id, None)
         if instance:
             await self._abandon(instance)
@@ -159,6 +178,9 @@ class Engine:
         """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
         count = 0
         async for row in self._store.unfinished():
+            if row["Name"].startswith("@"):
+                self._entities.resume(unescape_key(row["PartitionKey"]), row)
+                continue
             instance = Instance(unescape_key(row["PartitionKey"]), row["Name"])
             self._instances[instance.id] = instance
             self._run(instance, self._load(instance, row))
@@ -172,7 +194,8 @@ class Engine:
         self._stopping = True
         busy = [asyncio.ensure_future(instance.idle.wait()) for instance in self._instances.values()]
         if busy:
-            await asyncio.wait(busy, timeout=patience_s * 2 / 3)
+            await asyncio.wait(busy, timeout=patience_s / 2)
+        await self._entities.stop(patience_s / 6)
         for task in [*busy, *self._work]:
             task.cancel()
 
@@ -310,10 +333,28 @@ class Engine:
 
     async def _carry_out(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
         if verdict.status == "ContinuedAsNew":
-            left = fresh[max(len(fresh) - verdict.left, 0) :]
+            first_left = max(len(fresh) - verdict.left, 0)
+            left = fresh[first_left:]
+            await self._send_last(instance, fresh[:first_left], verdict)
             await self._next_generation(instance, verdict, [event for event in left if event.type == "EventRaised"])
         else:
             await self._commit(instance, fresh, verdict)
+
+    async def _send_last(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
+        """Hand over what a generation has sent. What it sends in the turn that ends it is put on record for that; the
+        turn would otherwise leave no trace, because the next generation is written over it.
+        """
+        if any(task.kind in (CALL, SIGNAL) for task in verdict.tasks):
+            at = now()
+            events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
+            events += [
+                *(self._scheduled(instance, task, at) for task in verdict.tasks),
+                Event("OrchestratorCompleted", at),
+            ]
+            await self._store.append(instance.id, instance.execution_id, instance.event_count, events, last=False)
+            instance.remember(events)
+            self._requests.send(instance, events)
+        await self._requests.hand_over(instance)
 
     async def _suspend(self, instance: Instance, causes: list[Event]) -> None:
         instance.suspended = True
@@ -355,15 +396,17 @@ class Engine:
         given = None if ended.next_input is None else compact_json(ended.next_input)
         started = records.execution_started(instance.id, instance.name, given, old["Version"], instance.parent)
         started.fields["Generation"] = old["Generation"]
+        execution_id, entities = instance.execution_id, instance.entities
         instance.begin(started)
         causes = [started, *carried]
         fresh = [Event("OrchestratorStarted", at), *causes, Event("OrchestratorCompleted", at)]
         verdict = await self._judge.decide(instance, fresh, causes, at)
         if verdict.status == "ContinuedAsNew":
             # It is written although it ended at once: between an endless row of generations others get their turn.
-            verdict = Verdict(custom_status=verdict.custom_status)
+            verdict = Verdict(verdict.tasks, custom_status=verdict.custom_status)
             instance.inbox.append(Message(None))
         await self._commit(instance, fresh, verdict)
+        self._entities.forget(execution_id, entities)
 
     async def _commit(
         self, instance: Instance, fresh: list[Event], verdict: Verdict, unseen: Sequence[Event] = ()
@@ -379,7 +422,11 @@ class Engine:
         addresses = await self._store.append(
             instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED
         )
-        instance.remember(events, unseen)
+        sent = [event for event in events if event.type == "EventSent"]
+        instance.remember(events, [*unseen, *sent])
+        self._requests.send(instance, sent)
+        if verdict.status in FINISHED:
+            await self._requests.hand_over(instance)
         await self._update_row(instance, verdict, at, addresses)
         if verdict.status in FINISHED:
             self._finish(instance, verdict)
@@ -391,7 +438,12 @@ class Engine:
         if task.kind == SUB_ORCHESTRATION:
             task.instance_id = task.instance_id or f"{instance.execution_id}:{task.id}"
             task.version = self._options.default_version if task.version is None else task.version
-        return records.SCHEDULED[task.kind](task, at, self._options.store_inputs)
+        if task.kind in (CALL, SIGNAL):
+            task.request = message_of(instance, task)
+        event = records.SCHEDULED[task.kind](task, at, self._options.store_inputs)
+        if task.kind in (CALL, SIGNAL):
+            instance.ledger.sent(event)
+        return event
 
     async def _update_row(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
         """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
@@ -426,6 +478,7 @@ class Engine:
 
     async def write_rows(self) -> None:
         """Bring the Instances table up to date, for who is about to read it as a whole."""
+        await self._entities.write_rows()
         waiting = [each for each in self._instances.values() if each.unwritten and not each.finished]
         written: list[asyncio.Future[bool]] = []
         for instance in waiting:
@@ -434,9 +487,20 @@ class Engine:
         if written:
             await asyncio.wait(written)
 
+    def _answer(self, answer: Answer) -> "asyncio.Future[bool] | None":
+        """Tell a caller what its entity answered; done when it is on record. None when the caller is not there."""
+        instance = self._instances.get(answer.sender.instance_id)
+        if instance is None or instance.execution_id != answer.sender.execution_id:
+            return None
+        taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        event = answer_event(answer.request_id, answer.response)
+        self._post(instance, Message(event, taken, execution_id=instance.execution_id))
+        return taken
+
     def _finish(self, instance: Instance, verdict: Verdict) -> None:
         instance.finished = True
         instance.ended.set()
+        self._requests.end(instance)
         parent = instance.parent
         caller = self._instances.get(parent.instance_id) if parent else None
         if parent and caller:
@@ -451,7 +515,8 @@ class Engine:
             SUB_ORCHESTRATION: self._start_child,
             TIMER: self._arm,
         }
-        handlers[task.kind](instance, task)
+        if task.kind in handlers:  # requests to entities are sent when their rows are written
+            handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
         self._spawn(self._run_activity(instance, instance.execution_id, task, self._judge.go_on_ahead(instance, task)))
@@ -505,6 +570,8 @@ class Engine:
     async def _adopt(self, instance: Instance, history: History) -> None:
         """Rebuild an instance from its history, and start again what was under way."""
         instance.begin(history.started)
+        for lost in self._requests.send_again(instance, history.events):
+            instance.inbox.append(Message(lost, execution_id=instance.execution_id))
         ended = next((event for event in history.events if event.type == "ExecutionCompleted"), None)
         try:
             if ended:
@@ -531,6 +598,7 @@ class Engine:
         with contextlib.suppress(OrchestrationFault):
             verdict.custom_status = (await self._judge.replay(instance, history.events)).custom_status
         instance.remember([ended])
+        await self._requests.hand_over(instance)
         await self._update_row(instance, verdict, ended.at, history.addresses)
         await self._write_row(instance)
         self._finish(instance, verdict)
@@ -602,6 +670,8 @@ def is_task_end(message: Message) -> bool:
 def what_ends(message: Message) -> tuple[str, Any] | None:
     """The task that a message says the end of, so that one turn does not hear it twice."""
     event = message.event
+    if event is not None and message.is_answer:
+        return event.type, event.fields["Name"]
     if event is None or event.type not in COMPLETES:
         return None
     return COMPLETES[event.type], event.fields[COMPLETES[event.type]]

@@ -10,6 +10,7 @@ class Functions:
         self.all = [each for each in described if not _disabled(each["name"], environment)]
         self._orchestrators = self._by_name("orchestrationTrigger")
         self._activities = self._by_name("activityTrigger")
+        self._entities = self._by_name("entityTrigger")
 
     def orchestrator(self, name: str) -> str | None:
         """The function of an orchestrator's name."""
@@ -19,6 +20,10 @@ class Functions:
         """The function of an activity's name."""
         return self._activities.get(name.lower())
 
+    def entity(self, name: str) -> str | None:
+        """The function of an entity's name."""
+        return self._entities.get(name.lower())
+
     def with_trigger(self, trigger: str) -> list[dict[str, Any]]:
         return [each for each in self.all if each["trigger"] == trigger]
 
@@ -27,6 +32,9 @@ class Functions:
 
     def no_activity(self, name: str) -> str:
         return self._missing(name, "an activity", "activity", "activityTrigger")
+
+    def no_entity(self, name: str) -> str:
+        return self._missing(name, "an entity", "entity", "entityTrigger")
 
     def _missing(self, name: str, article: str, kind: str, trigger: str) -> str:
         known = ", ".join(f"'{each['durable_name']}'" for each in self.with_trigger(trigger))

@@ -72,6 +72,11 @@ class Message:
     row_only: bool = False
     ahead: "Ahead | None" = None
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it is the answer of an entity, which a call of this very execution waits for."""
+        return self.event is not None and self.event.type == "EventRaised" and self.execution_id is not None
+
     def answer(self, taken: bool) -> None:
         if self.taken and not self.taken.done():
             self.taken.set_result(taken)
@@ -86,8 +91,9 @@ class Instance:
     """`row` is the Instances row as it is to be; `unwritten` are the columns that storage has yet to be told.
 
     `stored`: whether there is a row at all. While an instance is suspended, `held` are the events that it has on record
-    and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `turns` counts
-    how often the SDK was asked in this execution.
+    and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `outgoing` are the
+    requests that entities have yet to put on record, `entities` those to which this execution has sent any. `turns`
+    counts how often the SDK was asked in this execution.
     """
 
     id: str
@@ -109,6 +115,8 @@ class Instance:
     late_row: asyncio.TimerHandle | None = None
     turns: int = 0
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
+    outgoing: "dict[str, asyncio.Future[None]]" = field(default_factory=dict)
+    entities: set[str] = field(default_factory=set)
     _events: list[Event] = field(default_factory=list)
     _texts: list[str] = field(default_factory=list)
     _unseen: list[Event] = field(default_factory=list)
@@ -132,10 +140,10 @@ class Instance:
 
     def expects(self, message: Message) -> bool:
         """Whether a message still concerns this execution: the end of a task that is open, or anything from outside."""
-        if message.event is None or message.event.type not in COMPLETES:
+        if message.event is None or (message.event.type not in COMPLETES and not message.is_answer):
             return True
         is_of_this = message.execution_id in (None, self.execution_id)
-        return is_of_this and message.event.fields[COMPLETES[message.event.type]] in self.ledger.open
+        return is_of_this and self.ledger.ended_by(message.event) in self.ledger.open
 
     def begin(self, started: Event) -> None:
         """Make this the execution that an ExecutionStarted event describes, with an empty history."""
@@ -143,7 +151,7 @@ class Instance:
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
         self.ledger, self._events, self._texts, self._unseen = Ledger(), [], [], []
-        self.suspended, self.held, self.later, self.turns = False, [], [], 0
+        self.suspended, self.held, self.later, self.turns, self.entities = False, [], [], 0, set()
         self.cancel_timers()
 
     def waits_only_for(self, task: Task) -> bool:

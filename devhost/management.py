@@ -1,24 +1,35 @@
 """The HTTP API of Durable Functions: start, status, list, raise an event, terminate, suspend, resume, rewind, restart,
-purge.
+purge; and of entities, see entity_api.py.
 
 The same routes answer under the public webhook address and under the local RPC address that the SDK's client calls. The
 table ROUTES is the whole surface; statuses, headers and bodies are those of the Durable extension.
 """
 
 import asyncio
-import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
 
+from devhost.api_queries import (
+    MAX_PAGE,
+    TOKEN_HEADER,
+    Query,
+    argument_fault,
+    fault_body,
+    flag,
+    json_body,
+    moment,
+    page_size,
+    quoted,
+    server_fault,
+)
 from devhost.client_binding import WEBHOOK, management_urls, query_of
 from devhost.engine import Engine, WrongState
+from devhost.entity_api import EntityApi
 from devhost.events import compact_json
 from devhost.functions import Functions
 from devhost.keys import unescape_key
@@ -29,18 +40,18 @@ from devhost.tables import Row, odata_time
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
-TOKEN_HEADER = "x-ms-continuation-token"  # noqa: S105 - the name of a header
-DEFAULT_PAGE, MAX_PAGE = 100, 1000
 ANY = "*"
 
-Query = dict[str, str]
 Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
 
 
 class Management:
-    def __init__(self, engine: Engine, store: Store, functions: Functions, key: str, default_version: str) -> None:
+    def __init__(
+        self, engine: Engine, entity_api: EntityApi, store: Store, functions: Functions, *, key: str, version: str
+    ) -> None:
         self._engine, self._store, self._functions = engine, store, functions
-        self._key, self._default_version = key, default_version
+        self.entity_api = entity_api
+        self._key, self._default_version = key, version
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.Response:
         """Answer a request; `path` is what follows the base address."""
@@ -152,7 +163,7 @@ class Management:
         row = await self._engine.status(values["id"])
         if row is None:
             text = "InstanceId does not match a valid orchestration instance."
-            raise Refusal(HTTPStatus.BAD_REQUEST, _fault(text, text, "System.ArgumentException"))
+            raise Refusal(HTTPStatus.BAD_REQUEST, fault_body(text, text, "System.ArgumentException"))
         wait, new_id = waiting(query), flag(query, "restartwithnewinstanceid", True)
         instance_id = uuid.uuid4().hex if new_id else values["id"]
         await self._start(row["Name"], instance_id, row.get("Input"), row.get("Version") or "")
@@ -188,6 +199,11 @@ def _pattern(text: str) -> re.Pattern[str]:
 ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
     ("POST", _pattern("/orchestrators/{name}"), Management.start),
     ("POST", _pattern("/orchestrators/{name}/{id}"), Management.start),
+    ("GET", _pattern("/entities"), lambda self, *call: self.entity_api.list(*call)),
+    ("GET", _pattern("/entities/{name}"), lambda self, *call: self.entity_api.list(*call)),
+    ("GET", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.read(*call)),
+    ("POST", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.signal(*call)),
+    ("DELETE", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.delete(*call)),
     ("GET", _pattern("/instances"), Management.list),
     ("DELETE", _pattern("/instances"), Management.purge_many),
     ("GET", _pattern("/instances/{id}"), Management.status),
@@ -204,33 +220,6 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
 
 def _told(taken: bool | None) -> web.Response:
     return empty({True: HTTPStatus.ACCEPTED, False: HTTPStatus.GONE, None: HTTPStatus.NOT_FOUND}[taken])
-
-
-def json_body(text: str) -> Any:
-    """A request's JSON. Raises Refusal with the extension's answer for what is not."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as fault:
-        body = {
-            "Message": "Invalid JSON content",
-            "ExceptionMessage": str(fault),
-            "ExceptionType": "JsonReaderException",
-        }
-        raise Refusal(HTTPStatus.BAD_REQUEST, {**body, "StackTrace": ""}) from fault
-
-
-def argument_fault(text: str) -> Refusal:
-    message = "One or more of the arguments submitted is incorrect"
-    return Refusal(HTTPStatus.BAD_REQUEST, _fault(message, text, "System.ArgumentException"))
-
-
-def server_fault(text: str) -> Refusal:
-    message = "Something went wrong while processing your request"
-    return Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, _fault(message, text, "System.InvalidOperationException"))
-
-
-def _fault(message: str, text: str, kind: str) -> dict[str, str]:
-    return {"Message": message, "ExceptionMessage": text, "ExceptionType": kind, "StackTrace": ""}
 
 
 def checked_id(instance_id: str) -> str:
@@ -256,17 +245,6 @@ def waiting(query: Query) -> tuple[float, float] | None:
     return timeout, pause
 
 
-def page_size(query: Query) -> int:
-    text = query.get("top") or str(DEFAULT_PAGE)
-    if not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
-        raise argument_fault(f"top must be a number from 1 to {MAX_PAGE}.")
-    return int(text)
-
-
-def flag(query: Query, name: str, default: bool) -> bool:
-    return query.get(name, str(default)).lower() == "true"
-
-
 def condition(request: web.BaseRequest, query: Query) -> str:
     """The OData filter of a list or a purge."""
     parts = []
@@ -277,21 +255,8 @@ def condition(request: web.BaseRequest, query: Query) -> str:
         each for name, text in request.query.items() if name.lower() == "runtimestatus" for each in text.split(",")
     ]
     if any(wanted):
-        parts.append("(" + " or ".join(f"RuntimeStatus eq '{_quoted(each)}'" for each in wanted if each) + ")")
+        parts.append("(" + " or ".join(f"RuntimeStatus eq '{quoted(each)}'" for each in wanted if each) + ")")
     if query.get("instanceidprefix"):
-        prefix = _quoted(query["instanceidprefix"])
+        prefix = quoted(query["instanceidprefix"])
         parts.append(f"PartitionKey ge '{prefix}' and PartitionKey lt '{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}'")
     return " and ".join(parts)
-
-
-def moment(text: str) -> datetime:
-    """A time of a query, UTC where it names no zone. Raises Refusal (400)."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise argument_fault(f"'{text}' is not a time.") from fault
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _quoted(text: str) -> str:
-    return text.strip().replace("'", "''")

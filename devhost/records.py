@@ -10,7 +10,7 @@ from devhost.events import Event, compact_json
 from devhost.instance import Instance, Parent
 from devhost.store import FINISHED
 from devhost.tables import Row
-from devhost.turn import ACTIVITY, HTTP_ACTIVITY, SUB_ORCHESTRATION, TIMER, Task
+from devhost.turn import ACTIVITY, CALL, HTTP_ACTIVITY, SIGNAL, SUB_ORCHESTRATION, TIMER, Task
 from devhost.verdict import Verdict
 
 
@@ -111,10 +111,18 @@ def _timer_created(task: Task, now: datetime, store_inputs: bool) -> Event:
     return Event("TimerCreated", now, task.id, fields={"FireAt": task.fire_at})
 
 
+def _event_sent(task: Task, now: datetime, store_inputs: bool) -> Event:
+    """A request to an entity. Its input is kept in any case: after a crash it is sent again from here."""
+    fields = {"InstanceId": task.instance_id, "Name": "op", "Input": task.request}
+    return Event("EventSent", now, task.id, fields=fields)
+
+
 SCHEDULED: dict[str, Callable[[Task, datetime, bool], Event]] = {
     ACTIVITY: _task_scheduled,
     SUB_ORCHESTRATION: _child_created,
     TIMER: _timer_created,
+    CALL: _event_sent,
+    SIGNAL: _event_sent,
 }
 
 

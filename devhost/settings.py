@@ -16,6 +16,7 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
 PRODUCTION = "production"
+ENTITY_BATCH = 5000
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
 
@@ -33,6 +34,9 @@ class Settings:
     store_inputs: bool
     max_activities: int
     max_orchestrators: int
+    max_entities: int
+    entity_batch: int
+    entity_rollback: bool
     override_any_state: bool
     default_version: str
 
@@ -54,6 +58,9 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         store_inputs=_flag(durable.get("storeinputsinorchestrationhistory")),
         max_activities=_count(durable, "maxConcurrentActivityFunctions", 10 * cpus),
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cpus),
+        max_entities=_count(durable, "maxConcurrentEntityFunctions", 10 * cpus),
+        entity_batch=_count(durable, "maxEntityOperationBatchSize", ENTITY_BATCH),
+        entity_rollback=_flag(durable.get("rollbackentityoperationsonexceptions", True)),
         override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
         default_version=str(durable.get("defaultversion") or ""),
     )

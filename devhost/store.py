@@ -7,7 +7,7 @@ made again; the one exception is the row of a new instance, whose Insert is what
 import gzip
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -160,13 +160,14 @@ class Store:
     # --- history ---
 
     async def append(
-        self, instance_id: str, execution_id: str, first: int, events: list[Event], last: bool
+        self, instance_id: str, execution_id: str, first: int, events: list[Event], *, last: bool, over: bool = False
     ) -> dict[str, str]:
         """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
 
         One transaction, unless there are too many rows: then the last one completes the checkpoint. The sentinel is in
         the first turn, in the `last`, and wherever it takes several transactions. It is there to tell which execution
         the rows belong to and whether a checkpoint is whole: a turn of one transaction in between changes neither.
+        `over`: rows of an earlier execution are expected where these are written.
         """
         partition = escape_key(instance_id)
         rows, addresses = [], {}
@@ -177,13 +178,15 @@ class Store:
             addresses.update(moved)
         batches = _batches(rows)
         if len(batches) == 1 and first and not last:
-            await self._write(rows, [])
+            await self._write(rows, [], over)
             return addresses
         for number, batch in enumerate(batches, 1):
-            await self._write_batch(partition, execution_id, batch, complete=number == len(batches))
+            await self._write_batch(partition, execution_id, batch, number == len(batches), over)
         return addresses
 
-    async def _write_batch(self, partition: str, execution_id: str, rows: list[Row], complete: bool) -> None:
+    async def _write_batch(
+        self, partition: str, execution_id: str, rows: list[Row], complete: bool, over: bool
+    ) -> None:
         sentinel = {
             "PartitionKey": partition,
             "RowKey": SENTINEL,
@@ -191,9 +194,9 @@ class Store:
             "IsCheckpointComplete": complete,
             "CheckpointCompletedTimestamp": datetime.now(UTC),
         }
-        await self._write(rows, [sentinel])
+        await self._write(rows, [sentinel], over)
 
-    async def _write(self, rows: list[Row], sentinels: list[Row]) -> None:
+    async def _write(self, rows: list[Row], sentinels: list[Row], over: bool) -> None:
         """Write rows that are new and the sentinel; when something of them is there already, replace it.
 
         Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
@@ -201,6 +204,9 @@ class Store:
         with every instance in the hub.
         """
         begins = rows[0]["RowKey"] == row_key(0)
+        if over:
+            await self._replace(rows, sentinels)
+            return
         try:
             fresh = [(INSERT, row) for row in rows]
             marked = [(INSERT if begins else MERGE, sentinel) for sentinel in sentinels]
@@ -208,8 +214,11 @@ class Store:
         except StorageRefused as refusal:
             if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
                 raise
-            replaced = [(UPSERT_REPLACE, row) for row in rows]
-            await self._tables.transact(self._history, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
+            await self._replace(rows, sentinels)
+
+    async def _replace(self, rows: list[Row], sentinels: list[Row]) -> None:
+        replaced = [(UPSERT_REPLACE, row) for row in rows]
+        await self._tables.transact(self._history, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
 
     async def history(self, instance_id: str) -> History:
         """The events of the current execution. Rows after a checkpoint that never became complete are left out."""
@@ -255,6 +264,11 @@ class Store:
         await self._blobs.delete_by_prefix(self._large, f"{partition}/")
         await self._tables.delete(self._instances, partition, "")
 
+    async def drop_old_texts(self, instance_id: str, kept: Iterable[str]) -> None:
+        """Delete the large payloads of an instance, but for those at the given addresses."""
+        names = {self._name_of(address) for address in kept}
+        await self._blobs.delete_by_prefix(self._large, f"{escape_key(instance_id)}/", names)
+
     # --- large texts ---
 
     async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
@@ -293,10 +307,13 @@ class Store:
         return row
 
     async def _fetch_url(self, text: str) -> str:
-        base = self._blobs.url(self._large, "")
-        if not text.startswith(base):
+        if not text.startswith(self._blobs.url(self._large, "")):
             return text
-        return await self._fetch(unquote(urlsplit(text).path.removeprefix(urlsplit(base).path)))
+        return await self._fetch(self._name_of(text))
+
+    def _name_of(self, address: str) -> str:
+        base = self._blobs.url(self._large, "")
+        return unquote(urlsplit(address).path.removeprefix(urlsplit(base).path))
 
     async def _fetch(self, name: str) -> str:
         content = await self._blobs.get(self._large, name)

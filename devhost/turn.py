@@ -3,8 +3,9 @@
 A turn feeds exactly one event to the SDK's replay and reads back the list of every action that the orchestrator has
 yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry the weight:
 
-1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration and timer in the order of the list, none
-   for a wait for an event. The SDK keeps its tasks by these ids, so a different number would complete the wrong task.
+1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration, timer and request to an entity in the
+   order of the list, none for a wait for an event. The SDK keeps its tasks by these ids, so a different number would
+   complete the wrong task.
 2. A retried task takes further ids by itself: a failure takes the next id for a timer, a fired retry timer the next
    one for the new attempt (after the last attempt: none, but its timer still exists). Within a turn they come before
    the ids of newly yielded actions, because the SDK handles the event before it resumes the generator. With several
@@ -16,6 +17,7 @@ Rejected: the real extension's own numbering (a second, asynchronous walk over t
 corner cases of retries inside task_any and task_all, and there the real host hangs.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,7 @@ from devhost.events import Event, compact_json
 Action = dict[str, Any]
 
 ACTIVITY, SUB_ORCHESTRATION, TIMER, WAIT, CONTINUE = "activity", "sub-orchestration", "timer", "event wait", "restart"
+CALL, SIGNAL = "entity call", "entity signal"
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"
 MAX_CUSTOM_STATUS_BYTES = 16 * 1024
 
@@ -46,6 +49,7 @@ CREATES = {
     "TaskScheduled": ACTIVITY,
     "SubOrchestrationInstanceCreated": SUB_ORCHESTRATION,
     "TimerCreated": TIMER,
+    "EventSent": CALL,  # or SIGNAL, see _stored
 }
 
 
@@ -65,7 +69,10 @@ class Retry:
 
 @dataclass
 class Task:
-    """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text)."""
+    """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text).
+
+    Of a request to an entity, `instance_id` is the entity's, and `request` the message that it is sent.
+    """
 
     id: int
     kind: str
@@ -74,6 +81,7 @@ class Task:
     fire_at: datetime | None = None
     instance_id: str | None = None
     version: str | None = None
+    request: str = ""
     action: Action = field(default_factory=dict)
     retry: Retry | None = None
     cancelled: bool = False
@@ -110,6 +118,15 @@ def _continue_as_new(action: Action) -> Task:
     return Task(-1, CONTINUE, input=action.get("input"), action=action)
 
 
+def _to_entity(kind: str) -> Maker:
+    def request(action: Action) -> Task:
+        task = Task(-1, kind, f"{action['operation']} of {action['instanceId']}", action.get("input"), action=action)
+        task.instance_id = action["instanceId"]
+        return task
+
+    return request
+
+
 def _unsupported(what: str) -> Maker:
     def refuse(action: Action) -> Task:
         raise OrchestrationFault(f"The orchestrator {what}, which this development host does not support.")
@@ -126,13 +143,13 @@ MAKERS: dict[int, Maker] = {
     4: _continue_as_new,
     5: _timer,
     6: _wait,
-    7: _unsupported("calls an entity"),
+    7: _to_entity(CALL),
     8: _http,
-    9: _unsupported("signals an entity"),
+    9: _to_entity(SIGNAL),
     10: _unsupported("signals an entity at a set time"),
 }
 COMPOUND = (11, 12)
-NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER)
+NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER, CALL, SIGNAL)
 
 
 def flatten(actions: Iterable[Action]) -> list[Action]:
@@ -176,13 +193,23 @@ class Ledger:
         self.restart: Task | None = None
         self._known: list[tuple[str, str]] = []
         self._open_timers: dict[int, int] = {}
+        self._answers: dict[str, int] = {}
+
+    def sent(self, event: Event) -> None:
+        """Take an EventSent: the answer to a call is an event of the name that the request has as its id."""
+        self._answers[json.loads(event.fields["Input"])["id"]] = event.event_id
+
+    def ended_by(self, event: Event) -> int | None:
+        """The id of the task that an event is the end of, whether it is open or not."""
+        if event.type == "EventRaised":
+            return self._answers.get(event.fields["Name"])
+        column = COMPLETES.get(event.type)
+        return None if column is None else event.fields[column]
 
     def observe(self, event: Event, now: datetime) -> list[Task]:
         """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
-        completed = COMPLETES.get(event.type)
-        if completed is None:
-            return []
-        task = self.open.pop(event.fields[completed], None)
+        ended = self.ended_by(event)
+        task = None if ended is None else self.open.pop(ended, None)
         if task is None or task.retry is None:
             return []
         return self._next_attempt(task, task.retry, event, now)
@@ -212,17 +239,17 @@ class Ledger:
 
     def admit_until(self, created: Event, flat: list[Action]) -> None:
         """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault."""
+        stored = _stored(created)
+        task: Task | None = None
         while self.next_id <= created.event_id:
             index = len(self._known)
             found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index]))
-            if found[0] not in (CREATES[created.type], WAIT):
-                raise OrchestrationFault(_non_deterministic(index, _stored(created), _describe(*found)))
-            self._admit(index, flat[index])
-        task = self.open[created.event_id]
-        if _kind_and_name(task) != _stored(created):
-            raise OrchestrationFault(
-                _non_deterministic(created.event_id, _stored(created), _describe(*_kind_and_name(task)))
-            )
+            if found[0] not in (stored[0], WAIT):
+                raise OrchestrationFault(_non_deterministic(index, stored, _describe(*found)))
+            task = self._admit(index, flat[index])
+        task = task or self.open[created.event_id]
+        if _kind_and_name(task) != stored:
+            raise OrchestrationFault(_non_deterministic(created.event_id, stored, _describe(*_kind_and_name(task))))
 
     def undecided(self, actions: list[Action]) -> bool:
         """Whether the SDK's list holds an action beyond the known ones that needs a row or a restart."""
@@ -246,6 +273,8 @@ class Ledger:
             self.restart = task
         if task.kind in NUMBERED:
             self._number(task)
+        if task.kind == SIGNAL:
+            del self.open[task.id]  # nothing answers it
         if task.kind == TIMER:
             task.cancelled = bool(action.get("isCanceled"))
             if not task.cancelled:
@@ -278,6 +307,9 @@ def _kind_and_name(task: Task) -> tuple[str, str]:
 
 
 def _stored(created: Event) -> tuple[str, str]:
+    if created.type == "EventSent":
+        request = json.loads(created.fields["Input"])
+        return SIGNAL if request.get("signal") else CALL, f"{request['op']} of {created.fields['InstanceId']}".lower()
     return CREATES[created.type], str(created.fields.get("Name") or "").lower()
 
 
@@ -300,6 +332,8 @@ def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
             now = event.at
         elif event.type in CREATES:
             ledger.admit_until(event, flat)
+            if event.type == "EventSent":
+                ledger.sent(event)
         else:
             ledger.observe(event, now)
     return ledger

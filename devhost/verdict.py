@@ -12,14 +12,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from devhost.entities import MAX_ENTITY_KEY, EntityId
 from devhost.events import Event, compact_json
 from devhost.failures import orchestrator_failure, worker_message
 from devhost.functions import Functions
 from devhost.instance import Ahead, Instance
 from devhost.turn import (
     ACTIVITY,
+    CALL,
     HTTP_ACTIVITY,
     MAX_CUSTOM_STATUS_BYTES,
+    SIGNAL,
     SUB_ORCHESTRATION,
     Action,
     OrchestrationFault,
@@ -223,6 +226,12 @@ class Judge:
                 raise OrchestrationFault(self._functions.no_orchestrator(task.name))
             if task.instance_id and task.instance_id in (instance.id, instance.parent and instance.parent.instance_id):
                 raise OrchestrationFault(f"A sub-orchestration cannot have the id of its caller: '{task.instance_id}'.")
+        if task.kind in (CALL, SIGNAL):
+            entity = EntityId.parse(task.instance_id or "")
+            if self._functions.entity(entity.name) is None:
+                raise OrchestrationFault(self._functions.no_entity(entity.name))
+            if len(entity.key) > MAX_ENTITY_KEY:
+                raise OrchestrationFault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
 
 
 def _session(instance: Instance) -> str:

@@ -38,6 +38,7 @@ from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
+from devhost.entity_batch import run_batch
 from devhost.events import Event, compact_json, iso_time, sdk_cells, task_completed
 from devhost.sessions import Session, Sessions, State, read_events, supported
 
@@ -78,7 +79,7 @@ class Function:
     def describe(self) -> dict[str, Any]:
         """What the host needs to know of it, as plain JSON."""
         trigger = next(each for each in self._bindings if each["name"] == self.parameter)
-        durable_name = trigger.get("orchestration") or trigger.get("activity") or self.name
+        durable_name = trigger.get("orchestration") or trigger.get("activity") or trigger.get("entityName") or self.name
         return {
             "name": self.name,
             "trigger": self.trigger,
@@ -163,6 +164,9 @@ class Worker:
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
             self._orchestrators.submit(self._answer, header, lambda: self._turn(turn, function, header, body))
+            return
+        if header["kind"] == "entity":
+            self._threads.submit(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
             return
         prepare, finish = CALLS[header["kind"]]
 

@@ -54,3 +54,18 @@ def test_a_saga_books_all_or_nothing(new_host: Hosts) -> None:
     assert [host.finished(trip)["output"] for trip in trips] == ["booked", "cancelled"]
     undone = [line for line in host.notes if line.startswith("cancelled")]
     assert undone == ["cancelled car", "cancelled hotel", "cancelled flight"]
+
+
+def test_the_counter_entity_adds_and_resets_also_after_a_kill(new_host: Hosts) -> None:
+    host = serving(new_host, "counter")
+    assert host.get("/api/counters/visits").status == 404
+    for amount in (2, 3):
+        assert host.post("/api/counters/visits/add", amount).status == 202
+    host.kill()
+    host.start()
+    until(lambda: host.get("/api/counters/visits").body == b"5")
+    added = host.post("/api/transfers", {"key": "visits", "limit": 10, "amount": 7}).json["id"]
+    assert host.finished(added)["output"] == 5
+    until(lambda: host.get("/api/counters/visits").body == b"12")
+    assert host.post("/api/counters/visits/reset").status == 202
+    until(lambda: host.get("/api/counters/visits").body == b"0")

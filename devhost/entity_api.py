@@ -1,0 +1,97 @@
+"""The HTTP API of entities: read a state, signal an operation, delete, list."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from devhost.api_queries import TOKEN_HEADER, Query, argument_fault, flag, json_body, moment, page_size, quoted
+from devhost.entities import EMPTY_KEY, MAX_ENTITY_KEY, EntityId, Scheduler
+from devhost.entity_host import Entities
+from devhost.events import compact_json, iso_time
+from devhost.functions import Functions
+from devhost.keys import unescape_key
+from devhost.responses import Refusal, empty, json_response
+from devhost.store import Store
+from devhost.tables import Row, odata_time
+
+AFTER_AT = chr(ord("@") + 1)
+
+
+class EntityApi:
+    def __init__(self, entities: Entities, store: Store, functions: Functions) -> None:
+        self._entities, self._store, self._functions = entities, store, functions
+
+    async def read(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        scheduler = await self._entities.read(_entity(values))
+        if scheduler is None or not scheduler.exists:
+            return empty(HTTPStatus.NOT_FOUND)
+        return json_response(HTTPStatus.OK, _state(scheduler))
+
+    async def signal(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        """202 once the signal is durable."""
+        return await self._signal(request, query.get("op", ""), values)
+
+    async def delete(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        """What the entity does at its operation `delete` is its own matter, as in Azure."""
+        return await self._signal(request, "delete", values)
+
+    async def _signal(self, request: web.BaseRequest, operation: str, values: dict[str, str]) -> web.Response:
+        if self._functions.entity(values["name"]) is None:
+            raise argument_fault(self._functions.no_entity(values["name"]))
+        if len(values["key"]) > MAX_ENTITY_KEY:
+            raise argument_fault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
+        await self._entities.signal(_entity(values), operation, await _given(request))
+        return empty(HTTPStatus.ACCEPTED)
+
+    async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        """The entities that exist, a page at a time. A page may hold fewer than were asked for, or none."""
+        top, token = page_size(query), json_body(request.headers.get(TOKEN_HEADER) or "{}")
+        await self._entities.write_rows()
+        rows, token = await self._store.instances(_condition(query, values.get("name")), top, token)
+        found = [(row, Scheduler.from_text((await self._store.with_texts(row)).get("Input"))) for row in rows]
+        with_state = flag(query, "fetchstate", False)
+        bodies = [_body(row, scheduler, with_state) for row, scheduler in found if scheduler.exists]
+        return json_response(HTTPStatus.OK, bodies, {TOKEN_HEADER: compact_json(token)} if token else {})
+
+
+def _entity(values: dict[str, str]) -> EntityId:
+    return EntityId(values["name"].lower(), "" if values["key"] == EMPTY_KEY else values["key"])
+
+
+async def _given(request: web.BaseRequest) -> str | None:
+    """The body as the JSON text that becomes the operation's input: what is not declared as JSON is a JSON string."""
+    content = (await request.content.read()).decode(errors="replace")
+    if not content:
+        return None
+    if request.content_type != "application/json":
+        return compact_json(content)
+    try:
+        return compact_json(json.loads(content))
+    except (ValueError, RecursionError) as fault:
+        raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": f"Could not parse JSON content: {fault}"}) from fault
+
+
+def _condition(query: Query, name: str | None) -> str:
+    """The OData filter of a list."""
+    prefix = quoted(f"@{name.lower()}@") if name else "@"
+    after = f"{prefix[:-1]}{AFTER_AT}"
+    parts = [f"PartitionKey ge '{prefix}' and PartitionKey lt '{after}'"]
+    for field, operator in (("lastoperationtimefrom", "ge"), ("lastoperationtimeto", "le")):
+        if query.get(field):
+            parts.append(f"LastUpdatedTime {operator} datetime'{odata_time(moment(query[field]))}'")
+    return " and ".join(parts)
+
+
+def _body(row: Row, scheduler: Scheduler, with_state: bool) -> dict[str, Any]:
+    entity = EntityId.parse(unescape_key(row["PartitionKey"]))
+    body: dict[str, Any] = {
+        "entityId": {"name": entity.name, "key": entity.key},
+        "lastOperationTime": iso_time(row["LastUpdatedTime"]),
+    }
+    return {**body, "state": _state(scheduler)} if with_state else body
+
+
+def _state(scheduler: Scheduler) -> Any:
+    return None if scheduler.state is None else json.loads(scheduler.state)
