@@ -190,7 +190,7 @@ def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(hos
 
 def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
-    text = host.run("leaving_orchestrator")["output"]
+    text = host.finished(host.begin_without_the_app("leaving_orchestrator"))["output"]
     assert "The worker process died 3 times while it ran this orchestrator" in text
     assert host.notes.count("leaving orchestrator") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
