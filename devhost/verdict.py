@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from devhost.events import Event, compact_json
@@ -32,6 +32,7 @@ log = logging.getLogger("devhost.orchestrator")
 
 ENDS = ("Completed", "Failed", "ContinuedAsNew")
 PROVED_FIRST, PROVED_EACH = 20, 10
+LONG_WAIT = timedelta(minutes=1)
 
 
 @dataclass
@@ -84,6 +85,7 @@ class Judge:
         self._slots = asyncio.Semaphore(at_once)
         self._keep_warm = keep_warm
         self._ended: Counter[str] = Counter()
+        self._warned: set[str] = set()
 
     async def decide(self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime) -> Verdict:
         """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it."""
@@ -156,7 +158,7 @@ class Judge:
     def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
         tasks = [task for event in causes for task in instance.ledger.observe(event, now)]
         if state.warm:
-            tasks += instance.ledger.extend(flatten(state.actions), state.cancelled)
+            tasks += instance.ledger.extend(state.actions, state.cancelled)
         else:
             tasks += instance.ledger.accept(state.actions)
         for task in tasks:
@@ -164,7 +166,31 @@ class Judge:
         verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
         if state.ended and not instance.ledger.blocking:
             _conclude(verdict, instance, state)
+        self._warn_of_azure(instance)
+        if state.ended and verdict.status == "Running":
+            self._warn_of_a_timer(instance, now)
         return verdict
+
+    def _warn_of_azure(self, instance: Instance) -> None:
+        """What the real host would make of it, where that is something else."""
+        difference = instance.ledger.order.difference
+        if difference:
+            self._warn_once(instance, f"would not run like this in Azure: {difference}. See docs/devhost.md")
+
+    def _warn_of_a_timer(self, instance: Instance, now: datetime) -> None:
+        until = instance.ledger.only_waits_until
+        if until and until - now > LONG_WAIT:
+            self._warn_once(
+                instance,
+                f"has ended and stays Running until a timer fires, here as in Azure ({until:%Y-%m-%d %H:%M} UTC): "
+                "cancel a timer that is not needed; one of more than six days cannot be cancelled with this SDK",
+            )
+
+    def _warn_once(self, instance: Instance, what: str) -> None:
+        """For each orchestrator; its instances would mostly say the same."""
+        if instance.name not in self._warned:
+            self._warned.add(instance.name)
+            log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, what)
 
     def _refuse_impossible(self, instance: Instance, task: Task) -> None:
         """Fail at once where the real host would wait for ever."""
@@ -201,6 +227,7 @@ def read_state(reply: Reply) -> State:
 
 
 def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
+    instance.ledger.order.concludes()
     if state.error is not None:
         log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, state.stack)
         verdict.status, verdict.result = "Failed", orchestrator_failure(instance.name, state.error)
