@@ -95,7 +95,8 @@ async def serve(arguments: argparse.Namespace) -> None:
         if arguments.enable_auth
         else None
     )
-    worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key or ""))
+    binding = client_binding(port, settings.hub, key or "")
+    worker = WorkerLink(app, settings.environment, binding, settings.function_timeout_s)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Watch(app) if arguments.watch else None

@@ -13,7 +13,7 @@ from devhost.failures import activity_failure
 from devhost.functions import Functions
 from devhost.http_activity import HttpRefused, call_http
 from devhost.turn import HTTP_ACTIVITY, Task
-from devhost.worker_link import MAX_DEATHS, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
 
@@ -36,6 +36,9 @@ class Activities:
         except WorkerDied:
             log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance_id)
             return _failed(task, f"The worker process died {MAX_DEATHS} times while it ran this activity.", "")
+        except CallTimedOut as late:
+            log.error("Activity '%s' (instance %s): %s", task.name, instance_id, late)
+            return _failed(task, str(late), "")
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
             return _failed(task, reply.error, reply.stack)

@@ -16,6 +16,8 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
+TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
 
 
@@ -34,6 +36,7 @@ class Settings:
     max_orchestrators: int
     override_any_state: bool
     default_version: str
+    function_timeout_s: float | None
 
 
 def load(app: Path, environment: dict[str, str]) -> Settings:
@@ -55,6 +58,7 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cpus),
         override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
         default_version=str(durable.get("defaultversion") or ""),
+        function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
     )
 
 
@@ -159,6 +163,20 @@ def _lower_keys(content: dict[str, Any]) -> dict[str, Any]:
 
 def _flag(value: Any) -> bool:
     return str(value).lower() == "true"
+
+
+def _function_timeout(given: Any) -> float | None:
+    """`d.hh:mm:ss`, as .NET writes a span of time; None for -1, which is no limit."""
+    if given is None:
+        return DEFAULT_FUNCTION_TIMEOUT_S
+    if str(given) == "-1":
+        return None
+    found = TIME_SPAN.fullmatch(str(given))
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total < 1:
+        raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{given}'.")
+    return total
 
 
 def _count(durable: dict[str, Any], name: str, default: int) -> int:

@@ -26,7 +26,7 @@ from devhost.turn import (
     Task,
     flatten,
 )
-from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.orchestrator")
 
@@ -154,6 +154,11 @@ class Judge:
         except WorkerDied as death:
             text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
             raise OrchestrationFault(text) from death
+        except CallTimedOut as late:
+            raise OrchestrationFault(
+                f"The orchestrator did not come to its next yield within {late.limit_s:.0f} s: it loops, or it waits "
+                "by itself for something that it should yield."
+            ) from late
 
     def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
         tasks = [task for event in causes for task in instance.ledger.observe(event, now)]

@@ -36,12 +36,12 @@ from azure.functions.timer import TimerRequest
 from devhost import frames
 from devhost.events import compact_json
 from devhost.sessions import Session, Sessions, State, read_events, supported
+from devhost.worker_link import ORCHESTRATOR_THREADS
 
 log = logging.getLogger("devhost.worker")
 
 Answer = tuple[dict[str, Any], bytes]
 PR_SET_PDEATHSIG = 1
-ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
 REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"

@@ -5,7 +5,8 @@ What is safe to repeat (activities, replays) goes through `call_repeatedly`: nob
 so after one death the calls that saw it run one at a time. The one that kills workers is then found by its third death,
 and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
 
-A worker is also replaced while it lives, for new code. The next one is loaded beside it, and takes over when it has
+A worker is also replaced while it lives: for new code, and when a call has outlived its limit, because a thread cannot
+be killed. The next one is loaded beside it, and takes over when it has
 loaded; the old one has a short while to answer what it has begun. What it has not answered by then runs again, and is
 not blamed.
 """
@@ -15,6 +16,7 @@ import contextlib
 import itertools
 import logging
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,9 @@ RESTART_PAUSE_S = 1.0
 MAX_DEATHS = 3
 QUARANTINE_S = 5.0
 LOAD_WITHIN_S = 60.0
+TURN_WITHIN_S = 60.0
+TURNS = ("replay", "begin", "go_on")
+ORCHESTRATOR_THREADS = 4
 FINISH_WITHIN_S = 3.0
 PIPE_BUFFER_BYTES = 2**20
 
@@ -43,6 +48,16 @@ class WorkerReplaced(WorkerDied):
     """The worker was replaced before it answered, and not because of this call."""
 
     how = "was replaced"
+
+
+class CallTimedOut(Exception):
+    """The call outlived its limit; its worker is being replaced. The text is the Functions host's."""
+
+    def __init__(self, function: str, limit_s: float) -> None:
+        hours, rest = divmod(int(limit_s), 3600)
+        span = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+        super().__init__(f"Timeout value of {span} was exceeded by function: Functions.{function}")
+        self.limit_s = limit_s
 
 
 class AppRefused(Exception):
@@ -81,6 +96,8 @@ class Worker:
     process: asyncio.subprocess.Process
     functions: list[dict[str, Any]] = field(default_factory=list)
     waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
+    turns: list[asyncio.Timeout] = field(default_factory=list)
+    outlived: bool = False
     retired: bool = False
     ended: bool = False
 
@@ -88,10 +105,35 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
+    @contextlib.asynccontextmanager
+    async def turn(self, limit_s: float) -> AsyncIterator[None]:
+        """A limit for one turn, whose time begins when the worker has a thread for it: it takes them in their order."""
+        async with asyncio.timeout(None) as clock:
+            self.turns.append(clock)
+            self._start_clocks(limit_s)
+            try:
+                yield
+            finally:
+                self.turns.remove(clock)
+                if not clock.expired():
+                    self._start_clocks(limit_s)
+
+    def _start_clocks(self, limit_s: float) -> None:
+        if self.outlived:  # a thread is stuck, and the worker is about to go: no other turn is to blame
+            return
+        for clock in self.turns[:ORCHESTRATOR_THREADS]:
+            if clock.when() is None:
+                clock.reschedule(asyncio.get_running_loop().time() + limit_s)
+
 
 class WorkerLink:
-    def __init__(self, app: Path, environment: dict[str, str], client_binding: str) -> None:
+    """`limit_s`: how long a call may take, None for as long as it likes. A turn of an orchestrator has a minute."""
+
+    def __init__(
+        self, app: Path, environment: dict[str, str], client_binding: str, limit_s: float | None = None
+    ) -> None:
         self._app, self._environment, self._client_binding = app, environment, client_binding
+        self._limit_s, self._turn_limit_s = limit_s, min(limit_s or TURN_WITHIN_S, TURN_WITHIN_S)
         self._ids = itertools.count(1)
         self._worker: Worker | None = None
         self._workers: set[Worker] = set()
@@ -132,13 +174,22 @@ class WorkerLink:
             self._ready.set()
 
     async def call(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply:
-        """Run a function. Raises WorkerDied when the worker ended before it answered."""
+        """Run a function. Raises WorkerDied when the worker ended before it answered, and CallTimedOut."""
         await self._ready.wait()
-        assert self._worker is not None
-        return await self._send(self._worker, {"kind": kind, "function": function, **header}, body)
+        worker = self._worker
+        assert worker is not None
+        is_turn = kind in TURNS
+        try:
+            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
+                return await self._send(worker, {"kind": kind, "function": function, **header}, body)
+        except TimeoutError:
+            if worker is self._worker and not worker.outlived:
+                worker.outlived = True
+                self._keep(self._renew(worker))
+            raise CallTimedOut(function, (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
 
     async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
-        """Run a function that may run again; raises WorkerDied when its worker died each of three times."""
+        """Run a function that may run again. As `call`; WorkerDied only when its worker died each of three times."""
         deaths = 0
         while True:
             run = self._call_in_quarantine if deaths else self.call
@@ -225,6 +276,20 @@ class WorkerLink:
                 future.set_exception(WorkerReplaced() if worker.retired else WorkerDied())
         if worker is self._worker and not self._closing:
             self._keep(self._replace(worker))
+
+    async def _renew(self, stuck: Worker) -> None:
+        log.error("A function has outlived its limit; the worker is replaced.")
+        try:
+            worker = await self.prepare()
+        except AppRefused as refusal:
+            log.error("%s", refusal)
+            stuck.retired = True  # what else runs in it is not to blame
+            stuck.kill()
+            return
+        if self._worker is stuck:
+            self.adopt(worker)
+        else:
+            worker.kill()
 
     async def _replace(self, dead: Worker) -> None:
         log.error("The worker ended by itself (exit code %s); starting another.", dead.process.returncode)

@@ -226,6 +226,24 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object,
         load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
 
 
+@pytest.mark.parametrize(
+    ("given_timeout", "seconds"),
+    [(None, 1800), ("-1", None), (-1, None), ("00:00:02", 2), ("01:30:00", 5400), ("1.00:00:00", 86400)],
+)
+def test_a_function_may_take_as_long_as_host_json_says(
+    tmp_path: Path, given_timeout: object, seconds: float | None
+) -> None:
+    host = {"version": "2.0"} if given_timeout is None else {"functionTimeout": given_timeout}
+    settings = load(write(tmp_path, host), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert settings.function_timeout_s == seconds
+
+
+@pytest.mark.parametrize("given_timeout", ["", "5", "00:00:00", "soon", 30])
+def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given_timeout: object) -> None:
+    with pytest.raises(BadSettings, match="functionTimeout must be"):
+        load(write(tmp_path, {"functionTimeout": given_timeout}), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
 def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     account = parse_connection_string(
         "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a2V5;EndpointSuffix=x.y"

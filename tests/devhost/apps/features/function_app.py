@@ -544,3 +544,25 @@ def cancels_a_long_timer(context):
     yield context.task_any([context.call_activity("double", 1), week])
     week.cancel()
     return "ended"
+
+
+# --- what takes too long ---
+
+
+@app.orchestration_trigger(context_name="context")
+def loops(context):
+    yield context.call_activity("double", 1)
+    while True:
+        pass
+
+
+@app.orchestration_trigger(context_name="context")
+def blocks(context):
+    time.sleep(600)
+    yield context.call_activity("double", 1)
+
+
+@app.route(route="slow", methods=["GET"])
+def slow(req: func.HttpRequest) -> str:
+    time.sleep(600)
+    return "late"
