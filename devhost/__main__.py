@@ -24,6 +24,7 @@ from devhost.engine import Engine, Options
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
 from devhost.management import Management
+from devhost.queues import Queues
 from devhost.served_app import ServedApp
 from devhost.settings import BadSettings, Settings, load
 from devhost.store import ForeignHub, Store
@@ -149,7 +150,8 @@ Opened = tuple[Engine, web.ServerRunner, ServedApp]
 async def open_hub(parts: Parts, session: aiohttp.ClientSession, outage: Outage) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
     settings, worker = parts.settings, parts.worker
-    store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
+    tables, blobs = Tables(settings.account, session, outage), Blobs(settings.account, session, outage)
+    store = Store(settings.hub, tables, blobs, Queues(settings.account, session), settings.partitions)
     app = ServedApp(worker, settings)
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         both.create_task(app.load())

@@ -63,7 +63,7 @@ class Blobs:
 
     async def _try(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.blob_endpoint + path
-        full = self._account.sign_blob_request(method, url, headers, len(content))
+        full = self._account.sign_request(method, url, headers, len(content))
         # What aiohttp adds by itself would not be covered by the signature.
         async with self._session.request(
             method, URL(url, encoded=True), data=content or None, headers=full, skip_auto_headers=("Content-Type",)

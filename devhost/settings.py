@@ -16,6 +16,7 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
+MAX_PARTITIONS = 16
 TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
@@ -36,6 +37,7 @@ class Settings:
     max_orchestrators: int
     override_any_state: bool
     default_version: str
+    partitions: int
     function_timeout_s: float | None
 
 
@@ -58,6 +60,7 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cpus),
         override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
         default_version=str(durable.get("defaultversion") or ""),
+        partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
         function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
     )
 
@@ -177,6 +180,13 @@ def _function_timeout(given: Any) -> float | None:
     if total < 1:
         raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{given}'.")
     return total
+
+
+def _partitions(provider: dict[str, Any]) -> int:
+    count = _count(_lower_keys(provider), "partitionCount", 4)
+    if count > MAX_PARTITIONS:
+        raise BadSettings(f"host.json: partitionCount must be {MAX_PARTITIONS} at most; it is {count}.")
+    return count
 
 
 def _count(durable: dict[str, Any], name: str, default: int) -> int:

@@ -218,6 +218,7 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"A": {"b": 1}}}, "must be a string"),
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"AzureWebJobsStorage": "x"}}, "connection string"),
         ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
+        ({"extensions": {"durableTask": {"storageProvider": {"partitionCount": 17}}}}, None, "16 at most"),
         ([], None, "must hold a JSON object"),
     ],
 )
@@ -250,3 +251,9 @@ def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     )
     assert account.table_endpoint == "https://shop.table.x.y"
     assert account.blob_endpoint == "https://shop.blob.x.y"
+    assert account.queue_endpoint == "https://shop.queue.x.y"
+
+
+def test_an_account_that_names_no_queues_has_none() -> None:
+    account = parse_connection_string("AccountName=a;AccountKey=a2V5;BlobEndpoint=http://b/a;TableEndpoint=http://t/a")
+    assert account.queue_endpoint == ""
