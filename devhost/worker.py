@@ -41,13 +41,13 @@ from devhost import frames
 from devhost.entity_batch import run_batch
 from devhost.events import Event, compact_json, iso_time, sdk_cells, task_completed
 from devhost.sessions import Session, Sessions, State, read_events, supported
+from devhost.worker_link import ORCHESTRATOR_THREADS
 
 log = logging.getLogger("devhost.worker")
 
 Answer = tuple[dict[str, Any], bytes]
 GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
-ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
 REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
