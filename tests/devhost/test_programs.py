@@ -33,6 +33,13 @@ BATCH = 16
 LARGE = 30_000  # characters: from there on a blob holds a text
 MANY = int(os.environ.get("PROGRAMS", "0"))
 STATUS = {1: "Completed", 3: "Failed"}
+DRAWING = settings(
+    deadline=None,
+    database=None,
+    print_blob=True,
+    phases=[Phase.generate],  # a smaller batch would take other turns: a failure names its program instead
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,15 +107,7 @@ def orchestrator() -> Iterator[Orchestrator]:
 
 
 @pytest.mark.timeout(300 + 5 * MANY)
-@settings(
-    max_examples=max(MANY // BATCH, 1) if MANY else 2,
-    derandomize=not MANY,
-    deadline=None,
-    database=None,
-    print_blob=True,
-    phases=[Phase.generate],  # a smaller batch would take other turns: a failure names its program instead
-    suppress_health_check=list(HealthCheck),
-)
+@settings(parent=DRAWING, max_examples=max(MANY // BATCH, 1) if MANY else 2, derandomize=not MANY)
 @given(batch=batches())
 def test_with_and_without_crashes_programs_come_to_what_they_must(
     open_theatre: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
@@ -160,15 +159,16 @@ def replayed(history: Sequence[Event], orchestrator: Orchestrator) -> str:
 
 
 def program_of(history: Sequence[Event]) -> Program:
+    """The part that an ended execution was the last one to carry out."""
     given = json.loads(history[1]["Input"])
     parts: Program = (json.loads(given) if isinstance(given, str) else given)["parts"]
-    return parts[:1] if len(parts) > 1 else parts
+    return parts[:1]
 
 
 def test_programs_are_made_of_everything() -> None:
     seen: set[str] = set()
 
-    @settings(max_examples=100, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(parent=DRAWING, max_examples=100, derandomize=True)
     @given(programs())
     def look_at(program: Program) -> None:
         seen.update(step["do"] for part in program for step in part)
