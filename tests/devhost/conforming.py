@@ -39,6 +39,7 @@ HOST_ENDS = re.compile(
 UNREPLAYABLE = {
     "leaving_orchestrator": "it ends the process that runs it",
     "changing": "it decides by a file",
+    "fails_while_it_calls": "it decides by a file",
     "not_deterministic": "it decides by a file",
 }
 
@@ -121,7 +122,8 @@ def judged(host: Devhost) -> Iterator[Devhost]:
     """A devhost that serves, and whose whole hub is judged in the end."""
     try:
         yield host.start()
-        assert faults_after(host) == []
+        faults = faults_after(host)
+        assert not faults, "\n".join(faults)
     finally:
         host.kill()
 
