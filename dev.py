@@ -850,7 +850,7 @@ def _start_the_outside(children: Children, ports: Ports, data: Path, environment
 
 def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, str]) -> None:
     say("Starting devhost.")
-    command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host)]
+    command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host), "--watch"]
     children.start("devhost", command, environment, death=SIGKILL)
     children.wait_for("devhost", lambda: says_ok(address(ports.host) + "/api/health"))
 

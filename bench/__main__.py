@@ -1,5 +1,7 @@
 """`python3 dev.py bench [--quick] [--json FILE] [--plot FILE]`: devhost's speed, and the floors of the same run.
 
+`python3 dev.py bench --volume`: thousands of orders instead, with kills and without.
+
 Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
 the ratio of their medians.
 """
@@ -20,6 +22,7 @@ from bench import report
 from bench.floor import TablesFloor, replays_ms
 from bench.shop import opened
 from bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+from bench.volume import ORDERS, ORDERS_AMONG_KILLS, shortfalls, volume
 
 SAGAS = ("saga", "twin")
 WARM_UP = 16
@@ -43,6 +46,8 @@ QUICK = Plan({1: 5, 16: 32, 64: 64}, {}, 1, (10, 100), 20, 0)
 
 def main() -> int:
     arguments = parse_arguments(sys.argv[1:])
+    if arguments.volume:
+        return many_orders()
     figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
     print(report.table(figures))
     if arguments.json:
@@ -52,6 +57,15 @@ def main() -> int:
     return 0
 
 
+def many_orders() -> int:
+    say(f"{ORDERS} orders, and {ORDERS_AMONG_KILLS} among kills")
+    steady, killed = asyncio.run(volume())
+    print(steady, killed, sep="\n")
+    failed = shortfalls(steady, killed)
+    print(f"Not as promised: {'; '.join(failed)}." if failed else "As promised.")
+    return 1 if failed else 0
+
+
 def parse_arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
     parser.add_argument(
@@ -59,6 +73,9 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the orders per second as an SVG")
+    parser.add_argument(
+        "--volume", action="store_true", help="thousands of orders with kills and without; exit status 1 on any loss"
+    )
     return parser.parse_args(given)
 
 

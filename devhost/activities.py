@@ -15,7 +15,7 @@ from devhost.functions import Functions
 from devhost.http_activity import HttpRefused, call_http
 from devhost.instance import Ahead
 from devhost.turn import HTTP_ACTIVITY, Task
-from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
 
@@ -40,6 +40,9 @@ class Activities:
         except WorkerDied:
             log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance_id)
             return _failed(task, f"The worker process died {MAX_DEATHS} times while it ran this activity.", "")
+        except CallTimedOut as late:
+            log.error("Activity '%s' (instance %s): %s", task.name, instance_id, late)
+            return _failed(task, str(late), "")
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
             return _failed(task, reply.error, reply.stack)

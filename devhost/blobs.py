@@ -64,7 +64,7 @@ class Blobs:
 
     async def _try(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.blob_endpoint + path
-        full = self._account.sign_blob_request(method, url, headers, len(content))
+        full = self._account.sign_request(method, url, headers, len(content))
         answer = await self._http.request(method, url, full, content)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise NotNow(f"it answered {answer.status}")

@@ -2,7 +2,7 @@
 
 devhost signs its own requests instead of going through azure-data-tables: measured against the same Azurite, that SDK
 spends about 6 ms of CPU on one entity-group transaction, which would be most of the cost of an orchestration's turn.
-The signatures are Shared Key Lite for tables (date and resource) and Shared Key for blobs, as the service documents.
+The signatures are Shared Key Lite for tables (date and resource), and Shared Key for blobs and queues.
 """
 
 import base64
@@ -27,6 +27,7 @@ class StorageAccount:
     key: bytes
     blob_endpoint: str
     table_endpoint: str
+    queue_endpoint: str
 
     def sign_table_request(self, url: str) -> dict[str, str]:
         """The Date and Authorization headers of a table request (Shared Key Lite: the query does not count)."""
@@ -34,8 +35,8 @@ class StorageAccount:
         signature = self._hmac(f"{date}\n/{self.name}{_path(url)}")
         return {"x-ms-date": date, "Authorization": f"SharedKeyLite {self.name}:{signature}"}
 
-    def sign_blob_request(self, method: str, url: str, headers: dict[str, str], length: int) -> dict[str, str]:
-        """The headers of a blob request, the given ones included."""
+    def sign_request(self, method: str, url: str, headers: dict[str, str], length: int) -> dict[str, str]:
+        """The headers of a request for blobs or queues, the given ones included."""
         full = {**headers, "x-ms-date": http_date(int(time.time())), "x-ms-version": SERVICE_VERSION}
         lines = [method, "", "", str(length) if length else "", "", full.get("Content-Type", "")]
         lines += ["", "", full.get("If-Match", ""), full.get("If-None-Match", ""), "", ""]
@@ -76,7 +77,10 @@ def parse_connection_string(text: str) -> StorageAccount:
             "AzureWebJobsStorage must be a connection string with AccountName and AccountKey, "
             "or UseDevelopmentStorage=true."
         )
-    return StorageAccount(name, base64.b64decode(key), _endpoint(parts, "blob"), _endpoint(parts, "table"))
+    blobs, tables = _endpoint(parts, "blob"), _endpoint(parts, "table")
+    # Who names the address of the blobs and none of the queues has none.
+    queues = "" if "BlobEndpoint" in parts and "QueueEndpoint" not in parts else _endpoint(parts, "queue")
+    return StorageAccount(name, base64.b64decode(key), blobs, tables, queues)
 
 
 def _endpoint(parts: dict[str, str], service: str) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from devhost.blobs import Blobs
 from devhost.events import Event, from_row, to_row
 from devhost.keys import escape_key, row_key
+from devhost.queues import Queues
 from devhost.rewind import rewound, without_service_columns
 from devhost.tables import (
     DELETE,
@@ -70,9 +71,9 @@ class History:
 
 
 class Store:
-    def __init__(self, hub: str, tables: Tables, blobs: Blobs) -> None:
+    def __init__(self, hub: str, tables: Tables, blobs: Blobs, queues: Queues, partitions: int) -> None:
         self.hub = hub
-        self._tables, self._blobs = tables, blobs
+        self._tables, self._blobs, self._queues, self._partitions = tables, blobs, queues, partitions
         self._instances, self._history = f"{hub}Instances", f"{hub}History"
         self._large, self._leases = f"{hub.lower()}-largemessages", f"{hub.lower()}-leases"
         self._large_exists = False
@@ -88,7 +89,9 @@ class Store:
         """Mark the hub as devhost's. The real host keeps work in queues: each would strand the other's instances."""
         content = await self._blobs.get(self._leases, MARKER)
         if content is None:
-            marker = {"TaskHubName": self.hub, "CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": 4}
+            await self._furnish()
+            created = {"CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": self._partitions}
+            marker = {"TaskHubName": self.hub, **created}
             text = json.dumps({**marker, "host": "devhost"})
             await self._blobs.put(self._leases, MARKER, text.encode(), "application/json")
         elif json.loads(content).get("host") != "devhost":
@@ -96,6 +99,13 @@ class Store:
                 f"The task hub '{self.hub}' has been used by the Azure Functions host; give devhost a hub of its own "
                 "(AzureFunctionsJobHost__extensions__durableTask__hubName)."
             )
+
+    async def _furnish(self) -> None:
+        """Make what the real provider has beside the tables and devhost never uses, for who looks at the account."""
+        hub = self.hub.lower()
+        control = [f"{hub}-control-{number:02}" for number in range(self._partitions)]
+        await self._queues.create([*control, f"{hub}-workitems"])
+        await self._blobs.create_container(f"{hub}-applease")
 
     # --- instances ---
 

@@ -9,7 +9,7 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from devhost.entities import MAX_ENTITY_KEY, EntityId
@@ -29,12 +29,13 @@ from devhost.turn import (
     Task,
     flatten,
 )
-from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.orchestrator")
 
 ENDS = ("Completed", "Failed", "ContinuedAsNew")
 PROVED_FIRST, PROVED_EACH = 20, 10
+LONG_WAIT = timedelta(minutes=1)
 
 
 @dataclass
@@ -87,6 +88,7 @@ class Judge:
         self._slots = asyncio.Semaphore(at_once)
         self._keep_warm = keep_warm
         self._ended: Counter[str] = Counter()
+        self._warned: set[str] = set()
 
     async def decide(
         self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime, ahead: Ahead | None = None
@@ -112,13 +114,9 @@ class Judge:
 
         Nothing that it decides is done before that. If there turns out to be such an instance, it is forgotten.
         """
-        function = self._functions.orchestrator(instance.name)
-        if not self._keep_warm or function is None or self._slots.locked():
+        if not self._keep_warm:
             return None
-        asked = self._worker.call(
-            "begin", function, instance.replay_context(fresh), session=_session(instance), turn=instance.turns + 1
-        )
-        reply = asyncio.ensure_future(asked)
+        reply = asyncio.ensure_future(self._ask("begin", instance, instance.replay_context(fresh)))
         reply.add_done_callback(_retrieved)
         return Ahead(instance.turns + 1, reply)
 
@@ -130,29 +128,24 @@ class Judge:
         after = {"session": _session(instance), "turn": turn, "task": task.id}
         return Ahead(turn, asyncio.get_running_loop().create_future(), after)
 
-    async def replay(self, instance: Instance, fresh: list[Event], deaths: int = 0) -> State:
+    async def replay(self, instance: Instance, fresh: list[Event]) -> State:
         """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
 
         The execution is warm after it.
         """
-        state = await self._replayed("begin" if self._keep_warm else "replay", instance, fresh, deaths)
+        state = await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
         instance.turns += 1
         return state
 
     async def _state(self, instance: Instance, fresh: list[Event], ahead: Ahead | None) -> State:
         """From the turn that the worker took ahead, or from the warm execution, or by a replay."""
-        deaths = 0
-        try:
-            state = await self._taken_ahead(instance, ahead)
-        except WorkerDied:
-            state, deaths = None, 1
+        state = await self._taken_ahead(instance, ahead)
         if state is None and self._keep_warm and instance.ledger.known:
-            events = instance.unseen_by_sdk(fresh)
-            state = self._next_state(instance, await self._ask("go_on", instance, events, deaths))
-        return state or await self.replay(instance, fresh, deaths)
+            state = self._next_state(instance, await self._ask("go_on", instance, instance.unseen_by_sdk(fresh)))
+        return state or await self.replay(instance, fresh)
 
     async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
-        """None when it did not, or when another turn came before it. Raises WorkerDied."""
+        """None when it did not, or when another turn came before it."""
         if ahead is None or ahead.turn != instance.turns + 1 or (ahead.after and not ahead.reply.done()):
             return None
         state = self._next_state(instance, await ahead.reply)
@@ -180,8 +173,8 @@ class Judge:
                 "first run. Orchestrator code must decide only by its input, the results of its tasks and the context."
             )
 
-    async def _replayed(self, kind: str, instance: Instance, fresh: list[Event], deaths: int = 0) -> State:
-        reply = await self._ask(kind, instance, instance.replay_context(fresh), deaths)
+    async def _replayed(self, kind: str, instance: Instance, fresh: list[Event]) -> State:
+        reply = await self._ask(kind, instance, instance.replay_context(fresh))
         if not reply.ok:
             raise OrchestrationFault(worker_message(reply))
         return replace(read_state(reply), warm=False)
@@ -191,23 +184,27 @@ class Judge:
         text = orchestrator_failure(instance.name, str(fault))
         return Verdict(status="Failed", result=text, custom_status=instance.custom_status)
 
-    async def _ask(self, kind: str, instance: Instance, body: bytes, deaths: int) -> Reply:
+    async def _ask(self, kind: str, instance: Instance, body: bytes) -> Reply:
         function = self._functions.orchestrator(instance.name)
         if function is None:
             raise OrchestrationFault(self._functions.no_orchestrator(instance.name))
-        turn = instance.turns + 1
+        header = {"session": _session(instance), "turn": instance.turns + 1}
         try:
             async with self._slots:
-                header = {"session": _session(instance), "turn": turn}
-                return await self._worker.call_repeatedly(kind, function, body, deaths, **header)
+                return await self._worker.call_repeatedly(kind, function, body, **header)
         except WorkerDied as death:
             text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
             raise OrchestrationFault(text) from death
+        except CallTimedOut as late:
+            raise OrchestrationFault(
+                f"The orchestrator did not come to its next yield within {late.limit_s:.0f} s: it loops, or it waits "
+                "by itself for something that it should yield."
+            ) from late
 
     def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
         tasks = [task for event in causes for task in instance.ledger.observe(event, now)]
         if state.warm:
-            tasks += instance.ledger.extend(flatten(state.actions), state.cancelled)
+            tasks += instance.ledger.extend(state.actions, state.cancelled)
         else:
             tasks += instance.ledger.accept(state.actions)
         for task in tasks:
@@ -215,7 +212,31 @@ class Judge:
         verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
         if state.ended and not instance.ledger.blocking:
             _conclude(verdict, instance, state)
+        self._warn_of_azure(instance)
+        if state.ended and verdict.status == "Running":
+            self._warn_of_a_timer(instance, now)
         return verdict
+
+    def _warn_of_azure(self, instance: Instance) -> None:
+        """What the real host would make of it, where that is something else."""
+        difference = instance.ledger.order.difference
+        if difference:
+            self._warn_once(instance, f"would not run like this in Azure: {difference}. See docs/devhost.md")
+
+    def _warn_of_a_timer(self, instance: Instance, now: datetime) -> None:
+        until = instance.ledger.only_waits_until
+        if until and until - now > LONG_WAIT:
+            self._warn_once(
+                instance,
+                f"has ended and stays Running until a timer fires, here as in Azure ({until:%Y-%m-%d %H:%M} UTC): "
+                "cancel a timer that is not needed; one of more than six days cannot be cancelled with this SDK",
+            )
+
+    def _warn_once(self, instance: Instance, what: str) -> None:
+        """For each orchestrator; its instances would mostly say the same."""
+        if instance.name not in self._warned:
+            self._warned.add(instance.name)
+            log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, what)
 
     def _refuse_impossible(self, instance: Instance, task: Task) -> None:
         """Fail at once where the real host would wait for ever."""
@@ -239,7 +260,7 @@ def _session(instance: Instance) -> str:
 
 
 def _retrieved(reply: "asyncio.Future[Reply]") -> None:
-    """A worker that died meanwhile is told to whoever waits for the reply, and need not be to anybody."""
+    """A fault is told to whoever waits for the reply, and nobody need wait for one that was asked for ahead."""
     if not reply.cancelled():
         reply.exception()
 
@@ -268,6 +289,7 @@ def read_state(reply: Reply) -> State:
 
 
 def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
+    instance.ledger.order.concludes()
     if state.error is not None:
         log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, state.stack)
         verdict.status, verdict.result = "Failed", orchestrator_failure(instance.name, state.error)

@@ -39,15 +39,15 @@ from azure.functions.timer import TimerRequest
 
 from devhost import frames
 from devhost.entity_batch import run_batch
-from devhost.events import Event, compact_json, iso_time, sdk_cells, task_completed
+from devhost.events import compact_json, iso_time
 from devhost.sessions import Session, Sessions, State, read_events, supported
+from devhost.turns_ahead import Answer, TurnsAhead
+from devhost.worker_link import ORCHESTRATOR_THREADS
 
 log = logging.getLogger("devhost.worker")
 
-Answer = tuple[dict[str, Any], bytes]
 GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
-ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
 REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
@@ -134,7 +134,6 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._threads = ThreadPoolExecutor(_thread_count(), "function")
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
-        self._turns = threading.Semaphore(ORCHESTRATOR_THREADS)
         self._sessions = Sessions()
         self._cpu: defaultdict[str, float] = defaultdict(float)
         self._cpu_lock = threading.Lock()
@@ -183,7 +182,10 @@ class Worker:
             answer = work()
         except BaseException as fault:  # sys.exit in a function is that function's failure only
             answer = failure(fault)
-        self._send(header["id"], self._with_turn(header["then"], *answer) if "then" in header else answer)
+        if "then" in header:
+            self._ahead.answer(header["id"], header["then"], *answer)
+        else:
+            self._send(header["id"], answer)
 
     @contextlib.contextmanager
     def _counted(self, what: str) -> Iterator[None]:
@@ -205,21 +207,9 @@ class Worker:
         with self._turns, self._counted("replays"):
             return turn(self._sessions, function, header, body)
 
-    def _with_turn(self, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> Answer:
-        """The answer of an activity, with the turn that follows it if that can be taken now.
-
-        Not when as many turns are being taken as may be at once; and the failure of an activity is left to the host.
-        """
-        if not ended["ok"] or not self._turns.acquire(blocking=False):
-            return ended, result
-        try:
-            with self._counted("replays"):
-                turn, state = go_on_after(self._sessions, then, ended["at"], result)
-        except BaseException:  # a replay will say it
-            return ended, result
-        finally:
-            self._turns.release()
-        return {**ended, "turn": {**turn, "after": len(result)}}, result + state
+    def _go_on(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+        with self._counted("replays"):
+            return _go_on(self._sessions, then, events)
 
     async def _answer_async(
         self,
@@ -233,7 +223,7 @@ class Worker:
         except BaseException as fault:  # as above
             answer = failure(fault)
         if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
-            self._orchestrators.submit(self._answer, header, lambda: answer)
+            self._threads.submit(self._answer, header, lambda: answer)
         else:
             self._send(header["id"], answer)
 
@@ -247,6 +237,7 @@ class Worker:
     def _load(self, header: dict[str, Any]) -> Answer:
         """Import the app, index its functions, ask it for the faults of its set-up."""
         self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
+        self._ahead = TurnsAhead(self._go_on, self._send, self._turns)
         try:
             module = importlib.import_module("function_app")
         except ModuleNotFoundError as fault:
@@ -296,13 +287,6 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
 def go_on(sessions: Sessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
     """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
     return _go_on(sessions, header, read_events(body))
-
-
-def go_on_after(sessions: Sessions, then: dict[str, Any], ended_at: str, result: bytes) -> Answer:
-    """The turn that the end of an activity causes, dated like it."""
-    at = datetime.fromisoformat(ended_at)
-    events = [Event("OrchestratorStarted", at), task_completed(then["task"], result.decode(), at)]
-    return _go_on(sessions, then, [sdk_cells(event) for event in events])
 
 
 def _go_on(sessions: Sessions, header: dict[str, Any], events: list[dict[str, Any]]) -> Answer:

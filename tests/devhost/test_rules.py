@@ -234,6 +234,7 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"A": {"b": 1}}}, "must be a string"),
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"AzureWebJobsStorage": "x"}}, "connection string"),
         ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
+        ({"extensions": {"durableTask": {"storageProvider": {"partitionCount": 17}}}}, None, "16 at most"),
         ([], None, "must hold a JSON object"),
     ],
 )
@@ -242,9 +243,33 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object,
         load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
 
 
+@pytest.mark.parametrize(
+    ("given_timeout", "seconds"),
+    [(None, 1800), ("-1", None), (-1, None), ("00:00:02", 2), ("01:30:00", 5400), ("1.00:00:00", 86400)],
+)
+def test_a_function_may_take_as_long_as_host_json_says(
+    tmp_path: Path, given_timeout: object, seconds: float | None
+) -> None:
+    host = {"version": "2.0"} if given_timeout is None else {"functionTimeout": given_timeout}
+    settings = load(write(tmp_path, host), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert settings.function_timeout_s == seconds
+
+
+@pytest.mark.parametrize("given_timeout", ["", "5", "00:00:00", "soon", 30])
+def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given_timeout: object) -> None:
+    with pytest.raises(BadSettings, match="functionTimeout must be"):
+        load(write(tmp_path, {"functionTimeout": given_timeout}), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
 def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     account = parse_connection_string(
         "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a2V5;EndpointSuffix=x.y"
     )
     assert account.table_endpoint == "https://shop.table.x.y"
     assert account.blob_endpoint == "https://shop.blob.x.y"
+    assert account.queue_endpoint == "https://shop.queue.x.y"
+
+
+def test_an_account_that_names_no_queues_has_none() -> None:
+    account = parse_connection_string("AccountName=a;AccountKey=a2V5;BlobEndpoint=http://b/a;TableEndpoint=http://t/a")
+    assert account.queue_endpoint == ""
