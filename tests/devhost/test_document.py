@@ -13,7 +13,7 @@ from tests.devhost.test_conformance import CASES
 
 ROW = re.compile(r"^\| (?P<feature>[^|]+) \| (?P<tick>✓|no) \|(?P<cases>[^|]*)\|$", re.MULTILINE)
 CASE = re.compile(r"`([^`]+)`|(test_\w+)")
-JUDGED = re.compile(r"^def (test_\w+)\((?:[^)]*\W)?(?:host|new_host): ", re.MULTILINE)
+JUDGED = re.compile(r"^def (test_\w+)\((?:[^)]*\W)?(?:host|new_host|stage): ", re.MULTILINE)
 
 
 class Feature(NamedTuple):

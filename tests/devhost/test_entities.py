@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from azure.storage.blob import BlobServiceClient
 
+from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
 from tests.servers import Azurite, FreePorts
 
@@ -27,11 +28,8 @@ def host(
     """A devhost that serves the entities app, once with executions kept warm and once replaying each turn."""
     arguments = ("--full-replays",) if request.param == "replaying" else ()
     folder = tmp_path_factory.mktemp("entities")
-    shared = Devhost(azurite.connection_string, ports(), folder, app=APP, arguments=arguments)
-    try:
-        yield shared.start()
-    finally:
-        shared.kill()
+    with judged(Devhost(azurite.connection_string, ports(), folder, app=APP, arguments=arguments)) as shared:
+        yield shared
 
 
 def state(host: Devhost, name: str, key: str) -> Any:

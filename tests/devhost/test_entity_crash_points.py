@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.devhost.conforming import faults_after
 from tests.devhost.hosts import Devhost, until
 from tests.devhost.test_crash_points import WRITES, Stage, has_ended, stands
 from tests.devhost.test_entities import blobs_of
@@ -52,6 +53,7 @@ def test_a_crash_at_any_write_loses_no_operation_and_applies_none_twice(stage: S
     stage.host.kill()
     stage.host.start()
     assert states(stage.host, names) == [STATE] * len(names)
+    assert faults_after(stage.host) == []
 
 
 def crash_at(stage: Stage, fault: Fault, points: dict[str, int]) -> set[str]:
