@@ -354,7 +354,7 @@ def test_no_operation_is_lost_or_applied_twice_whenever_devhost_dies(new_host: H
     ends = [host.finished(instance)["runtimeStatus"] for instance in instances]
     assert ends == ["Completed"] * len(instances), host.log
     for number in range(3):
-        becomes(host, "account", f"key-{number}", WORKLOAD * 8, within_s=20)
+        becomes(host, "account", f"key-{number}", WORKLOAD * 8)
     clients = state(host, "account", "clients") or 0
     assert answered <= clients <= answered + 8  # the last one before each kill may have had no answer
     assert "Traceback" not in host.log
