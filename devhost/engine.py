@@ -169,6 +169,8 @@ class Engine:
         if instance:
             await self._abandon(instance)
         await self._store.purge(instance_id)
+        if instance:
+            self._requests.end(instance)
 
     async def resume(self) -> int:
         """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
