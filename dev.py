@@ -605,7 +605,7 @@ def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
     for service, port in zip(("blob", "queue", "table"), ports.storage, strict=True):
         listening += [f"--{service}Host", LOOPBACK, f"--{service}Port", str(port)]
     return [
-        found[0],
+        *(found[0], "--require", AZURITE / "rows-by-key.cjs"),
         AZURITE / "node_modules/azurite/dist/src/azurite.js",
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
         *(["--inMemoryPersistence"] if location is None else ["--location", location]),
@@ -850,7 +850,7 @@ def _start_the_outside(children: Children, ports: Ports, data: Path, environment
 
 def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, str]) -> None:
     say("Starting devhost.")
-    command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host)]
+    command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host), "--watch"]
     children.start("devhost", command, environment, death=SIGKILL)
     children.wait_for("devhost", lambda: says_ok(address(ports.host) + "/api/health"))
 

@@ -1,5 +1,7 @@
 """`python3 dev.py bench [--quick] [--json FILE] [--plot FILE]`: devhost's speed, and the floors of the same run.
 
+`python3 dev.py bench --volume`: thousands of orders instead, with kills and without.
+
 Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
 the ratio of their medians.
 """
@@ -19,7 +21,8 @@ import aiohttp
 from bench import report
 from bench.floor import TablesFloor, replays_ms
 from bench.shop import opened
-from bench.stage import Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+from bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+from bench.volume import ORDERS, ORDERS_AMONG_KILLS, shortfalls, volume
 
 SAGAS = ("saga", "twin")
 WARM_UP = 16
@@ -37,12 +40,14 @@ class Plan:
     finished: int
 
 
-FULL = Plan({1: 40, 16: 160, 64: 256}, {1: 20, 16: 48, 64: 64}, 3, (10, 100, 1000), 150, 1_000)
+FULL = Plan({1: 40, 16: 160, 64: 256}, {1: 20, 16: 48, 64: 64}, 3, (10, 100, 1000), 150, 10_000)
 QUICK = Plan({1: 5, 16: 32, 64: 64}, {}, 1, (10, 100), 20, 0)
 
 
 def main() -> int:
     arguments = parse_arguments(sys.argv[1:])
+    if arguments.volume:
+        return many_orders()
     figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
     print(report.table(figures))
     if arguments.json:
@@ -52,6 +57,15 @@ def main() -> int:
     return 0
 
 
+def many_orders() -> int:
+    say(f"{ORDERS} orders, and {ORDERS_AMONG_KILLS} among kills")
+    steady, killed = asyncio.run(volume())
+    print(steady, killed, sep="\n")
+    failed = shortfalls(steady, killed)
+    print(f"Not as promised: {'; '.join(failed)}." if failed else "As promised.")
+    return 1 if failed else 0
+
+
 def parse_arguments(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
     parser.add_argument(
@@ -59,6 +73,9 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the orders per second as an SVG")
+    parser.add_argument(
+        "--volume", action="store_true", help="thousands of orders with kills and without; exit status 1 on any loss"
+    )
     return parser.parse_args(given)
 
 
@@ -68,6 +85,7 @@ async def measure(plan: Plan) -> dict[str, Any]:
         figures: dict[str, Any] = {"start_up_s": await start_up(stage, session)}
         figures["requests_per_order"] = await requests_per_order(stage, session, min(plan.orders[16], 100))
         figures["replays_ms"] = replays_ms(50)
+        figures["cpu_parts_ms"] = await cpu_by_part(stage, session, plan.orders[16])
         say("devhost and the floor in turns")
         figures["loads"] = await in_turns(plan, stage, session)
         async with stage.host(session) as host:
@@ -97,8 +115,16 @@ async def requests_per_order(stage: Stage, session: aiohttp.ClientSession, order
     for count in (0, orders):
         async with stage.host(session, "BenchCount") as host:
             await under_load(partial(host.orchestrate, "saga"), count, 1, {})
-            counts.append(host.stop())
+            counts.append(int(REQUESTS.findall(host.stop())[-1]))
     return (counts[1] - counts[0]) / orders
+
+
+async def cpu_by_part(stage: Stage, session: aiohttp.ClientSession, orders: int) -> dict[str, float]:
+    """Milliseconds of CPU of one trivial order at 16 at once, by what they were spent on in host and worker."""
+    async with stage.host(session, "", "--cpu") as host:
+        await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
+        told: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
+    return {part: seconds / orders * 1000 for part, seconds in told.items()}
 
 
 async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, dict[int, Any]]:
@@ -107,7 +133,7 @@ async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> 
     for at_once, orders in plan.orders.items():
         loads: dict[str, list[Load]] = {name: [] for name in found}
         for _ in range(plan.rounds):
-            loads["floor"].append(await load_of_floor(stage, session, orders, at_once))
+            loads["floor"].append(await load_of_floor(stage, orders, at_once))
             for saga in SAGAS:
                 loads[saga].append(await load_of_saga(stage, session, saga, orders, at_once))
         for name, rounds in loads.items():
@@ -115,8 +141,8 @@ async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> 
     return found
 
 
-async def load_of_floor(stage: Stage, session: aiohttp.ClientSession, orders: int, at_once: int) -> Load:
-    floor = TablesFloor(stage.connection_string, session, f"Floor{secrets.token_hex(4)}")
+async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
+    floor = TablesFloor(stage.connection_string, stage.http, f"Floor{secrets.token_hex(4)}")
     await floor.create()
     await under_load(floor.order, WARM_UP, WARM_UP, {})
     return await under_load(floor.order, orders, at_once, {"azurite": stage.azurite})
@@ -124,22 +150,33 @@ async def load_of_floor(stage: Stage, session: aiohttp.ClientSession, orders: in
 
 async def load_of_saga(stage: Stage, session: aiohttp.ClientSession, saga: str, orders: int, at_once: int) -> Load:
     async with stage.host(session) as host:
-        await under_load(partial(host.orchestrate, saga), WARM_UP, WARM_UP, {})
-        pids = {**host.pids, "azurite": stage.azurite}
-        return await under_load(partial(host.orchestrate, saga), orders, at_once, pids)
+        return await load_on(host, stage, saga, orders, at_once)
+
+
+async def load_on(host: Host, stage: Stage, saga: str, orders: int, at_once: int) -> Load:
+    await under_load(partial(host.orchestrate, saga), WARM_UP, WARM_UP, {})
+    pids = {**host.pids, "azurite": stage.azurite}
+    return await under_load(partial(host.orchestrate, saga), orders, at_once, pids)
 
 
 async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, Any]:
-    """The same at 16 at once among so many finished instances: devhost's, and the floor's in the very same tables."""
+    """The same at 16 at once among so many finished instances, in turns with an empty hub; and how soon it is ready."""
     say(f"a hub with {plan.finished} finished instances")
-    async with stage.host(session) as host:
-        floor = TablesFloor(stage.connection_string, session, host.hub)
-        await under_load(floor.finished, plan.finished, 32, {})
-        loads: dict[str, list[Load]] = {"floor": [], "saga": []}
-        for _ in range(plan.rounds):
-            loads["floor"].append(await under_load(floor.order, plan.orders[16], 16, {}))
-            loads["saga"].append(await under_load(partial(host.orchestrate, "saga"), plan.orders[16], 16, {}))
-        return {"instances": plan.finished, **{name: as_json(median_load(each)) for name, each in loads.items()}}
+    hub, orders = f"Filled{secrets.token_hex(4)}", plan.orders[16]
+    floor = TablesFloor(stage.connection_string, stage.http, hub)
+    await floor.create()
+    await under_load(floor.finished, plan.finished, 32, {})
+    loads: dict[str, list[Load]] = {"floor": [], "saga": [], "empty_floor": [], "empty_saga": []}
+    ready_s = []
+    for _ in range(plan.rounds):
+        loads["floor"].append(await under_load(floor.order, orders, 16, {}))
+        loads["empty_floor"].append(await load_of_floor(stage, orders, 16))
+        async with stage.host(session, hub) as host:
+            ready_s.append(host.ready_s)
+            loads["saga"].append(await load_on(host, stage, "saga", orders, 16))
+        loads["empty_saga"].append(await load_of_saga(stage, session, "saga", orders, 16))
+    found = {name: as_json(median_load(each)) for name, each in loads.items()}
+    return {"instances": plan.finished, "ready_s": median(ready_s), **found}
 
 
 async def timed(host: Host, name: str, size: int) -> float:

@@ -10,11 +10,10 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
-
 from bench.app import function_app
 from devhost.events import Event, to_sdk
 from devhost.storage_account import parse_connection_string
+from devhost.storage_http import StorageHttp
 from devhost.tables import INSERT, MERGE, Outage, Row, Tables
 
 STEPS = 5
@@ -23,8 +22,8 @@ STEPS = 5
 class TablesFloor:
     """Orders as raw calls, into the tables of a hub: `order` does one."""
 
-    def __init__(self, connection_string: str, session: aiohttp.ClientSession, hub: str) -> None:
-        self._tables = Tables(parse_connection_string(connection_string), session, Outage())
+    def __init__(self, connection_string: str, http: StorageHttp, hub: str) -> None:
+        self._tables = Tables(parse_connection_string(connection_string), http, Outage())
         self._instances, self._history = f"{hub}Instances", f"{hub}History"
 
     async def create(self) -> None:
@@ -41,12 +40,12 @@ class TablesFloor:
         await self._tables.write(self._instances, {"PartitionKey": key, "RowKey": "", **ended}, MERGE)
 
     async def finished(self) -> None:
-        """An instance that ended long ago, as it lies in the hub."""
+        """An instance that ended long ago, with as many rows as five steps leave in the hub."""
         key = uuid.uuid4().hex
         row = {**instance(key), "RuntimeStatus": "Completed", "Output": "[]", "CompletedTime": datetime.now(UTC)}
         await self._tables.write(self._instances, row, INSERT)
         sentinel = {"PartitionKey": key, "RowKey": "sentinel", "ExecutionId": key, "IsCheckpointComplete": True}
-        rows = [(INSERT, event(key, number)) for number in range(4)]
+        rows = [(INSERT, event(key, number)) for number in range(4 * (STEPS + 1))]
         await self._tables.transact(self._history, [*rows, (INSERT, sentinel)])
 
 

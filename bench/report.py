@@ -37,6 +37,8 @@ def _loads(figures: dict[str, Any]) -> Iterator[str]:
 def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
     yield f"requests to storage      {figures['requests_per_order']:.1f} an order of five trivial steps"
     yield f"the SDK's replays alone  {figures['replays_ms']:.1f} ms of CPU for six replays of such an order"
+    parts = sorted(figures["cpu_parts_ms"].items(), key=lambda part: -part[1])
+    yield "CPU of such an order     " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts) + " ms"
     yield f"ready                    {figures['start_up_s']:.2f} s after its start"
     yield "memory                   " + ", ".join(f"{who} {mb:.0f} MB" for who, mb in figures["memory_mb"].items())
     for steps, ms in figures["chains_ms"].items():
@@ -44,15 +46,16 @@ def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
     for steps, ms in figures["fan_ms"].items():
         yield f"a fan-out of {steps:<11} {ms:.0f} ms"
     if "filled" in figures:
-        yield _filled(figures["filled"], figures["loads"])
+        yield _filled(figures["filled"])
 
 
-def _filled(filled: dict[str, Any], loads: dict[str, Any]) -> str:
-    now, before = filled["saga"]["per_second"], loads["saga"][16]["per_second"]
-    floor_now, floor_before = filled["floor"]["per_second"], loads["floor"][16]["per_second"]
+def _filled(filled: dict[str, Any]) -> str:
+    now, before, floor, floor_before = (
+        filled[name]["per_second"] for name in ("saga", "empty_saga", "floor", "empty_floor")
+    )
     return (
-        f"with {filled['instances']} finished      {now:.1f} orders/s at 16, {now / before:.2f} of an empty hub's; "
-        f"the floor in the same tables {floor_now:.1f}, {floor_now / floor_before:.2f}"
+        f"with {filled['instances']} finished     {now:.1f} orders/s at 16, {now / before:.2f} of an empty hub's; "
+        f"the floor in the same tables {floor:.1f}, {floor / floor_before:.2f}; ready in {filled['ready_s']:.2f} s"
     )
 
 

@@ -17,10 +17,12 @@ from pathlib import Path
 import aiohttp
 
 import dev
+from devhost.storage_http import StorageHttp
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 REQUESTS = re.compile(r"made (\d+) requests to storage")
+CPU = re.compile(r"CPU: (\{.*\})")
 
 
 @dataclass(frozen=True)
@@ -106,27 +108,26 @@ class Host:
             if answer.status != 200:
                 raise RuntimeError(f"{name} did not end well: {answer.status} {(await answer.text())[:300]}")
 
-    def stop(self) -> int:
-        """End it; how many requests it made to storage."""
+    def stop(self) -> str:
+        """End it; its log."""
         dev.end(self.process, patience=30)
-        told = REQUESTS.findall(self.log.read_text(encoding="utf-8"))
-        return int(told[-1])
+        return self.log.read_text(encoding="utf-8")
 
 
 class Stage:
     """One Azurite, and devhosts on it, each on a hub of its own."""
 
-    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path) -> None:
-        self.connection_string = ports.storage_connection_string
+    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path, http: StorageHttp) -> None:
+        self.connection_string, self.http = ports.storage_connection_string, http
         self.azurite = azurite.pid
         self._port, self._folder = ports.host, folder
 
     @asynccontextmanager
-    async def host(self, session: aiohttp.ClientSession, hub: str = "") -> AsyncIterator[Host]:
+    async def host(self, session: aiohttp.ClientSession, hub: str = "", *options: str) -> AsyncIterator[Host]:
         hub = hub or f"Bench{secrets.token_hex(4)}"
         log = self._folder / f"{hub}.log"
         settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
-        command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port)]
+        command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port), *options]
         begun = time.perf_counter()
         process = dev.launch(command, log, settings)
         try:
@@ -161,6 +162,7 @@ async def staged() -> AsyncIterator[Stage]:
         azurite = dev.launch(dev.azurite_command(ports, None), folder / "azurite.log")
         try:
             await asyncio.to_thread(_until_it_answers, ports)
-            yield Stage(ports, azurite, folder)
+            async with StorageHttp() as http:
+                yield Stage(ports, azurite, folder, http)
         finally:
             dev.end(azurite, patience=30)

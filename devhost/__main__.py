@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -12,25 +13,28 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
-from devhost import routing, timer_trigger
+from devhost import routing
 from devhost.activities import Activities
 from devhost.blobs import Blobs
 from devhost.client_binding import client_binding
+from devhost.cpu_account import CpuAccount
 from devhost.cron import BadSchedule
 from devhost.engine import Engine, Options
 from devhost.entity_api import EntityApi
 from devhost.entity_host import Entities, EntityOptions
-from devhost.functions import Functions
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
 from devhost.management import Management
+from devhost.queues import Queues
+from devhost.served_app import ServedApp
 from devhost.settings import BadSettings, Settings, load
+from devhost.storage_http import StorageHttp
 from devhost.store import ForeignHub, Store
 from devhost.tables import Outage, StorageRefused, Tables
 from devhost.verdict import Judge
+from devhost.watch import Watch
 from devhost.worker_link import AppRefused, WorkerLink
 
 log = logging.getLogger("devhost")
@@ -39,8 +43,6 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 7071
 STOP_WITHIN_S = 3.0
 JOINED_EVENTS = 50
-STORAGE_TIMEOUT_S = 30.0
-STORAGE_CONNECTIONS = 64
 
 
 class PortTaken(Exception):
@@ -57,7 +59,7 @@ def main() -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     try:
-        asyncio.run(serve(arguments.app.resolve(), arguments.port, arguments.enable_auth, arguments.full_replays))
+        asyncio.run(serve(arguments))
     except AppRefused as refusal:
         return _refuse(*refusal.sentences)
     except KeyboardInterrupt:
@@ -81,83 +83,101 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         action="store_true",
         help="replay an orchestration from its start in every turn",
     )
+    parser.add_argument("--cpu", action="store_true", help="say at the end where the CPU went")
+    parser.add_argument("--watch", action="store_true", help="replace the worker when a file of the app changes")
     return parser.parse_args(given)
 
 
-async def serve(app: Path, port: int, enable_auth: bool, full_replays: bool) -> None:
+async def serve(arguments: argparse.Namespace) -> None:
     """Serve until SIGTERM or SIGINT. Raises one of the refusals that `main` prints."""
     stop = stop_signal()
+    app, port = arguments.app.resolve(), arguments.port
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
-    key = (settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)) if enable_auth else None
-    worker = WorkerLink(app, settings.environment, client_binding(port, settings.hub, key or ""))
+    key = function_key(settings) if arguments.enable_auth else None
+    binding = client_binding(port, settings.hub, key or "")
+    worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators, settings.function_timeout_s)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
-            await serve_hub(Parts(settings, worker, listener, key, full_replays), stop)
+            watch = Watch(app) if arguments.watch else None
+            await serve_hub(Parts(settings, worker, listener, key, arguments.full_replays, arguments.cpu, watch), stop)
         finally:
             await worker.close()
 
 
+def function_key(settings: Settings) -> str:
+    """The one that is set, or a new one."""
+    return settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What a running host is made of, before it is put together."""
+    """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
 
     settings: Settings
     worker: WorkerLink
     listener: socket.socket
     key: str | None
     full_replays: bool
+    count_cpu: bool
+    watch: Watch | None
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
-    timeout = aiohttp.ClientTimeout(total=STORAGE_TIMEOUT_S)
-    connector = aiohttp.TCPConnector(limit=STORAGE_CONNECTIONS)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as session:
+    async with StorageHttp() as http:
         outage = Outage()
-        opening, stopping = asyncio.create_task(open_hub(parts, session, outage)), asyncio.create_task(stop.wait())
+        opening, stopping = asyncio.create_task(open_hub(parts, http, outage)), asyncio.create_task(stop.wait())
         # Both, because opening may wait for storage as long as it takes.
         await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
             opening.cancel()
             return
-        engine, runner, timers = only_fault_of(opening)
+        engine, runner, app = only_fault_of(opening)
+        account = CpuAccount()
+        if parts.count_cpu:
+            account.begin()
+        watching = asyncio.create_task(parts.watch.follow(app.renew)) if parts.watch else None
         await stopping
-        for timer in timers:
-            timer.cancel()
+        if parts.count_cpu:
+            log.info("CPU: %s", json.dumps({**account.end(), **await parts.worker.cpu()}))
+        if watching:
+            watching.cancel()
+        app.stop_timers()
         await engine.stop(STOP_WITHIN_S)
         await runner.cleanup()
         log.info("Stopped. It made %d requests to storage.", outage.answered)
 
 
-Opened = tuple[Engine, web.ServerRunner, list[asyncio.Task[None]]]
+Opened = tuple[Engine, web.ServerRunner, ServedApp]
 
 
-async def open_hub(parts: Parts, session: aiohttp.ClientSession, outage: Outage) -> Opened:
+async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
     settings, worker = parts.settings, parts.worker
-    store = Store(settings.hub, Tables(settings.account, session, outage), Blobs(settings.account, session, outage))
+    tables, blobs = Tables(settings.account, http, outage), Blobs(settings.account, http, outage)
+    store = Store(settings.hub, tables, blobs, Queues(settings.account, http), settings.partitions)
+    app = ServedApp(worker, settings)
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
-        loading, _ = both.create_task(worker.start()), both.create_task(store.open())
-    functions = Functions(loading.result(), settings.environment)
-    routes = routing.build(settings.route_prefix, functions.with_trigger("httpTrigger"))
-    schedules = timer_trigger.schedules(functions.with_trigger("timerTrigger"), settings.environment)
-    judge = Judge(worker, functions, settings.max_orchestrators, keep_warm=not parts.full_replays)
-    activities = Activities(worker, functions, settings.max_activities)
+        both.create_task(app.load())
+        both.create_task(store.open())
+    judge = Judge(worker, app.functions, settings.max_orchestrators, keep_warm=not parts.full_replays)
+    activities = Activities(worker, app.functions, settings.max_activities)
     joined = 1 if parts.full_replays else JOINED_EVENTS
+    options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
     of_entities = EntityOptions(settings.max_entities, settings.entity_batch, settings.entity_rollback)
-    entities = Entities(store, worker, functions, of_entities)
-    options = Options(settings.store_inputs, settings.override_any_state, joined)
+    entities = Entities(store, worker, app.functions, of_entities)
     engine = Engine(store, judge, activities, entities, options)
     unfinished = await engine.resume()
-    entity_api, version = EntityApi(entities, store, functions), settings.default_version
-    management = Management(engine, entity_api, store, functions, key=parts.key or "", version=version)
+    entity_api, version = EntityApi(entities, store, app.functions), settings.default_version
+    management = Management(engine, entity_api, store, app.functions, key=parts.key or "", version=version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    edge = HttpEdge(routes, worker, management, parts.key, home_page)
+    edge = HttpEdge(app.routes, worker, management, parts.key, home_page)
     runner = web.ServerRunner(web.Server(edge.handle, access_log=None))
     await runner.setup()
     await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()
-    announce(routes, parts, unfinished)
-    return engine, runner, [asyncio.create_task(timer_trigger.run_timer(*each, worker)) for each in schedules]
+    announce(app.routes, parts, unfinished)
+    app.start_timers()
+    return engine, runner, app
 
 
 def only_fault_of(opening: "asyncio.Task[Opened]") -> Opened:

@@ -7,13 +7,15 @@ named.
 import asyncio
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
-from devhost.events import Event
+from devhost.events import Event, task_completed
 from devhost.failures import activity_failure
 from devhost.functions import Functions
 from devhost.http_activity import HttpRefused, call_http
+from devhost.instance import Ahead
 from devhost.turn import HTTP_ACTIVITY, Task
-from devhost.worker_link import MAX_DEATHS, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
 
@@ -23,36 +25,40 @@ class Activities:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
 
-    async def run(self, instance_id: str, task: Task) -> Event:
-        """Run an activity to its end: TaskCompleted or TaskFailed."""
+    async def run(self, instance_id: str, task: Task, ahead: Ahead | None) -> Event:
+        """Run an activity to its end: TaskCompleted or TaskFailed. Of `ahead`, the turn after it, the reply is set."""
         if task.name == HTTP_ACTIVITY:
             return await self._request(task)
         function = self._functions.activity(task.name)
         if function is None:
             return _failed(task, self._functions.no_activity(task.name), "")
+        then: dict[str, Any] = {"then": ahead.after} if ahead else {}
         try:
             async with self._slots:
-                reply = await self._worker.call_repeatedly("activity", function, (task.input or "null").encode())
+                given = (task.input or "null").encode()
+                reply = await self._worker.call_repeatedly("activity", function, given, **then)
         except WorkerDied:
             log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance_id)
             return _failed(task, f"The worker process died {MAX_DEATHS} times while it ran this activity.", "")
+        except CallTimedOut as late:
+            log.error("Activity '%s' (instance %s): %s", task.name, instance_id, late)
+            return _failed(task, str(late), "")
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
             return _failed(task, reply.error, reply.stack)
-        return _completed(task, reply.body.decode())
+        turn = reply.header.get("turn")
+        result = reply.body[: turn["after"]] if turn else reply.body
+        if ahead and turn:
+            ahead.reply.set_result(Reply(turn, reply.body[turn["after"] :]))
+        return task_completed(task.id, result.decode(), datetime.fromisoformat(reply.header["at"]))
 
     async def _request(self, task: Task) -> Event:
         try:
             async with self._slots:
-                return _completed(task, await call_http(task.input or "{}"))
+                return task_completed(task.id, await call_http(task.input or "{}"), datetime.now(UTC))
         except HttpRefused as fault:
             log.warning("A request of call_http failed: %s", fault)
             return _failed(task, str(fault), "")
-
-
-def _completed(task: Task, result: str) -> Event:
-    fields = {"TaskScheduledId": task.id, "Result": None if result == "null" else result}
-    return Event("TaskCompleted", datetime.now(UTC), fields=fields)
 
 
 def _failed(task: Task, error: str, stack: str) -> Event:

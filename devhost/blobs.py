@@ -1,7 +1,7 @@
 """A blob client of the few calls that devhost makes: containers, put, get, list and delete by prefix.
 
 The large payloads of an orchestration and the marker of a task hub are blobs. Raw REST as in tables.py, so that one
-session, one signature module and one way of waiting for storage serve both.
+set of connections, one signature module and one way of waiting for storage serve both.
 """
 
 from collections.abc import Collection
@@ -9,18 +9,16 @@ from http import HTTPStatus
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-import aiohttp
-from yarl import URL
-
 from devhost.storage_account import StorageAccount
-from devhost.tables import Answer, Outage, StorageRefused
+from devhost.storage_http import Answer, StorageHttp
+from devhost.tables import NotNow, Outage, StorageRefused
 
 
 class Blobs:
     """The blobs of one account. All calls wait for storage; only a refusal raises (StorageRefused)."""
 
-    def __init__(self, account: StorageAccount, session: aiohttp.ClientSession, outage: Outage) -> None:
-        self._account, self._session, self._outage = account, session, outage
+    def __init__(self, account: StorageAccount, http: StorageHttp, outage: Outage) -> None:
+        self._account, self._http, self._outage = account, http, outage
 
     async def create_container(self, container: str) -> None:
         await self._expect("PUT", f"/{container}?restype=container", allowed=(HTTPStatus.CONFLICT,))
@@ -66,12 +64,8 @@ class Blobs:
 
     async def _try(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.blob_endpoint + path
-        full = self._account.sign_blob_request(method, url, headers, len(content))
-        # What aiohttp adds by itself would not be covered by the signature.
-        async with self._session.request(
-            method, URL(url, encoded=True), data=content or None, headers=full, skip_auto_headers=("Content-Type",)
-        ) as response:
-            answer = Answer(response.status, dict(response.headers), await response.read())
+        full = self._account.sign_request(method, url, headers, len(content))
+        answer = await self._http.request(method, url, full, content)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise aiohttp.ClientError(f"it answered {answer.status}")
+            raise NotNow(f"it answered {answer.status}")
         return answer

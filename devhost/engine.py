@@ -29,7 +29,7 @@ from devhost.entities import Answer
 from devhost.entity_host import Entities
 from devhost.entity_requests import EntityRequests, answer_event, message_of
 from devhost.events import Event, compact_json
-from devhost.instance import Instance, Message, Parent
+from devhost.instance import Ahead, Instance, Message, Parent
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
@@ -65,6 +65,7 @@ class Options:
 
     store_inputs: bool
     override_any_state: bool
+    default_version: str
     joined_events: int
 
 
@@ -89,13 +90,16 @@ class Engine:
             raise InstanceExists(active.row.get("RuntimeStatus", "Pending"))
         started = records.execution_started(instance_id, name, given, version)
         columns = records.pending_columns(started, self._store.hub)
+        instance = Instance(instance_id, name, stored=True)
+        instance.begin(started)
+        ahead = self._judge.begin_ahead(instance, first_turn(started))
         generation = await self._store.insert_instance(instance_id, columns, any_state)
         started.fields["Generation"] = generation
         if active:
             await self._abandon(active)
-        instance = Instance(instance_id, name, row={**columns, "Generation": generation}, stored=True)
+        instance.row = {**columns, "Generation": generation}
         self._instances[instance_id] = instance
-        self._post(instance, Message(started))
+        self._post(instance, Message(started, ahead=ahead))
 
     async def raise_event(self, instance_id: str, name: str, payload: str) -> bool | None:
         """True when the event is durable, False when the instance has finished, None when there is none."""
@@ -297,6 +301,9 @@ class Engine:
             await self._write_row(instance)
             return
         causes = [message.event for message in batch if message.event]
+        if len(batch) == 1 and batch[0].ahead:
+            await self._follow(instance, causes, batch[0].ahead)
+            return
         kind = causes[0].type if causes else ""
         turns: dict[str, Callable[[Instance, list[Event]], Awaitable[None]]] = {
             "ExecutionStarted": self._begin,
@@ -306,6 +313,15 @@ class Engine:
         }
         usual = self._hold if instance.suspended else self._decide
         await turns.get(kind, usual)(instance, causes)
+
+    async def _follow(self, instance: Instance, causes: list[Event], ahead: Ahead) -> None:
+        """A turn that the worker may have taken already, at the very moment of its cause."""
+        if instance.suspended:
+            await self._hold(instance, causes)
+            return
+        fresh = [Event("OrchestratorStarted", causes[0].at), *causes]
+        verdict = await self._judge.decide(instance, fresh, causes, causes[0].at, ahead)
+        await self._carry_out(instance, fresh, verdict)
 
     async def _begin(self, instance: Instance, causes: list[Event]) -> None:
         instance.begin(causes[0])
@@ -402,7 +418,8 @@ class Engine:
         events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
         events += [self._scheduled(instance, task, at) for task in verdict.tasks]
         if verdict.status in FINISHED:
-            events.append(records.execution_completed(verdict, instance.ledger.next_id, at))
+            next_id = instance.ids_on_record + len(verdict.tasks)
+            events.append(records.execution_completed(verdict, next_id, at))
         events.append(Event("OrchestratorCompleted", at))
         addresses = await self._store.append(
             instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED
@@ -420,8 +437,9 @@ class Engine:
                 self._dispatch(instance, task)
 
     def _scheduled(self, instance: Instance, task: Task, at: datetime) -> Event:
-        if task.kind == SUB_ORCHESTRATION and task.instance_id is None:
-            task.instance_id = f"{instance.execution_id}:{task.id}"
+        if task.kind == SUB_ORCHESTRATION:
+            task.instance_id = task.instance_id or f"{instance.execution_id}:{task.id}"
+            task.version = self._options.default_version if task.version is None else task.version
         if task.kind in (CALL, SIGNAL):
             task.request = message_of(instance, task)
         event = records.SCHEDULED[task.kind](task, at, self._options.store_inputs)
@@ -504,12 +522,12 @@ class Engine:
             handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        self._spawn(self._run_activity(instance, instance.execution_id, task))
+        self._spawn(self._run_activity(instance, instance.execution_id, task, self._judge.go_on_ahead(instance, task)))
 
-    async def _run_activity(self, instance: Instance, execution_id: str, task: Task) -> None:
-        event = await self._activities.run(instance.id, task)
+    async def _run_activity(self, instance: Instance, execution_id: str, task: Task, ahead: Ahead | None) -> None:
+        event = await self._activities.run(instance.id, task, ahead)
         if not instance.finished:
-            self._post(instance, Message(event, execution_id=execution_id))
+            self._post(instance, Message(event, execution_id=execution_id, ahead=ahead))
 
     def _arm(self, instance: Instance, task: Task) -> None:
         assert task.fire_at is not None
@@ -530,7 +548,9 @@ class Engine:
             refused = records.sub_orchestration_ended(task.id, "Failed", reason)
             self._post(instance, Message(refused, execution_id=instance.execution_id))
             return
-        parent = Parent(instance.id, instance.execution_id, instance.name, task.id)
+        assert instance.started is not None
+        version = instance.started.fields["Version"]
+        parent = Parent(instance.id, instance.execution_id, instance.name, task.id, version)
         given = None if task.input is None else compact_json(task.input)
         started = records.execution_started(task.instance_id, task.name, given, task.version or "", parent)
         child = Instance(task.instance_id, task.name)
@@ -559,9 +579,9 @@ class Engine:
         ended = next((event for event in history.events if event.type == "ExecutionCompleted"), None)
         try:
             if ended:
-                await self._repair_finished(instance, ended)
+                await self._repair_finished(instance, history, ended)
             else:
-                await self._catch_up(instance, history.events)
+                await self._catch_up(instance, history)
         except OrchestrationFault as fault:
             await self._fail(instance, fault)
 
@@ -573,25 +593,30 @@ class Engine:
             log.exception("Not even the failure of instance %s can be stored.", instance.id)
             self._finish(instance, verdict)
 
-    async def _repair_finished(self, instance: Instance, ended: Event) -> None:
-        """The history ended, but a crash came before the Instances row or the parent knew."""
+    async def _repair_finished(self, instance: Instance, history: History, ended: Event) -> None:
+        """The history ended, but a crash came before the Instances row or the parent knew. The last custom status is
+        then in neither: only the orchestrator can tell it.
+        """
         status, result = ended.fields["OrchestrationStatus"], ended.fields["Result"]
         verdict = Verdict(status=status, result=result, custom_status=instance.custom_status)
+        with contextlib.suppress(OrchestrationFault):
+            verdict.custom_status = (await self._judge.replay(instance, history.events)).custom_status
         instance.remember([ended])
         await self._requests.hand_over(instance)
-        await self._update_row(instance, verdict, ended.at, {})
+        await self._update_row(instance, verdict, ended.at, history.addresses)
         await self._write_row(instance)
         self._finish(instance, verdict)
 
-    async def _catch_up(self, instance: Instance, events: list[Event]) -> None:
+    async def _catch_up(self, instance: Instance, history: History) -> None:
+        events = history.events
         try:
             state = await self._judge.replay(instance, events)
         finally:
             instance.remember(events)
         instance.ledger = rebuild(events, state.actions)
         instance.suspended = is_suspended(events)
-        status = "Suspended" if instance.suspended else "Running"
-        await self._update_row(instance, Verdict(status=status, custom_status=state.custom_status), events[-1].at, {})
+        verdict = Verdict(status="Suspended" if instance.suspended else "Running", custom_status=state.custom_status)
+        await self._update_row(instance, verdict, events[-1].at, history.addresses)
         undecided = instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking)
         if undecided and not instance.suspended and not instance.inbox:
             instance.inbox.append(Message(None))
@@ -605,6 +630,7 @@ class Engine:
         """A child that is under way goes on by itself; one that never began starts; one that ended reports again."""
         created = next(e for e in events if e.type == "SubOrchestrationInstanceCreated" and e.event_id == task.id)
         task.instance_id = child_id = str(created.fields["InstanceId"])
+        task.version = created.fields["Version"]
         if child_id in self._instances:
             return
         child = Instance(child_id, task.name)
@@ -626,6 +652,11 @@ class Engine:
         task = asyncio.create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+
+
+def first_turn(started: Event) -> list[Event]:
+    """The events of an execution's first turn, which is dated like its start."""
+    return [Event("OrchestratorStarted", started.at), started]
 
 
 def is_about_content(fault: Exception) -> bool:

@@ -115,7 +115,12 @@ def _from_cell(kind: str, value: Any) -> Any:
 
 
 def to_sdk(event: Event) -> str:
-    """The event as the JSON text that the SDK's replay reads: numbers for enums, nested JSON, nulls included."""
+    """The event as the JSON text that the SDK's replay reads."""
+    return compact_json(sdk_cells(event))
+
+
+def sdk_cells(event: Event) -> dict[str, Any]:
+    """The event as the SDK reads it: numbers for enums, nested JSON, nulls included."""
     spec = SPECS[event.type]
     cells: dict[str, Any] = {
         "EventType": spec.number,
@@ -125,13 +130,19 @@ def to_sdk(event: Event) -> str:
     }
     for column, kind in spec.columns.items():
         cells[column] = _to_sdk_cell(kind, event.fields.get(column))
-    return compact_json(cells)
+    return cells
 
 
 def _to_sdk_cell(kind: str, value: Any) -> Any:
     if value is not None and kind == TIME:
         return iso_time(value)
     return STATUS_NUMBERS[value] if kind == STATUS else value
+
+
+def task_completed(task_id: int, result: str, at: datetime) -> Event:
+    """The end of an activity; `result` is JSON text."""
+    fields = {"TaskScheduledId": task_id, "Result": None if result == "null" else result}
+    return Event("TaskCompleted", at, fields=fields)
 
 
 def compact_json(value: Any) -> str:

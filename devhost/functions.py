@@ -7,7 +7,12 @@ class Functions:
     """`described` is what the worker answers to `load`: one dict a function, see worker.Function.describe."""
 
     def __init__(self, described: list[dict[str, Any]], environment: dict[str, str]) -> None:
-        self.all = [each for each in described if not _disabled(each["name"], environment)]
+        self._environment = environment
+        self.become(described)
+
+    def become(self, described: list[dict[str, Any]]) -> None:
+        """Take the functions of newer code; whoever holds these functions sees the new ones."""
+        self.all = [each for each in described if not _disabled(each["name"], self._environment)]
         self._orchestrators = self._by_name("orchestrationTrigger")
         self._activities = self._by_name("activityTrigger")
         self._entities = self._by_name("entityTrigger")

@@ -17,7 +17,7 @@ from devhost import routing
 from devhost.client_binding import RPC, WEBHOOK
 from devhost.management import Management
 from devhost.responses import Refusal, empty
-from devhost.worker_link import WorkerDied, WorkerLink
+from devhost.worker_link import CallTimedOut, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.http")
 
@@ -83,8 +83,11 @@ class HttpEdge:
         name = route.function["name"]
         try:
             reply = await self._worker.call("http", name, body, **request_fields(request), route_params=values)
-        except WorkerDied:
-            log.error("The worker died while it ran the function '%s'.", name)
+        except WorkerDied as death:
+            log.error("The worker %s while it ran the function '%s'.", death.how, name)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
+        except CallTimedOut as late:
+            log.error("%s", late)
             return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
         if not reply.ok:
             log.error("The function '%s' raised:\n%s", name, reply.stack)

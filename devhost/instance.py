@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.events import Event, compact_json, to_sdk
-from devhost.turn import COMPLETES, Ledger
+from devhost.turn import ACTIVITY, COMPLETES, CREATES, HTTP_ACTIVITY, TIMER, Ledger, Task
+from devhost.worker_link import Reply
 
 LIMITS = (
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
@@ -18,19 +19,20 @@ LIMITS = (
 
 @dataclass(frozen=True)
 class Parent:
-    """The instance that called this one as a sub-orchestration, and the id of its task."""
+    """The instance that called this one as a sub-orchestration, its version, and the id of its task."""
 
     instance_id: str
     execution_id: str
     name: str
     task_id: int
+    version: str
 
     def to_json(self) -> dict[str, Any]:
         return {
             "Name": self.name,
             "OrchestrationInstance": {"InstanceId": self.instance_id, "ExecutionId": self.execution_id},
             "TaskScheduleId": self.task_id,
-            "Version": "",
+            "Version": self.version,
         }
 
     @classmethod
@@ -38,7 +40,21 @@ class Parent:
         if not stored:
             return None
         caller = stored["OrchestrationInstance"]
-        return cls(caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"])
+        return cls(
+            caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"], stored["Version"]
+        )
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A turn that the worker takes before it is asked to: the turn's number, and the worker's answer to come.
+
+    `after`: what the worker has to know to take it after an activity; None for the first turn of all.
+    """
+
+    turn: int
+    reply: "asyncio.Future[Reply]"
+    after: dict[str, Any] | None = None
 
 
 @dataclass
@@ -46,13 +62,15 @@ class Message:
     """An event for an instance; None asks for a turn without one, or (`row_only`) for its Instances row to be written.
 
     `taken` is answered once the event is durable (True) or can no longer be taken (False). `execution_id` binds the end
-    of a task to the execution that scheduled it: the ids of a later one are its own.
+    of a task to the execution that scheduled it: the ids of a later one are its own. `ahead`: the worker takes the turn
+    about this very event by itself.
     """
 
     event: Event | None
     taken: "asyncio.Future[bool] | None" = None
     execution_id: str | None = None
     row_only: bool = False
+    ahead: "Ahead | None" = None
 
     @property
     def is_answer(self) -> bool:
@@ -73,8 +91,9 @@ class Instance:
     """`row` is the Instances row as it is to be; `unwritten` are the columns that storage has yet to be told.
 
     `stored`: whether there is a row at all. While an instance is suspended, `held` are the events that it has on record
-    and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `outgoing`
-    are the requests that entities have yet to put on record, `entities` those to which this execution has sent any.
+    and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `outgoing` are the
+    requests that entities have yet to put on record, `entities` those to which this execution has sent any. `turns`
+    counts how often the SDK was asked in this execution.
     """
 
     id: str
@@ -94,6 +113,7 @@ class Instance:
     stored: bool = False
     unwritten: dict[str, Any] = field(default_factory=dict)
     late_row: asyncio.TimerHandle | None = None
+    turns: int = 0
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     outgoing: "dict[str, asyncio.Future[None]]" = field(default_factory=dict)
     entities: set[str] = field(default_factory=set)
@@ -131,8 +151,17 @@ class Instance:
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
         self.ledger, self._events, self._texts, self._unseen = Ledger(), [], [], []
-        self.suspended, self.held, self.later, self.entities = False, [], [], set()
+        self.suspended, self.held, self.later, self.turns, self.entities = False, [], [], 0, set()
         self.cancel_timers()
+
+    def waits_only_for(self, task: Task) -> bool:
+        """Whether the end of an activity is all but sure to be the next event: only timers run beside it.
+
+        The end of a retried task is not meant: it may number a task before the SDK is asked.
+        """
+        beside = (other.kind for other in self.ledger.open.values() if other is not task)
+        is_activity = task.kind == ACTIVITY and task.retry is None and task.name != HTTP_ACTIVITY
+        return is_activity and not self.suspended and not self._unseen and all(kind == TIMER for kind in beside)
 
     def cancel_timers(self) -> None:
         for handle in self.timers.values():
@@ -147,6 +176,13 @@ class Instance:
     @property
     def event_count(self) -> int:
         return len(self._events)
+
+    @property
+    def ids_on_record(self) -> int:
+        """How many ids the tasks of the stored events have taken. The ledger's own count may be ahead of it, by tasks
+        that were refused.
+        """
+        return max((event.event_id + 1 for event in self._events if event.type in CREATES), default=0)
 
     @property
     def changed_at(self) -> datetime:

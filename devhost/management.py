@@ -40,6 +40,7 @@ from devhost.tables import Row, odata_time
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
+ANY = "*"
 
 Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
 
@@ -57,7 +58,7 @@ class Management:
         query = {name.lower(): value for name, value in request.query.items()}
         for method, pattern, handler in ROUTES:
             found = pattern.fullmatch(path)
-            if found and method == request.method:
+            if found and method in (request.method, ANY):
                 values = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
                 return await handler(self, request, query, values)
         return empty(HTTPStatus.NOT_FOUND)
@@ -186,6 +187,10 @@ class Management:
             await self._engine.purge(unescape_key(row["PartitionKey"]))
         return json_response(HTTPStatus.OK, {"instancesDeleted": len(ended)}) if ended else empty(HTTPStatus.NOT_FOUND)
 
+    async def make_primary(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
+        """Ask this host to be the one that works on the hub: it always is."""
+        return empty(HTTPStatus.OK)
+
 
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", text) + "/?", re.IGNORECASE)
@@ -209,6 +214,7 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
     ("POST", _pattern("/instances/{id}/resume"), Management.resume),
     ("POST", _pattern("/instances/{id}/rewind"), Management.rewind),
     ("POST", _pattern("/instances/{id}/restart"), Management.restart),
+    (ANY, _pattern("/makeprimary"), Management.make_primary),
 ]
 
 

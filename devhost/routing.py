@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
-from uuid import UUID
 
 Check = Callable[[str], bool]
 
 PARAMETER = re.compile(r"\{(\*{0,2})([A-Za-z_]\w*)((?::[a-z]+(?:\((?:[^()]|\([^()]*\))*\))?)*)(=[^}?]*)?(\?)?\}")
 CONSTRAINT = re.compile(r":([a-z]+)(?:\(((?:[^()]|\([^()]*\))*)\))?")
 RESERVED = ("admin", "runtime")
+DASHED = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+GUID = re.compile(rf"[0-9a-f]{{32}}|{DASHED}|\{{{DASHED}\}}|\({DASHED}\)", re.IGNORECASE)
+DECIMAL = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)")
+FLOAT = re.compile(r"[+-]?(\d[\d,]*\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?Infinity|NaN", re.IGNORECASE)
 
 
 class BadRoute(Exception):
@@ -32,6 +35,10 @@ def _parses(parse: Callable[[str], Any]) -> Check:
         return True
 
     return check
+
+
+def _is(pattern: re.Pattern[str]) -> Check:
+    return lambda text: pattern.fullmatch(text) is not None
 
 
 def _whole(bits: int) -> Check:
@@ -53,11 +60,11 @@ def _range(least: str, most: str) -> Check:
 CONSTRAINTS: dict[str, Callable[..., Check]] = {
     "int": lambda: _whole(32),
     "long": lambda: _whole(64),
-    "guid": lambda: _parses(UUID),
+    "guid": lambda: _is(GUID),
     "bool": lambda: lambda text: text.lower() in ("true", "false"),
-    "decimal": lambda: _parses(float),
-    "double": lambda: _parses(float),
-    "float": lambda: _parses(float),
+    "decimal": lambda: _is(DECIMAL),
+    "double": lambda: _is(FLOAT),
+    "float": lambda: _is(FLOAT),
     "datetime": lambda: _parses(datetime.fromisoformat),
     "alpha": lambda: lambda text: re.fullmatch(r"[A-Za-z]*", text) is not None,
     "required": lambda: lambda text: text != "",

@@ -37,9 +37,13 @@ def supported(code: Any) -> bool:
 
 
 class Session:
-    """One execution. `turn` may be called again only with what came after the events of the turns before."""
+    """One execution; `turn` is the number of the last turn that it has taken.
 
-    def __init__(self, code: Any, context: str) -> None:
+    `go_on` may be called only with what came after the events of the turns before.
+    """
+
+    def __init__(self, code: Any, context: str, turn: int) -> None:
+        self.turn = turn
         self._context = DurableOrchestrationContext.from_json(context)
         self._context._input_expected_type = getattr(code, "_df_input_type", None)
         self._executor, self._function = TaskOrchestrationExecutor(), code.orchestrator_function
@@ -61,6 +65,7 @@ class Session:
     def go_on(self, events: list[dict[str, Any]]) -> Told:
         """Take the events of one more turn, up to the one that ends the execution."""
         self.used = time.monotonic()
+        self.turn += 1
         self._context._action_payload_v2, self._taken = [], 0
         for event in (HistoryEvent(**each) for each in events):
             self._context._histories.append(event)
@@ -103,11 +108,15 @@ class Sessions:
             while len(self._kept) > MAX_KEPT or time.monotonic() - self._oldest().used > KEPT_FOR_S:
                 self._kept.popitem(last=False)
 
-    def take(self, key: str) -> Session | None:
-        """The session, out of the table: whoever uses it puts it back unless it failed."""
+    def take(self, key: str, turn: int) -> Session | None:
+        """The session whose next turn has that number, out of the table: whoever uses it puts it back unless it failed.
+
+        One that is in another turn has taken what the host has not, or not taken what it has: it is let go.
+        """
         with self._lock:
             session = self._kept.pop(key, None)
-        return session if session and time.monotonic() - session.used <= KEPT_FOR_S else None
+        is_next = session is not None and session.turn == turn - 1
+        return session if session and is_next and time.monotonic() - session.used <= KEPT_FOR_S else None
 
     def _oldest(self) -> Session:
         return next(iter(self._kept.values()))

@@ -15,8 +15,12 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
+PRODUCTION = "production"
 ENTITY_BATCH = 5000
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
+MAX_PARTITIONS = 16
+TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
 
 
@@ -38,6 +42,8 @@ class Settings:
     entity_rollback: bool
     override_any_state: bool
     default_version: str
+    partitions: int
+    function_timeout_s: float | None
 
 
 def load(app: Path, environment: dict[str, str]) -> Settings:
@@ -62,6 +68,8 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         entity_rollback=_flag(durable.get("rollbackentityoperationsonexceptions", True)),
         override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
         default_version=str(durable.get("defaultversion") or ""),
+        partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
+        function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
     )
 
 
@@ -117,6 +125,9 @@ def resolve(text: str, environment: dict[str, str]) -> str:
 
 
 def _default_hub(environment: dict[str, str]) -> str:
+    slot = environment.get("WEBSITE_SLOT_NAME") or PRODUCTION
+    if slot.lower() != PRODUCTION:
+        raise BadSettings(f"In the slot '{slot}' host.json must name a hub (hubName), or two slots would share one.")
     name = re.sub(r"[^A-Za-z0-9]", "", environment.get("WEBSITE_SITE_NAME") or DEFAULT_HUB)
     name = f"t{name}" if name[:1].isdigit() else name
     return (name if len(name) >= 3 else f"{name}Hub")[:45] if name else "DefaultTaskHub"
@@ -166,6 +177,27 @@ def _lower_keys(content: dict[str, Any]) -> dict[str, Any]:
 
 def _flag(value: Any) -> bool:
     return str(value).lower() == "true"
+
+
+def _function_timeout(given: Any) -> float | None:
+    """`d.hh:mm:ss`, as .NET writes a span of time; None for -1, which is no limit."""
+    if given is None:
+        return DEFAULT_FUNCTION_TIMEOUT_S
+    if str(given) == "-1":
+        return None
+    found = TIME_SPAN.fullmatch(str(given))
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+    if total < 1:
+        raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{given}'.")
+    return total
+
+
+def _partitions(provider: dict[str, Any]) -> int:
+    count = _count(_lower_keys(provider), "partitionCount", 4)
+    if count > MAX_PARTITIONS:
+        raise BadSettings(f"host.json: partitionCount must be {MAX_PARTITIONS} at most; it is {count}.")
+    return count
 
 
 def _count(durable: dict[str, Any], name: str, default: int) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from devhost.blobs import Blobs
 from devhost.events import Event, from_row, to_row
 from devhost.keys import escape_key, row_key
+from devhost.queues import Queues
 from devhost.rewind import rewound, without_service_columns
 from devhost.tables import (
     DELETE,
@@ -55,10 +56,14 @@ class ForeignHub(Exception):
 
 @dataclass
 class History:
-    """The stored events of an instance's current execution, up to its last complete checkpoint."""
+    """The stored events of an instance's current execution, up to its last complete checkpoint.
+
+    `addresses` are those of the texts that lie in blobs, by `Type.Column`, as `append` tells them.
+    """
 
     execution_id: str = ""
     events: list[Event] = field(default_factory=list)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     @property
     def started(self) -> Event:
@@ -66,9 +71,9 @@ class History:
 
 
 class Store:
-    def __init__(self, hub: str, tables: Tables, blobs: Blobs) -> None:
+    def __init__(self, hub: str, tables: Tables, blobs: Blobs, queues: Queues, partitions: int) -> None:
         self.hub = hub
-        self._tables, self._blobs = tables, blobs
+        self._tables, self._blobs, self._queues, self._partitions = tables, blobs, queues, partitions
         self._instances, self._history = f"{hub}Instances", f"{hub}History"
         self._large, self._leases = f"{hub.lower()}-largemessages", f"{hub.lower()}-leases"
         self._large_exists = False
@@ -84,7 +89,9 @@ class Store:
         """Mark the hub as devhost's. The real host keeps work in queues: each would strand the other's instances."""
         content = await self._blobs.get(self._leases, MARKER)
         if content is None:
-            marker = {"TaskHubName": self.hub, "CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": 4}
+            await self._furnish()
+            created = {"CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": self._partitions}
+            marker = {"TaskHubName": self.hub, **created}
             text = json.dumps({**marker, "host": "devhost"})
             await self._blobs.put(self._leases, MARKER, text.encode(), "application/json")
         elif json.loads(content).get("host") != "devhost":
@@ -92,6 +99,13 @@ class Store:
                 f"The task hub '{self.hub}' has been used by the Azure Functions host; give devhost a hub of its own "
                 "(AzureFunctionsJobHost__extensions__durableTask__hubName)."
             )
+
+    async def _furnish(self) -> None:
+        """Make what the real provider has beside the tables and devhost never uses, for who looks at the account."""
+        hub = self.hub.lower()
+        control = [f"{hub}-control-{number:02}" for number in range(self._partitions)]
+        await self._queues.create([*control, f"{hub}-workitems"])
+        await self._blobs.create_container(f"{hub}-applease")
 
     # --- instances ---
 
@@ -224,7 +238,8 @@ class Store:
         events = [from_row(await self._fetch_texts(row)) for row in rows]
         if not sentinel["IsCheckpointComplete"]:
             events = _up_to_last_checkpoint(events)
-        return History(sentinel["ExecutionId"], events)
+        addresses = {name: address for row in rows for name, address in self._addresses(row).items()}
+        return History(sentinel["ExecutionId"], events, addresses)
 
     async def _rows(self, instance_id: str) -> tuple[list[Row], Row | None]:
         """The rows of the current execution in order, and the sentinel that tells which one that is."""
@@ -267,12 +282,17 @@ class Store:
     # --- large texts ---
 
     async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
-        addresses = {}
-        for column in LARGE_COLUMNS:
-            if is_large(row.get(column)):
-                row = await self._offload(row, column, row["EventType"])
-                addresses[f"{row['EventType']}.{column}"] = self._blobs.url(self._large, row[f"{column}BlobName"])
-        return row, addresses
+        large = [column for column in LARGE_COLUMNS if is_large(row.get(column))]
+        for column in large:
+            row = await self._offload(row, column, row["EventType"])
+        return row, self._addresses(row) if large else {}
+
+    def _addresses(self, row: Row) -> dict[str, str]:
+        """The addresses of an event's texts that lie in blobs, by `Type.Column`."""
+        names = {column: row.get(f"{column}BlobName") for column in LARGE_COLUMNS}
+        return {
+            f"{row['EventType']}.{column}": self._blobs.url(self._large, name) for column, name in names.items() if name
+        }
 
     async def _offload(self, row: Row, column: str, event_type: str, as_url: bool = False) -> Row:
         """The row with a large text moved to a blob: an empty cell and the name beside it, or the address as cell."""

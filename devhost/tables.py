@@ -1,6 +1,6 @@
 """A table client of the few calls that devhost makes: create, read, query, write one, write a transaction.
 
-Raw REST over aiohttp, because azure-data-tables costs about 6 ms of client CPU an entity-group transaction (see
+Raw REST over storage_http.py, because azure-data-tables costs about 6 ms of client CPU an entity-group transaction (see
 storage_account.py). A row is a dict of column to value with the type carried by the Python value: str, bool, int
 (Int32), datetime (UTC, DateTime). A storage that does not answer is waited for, and said once: a development storage is
 stopped and started all day, and nothing that was acknowledged may depend on it being there.
@@ -18,11 +18,9 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import aiohttp
-from yarl import URL
-
 from devhost.events import compact_json
 from devhost.storage_account import StorageAccount
+from devhost.storage_http import Answer, StorageHttp
 
 log = logging.getLogger("devhost.storage")
 
@@ -59,6 +57,8 @@ def replace_if(etag: str) -> How:
 
 
 MAX_WAIT_S = 2.0
+# One for all: no text that a row can hold is the same as what was drawn when this process began.
+BATCH, CHANGES = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
 BATCH_FAILURE = re.compile(rb"HTTP/1\.1 ([45]\d\d)[^\r\n]*")
 
 
@@ -68,6 +68,10 @@ class StorageRefused(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"storage answered {status}: {text[:500]}")
         self.status = status
+
+
+class NotNow(Exception):
+    """Storage answered that it cannot at the moment."""
 
 
 class Outage:
@@ -85,7 +89,7 @@ class Outage:
         while True:
             try:
                 result = await call()
-            except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            except (OSError, NotNow) as fault:
                 self._say_away(fault)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, MAX_WAIT_S)
@@ -105,18 +109,11 @@ class Outage:
         self._away = False
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
 class Tables:
     """The tables of one account. All calls wait for storage; only a refusal raises (StorageRefused)."""
 
-    def __init__(self, account: StorageAccount, session: aiohttp.ClientSession, outage: Outage) -> None:
-        self._account, self._session, self._outage = account, session, outage
+    def __init__(self, account: StorageAccount, http: StorageHttp, outage: Outage) -> None:
+        self._account, self._http, self._outage = account, http, outage
 
     async def create_table(self, table: str) -> None:
         answer = await self._send("POST", "/Tables", json.dumps({"TableName": table}).encode())
@@ -164,32 +161,29 @@ class Tables:
 
     async def transact(self, table: str, operations: list[tuple[How, Row]]) -> None:
         """Do up to 100 operations on one partition, all or none."""
-        boundary = f"batch_{uuid.uuid4()}"
-        body = self._batch_body(boundary, table, operations)
-        headers = {"Content-Type": f"multipart/mixed; boundary={boundary}"}
+        body = self._batch_body(table, operations)
+        headers = {"Content-Type": f"multipart/mixed; boundary={BATCH}"}
         answer = await self._send("POST", "/$batch", body, headers)
         _refuse_errors(answer)
         failure = BATCH_FAILURE.search(answer.body)
         if failure:
             raise StorageRefused(int(failure[1]), answer.body.decode(errors="replace"))
 
-    def _batch_body(self, boundary: str, table: str, operations: list[tuple[How, Row]]) -> bytes:
-        change = f"changeset_{uuid.uuid4()}"
-        parts = [f"--{boundary}\r\nContent-Type: multipart/mixed; boundary={change}\r\n\r\n".encode()]
-        for number, (how, row) in enumerate(operations):
-            parts.append(self._batch_part(change, number, table, how, row))
-        parts.append(f"--{change}--\r\n--{boundary}--\r\n".encode())
+    def _batch_body(self, table: str, operations: list[tuple[How, Row]]) -> bytes:
+        parts = [f"--{BATCH}\r\nContent-Type: multipart/mixed; boundary={CHANGES}\r\n\r\n".encode()]
+        parts += [self._batch_part(table, how, row) for how, row in operations]
+        parts.append(f"--{CHANGES}--\r\n--{BATCH}--\r\n".encode())
         return b"".join(parts)
 
-    def _batch_part(self, change: str, number: int, table: str, how: How, row: Row) -> bytes:
+    def _batch_part(self, table: str, how: How, row: Row) -> bytes:
         path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
         body = b"" if how == DELETE else encode_row(row)
         condition = f"If-Match: {how.condition}\r\n" if how.condition else ""
         head = (
-            f"--{change}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\nContent-ID: {number}\r\n{condition}"
+            f"--{CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\n{condition}"
             "Content-Type: application/json\r\nAccept: application/json;odata=minimalmetadata\r\n"
-            f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\n\r\n"
         )
         return head.encode() + body + b"\r\n"
 
@@ -199,10 +193,9 @@ class Tables:
     async def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.table_endpoint + path
         full = {**HEADERS, **headers, **self._account.sign_table_request(url)}
-        async with self._session.request(method, URL(url, encoded=True), data=body, headers=full) as response:
-            answer = Answer(response.status, dict(response.headers), await response.read())
+        answer = await self._http.request(method, url, full, body)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise aiohttp.ClientError(f"it answered {answer.status}")
+            raise NotNow(f"it answered {answer.status}")
         return answer
 
 
@@ -220,11 +213,10 @@ def _key(key: str) -> str:
 
 
 def _continuation(headers: dict[str, str]) -> dict[str, str]:
-    found = {name.lower(): value for name, value in headers.items()}
-    partition = found.get("x-ms-continuation-nextpartitionkey")
+    partition = headers.get("x-ms-continuation-nextpartitionkey")
     if not partition:
         return {}
-    return {"NextPartitionKey": partition, "NextRowKey": found.get("x-ms-continuation-nextrowkey", "")}
+    return {"NextPartitionKey": partition, "NextRowKey": headers.get("x-ms-continuation-nextrowkey", "")}
 
 
 def encode_row(row: Row) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from devhost import cron
 from devhost.events import iso_time
 from devhost.settings import resolve
-from devhost.worker_link import WorkerDied, WorkerLink
+from devhost.worker_link import CallTimedOut, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.timer")
 
@@ -49,8 +49,11 @@ async def _call(function: dict[str, Any], schedule: Schedule, worker: WorkerLink
     schedule_body = {"AdjustForDST": True}
     try:
         reply = await worker.call("timer", function["name"], past_due=False, status=status, schedule=schedule_body)
-    except WorkerDied:
-        log.error("The worker died while it ran the timer function '%s'.", function["name"])
+    except WorkerDied as death:
+        log.error("The worker %s while it ran the timer function '%s'.", death.how, function["name"])
+        return
+    except CallTimedOut as late:
+        log.error("%s", late)
         return
     if not reply.ok:
         log.error("The timer function '%s' raised:\n%s", function["name"], reply.stack)

@@ -14,7 +14,7 @@ yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry 
    deterministic, and the instance fails with a sentence instead of hanging.
 
 Rejected: the real extension's own numbering (a second, asynchronous walk over the list). It differs from the SDK's in
-corner cases of retries inside task_any and task_all, and there the real host hangs.
+corner cases of retries inside task_any and task_all, and there the real host hangs; invocation_order.py notices them.
 """
 
 import json
@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from devhost.events import Event, compact_json
+from devhost.invocation_order import InvocationOrder
 
 Action = dict[str, Any]
 
@@ -160,6 +161,20 @@ def flatten(actions: Iterable[Action]) -> list[Action]:
     return flat
 
 
+@dataclass(frozen=True)
+class Listed:
+    """An action that is no compound, and the yield that it belongs to: its place, and the whole of it."""
+
+    step: int
+    whole: Action
+    action: Action
+
+
+def listed(actions: Iterable[Action], first: int = 0) -> list[Listed]:
+    """As flatten, with the yields; `first` is the place of the first one."""
+    return [Listed(step, whole, each) for step, whole in enumerate(actions, first) for each in flatten([whole])]
+
+
 def _retry(action: Action) -> Retry | None:
     options = action.get("retryOptions")
     if not options:
@@ -191,6 +206,7 @@ class Ledger:
         self.next_id = 0
         self.open: dict[int, Task] = {}
         self.restart: Task | None = None
+        self.order = InvocationOrder()
         self._known: list[tuple[str, str]] = []
         self._open_timers: dict[int, int] = {}
         self._answers: dict[str, int] = {}
@@ -208,28 +224,37 @@ class Ledger:
 
     def observe(self, event: Event, now: datetime) -> list[Task]:
         """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
+        self.order.next_moment()
+        if event.type == "EventRaised":
+            self.order.raised(event.fields["Name"])
         ended = self.ended_by(event)
         task = None if ended is None else self.open.pop(ended, None)
-        if task is None or task.retry is None:
+        if task is None:
             return []
-        return self._next_attempt(task, task.retry, event, now)
+        again = self._next_attempt(task.retry, event, now) if task.retry else []
+        self.order.ended(task.id, again[0].id if again else None)
+        return again
 
     def accept(self, actions: list[Action]) -> list[Task]:
         """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
         flat = flatten(actions)
         self.refuse_changes(flat)
         cancelled = [index for index in self._open_timers if flat[index].get("isCanceled")]
-        return self.extend(flat[len(self._known) :], cancelled)
+        return self._extend(listed(actions)[len(self._known) :], cancelled)
 
-    def extend(self, flat: list[Action], cancelled: Iterable[int]) -> list[Task]:
-        """Number the actions that are new; the tasks, in order of their ids. `cancelled`: which listed ones are now
-        cancelled timers, counted from the first action.
+    def extend(self, actions: list[Action], cancelled: Iterable[int]) -> list[Task]:
+        """Number the actions of yields that are new; the tasks, in order of their ids. `cancelled`: which listed ones
+        are now cancelled timers, counted from the first action.
         """
+        return self._extend(listed(actions, self.order.steps), cancelled)
+
+    def _extend(self, new: list[Listed], cancelled: Iterable[int]) -> list[Task]:
         for index in cancelled:
             task = self.open.get(self._open_timers.pop(index, -1))
             if task:
                 task.cancelled = True
-        fresh = [self._admit(index, action) for index, action in enumerate(flat, len(self._known))]
+                self.order.cancelled(task.id)
+        fresh = [self._admit(index, each) for index, each in enumerate(new, len(self._known))]
         return [task for task in fresh if task.kind in NUMBERED]
 
     @property
@@ -237,13 +262,13 @@ class Ledger:
         """How many of the SDK's actions have been taken."""
         return len(self._known)
 
-    def admit_until(self, created: Event, flat: list[Action]) -> None:
+    def admit_until(self, created: Event, flat: list[Listed]) -> None:
         """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault."""
         stored = _stored(created)
         task: Task | None = None
         while self.next_id <= created.event_id:
             index = len(self._known)
-            found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index]))
+            found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index].action))
             if found[0] not in (stored[0], WAIT):
                 raise OrchestrationFault(_non_deterministic(index, stored, _describe(*found)))
             task = self._admit(index, flat[index])
@@ -260,28 +285,45 @@ class Ledger:
         """Whether a task is open that must end before the instance may: a cancelled timer need not."""
         return any(not task.cancelled for task in self.open.values())
 
+    @property
+    def only_waits_until(self) -> datetime | None:
+        """When the last timer fires that is all that the instance still waits for."""
+        waiting = [task for task in self.open.values() if not task.cancelled]
+        times = [task.fire_at for task in waiting if task.fire_at]
+        return max(times) if times and len(times) == len(waiting) else None
+
     def _number(self, task: Task) -> Task:
         task.id = self.next_id
         self.next_id += 1
         self.open[task.id] = task
         return task
 
-    def _admit(self, index: int, action: Action) -> Task:
-        task = make(action)
+    def _admit(self, index: int, new: Listed) -> Task:
+        task = make(new.action)
         self._known.append(_kind_and_name(task))
+        leaf = self.order.yielded(new.step, new.whole, _describe(task.kind, task.name))
         if task.kind == CONTINUE:
             self.restart = task
+            self.order.begins_anew(leaf)
+        if task.kind == WAIT:
+            self.order.waits(leaf, task.name)
         if task.kind in NUMBERED:
             self._number(task)
+            self.order.numbered(leaf, task.id)
         if task.kind == SIGNAL:
             del self.open[task.id]  # nothing answers it
         if task.kind == TIMER:
-            task.cancelled = bool(action.get("isCanceled"))
-            if not task.cancelled:
-                self._open_timers[index] = task.id
+            self._admit_timer(index, task)
         return task
 
-    def _next_attempt(self, task: Task, retry: Retry, event: Event, now: datetime) -> list[Task]:
+    def _admit_timer(self, index: int, timer: Task) -> None:
+        timer.cancelled = bool(timer.action.get("isCanceled"))
+        if timer.cancelled:
+            self.order.cancelled(timer.id)
+        else:
+            self._open_timers[index] = timer.id
+
+    def _next_attempt(self, retry: Retry, event: Event, now: datetime) -> list[Task]:
         if event.type in FAILURES:
             # After the last attempt the pause is zero, but its timer exists: the SDK waits for it before it raises.
             pause = timedelta(0) if retry.exhausted else retry.first_interval
@@ -326,7 +368,8 @@ def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
 
 def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
     """The ledger of a stored history. `actions` is the SDK's list for exactly this history."""
-    ledger, flat, now = Ledger(), flatten(actions), datetime.min.replace(tzinfo=UTC)
+    ledger, flat, now = Ledger(), listed(actions), datetime.min.replace(tzinfo=UTC)
+    ledger.order.quiet = True
     for event in events:
         if event.type == "OrchestratorStarted":
             now = event.at

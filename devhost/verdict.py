@@ -9,14 +9,14 @@ import json
 import logging
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from devhost.entities import MAX_ENTITY_KEY, EntityId
 from devhost.events import Event, compact_json
 from devhost.failures import orchestrator_failure, worker_message
 from devhost.functions import Functions
-from devhost.instance import Instance
+from devhost.instance import Ahead, Instance
 from devhost.turn import (
     ACTIVITY,
     CALL,
@@ -29,12 +29,13 @@ from devhost.turn import (
     Task,
     flatten,
 )
-from devhost.worker_link import MAX_DEATHS, Reply, WorkerDied, WorkerLink
+from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.orchestrator")
 
 ENDS = ("Completed", "Failed", "ContinuedAsNew")
 PROVED_FIRST, PROVED_EACH = 20, 10
+LONG_WAIT = timedelta(minutes=1)
 
 
 @dataclass
@@ -87,14 +88,20 @@ class Judge:
         self._slots = asyncio.Semaphore(at_once)
         self._keep_warm = keep_warm
         self._ended: Counter[str] = Counter()
+        self._warned: set[str] = set()
 
-    async def decide(self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime) -> Verdict:
-        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it."""
+    async def decide(
+        self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime, ahead: Ahead | None = None
+    ) -> Verdict:
+        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it.
+
+        `ahead`: the worker's answer to exactly these events, if it has taken this turn already.
+        """
         for event in causes:
             if event.type == "ExecutionTerminated":
                 return Verdict(status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status)
         try:
-            state = await self._state(instance, fresh)
+            state = await self._state(instance, fresh, ahead)
             verdict = self._judge(instance, state, causes, now)
             if state.warm and verdict.status in ENDS:
                 await self._prove(instance, fresh, state)
@@ -102,21 +109,54 @@ class Judge:
         except OrchestrationFault as fault:
             return self.failed(instance, fault)
 
+    def begin_ahead(self, instance: Instance, fresh: list[Event]) -> Ahead | None:
+        """Have the first turn of an execution taken while the row of its instance is still being written.
+
+        Nothing that it decides is done before that. If there turns out to be such an instance, it is forgotten.
+        """
+        if not self._keep_warm:
+            return None
+        reply = asyncio.ensure_future(self._ask("begin", instance, instance.replay_context(fresh)))
+        reply.add_done_callback(_retrieved)
+        return Ahead(instance.turns + 1, reply)
+
+    def go_on_ahead(self, instance: Instance, task: Task) -> Ahead | None:
+        """Have the turn after an activity taken by the worker as soon as the activity has ended: one trip less."""
+        if not self._keep_warm or not instance.turns or not instance.waits_only_for(task):
+            return None
+        turn = instance.turns + 1
+        after = {"session": _session(instance), "turn": turn, "task": task.id}
+        return Ahead(turn, asyncio.get_running_loop().create_future(), after)
+
     async def replay(self, instance: Instance, fresh: list[Event]) -> State:
         """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
 
         The execution is warm after it.
         """
-        return await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
+        state = await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
+        instance.turns += 1
+        return state
 
-    async def _state(self, instance: Instance, fresh: list[Event]) -> State:
-        """From the warm execution if there is one that agrees with our ledger, else by a replay."""
-        if self._keep_warm and instance.ledger.known:
-            events = instance.unseen_by_sdk(fresh)
-            reply = await self._ask("go_on", instance, events)
-            if reply.ok and reply.header.get("first") == instance.ledger.known:
-                return read_state(reply)
-        return await self.replay(instance, fresh)
+    async def _state(self, instance: Instance, fresh: list[Event], ahead: Ahead | None) -> State:
+        """From the turn that the worker took ahead, or from the warm execution, or by a replay."""
+        state = await self._taken_ahead(instance, ahead)
+        if state is None and self._keep_warm and instance.ledger.known:
+            state = self._next_state(instance, await self._ask("go_on", instance, instance.unseen_by_sdk(fresh)))
+        return state or await self.replay(instance, fresh)
+
+    async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
+        """None when it did not, or when another turn came before it."""
+        if ahead is None or ahead.turn != instance.turns + 1 or (ahead.after and not ahead.reply.done()):
+            return None
+        state = self._next_state(instance, await ahead.reply)
+        return state and replace(state, warm=ahead.after is not None)
+
+    def _next_state(self, instance: Instance, reply: Reply) -> State | None:
+        """The state of a reply that goes on from exactly what our ledger knows."""
+        if not reply.ok or reply.header.get("first") != instance.ledger.known:
+            return None
+        instance.turns += 1
+        return read_state(reply)
 
     async def _prove(self, instance: Instance, fresh: list[Event], warm: State) -> None:
         """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
@@ -148,18 +188,23 @@ class Judge:
         function = self._functions.orchestrator(instance.name)
         if function is None:
             raise OrchestrationFault(self._functions.no_orchestrator(instance.name))
-        session = f"{instance.id} {instance.execution_id}"
+        header = {"session": _session(instance), "turn": instance.turns + 1}
         try:
             async with self._slots:
-                return await self._worker.call_repeatedly(kind, function, body, session=session)
+                return await self._worker.call_repeatedly(kind, function, body, **header)
         except WorkerDied as death:
             text = f"The worker process died {MAX_DEATHS} times while it ran this orchestrator."
             raise OrchestrationFault(text) from death
+        except CallTimedOut as late:
+            raise OrchestrationFault(
+                f"The orchestrator did not come to its next yield within {late.limit_s:.0f} s: it loops, or it waits "
+                "by itself for something that it should yield."
+            ) from late
 
     def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
         tasks = [task for event in causes for task in instance.ledger.observe(event, now)]
         if state.warm:
-            tasks += instance.ledger.extend(flatten(state.actions), state.cancelled)
+            tasks += instance.ledger.extend(state.actions, state.cancelled)
         else:
             tasks += instance.ledger.accept(state.actions)
         for task in tasks:
@@ -167,7 +212,31 @@ class Judge:
         verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
         if state.ended and not instance.ledger.blocking:
             _conclude(verdict, instance, state)
+        self._warn_of_azure(instance)
+        if state.ended and verdict.status == "Running":
+            self._warn_of_a_timer(instance, now)
         return verdict
+
+    def _warn_of_azure(self, instance: Instance) -> None:
+        """What the real host would make of it, where that is something else."""
+        difference = instance.ledger.order.difference
+        if difference:
+            self._warn_once(instance, f"would not run like this in Azure: {difference}. See docs/devhost.md")
+
+    def _warn_of_a_timer(self, instance: Instance, now: datetime) -> None:
+        until = instance.ledger.only_waits_until
+        if until and until - now > LONG_WAIT:
+            self._warn_once(
+                instance,
+                f"has ended and stays Running until a timer fires, here as in Azure ({until:%Y-%m-%d %H:%M} UTC): "
+                "cancel a timer that is not needed; one of more than six days cannot be cancelled with this SDK",
+            )
+
+    def _warn_once(self, instance: Instance, what: str) -> None:
+        """For each orchestrator; its instances would mostly say the same."""
+        if instance.name not in self._warned:
+            self._warned.add(instance.name)
+            log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, what)
 
     def _refuse_impossible(self, instance: Instance, task: Task) -> None:
         """Fail at once where the real host would wait for ever."""
@@ -184,6 +253,16 @@ class Judge:
                 raise OrchestrationFault(self._functions.no_entity(entity.name))
             if len(entity.key) > MAX_ENTITY_KEY:
                 raise OrchestrationFault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
+
+
+def _session(instance: Instance) -> str:
+    return f"{instance.id} {instance.execution_id}"
+
+
+def _retrieved(reply: "asyncio.Future[Reply]") -> None:
+    """A fault is told to whoever waits for the reply, and nobody need wait for one that was asked for ahead."""
+    if not reply.cancelled():
+        reply.exception()
 
 
 def read_state(reply: Reply) -> State:
@@ -210,6 +289,7 @@ def read_state(reply: Reply) -> State:
 
 
 def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
+    instance.ledger.order.concludes()
     if state.error is not None:
         log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, state.stack)
         verdict.status, verdict.result = "Failed", orchestrator_failure(instance.name, state.error)

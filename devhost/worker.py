@@ -9,6 +9,7 @@ A function that fails in any way, sys.exit included, is an answer; only os._exit
 """
 
 import asyncio
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -19,11 +20,14 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import azure.functions as func
@@ -35,17 +39,19 @@ from azure.functions.timer import TimerRequest
 
 from devhost import frames
 from devhost.entity_batch import run_batch
-from devhost.events import compact_json
+from devhost.events import compact_json, iso_time
 from devhost.sessions import Session, Sessions, State, read_events, supported
+from devhost.turns_ahead import Answer, TurnsAhead
+from devhost.worker_link import ORCHESTRATOR_THREADS
 
 log = logging.getLogger("devhost.worker")
 
-Answer = tuple[dict[str, Any], bytes]
+GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
-ORCHESTRATOR_THREADS = 4
 MAX_RESULT_BYTES = 64 * 2**20
 REMEMBERED_TIMES = 50_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
+ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 
 
@@ -129,6 +135,8 @@ class Worker:
         self._threads = ThreadPoolExecutor(_thread_count(), "function")
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
         self._sessions = Sessions()
+        self._cpu: defaultdict[str, float] = defaultdict(float)
+        self._cpu_lock = threading.Lock()
 
     def run(self) -> None:
         threading.Thread(target=self._read_calls, name="calls", daemon=True).start()
@@ -146,15 +154,18 @@ class Worker:
     def _start(self, header: dict[str, Any], body: bytes) -> None:
         if header["kind"] == "load":
             # On the main thread: some libraries refuse to be imported on another one.
-            self._loop.call_soon_threadsafe(self._answer, header["id"], lambda: self._load(header))
+            self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
+            return
+        if header["kind"] == "cpu":
+            self._send(header["id"], ({"ok": True, "seconds": self._cpu}, b""))
             return
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
-            self._orchestrators.submit(self._answer, header["id"], lambda: turn(self._sessions, function, header, body))
+            self._orchestrators.submit(self._answer, header, lambda: self._turn(turn, function, header, body))
             return
         if header["kind"] == "entity":
-            self._threads.submit(self._answer, header["id"], lambda: ({"ok": True}, run_batch(function.code, body)))
+            self._threads.submit(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
             return
         prepare, finish = CALLS[header["kind"]]
 
@@ -162,20 +173,47 @@ class Worker:
             return function.arguments(prepare(header, body), self._client)
 
         if function.is_async:
-            asyncio.run_coroutine_threadsafe(self._answer_async(header["id"], function, arguments, finish), self._loop)
+            asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._threads.submit(self._answer, header["id"], lambda: finish(function.code(**arguments())))
+            self._threads.submit(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
 
-    def _answer(self, call_id: int, work: Callable[[], Answer]) -> None:
+    def _answer(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
         try:
             answer = work()
         except BaseException as fault:  # sys.exit in a function is that function's failure only
             answer = failure(fault)
-        self._send(call_id, answer)
+        if "then" in header:
+            self._ahead.answer(header["id"], header["then"], *answer)
+        else:
+            self._send(header["id"], answer)
+
+    @contextlib.contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        """Add the CPU of a block to the account of what it is for."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._cpu_lock:
+                self._cpu[what] += time.thread_time() - begun
+
+    def _run(
+        self, kind: str, function: Function, arguments: Callable[[], dict[str, Any]], finish: Callable[[Any], Answer]
+    ) -> Answer:
+        with self._counted(ACCOUNTS[kind]):
+            return finish(function.code(**arguments()))
+
+    def _turn(self, turn: "Turn", function: Function, header: dict[str, Any], body: bytes) -> Answer:
+        with self._turns, self._counted("replays"):
+            return turn(self._sessions, function, header, body)
+
+    def _go_on(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+        with self._counted("replays"):
+            return _go_on(self._sessions, then, events)
 
     async def _answer_async(
         self,
-        call_id: int,
+        header: dict[str, Any],
         function: Function,
         arguments: Callable[[], dict[str, Any]],
         finish: Callable[[Any], Answer],
@@ -184,7 +222,10 @@ class Worker:
             answer = finish(await function.code(**arguments()))
         except BaseException as fault:  # as above
             answer = failure(fault)
-        self._send(call_id, answer)
+        if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
+            self._threads.submit(self._answer, header, lambda: answer)
+        else:
+            self._send(header["id"], answer)
 
     def _send(self, call_id: int, answer: Answer) -> None:
         header, body = answer
@@ -195,7 +236,8 @@ class Worker:
 
     def _load(self, header: dict[str, Any]) -> Answer:
         """Import the app, index its functions, ask it for the faults of its set-up."""
-        self._client = header["client"]
+        self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
+        self._ahead = TurnsAhead(self._go_on, self._send, self._turns)
         try:
             module = importlib.import_module("function_app")
         except ModuleNotFoundError as fault:
@@ -235,7 +277,7 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
     """The same, and keep the execution warm for its next turn."""
     if not supported(function.code):
         return replay(sessions, function, header, context)
-    session = Session(function.code, context.decode())
+    session = Session(function.code, context.decode(), header["turn"])
     told, state = session.begin()
     answer, text = _state(state)
     sessions.keep(header["session"], session)
@@ -244,15 +286,19 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
 
 def go_on(sessions: Sessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
     """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
-    session = sessions.take(header["session"])
+    return _go_on(sessions, header, read_events(body))
+
+
+def _go_on(sessions: Sessions, header: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+    session = sessions.take(header["session"], header["turn"])
     if session is None:
-        return {"ok": True, "gone": True}, b""
+        return GONE
     try:
-        told, state = session.go_on(read_events(body))
+        told, state = session.go_on(events)
         answer, text = _state(state)
     except Exception:  # a replay says the same to whoever can mend it, or shows that only the session was broken
         log.exception("A warm orchestration could not go on; it is replayed from its history.")
-        return {"ok": True, "gone": True}, b""
+        return GONE
     sessions.keep(header["session"], session)
     return {**answer, **told}, text
 
@@ -291,7 +337,7 @@ def finish_activity(value: Any) -> Answer:
     content = compact_json(json.loads(text)).encode()
     if len(content) > MAX_RESULT_BYTES:
         raise ValueError(f"the result has {len(content)} bytes of JSON; at most {MAX_RESULT_BYTES} can be kept")
-    return {"ok": True}, content
+    return {"ok": True, "at": iso_time(datetime.now(UTC))}, content
 
 
 def prepare_http(header: dict[str, Any], body: bytes) -> Any:

@@ -4,6 +4,11 @@ A call whose worker died raises WorkerDied. The new worker is started at once, a
 What is safe to repeat (activities, replays) goes through `call_repeatedly`: nobody can know which call ended a worker,
 so after one death the calls that saw it run one at a time. The one that kills workers is then found by its third death,
 and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
+
+A worker is also replaced while it lives: for new code, and when a call has outlived its limit, because a thread cannot
+be killed. The next one is loaded beside it, and takes over when it has
+loaded; the old one has a short while to answer what it has begun. What it has not answered by then runs again, and is
+not blamed.
 """
 
 import asyncio
@@ -11,7 +16,8 @@ import contextlib
 import itertools
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +30,43 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 RESTART_PAUSE_S = 1.0
 MAX_DEATHS = 3
 QUARANTINE_S = 5.0
+LOAD_WITHIN_S = 60.0
+TURN_WITHIN_S = 60.0
+TURNS = ("replay", "begin", "go_on")
+ORCHESTRATOR_THREADS = 4
+FINISH_WITHIN_S = 3.0
 PIPE_BUFFER_BYTES = 2**20
 
 
 class WorkerDied(Exception):
     """The worker ended before it answered."""
 
+    how = "died"
+
+
+class WorkerReplaced(WorkerDied):
+    """The worker was replaced before it answered, and not because of this call."""
+
+    how = "was replaced"
+
+
+class CallTimedOut(Exception):
+    """The call outlived its limit; its worker is being replaced. The text is the Functions host's."""
+
+    def __init__(self, function: str, limit_s: float) -> None:
+        hours, rest = divmod(int(limit_s), 3600)
+        span = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+        super().__init__(f"Timeout value of {span} was exceeded by function: Functions.{function}")
+        self.limit_s = limit_s
+
 
 class AppRefused(Exception):
-    """The app cannot be served: one sentence for each reason."""
+    """The app cannot be served: one sentence for each reason, and all of it in one line."""
 
-    def __init__(self, sentences: list[str]) -> None:
+    def __init__(self, sentences: list[str], in_short: str = "") -> None:
         super().__init__("\n".join(sentences))
         self.sentences = sentences
+        self.in_short = in_short or " ".join(sentences)
 
 
 @dataclass(frozen=True)
@@ -59,12 +89,61 @@ class Reply:
         return str(self.header.get("stack", ""))
 
 
+@dataclass(eq=False)
+class Worker:
+    """One worker process, what it was loaded with, and the calls that it has yet to answer."""
+
+    process: asyncio.subprocess.Process
+    functions: list[dict[str, Any]] = field(default_factory=list)
+    waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
+    turns: list[asyncio.Timeout] = field(default_factory=list)
+    outlived: bool = False
+    retired: bool = False
+    ended: bool = False
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, limit_s: float) -> AsyncIterator[None]:
+        """A limit for one turn, whose time begins when the worker has a thread for it: it takes them in their order."""
+        async with asyncio.timeout(None) as clock:
+            self.turns.append(clock)
+            self._start_clocks(limit_s)
+            try:
+                yield
+            finally:
+                self.turns.remove(clock)
+                if not clock.expired():
+                    self._start_clocks(limit_s)
+
+    def _start_clocks(self, limit_s: float) -> None:
+        if self.outlived:  # a thread is stuck, and the worker is about to go: no other turn is to blame
+            return
+        for clock in self.turns[:ORCHESTRATOR_THREADS]:
+            if clock.when() is None:
+                clock.reschedule(asyncio.get_running_loop().time() + limit_s)
+
+
 class WorkerLink:
-    def __init__(self, app: Path, environment: dict[str, str], client_binding: str) -> None:
-        self._app, self._environment, self._client_binding = app, environment, client_binding
+    """`turns`: how many orchestrators may run at once in the worker. `limit_s`: how long a call may take, None for as
+    long as it likes. A turn of an orchestrator has a minute.
+    """
+
+    def __init__(
+        self,
+        app: Path,
+        environment: dict[str, str],
+        client_binding: str,
+        turns: int = ORCHESTRATOR_THREADS,
+        limit_s: float | None = None,
+    ) -> None:
+        self._app, self._environment, self._client_binding, self._turns = app, environment, client_binding, turns
+        self._limit_s, self._turn_limit_s = limit_s, min(limit_s or TURN_WITHIN_S, TURN_WITHIN_S)
         self._ids = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._process: asyncio.subprocess.Process | None = None
+        self._worker: Worker | None = None
+        self._workers: set[Worker] = set()
         self._ready = asyncio.Event()
         self._closing = False
         self._quarantine = asyncio.Lock()
@@ -72,26 +151,65 @@ class WorkerLink:
 
     async def start(self) -> list[dict[str, Any]]:
         """Start the worker and load the app; its functions. Raises AppRefused."""
-        await self._spawn()
-        functions = await self._load()
-        self._ready.set()
-        return functions
+        worker = await self.prepare()
+        self.adopt(worker)
+        return worker.functions
+
+    async def prepare(self) -> Worker:
+        """Start another worker with the app's code as it is now; it serves when it is adopted. Raises AppRefused."""
+        worker = await self._spawn()
+        try:
+            async with asyncio.timeout(LOAD_WITHIN_S):
+                worker.functions = await self._load(worker)
+        except TimeoutError:
+            worker.kill()
+            raise AppRefused([f"The app was not imported after {LOAD_WITHIN_S:.0f} s."]) from None
+        except BaseException:
+            worker.kill()
+            raise
+        return worker
+
+    def adopt(self, worker: Worker) -> None:
+        """Let a prepared worker serve. The one before it may finish what it does for a short while."""
+        old, self._worker = self._worker, worker
+        if old and not old.ended:
+            old.retired = True
+            self._keep(_retire(old))
+        if worker.ended:
+            self._keep(self._replace(worker))
+        else:
+            self._ready.set()
 
     async def call(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply:
-        """Run a function. Raises WorkerDied when the worker ended before it answered."""
+        """Run a function. Raises WorkerDied when the worker ended before it answered, and CallTimedOut."""
         await self._ready.wait()
-        return await self._send({"kind": kind, "function": function, **header}, body)
+        worker = self._worker
+        assert worker is not None
+        is_turn = kind in TURNS
+        try:
+            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
+                return await self._send(worker, {"kind": kind, "function": function, **header}, body)
+        except TimeoutError:
+            if worker is self._worker and not worker.outlived:
+                worker.outlived = True
+                self._keep(self._renew(worker))
+            raise CallTimedOut(function, (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
 
     async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
-        """Run a function that may run again; raises WorkerDied when its worker died each of three times."""
-        try:
-            return await self.call(kind, function, body, **header)
-        except WorkerDied:
-            log.warning("'%s' runs again, because its worker died.", function)
-        for _ in range(MAX_DEATHS - 2):
-            with contextlib.suppress(WorkerDied):
-                return await self._call_in_quarantine(kind, function, body, **header)
-        return await self._call_in_quarantine(kind, function, body, **header)
+        """Run a function that may run again. As `call`; WorkerDied only when its worker died each of three times."""
+        deaths = 0
+        while True:
+            run = self._call_in_quarantine if deaths else self.call
+            try:
+                return await run(kind, function, body, **header)
+            except WorkerReplaced:
+                log.info("'%s' runs again, in the new worker.", function)
+            except WorkerDied:
+                deaths += 1
+                if deaths == MAX_DEATHS:
+                    raise
+                log.warning("'%s' runs again, because its worker died.", function)
+            header.pop("then", None)  # alone: what was to follow may have been what the worker died of
 
     async def _call_in_quarantine(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         async with self._quarantine:
@@ -99,15 +217,20 @@ class WorkerLink:
             await asyncio.wait((call,), timeout=QUARANTINE_S)
         return await call
 
+    async def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that the worker took since its start, by what it ran. Raises WorkerDied."""
+        reply = await self.call("cpu", "")
+        seconds: dict[str, float] = reply.header["seconds"]
+        return seconds
+
     async def close(self) -> None:
         self._closing = True
-        if self._process and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        for worker in list(self._workers):
+            worker.kill()
+            await worker.process.wait()
 
-    async def _spawn(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
+    async def _spawn(self) -> Worker:
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(self._app)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -115,74 +238,103 @@ class WorkerLink:
             limit=PIPE_BUFFER_BYTES,
             cwd=self._app,
         )
-        self._keep(self._read_answers(self._process))
+        worker = Worker(process)
+        self._workers.add(worker)
+        self._keep(self._read_answers(worker))
+        return worker
 
-    async def _load(self) -> list[dict[str, Any]]:
+    async def _load(self, worker: Worker) -> list[dict[str, Any]]:
+        call = {"kind": "load", "app": str(self._app), "client": self._client_binding}
         try:
-            reply = await self._send({"kind": "load", "app": str(self._app), "client": self._client_binding}, b"")
+            reply = await self._send(worker, {**call, "turns": self._turns}, b"")
         except WorkerDied:
             raise AppRefused(["The worker ended while it was importing the app; its last words are above."]) from None
+        if not reply.ok and "sentence" in reply.header:
+            raise AppRefused([reply.header["sentence"]])
         if not reply.ok:
-            raise AppRefused([reply.header.get("sentence") or f"The app cannot be imported:\n{reply.stack}"])
+            raise AppRefused([f"The app cannot be imported:\n{reply.stack}"], in_short=reply.error)
         if reply.header["faults"]:
             raise AppRefused(reply.header["faults"])
         functions: list[dict[str, Any]] = reply.header["functions"]
         return functions
 
-    async def _send(self, header: dict[str, Any], body: bytes) -> Reply:
-        process = self._process
-        assert process is not None and process.stdin is not None
+    async def _send(self, worker: Worker, header: dict[str, Any], body: bytes) -> Reply:
+        assert worker.process.stdin is not None
         call_id = next(self._ids)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting[call_id] = future
+        worker.waiting[call_id] = future
         try:
-            process.stdin.write(frames.encode({"id": call_id, **header}, body))
-            await process.stdin.drain()
+            worker.process.stdin.write(frames.encode({"id": call_id, **header}, body))
+            if worker.process.stdin.transport.get_write_buffer_size():
+                await worker.process.stdin.drain()
+            return await future
         except (BrokenPipeError, ConnectionResetError):
-            self._waiting.pop(call_id, None)
-            raise WorkerDied from None
-        return await future
+            raise (WorkerReplaced if worker.retired else WorkerDied) from None
+        finally:
+            worker.waiting.pop(call_id, None)
 
-    async def _read_answers(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
+    async def _read_answers(self, worker: Worker) -> None:
+        answers = worker.process.stdout
+        assert answers is not None
         with contextlib.suppress(asyncio.IncompleteReadError):
             while True:
-                head_size, body_size = frames.PREFIX.unpack(await process.stdout.readexactly(frames.PREFIX.size))
-                content = await process.stdout.readexactly(head_size + body_size)
-                self._settle(frames.decode(content, head_size))
-        was_ready = self._ready.is_set()
-        self._ready.clear()  # first, so that what is called again waits for the next worker
-        await process.wait()
-        self._fail_waiting()
-        if was_ready and not self._closing:
-            self._keep(self._replace(process.returncode))
-
-    def _settle(self, frame: tuple[dict[str, Any], bytes]) -> None:
-        header, body = frame
-        future = self._waiting.pop(header["id"], None)
-        if future and not future.done():
-            future.set_result(Reply(header, body))
-
-    def _fail_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+                head_size, body_size = frames.PREFIX.unpack(await answers.readexactly(frames.PREFIX.size))
+                content = await answers.readexactly(head_size + body_size)
+                _settle(worker, frames.decode(content, head_size))
+        worker.ended = True
+        if worker is self._worker:
+            self._ready.clear()  # first, so that what is called again waits for the next worker
+        await worker.process.wait()
+        self._workers.discard(worker)
+        for future in list(worker.waiting.values()):
             if not future.done():
-                future.set_exception(WorkerDied())
+                future.set_exception(WorkerReplaced() if worker.retired else WorkerDied())
+        if worker is self._worker and not self._closing:
+            self._keep(self._replace(worker))
 
-    async def _replace(self, exit_code: int | None) -> None:
-        log.error("The worker ended by itself (exit code %s); starting another.", exit_code)
+    async def _renew(self, stuck: Worker) -> None:
+        log.error("A function has outlived its limit; the worker is replaced.")
+        try:
+            worker = await self.prepare()
+        except AppRefused as refusal:
+            log.error("%s", refusal)
+            stuck.retired = True  # what else runs in it is not to blame
+            stuck.kill()
+            return
+        if self._worker is stuck:
+            self.adopt(worker)
+        else:
+            worker.kill()
+
+    async def _replace(self, dead: Worker) -> None:
+        log.error("The worker ended by itself (exit code %s); starting another.", dead.process.returncode)
         while not self._closing:
             try:
-                await self._spawn()
-                await self._load()
+                worker = await self.prepare()
             except AppRefused as refusal:
                 log.error("%s", refusal)
                 await asyncio.sleep(RESTART_PAUSE_S)
-            else:
-                self._ready.set()
-                return
+                continue
+            if self._worker is dead:
+                self.adopt(worker)
+            else:  # one with newer code has taken over meanwhile
+                worker.kill()
+            return
 
     def _keep(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _retire(worker: Worker) -> None:
+    if worker.waiting:
+        await asyncio.wait(list(worker.waiting.values()), timeout=FINISH_WITHIN_S)
+    worker.kill()
+
+
+def _settle(worker: Worker, frame: tuple[dict[str, Any], bytes]) -> None:
+    header, body = frame
+    future = worker.waiting.pop(header["id"], None)
+    if future and not future.done():
+        future.set_result(Reply(header, body))

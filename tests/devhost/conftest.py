@@ -5,23 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.devhost.conforming import faults_after, judged
 from tests.devhost.hosts import Devhost
 from tests.servers import Azurite, FreePorts
 
 
 @pytest.fixture(scope="module")
 def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
-    """A devhost that serves the features app for a whole module. Do not stop it."""
-    shared = Devhost(azurite.connection_string, ports(), tmp_path_factory.mktemp("devhost"))
-    try:
-        yield shared.start()
-    finally:
-        shared.kill()
+    """A devhost that serves the features app for a whole module. Do not stop it.
+
+    In the end all that the module's tests have left in its hub is judged, see conforming.py.
+    """
+    folder = tmp_path_factory.mktemp("devhost")
+    with judged(Devhost(azurite.connection_string, ports(), folder)) as shared:
+        yield shared
 
 
 @pytest.fixture
 def new_host(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Iterator[Callable[..., Devhost]]:
-    """Makes devhosts of a test's own, not yet started: `new_host(settings={...}, app=...)`."""
+    """Makes devhosts of a test's own, not yet started: `new_host(settings={...}, app=...)`.
+
+    In the end the hubs of those that still serve are judged, see conforming.py.
+    """
     made: list[Devhost] = []
 
     def make(**options: object) -> Devhost:
@@ -32,6 +37,8 @@ def new_host(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Iterator[Cal
 
     try:
         yield make
+        alive = [each for each in made if each.process and each.process.poll() is None]
+        assert [fault for each in alive for fault in faults_after(each)] == []
     finally:
         for each in made:
             if each.process and each.process.poll() is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.devhost.conforming import faults_after
 from tests.devhost.hosts import FINISHED, Devhost, until
 from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.servers import Azurite, FreePorts
@@ -68,6 +69,7 @@ def test_a_crash_at_any_write_changes_no_result_and_runs_nothing_too_early(stage
     stage.host.start()
     for name in crash_points:
         assert_ends_as_undisturbed(stage, name)
+    assert faults_after(stage.host) == []
 
 
 def crash_at(stage: Stage, fault: Fault, crash_points: dict[str, int]) -> set[str]:
@@ -108,3 +110,61 @@ def assert_ends_as_undisturbed(stage: Stage, instance: str) -> None:
     runs = stage.runs(instance)
     assert set(runs) == set(OUTPUT)
     assert all(count <= (3 if step == "three" else 2) for step, count in runs.items()), (instance, runs)
+
+
+@pytest.mark.parametrize(("fault", "draws"), [("hold", 2), ("hold_answer", 1)])
+def test_a_result_whose_repetition_is_another_one_is_known_only_as_it_is_stored(
+    stage: Stage, fault: Fault, draws: int
+) -> None:
+    """Devhost knows a result and dies before it is written: the activity runs again, and its first answer never was."""
+    with stage.tables.failing(WRITES + '"PartitionKey":"draw".*"EventType":"TaskCompleted"', fault, times=1) as rule:
+        stage.host.begin("drawing", None, "draw")
+        until(lambda: stands(rule))
+        stage.host.kill()
+    assert len(noted(stage, "drew")) == 1
+    assert noted(stage, "used") == []
+    stage.host.start()
+    output = stage.host.finished("draw")["output"]
+    drawn, used = noted(stage, "drew"), noted(stage, "used")
+    stored = [row["Result"] for row in stage.host.rows("History", "draw") if row.get("EventType") == "TaskCompleted"]
+    assert len(set(drawn)) == len(drawn) == draws
+    assert output == used + drawn[-1:] == [drawn[-1]] * 3
+    assert stored == [f'"{drawn[-1]}"'] * 3
+
+
+def noted(stage: Stage, verb: str) -> list[str]:
+    """What an activity said of the instance `draw`, in order."""
+    return [line.split()[2] for line in stage.host.notes if line.startswith(f"{verb} draw ")]
+
+
+def test_a_crash_between_the_end_and_its_row_loses_nothing_that_the_row_shows(stage: Stage) -> None:
+    row_of_the_end = WRITES + 'Instances.*"RuntimeStatus":"Completed"'
+    with stage.tables.failing(row_of_the_end, "hold", times=1) as rule:
+        instance = stage.host.begin("approval", 0.1)
+        until(lambda: stands(rule))
+        stage.host.kill()
+    assert stage.host.events(instance)[-2:] == ["ExecutionCompleted", "OrchestratorCompleted"]
+    stage.host.start()
+    ended = stage.host.finished(instance)
+    assert (ended["output"], ended["customStatus"]) == ("timed out", {"waited": True})
+
+
+def test_a_large_output_reaches_its_row_after_a_crash_before_it(stage: Stage) -> None:
+    given = {"size": 40_000, "padding": ""}
+    with stage.tables.failing(WRITES + 'Instances.*"RuntimeStatus":"Completed"', "hold", times=1) as rule:
+        instance = stage.host.begin("large_texts", given)
+        until(lambda: stands(rule))
+        stage.host.kill()
+    stage.host.start()
+    assert stage.host.finished(instance)["output"] == [0, "x" * 40_000, 40_000]
+    (row,) = stage.host.rows("Instances", instance)
+    assert row["Output"].startswith("http://")
+
+
+def test_a_child_with_a_large_input_goes_on_after_a_crash_before_its_row(stage: Stage) -> None:
+    with stage.tables.failing(WRITES + "Instances.*large-child", "hold", times=1) as rule:
+        instance = stage.host.begin("calls_large_child", 40_000, "large")
+        until(lambda: stands(rule))
+        stage.host.kill()
+    stage.host.start()
+    assert stage.host.finished(instance)["output"] == 40_000

@@ -182,7 +182,7 @@ def test_sys_exit_in_an_activity_is_that_activitys_failure(host: Devhost) -> Non
 
 def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
-    text = host.run("leaving", "os._exit")["output"]
+    text = host.finished(host.begin_over_http("leaving", "os._exit"))["output"]
     assert text.startswith("Activity function 'leave' failed:  The worker process died 3 times")
     assert host.notes.count("leave os._exit") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
@@ -190,7 +190,8 @@ def test_an_activity_that_kills_its_worker_three_times_fails_named_and_alone(hos
 
 def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Devhost) -> None:
     neighbour = host.begin("fan_out", 30)
-    text = host.run("leaving_orchestrator")["output"]
+    # Not through an HTTP function: it would die with the worker before it has answered.
+    text = host.finished(host.begin_over_http("leaving_orchestrator"))["output"]
     assert "The worker process died 3 times while it ran this orchestrator" in text
     assert host.notes.count("leaving orchestrator") == 3
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
@@ -204,3 +205,22 @@ def test_an_orchestrator_that_decides_otherwise_later_fails_with_a_sentence(host
     host.event(instance, "go", 1)
     status = host.finished(instance)
     assert "Non-Deterministic workflow detected: step 1 was activity 'double'" in status["output"]
+
+
+def test_what_azure_would_number_otherwise_runs_and_is_said_once(host: Devhost) -> None:
+    for key in ("deadline-1", "deadline-2"):
+        assert host.run("retry_against_a_deadline", {"key": key, "times": 1})["output"] == 2
+    warning = "Orchestrator 'retry_against_a_deadline' (instance "
+    assert host.log.count(warning) == 1
+    line = next(line for line in host.log.splitlines() if warning in line)
+    assert "would not run like this in Azure: activity 'double' took number 4, after a retry" in line
+    host.run("retrying", {"key": "no alarm", "times": 1})
+    assert "Orchestrator 'retrying' (instance" not in host.log
+
+
+def test_an_instance_that_has_ended_and_waits_for_a_timer_is_named(host: Devhost) -> None:
+    instance = host.begin("cancels_a_long_timer")
+    until(lambda: "Orchestrator 'cancels_a_long_timer' (instance" in host.log)
+    assert "has ended and stays Running until a timer fires, here as in Azure" in host.log
+    assert host.status(instance)["runtimeStatus"] == "Running"
+    assert host.post(host.api(f"/instances/{instance}/terminate")).status == 202

@@ -44,6 +44,15 @@ def route(template: str, *methods: str, prefix: str = "api") -> routing.Route:
         ("orders/{id:regex(^a{{1}}b$)}", "/api/orders/ab", {"id": "ab"}),
         ("orders/{id:bool}", "/api/orders/TRUE", {"id": "TRUE"}),
         ("orders/{id:datetime}", "/api/orders/2026-01-01", {"id": "2026-01-01"}),
+        ("orders/{id:float}", "/api/orders/-1.5e3", {"id": "-1.5e3"}),
+        ("orders/{id:decimal}", "/api/orders/1_000", None),
+        ("orders/{id:decimal}", "/api/orders/nan", None),
+        ("orders/{id:guid}", "/api/orders/urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e", None),
+        (
+            "orders/{id:guid}",
+            "/api/orders/0f8fad5bd9cb469fa16570867728950e",
+            {"id": "0f8fad5bd9cb469fa16570867728950e"},
+        ),
         ("a-{x}.{y}", "/api/a-one.two", {"x": "one", "y": "two"}),
         ("{*rest}", "/api/a/b", {"rest": "a/b"}),
         ("{**rest}", "/api", {}),
@@ -183,6 +192,13 @@ def test_a_hub_name_that_tables_refuse_is_refused_first(name: str) -> None:
         hub_name(name, {})
 
 
+def test_a_slot_needs_a_hub_of_its_own() -> None:
+    with pytest.raises(BadSettings, match="In the slot 'staging'"):
+        hub_name(None, {"WEBSITE_SLOT_NAME": "staging"})
+    assert hub_name(None, {"WEBSITE_SLOT_NAME": "Production"}) == "TestHubName"
+    assert hub_name("MyHub", {"WEBSITE_SLOT_NAME": "staging"}) == "MyHub"
+
+
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(BadSettings, match="the setting CRON is missing"):
         resolve("%CRON%", {})
@@ -218,6 +234,7 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"A": {"b": 1}}}, "must be a string"),
         ({"version": "2.0"}, {"IsEncrypted": False, "Values": {"AzureWebJobsStorage": "x"}}, "connection string"),
         ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
+        ({"extensions": {"durableTask": {"storageProvider": {"partitionCount": 17}}}}, None, "16 at most"),
         ([], None, "must hold a JSON object"),
     ],
 )
@@ -226,9 +243,33 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object,
         load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
 
 
+@pytest.mark.parametrize(
+    ("given_timeout", "seconds"),
+    [(None, 1800), ("-1", None), (-1, None), ("00:00:02", 2), ("01:30:00", 5400), ("1.00:00:00", 86400)],
+)
+def test_a_function_may_take_as_long_as_host_json_says(
+    tmp_path: Path, given_timeout: object, seconds: float | None
+) -> None:
+    host = {"version": "2.0"} if given_timeout is None else {"functionTimeout": given_timeout}
+    settings = load(write(tmp_path, host), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert settings.function_timeout_s == seconds
+
+
+@pytest.mark.parametrize("given_timeout", ["", "5", "00:00:00", "soon", 30])
+def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given_timeout: object) -> None:
+    with pytest.raises(BadSettings, match="functionTimeout must be"):
+        load(write(tmp_path, {"functionTimeout": given_timeout}), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
 def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     account = parse_connection_string(
         "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a2V5;EndpointSuffix=x.y"
     )
     assert account.table_endpoint == "https://shop.table.x.y"
     assert account.blob_endpoint == "https://shop.blob.x.y"
+    assert account.queue_endpoint == "https://shop.queue.x.y"
+
+
+def test_an_account_that_names_no_queues_has_none() -> None:
+    account = parse_connection_string("AccountName=a;AccountKey=a2V5;BlobEndpoint=http://b/a;TableEndpoint=http://t/a")
+    assert account.queue_endpoint == ""

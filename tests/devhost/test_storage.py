@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
+import dev
+from devhost.storage_account import parse_connection_string
 from tests.devhost.hosts import Devhost, until
 
 COMMON = {"PartitionKey", "RowKey", "EventId", "IsPlayed", "_Timestamp", "EventType", "ExecutionId"}
@@ -184,6 +187,29 @@ def test_the_marker_of_the_hub_names_devhost(host: Devhost) -> None:
         blob = service.get_blob_client(f"{host.hub.lower()}-leases", "taskhub.json")
         marker = json.loads(blob.download_blob().readall())
     assert (marker["host"], marker["TaskHubName"], marker["PartitionCount"]) == ("devhost", host.hub, 4)
+
+
+def queues_of(host: Devhost) -> list[str]:
+    account = parse_connection_string(host.storage)
+    url = f"{account.queue_endpoint}?comp=list&prefix={host.hub.lower()}"
+    answer = dev.fetch(url, headers={"Content-Type": "", **account.sign_request("GET", url, {}, 0)})
+    return re.findall("<Name>(.*?)</Name>", answer.body.decode())
+
+
+def test_a_new_hub_looks_as_the_provider_leaves_it(new_host: Callable[..., Devhost]) -> None:
+    count = "AzureFunctionsJobHost__extensions__durableTask__storageProvider__partitionCount"
+    host = new_host(settings={count: "2"}).start()
+    hub = host.hub.lower()
+    assert queues_of(host) == [f"{hub}-control-00", f"{hub}-control-01", f"{hub}-workitems"]
+    with BlobServiceClient.from_connection_string(host.storage, api_version="2021-12-02") as service:
+        assert {each.name for each in service.list_containers(hub)} == {f"{hub}-applease", f"{hub}-leases"}
+
+
+def test_an_account_without_queues_does_as_well(new_host: Callable[..., Devhost]) -> None:
+    host = new_host()
+    host.storage = host.storage.replace("QueueEndpoint=http://127.0.0.1:", "QueueEndpoint=http://127.0.0.2:")
+    assert host.start().run("chain", 1)["output"] == 8
+    assert "The hub has no queues, which devhost can do without" in host.log
 
 
 def test_what_storage_cannot_keep_fails_the_instance_and_tells_its_caller(host: Devhost) -> None:

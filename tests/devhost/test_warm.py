@@ -77,6 +77,6 @@ def has_another_input(host: Devhost, instance: str, before: Any) -> bool:
 def test_what_was_warm_in_a_worker_that_died_is_replayed(host: Devhost) -> None:
     instance = host.begin("steps_and_events")
     until(lambda: "TaskCompleted" in host.events(instance))
-    assert host.run("leaving_orchestrator")["runtimeStatus"] == "Failed"
+    assert host.finished(host.begin_over_http("leaving_orchestrator"))["runtimeStatus"] == "Failed"
     assert host.event(instance, "go", "on").status == 202
     assert host.finished(instance)["output"] == [2, "on", 8]

@@ -27,7 +27,7 @@ Event = dict[str, Any]
 Action = dict[str, Any]
 Orchestrator = Callable[[str], str]
 
-FAILURE_MARK = "$OutOfProcData$:"
+FAILURE_MARK = "\n\n$OutOfProcData$:"
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"
 
 
@@ -477,13 +477,14 @@ def request(history: Sequence[Event]) -> str:
 def response(orchestrator: Orchestrator, text: str) -> dict[str, Any]:
     """The orchestrator's answer.
 
-    A failure arrives as an exception with the state behind a mark; without the mark there is no state.
+    A failure arrives as an exception with the state behind a mark; without the mark there is no state. The last mark
+    counts: the message before it may quote one, and JSON text holds no bare line break.
     """
     try:
         answer = orchestrator(text)
     except Exception as error:
-        message, mark, state = str(error).partition(FAILURE_MARK)
-        answer = state if mark else json.dumps({"isDone": False, "actions": [], "error": message})
+        _, mark, state = str(error).rpartition(FAILURE_MARK)
+        answer = state if mark else json.dumps({"isDone": False, "actions": [], "error": str(error)})
     parsed: dict[str, Any] = json.loads(answer)
     return parsed
 

@@ -55,16 +55,17 @@ def histories(connection_string: str, hub: str) -> dict[str, list[Event]]:
         for row in tables.get_table_client(f"{hub}History").list_entities():
             partitions[row["PartitionKey"]].append(row)
     with BlobServiceClient.from_connection_string(connection_string) as blobs:
-        container = blobs.get_container_client(f"{hub.lower()}-largemessages")
-
-        def fetch(blob: str) -> str:
-            return gzip.decompress(container.download_blob(blob).readall()).decode()
-
-        found = [_history(rows, fetch) for rows in partitions.values()]
-    return {history[1]["OrchestrationInstance"]["InstanceId"]: history for history in found}
+        found = [history(rows, blobs, hub) for rows in partitions.values()]
+    return {events[1]["OrchestrationInstance"]["InstanceId"]: events for events in found}
 
 
-def _history(rows: Iterable[Row], fetch: Any) -> list[Event]:
+def history(rows: Iterable[Row], blobs: BlobServiceClient, hub: str) -> list[Event]:
+    """The current execution of one instance, from the rows of its partition."""
+    container = blobs.get_container_client(f"{hub.lower()}-largemessages")
+
+    def fetch(blob: str) -> str:
+        return gzip.decompress(container.download_blob(blob).readall()).decode(errors="surrogatepass")
+
     *events, sentinel = sorted(rows, key=lambda row: str(row["RowKey"]))  # Hex digits sort before "sentinel".
     current = takewhile(lambda row: row["ExecutionId"] == sentinel["ExecutionId"], events)
     return [_event(row, fetch) for row in current]

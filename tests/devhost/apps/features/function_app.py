@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from datetime import timedelta
 from pathlib import Path
 
@@ -523,3 +524,82 @@ def marking_child(context):
     first = yield context.call_activity("mark", f"{context.instance_id} four")
     second = yield context.call_activity("mark", f"{context.instance_id} five")
     return [first, second]
+
+
+@app.activity_trigger(input_name="key")
+def draw_a_number(key):
+    """Answers otherwise in each run, and says what."""
+    number = uuid.uuid4().hex
+    note(f"drew {key} {number}")
+    return number
+
+
+@app.activity_trigger(input_name="given")
+def use(given):
+    note(f"used {given['key']} {given['number']}")
+    return given["number"]
+
+
+@app.orchestration_trigger(context_name="context")
+def drawing(context):
+    """Draws a number, and uses it twice."""
+    number = yield context.call_activity("draw_a_number", context.instance_id)
+    given = {"key": context.instance_id, "number": number}
+    first = yield context.call_activity("use", given)
+    second = yield context.call_activity("use", given)
+    return [number, first, second]
+
+
+@app.orchestration_trigger(context_name="context")
+def calls_large_child(context):
+    result = yield context.call_sub_orchestrator("measures", "x" * context.get_input(), f"{context.instance_id}-child")
+    return result
+
+
+@app.orchestration_trigger(context_name="context")
+def measures(context):
+    yield context.create_timer(context.current_utc_datetime + timedelta(milliseconds=600))
+    return len(context.get_input())
+
+
+# --- what Azure's host would do otherwise ---
+
+
+@app.orchestration_trigger(context_name="context")
+def retry_against_a_deadline(context):
+    """The pattern of the documentation, with a retry: in Azure it fails when the first attempt fails."""
+    options = df.RetryOptions(first_retry_interval_in_milliseconds=50, max_number_of_attempts=3)
+    deadline = context.create_timer(context.current_utc_datetime + timedelta(seconds=60))
+    yield context.task_any([context.call_activity_with_retry("fail_times", options, context.get_input()), deadline])
+    deadline.cancel()
+    return (yield context.call_activity("double", 1))
+
+
+@app.orchestration_trigger(context_name="context")
+def cancels_a_long_timer(context):
+    week = context.create_timer(context.current_utc_datetime + timedelta(days=7))
+    yield context.task_any([context.call_activity("double", 1), week])
+    week.cancel()
+    return "ended"
+
+
+# --- what takes too long ---
+
+
+@app.orchestration_trigger(context_name="context")
+def loops(context):
+    yield context.call_activity("double", 1)
+    while True:
+        pass
+
+
+@app.orchestration_trigger(context_name="context")
+def blocks(context):
+    time.sleep(600)
+    yield context.call_activity("double", 1)
+
+
+@app.route(route="slow", methods=["GET"])
+def slow(req: func.HttpRequest) -> str:
+    time.sleep(600)
+    return "late"

@@ -1,0 +1,175 @@
+"""Random orchestrations and random crash points: with crashes and without them, the results are those of the rules.
+
+An example is a batch of programs (programs.py), run side by side on one devhost: first undisturbed, then once more with
+crashes at writes and moments that are drawn too. `PROGRAMS=500 pytest tests/devhost/test_programs.py` runs so many
+programs instead of a few, others in each run; a failure prints its program, and how to draw the same batch again.
+"""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.devhost.hosts import Devhost
+from tests.devhost.players import Acknowledged, Crash, Player, Theatre, play
+from tests.devhost.programs import Draw, Program, expected, numbered_alike, programs, tasks_of
+from tests.e2e.storage_proxy import StorageProxy
+from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
+from tests.replay.task_hub import histories
+from tests.servers import Azurite, FreePorts
+
+APP = Path(__file__).parent / "apps" / "programs"
+BATCH = 12
+LARGE = 30_000  # characters: from there on a blob holds a text
+MANY = int(os.environ.get("PROGRAMS", "0"))
+STATUS = {1: "Completed", 3: "Failed"}
+
+
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """Programs, when each of them is suspended for a moment, and where devhost is killed."""
+
+    programs: list[Program]
+    pauses: list[int]
+    crashes: list[Crash]
+
+    def __repr__(self) -> str:
+        """Without its pages of programs: a failure names the one that it is about."""
+        return f"{len(self.programs)} programs, {self.crashes}"
+
+    def players(self, name: str) -> list[Player]:
+        cast = enumerate(zip(self.programs, self.pauses, strict=True))
+        return [Player(program, f"{name}-{number:02}", pause) for number, (program, pause) in cast]
+
+
+@st.composite
+def batches(draw: Draw) -> Batch:
+    cast = [(draw(programs()), draw(st.sampled_from([0, 0, 0, 1, 3, 10]))) for _ in range(BATCH)]
+    batch = Batch([program for program, _ in cast], [pause for _, pause in cast], [_crash(draw) for _ in range(2)])
+    assume(any(batch.pauses))  # Hypothesis begins with the simplest of all batches, which shows least
+    return batch
+
+
+def _crash(draw: Draw) -> Crash:
+    """At a write of each program, or wherever all of them are after a number of requests."""
+    at_writes = draw(st.booleans())
+    writes = [draw(st.integers(1, 12)) if at_writes else 0 for _ in range(BATCH)]
+    return Crash(tuple(writes), draw(st.sampled_from(["hold", "hold_answer"])), draw(st.integers(5, 120)))
+
+
+@pytest.fixture
+def open_theatre(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Callable[[], Any]:
+    @contextmanager
+    def open_one() -> Iterator[Theatre]:
+        acknowledged, tables = Acknowledged(), azurite.table.rsplit("/", 1)[0]
+        with StorageProxy(ports(), tables, acknowledged) as proxy:
+            port = ports()
+            folder = tmp_path / f"theatre-{port}"
+            folder.mkdir()
+            host = Devhost(azurite.connection_string.replace(tables, proxy.address), port, folder, APP)
+            try:
+                yield Theatre(host.start(), proxy, acknowledged, azurite.connection_string)
+            finally:
+                host.kill()
+
+    return open_one
+
+
+@pytest.fixture(scope="module")
+def orchestrator() -> Orchestrator:
+    """The app's orchestrator as the SDK replays it."""
+    spec = importlib.util.spec_from_file_location("programs_app", APP / "function_app.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    functions = {each.get_function_name(): each for each in module.app.get_functions()}
+    return functions["program"].get_user_function()  # type: ignore[no-any-return]
+
+
+@pytest.mark.timeout(300 + 5 * MANY)
+@settings(
+    max_examples=max(MANY // BATCH, 1) if MANY else 3,
+    derandomize=not MANY,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    phases=[Phase.generate],  # a smaller batch would take other turns: a failure names its program instead
+    suppress_health_check=list(HealthCheck),
+)
+@given(batch=batches())
+def test_with_and_without_crashes_programs_come_to_what_they_must(
+    open_theatre: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
+) -> None:
+    with open_theatre() as theatre:
+        for crashes, name in (((), "calm"), (batch.crashes, "crashed")):
+            players = batch.players(name)
+            play(theatre, players, crashes)
+            for player in players:
+                assert_as_expected(player, theatre)
+        assert theatre.too_early() == []
+        assert_histories_replay(theatre, orchestrator)
+
+
+def assert_as_expected(player: Player, theatre: Theatre) -> None:
+    """Its end, and how often its activities ran: exactly so often, or once more at most for each crash."""
+    wanted, ended = player.expected, player.ended
+    assert ended is not None
+    output = ended["output"].partition("\n")[0].strip() if ended["runtimeStatus"] == "Failed" else ended["output"]
+    found = (ended["runtimeStatus"], output, ended["customStatus"])
+    assert found == (wanted.status, wanted.output, wanted.custom_status), f"{player.root}: {json.dumps(player.program)}"
+    runs = {key: len(moments) for key, moments in theatre.runs().items() if key.startswith(f"{player.root}/")}
+    assert runs.keys() == wanted.runs.keys(), f"{player.root}: {json.dumps(player.program)}"
+    wrong = {key: runs[key] for key, often in wanted.runs.items() if not 1 <= runs[key] <= often + theatre.crashes}
+    if not theatre.crashes:
+        wrong |= {key: runs[key] for key, often in wanted.runs.items() if runs[key] != often}
+    assert not wrong, f"{player.root}: {json.dumps(player.program)}"
+
+
+def assert_histories_replay(theatre: Theatre, orchestrator: Orchestrator) -> None:
+    """Each history ends as its row says, and as a replay of it by the SDK alone does."""
+    rows = {row["PartitionKey"]: row for row in theatre.instances()}
+    stored = histories(theatre.direct, theatre.host.hub)
+    assert rows.keys() == stored.keys()
+    for instance, history in stored.items():
+        (end,) = [event for event in history if event["EventType"] == Kind.ExecutionCompleted]
+        assert STATUS[end["OrchestrationStatus"]] == rows[instance]["RuntimeStatus"], instance
+        assert rows[instance]["Output"] == end["Result"] or len(end["Result"]) > LARGE, instance
+        assert replayed(history, orchestrator) == end["Result"], instance
+        if numbered_alike(program_of(history)):
+            assert walk(history, orchestrator) == [], json.dumps(program_of(history))
+
+
+def replayed(history: Sequence[Event], orchestrator: Orchestrator) -> str:
+    state = response(orchestrator, request(history))
+    if state.get("error") is not None:
+        return f"Orchestrator function 'program' failed: {state['error']}"
+    return json.dumps(state["output"], separators=(",", ":"), ensure_ascii=False)
+
+
+def program_of(history: Sequence[Event]) -> Program:
+    given = json.loads(history[1]["Input"])
+    parts: Program = (json.loads(given) if isinstance(given, str) else given)["parts"]
+    return parts[:1] if len(parts) > 1 else parts
+
+
+def test_programs_are_made_of_everything() -> None:
+    seen: set[str] = set()
+
+    @settings(max_examples=100, derandomize=True, database=None, phases=[Phase.generate])
+    @given(programs())
+    def look_at(program: Program) -> None:
+        seen.update(step["do"] for part in program for step in part)
+        seen.update(described["task"] for part in program for step in part for described in tasks_of(step))
+        seen.add(expected(program, "root").status)
+
+    look_at()
+    kinds = {"work", "retried work", "timer", "far timer", "event", "child", "all", "any"}
+    assert seen == {"take", "attempt", "race", "remind", "tell", *kinds, "Completed", "Failed"}
