@@ -39,6 +39,7 @@ HOST_ENDS = re.compile(
 UNREPLAYABLE = {
     "leaving_orchestrator": "it ends the process that runs it",
     "changing": "it decides by a file",
+    "fails_while_it_calls": "it decides by a file",
     "not_deterministic": "it decides by a file",
 }
 
@@ -106,7 +107,7 @@ class Hub:
     def _opinions(self, row: Row, rows: list[Row]) -> Iterator[str]:
         yield from faults_of_instance(row, rows)
         name = row["Name"].lower()
-        if name in UNREPLAYABLE:
+        if name in UNREPLAYABLE or name.startswith("@"):  # entities are not replayed: their state is their input
             return
         events, orchestrator = self.events(rows), self._orchestrators[name]
         for fault in [*result_faults(events, orchestrator, row), *walk_faults(name, events, orchestrator)]:
@@ -160,6 +161,8 @@ def walk_faults(name: str, events: list[Event], orchestrator: Orchestrator) -> I
     """The real host would have decided the same, or is known not to."""
     if any(HOST_ENDS.search(str(event.get("Result") or "")) for event in events if event["EventType"] == 1):
         return
+    if any(event["EventType"] == 14 for event in events):
+        return  # the walk does not know entities
     if any(event["EventType"] == 17 for event in events):
         return  # rewound: the rows that were overwritten cannot be walked any more
     found = walk(events, orchestrator)

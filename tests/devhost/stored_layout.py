@@ -34,6 +34,7 @@ EVENTS = {
     "TimerFired": "TimerId:Int32 FireAt:DateTime",
     "OrchestratorStarted": "",
     "OrchestratorCompleted": "",
+    "EventSent": "InstanceId:String Name:String Input:String",
     "EventRaised": "Name:String Input:String ParentTraceContext:NULL",
     "ExecutionSuspended": "Reason:String",
     "ExecutionResumed": "Reason:String",
@@ -52,7 +53,7 @@ ENDED = ("Completed", "Failed", "Terminated")
 LARGE = ("Name", "Input", "Result", "Reason", "Details")
 
 # Which events are decisions with an id of their own, and which refer to them.
-DECISIONS = ("TaskScheduled", "SubOrchestrationInstanceCreated", "TimerCreated")
+DECISIONS = ("TaskScheduled", "SubOrchestrationInstanceCreated", "TimerCreated", "EventSent")
 ANSWERS = {
     "TaskCompleted": ("TaskScheduledId", "TaskScheduled"),
     "TaskFailed": ("TaskScheduledId", "TaskScheduled"),
