@@ -173,6 +173,8 @@ class Engine:
         if instance:
             await self._abandon(instance)
         await self._store.purge(instance_id)
+        if instance:
+            self._requests.end(instance)
 
     async def resume(self) -> int:
         """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
@@ -500,7 +502,8 @@ class Engine:
     def _finish(self, instance: Instance, verdict: Verdict) -> None:
         instance.finished = True
         instance.ended.set()
-        self._requests.end(instance)
+        if has_receipt(instance):
+            self._requests.end(instance)
         parent = instance.parent
         caller = self._instances.get(parent.instance_id) if parent else None
         if parent and caller:
@@ -570,8 +573,9 @@ class Engine:
     async def _adopt(self, instance: Instance, history: History) -> None:
         """Rebuild an instance from its history, and start again what was under way."""
         instance.begin(history.started)
-        for lost in self._requests.send_again(instance, history.events):
-            instance.inbox.append(Message(lost, execution_id=instance.execution_id))
+        if not has_receipt(instance):
+            for lost in self._requests.send_again(instance, history.events):
+                instance.inbox.append(Message(lost, execution_id=instance.execution_id))
         ended = next((event for event in history.events if event.type == "ExecutionCompleted"), None)
         try:
             if ended:
@@ -680,6 +684,14 @@ def what_ends(message: Message) -> tuple[str, Any] | None:
 def is_suspended(events: list[Event]) -> bool:
     switches = [event.type for event in events if event.type in ("ExecutionSuspended", "ExecutionResumed")]
     return switches[-1:] == ["ExecutionSuspended"]
+
+
+def has_receipt(instance: Instance) -> bool:
+    """Whether the row says that this execution has ended: then entities have all that it sent, and may have forgotten
+    it. A child that has ended is read again when its parent has yet to hear of that.
+    """
+    row = instance.row
+    return row.get("RuntimeStatus") in FINISHED and row.get("ExecutionId") == instance.execution_id
 
 
 def is_called_by(history: History, parent: Instance, task: Task) -> bool:

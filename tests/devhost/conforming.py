@@ -110,7 +110,7 @@ class Hub:
     def _opinions(self, row: Row, rows: list[Row]) -> Iterator[str]:
         yield from faults_of_instance(row, rows)
         name = row["Name"].lower()
-        if name in UNREPLAYABLE:
+        if name in UNREPLAYABLE or name.startswith("@"):  # entities are not replayed: their state is their input
             return
         events, orchestrator = self.events(rows), self._orchestrators[name]
         for fault in [*result_faults(events, orchestrator, row), *walk_faults(name, events, orchestrator)]:

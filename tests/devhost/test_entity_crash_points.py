@@ -19,7 +19,7 @@ from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "entities"
-OUTPUT, STATE = 122, 222
+OUTPUT, STATE = 122, 1222
 CERTAIN = 8
 
 

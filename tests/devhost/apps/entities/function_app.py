@@ -145,13 +145,15 @@ def workload(context):
 
 @app.orchestration_trigger(context_name="context")
 def crossing(context):
-    """Two generations that signal, call, and signal in the turn that ends them."""
+    """Two generations that signal, call, and signal in the turn that ends them; the second has a child that signals."""
     entity = df.EntityId("account", context.instance_id)
     context.signal_entity(entity, "add", 1)
     value = yield context.call_entity(entity, "add", 10)
     context.signal_entity(entity, "add", 100)
     if context.get_input() == 1:
         context.continue_as_new(2)
+    else:
+        yield context.call_sub_orchestrator("signals", [["account", context.instance_id, "add", 1000]])
     return value
 
 
