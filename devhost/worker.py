@@ -43,7 +43,7 @@ log = logging.getLogger("devhost.worker")
 Answer = tuple[dict[str, Any], bytes]
 PR_SET_PDEATHSIG = 1
 MAX_RESULT_BYTES = 64 * 2**20
-REMEMBERED_TIMES = 50_000
+REMEMBERED_TIMES = 10_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 
