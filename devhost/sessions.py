@@ -53,6 +53,11 @@ class Session:
         self._timers: dict[int, CreateTimerAction] = {}
         self.used = time.monotonic()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the orchestrator has: what may still come does not need it any more."""
+        return bool(self._executor.has_execution_completed)
+
     def begin(self) -> Told:
         """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
         context = self._context
@@ -102,10 +107,12 @@ class Sessions:
         self._lock = threading.Lock()
 
     def keep(self, key: str, session: Session) -> None:
+        """Until it has ended, or others have come, or it was not asked for in time."""
         with self._lock:
-            self._kept[key] = session
-            self._kept.move_to_end(key)
-            while len(self._kept) > MAX_KEPT or time.monotonic() - self._oldest().used > KEPT_FOR_S:
+            if not session.ended:
+                self._kept[key] = session
+                self._kept.move_to_end(key)
+            while len(self._kept) > MAX_KEPT or self._oldest_is_too_old():
                 self._kept.popitem(last=False)
 
     def take(self, key: str, turn: int) -> Session | None:
@@ -118,8 +125,9 @@ class Sessions:
         is_next = session is not None and session.turn == turn - 1
         return session if session and is_next and time.monotonic() - session.used <= KEPT_FOR_S else None
 
-    def _oldest(self) -> Session:
-        return next(iter(self._kept.values()))
+    def _oldest_is_too_old(self) -> bool:
+        oldest = next(iter(self._kept.values()), None)
+        return oldest is not None and time.monotonic() - oldest.used > KEPT_FOR_S
 
 
 def leaves(action: Any) -> Iterator[Any]:
