@@ -282,8 +282,10 @@ class Ledger:
 
     @property
     def blocking(self) -> bool:
-        """Whether a task is open that must end before the instance may: a cancelled timer need not."""
-        return any(not task.cancelled for task in self.open.values())
+        """Whether a task is open that must end before the instance may: a cancelled timer need not, and the answer of
+        an entity is a wait for an event.
+        """
+        return any(not task.cancelled and task.kind != CALL for task in self.open.values())
 
     @property
     def only_waits_until(self) -> datetime | None:

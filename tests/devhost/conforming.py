@@ -41,10 +41,12 @@ UNREPLAYABLE = {
     "changing": "it decides by a file",
     "fails_while_it_calls": "it decides by a file",
     "not_deterministic": "it decides by a file",
+    "loops": "it never comes to its next yield",
+    "blocks": "it never comes to its next yield",
 }
 
-# Types of events over which the oracle cannot walk: what a rewind overwrote, and what was sent to an entity.
-UNWALKABLE = (Kind.GenericEvent, Kind.EventSent)
+# Types of events over which the oracle cannot walk: what a rewind overwrote.
+UNWALKABLE = (Kind.GenericEvent,)
 
 # Orchestrators over whose histories SDK and extension differ, so that the walk has to disagree.
 DIFFERS = {

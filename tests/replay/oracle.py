@@ -11,8 +11,8 @@ first one that the extension would have ended with other decisions. No disagreem
 produced the same ids, and can take the instance over at any point.
 
 Rejected: comparing only the last execution (a wrong id in the middle can be right again at the end), and trusting
-the recorded decisions of the execution under test (they are what is to be proved). Not covered: entities, which the
-walk refuses, and rewound histories, whose failed rows are overwritten so that the past cannot be walked any more.
+the recorded decisions of the execution under test (they are what is to be proved). Not covered: rewound histories,
+whose failed rows are overwritten so that the past cannot be walked any more.
 """
 
 import json
@@ -29,6 +29,7 @@ Orchestrator = Callable[[str], str]
 
 FAILURE_MARK = "\n\n$OutOfProcData$:"
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"
+ENTITY_REQUEST = "op"
 
 
 class Kind(IntEnum):
@@ -253,7 +254,8 @@ class _Replay:
     """One execution of the extension: a fresh context that is fed the whole history, event by event.
 
     `undecided` holds invoked actions that no event of the history has confirmed yet: what is left of it at the end
-    is what this execution decides. `open_tasks` holds what an instance must wait for before it can end.
+    is what this execution decides. `open_tasks` holds what an instance must wait for before it can end. `requests` are
+    those to entities by their ids, `answers` what waits for their answers, which are events with the requests' names.
     """
 
     number: int
@@ -265,6 +267,8 @@ class _Replay:
     open_tasks: dict[int, _Task] = field(default_factory=dict)
     waiters: dict[str, list[_Task]] = field(default_factory=lambda: defaultdict(list))
     buffered: dict[str, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
+    requests: dict[int, _Task] = field(default_factory=dict)
+    answers: dict[str, _Task] = field(default_factory=dict)
     suspended: bool = False
     held_back: deque[Event] = field(default_factory=deque)
     ended_with: str | None = None
@@ -290,6 +294,8 @@ class _Replay:
         if found.same_as(expected):
             del self.undecided[found.id]
             self.confirmed[found.id] = found.kind
+            if found.kind == Kind.EventSent.name:
+                self.answers[json.loads(event["Input"])["id"]] = self.requests[found.id]
         else:
             self.disagreement = Disagreement(self.number, found.id, expected, found)
 
@@ -305,7 +311,9 @@ class _Replay:
 
     def _on_raised(self, event: Event) -> None:
         name = event["Name"].casefold()
-        if self.waiters[name]:
+        if event["Name"] in self.answers:
+            self.answers[event["Name"]].settle()
+        elif self.waiters[name]:
             self.waiters[name].pop().settle()  # A stack: the newest wait gets the event.
         else:
             self.buffered[name].append(event)
@@ -387,6 +395,17 @@ class _Replay:
     def _call_http(self, action: Action) -> _Task:
         return self._schedule(Kind.TaskScheduled, HTTP_ACTIVITY)[1]
 
+    def _call_entity(self, action: Action) -> _Task:
+        # The wait is one for an event: the instance may end without it.
+        id_, task = self._schedule(Kind.EventSent, ENTITY_REQUEST)
+        self.requests[id_] = self.open_tasks.pop(id_)
+        return task
+
+    def _signal_entity(self, action: Action) -> _Task:
+        task = self._call_entity(action)
+        task.settle()
+        return task
+
     def _when_all(self, action: Action) -> _Task:
         return self._when(action, lambda tasks: all(task.settled for task in tasks))
 
@@ -448,7 +467,9 @@ class _Replay:
         3: _call_sub_orchestrator_with_retry,
         5: _create_timer,
         6: _wait_for_event,
+        7: _call_entity,
         8: _call_http,
+        9: _signal_entity,
         11: _when_any,
         12: _when_all,
     }

@@ -426,12 +426,36 @@ def test_what_is_no_history_is_refused(history: list[Event]) -> None:
 
 
 def test_an_action_that_the_oracle_does_not_know_is_refused() -> None:
-    def signals(context: Any) -> Generator[Any, Any, Any]:
-        context.signal_entity(df.EntityId("counter", "one"), "add", 1)
-        yield context.call_activity("Ship")
-
+    answer = {"isDone": False, "schemaVersion": 2, "actions": [[{"actionType": 10, "instanceId": "@counter@one"}]]}
     with pytest.raises(UnknownAction):
-        walk(executions([STARTED, scheduled(0, "Ship")]), handle(signals))
+        walk(executions([STARTED]), lambda _: json.dumps(answer))
+
+
+def sent(id_: int, request: str) -> Event:
+    return event(Kind.EventSent, id_, InstanceId="@counter@one", Name="op", Input=json.dumps({"id": request}))
+
+
+def calls_and_signals(context: Any) -> Generator[Any, Any, Any]:
+    entity = df.EntityId("counter", "one")
+    context.signal_entity(entity, "add", 1)
+    value = yield context.call_entity(entity, "get", None)
+    yield context.call_activity("Ship", value)
+
+
+ANSWERED = event(Kind.EventRaised, Name="second", Input='{"result":"1"}')
+
+
+def test_requests_to_entities_take_ids_and_only_calls_are_waited_for() -> None:
+    history = executions([STARTED, sent(0, "first"), sent(1, "second")], [ANSWERED, scheduled(2, "Ship")])
+    assert walk(history, handle(calls_and_signals)) == []
+
+
+def test_a_step_after_a_call_that_was_not_answered_is_a_disagreement() -> None:
+    early = executions([STARTED, sent(0, "first"), sent(1, "second"), scheduled(2, "Ship")])
+    assert [found.id for found in walk(early, handle(calls_and_signals))] == [2]
+    other = {**ANSWERED, "Name": "first"}
+    late = executions([STARTED, sent(0, "first"), sent(1, "second")], [other, scheduled(2, "Ship")])
+    assert [found.id for found in walk(late, handle(calls_and_signals))] == [2]
 
 
 # Programs that the SDK and the extension number differently: they run on a host that follows the SDK and hang or
