@@ -51,6 +51,7 @@ UNWALKABLE = (Kind.GenericEvent,)
 # Orchestrators over whose histories SDK and extension differ, so that the walk has to disagree.
 DIFFERS = {
     "first_failure": "task_all raises at its first failure in the SDK, and waits for all its tasks in the extension",
+    "retry_against_a_deadline": "the cancelled timer ends the wait for both at once in the extension",
     "for_ever": "between two of its endless generations devhost lets others run, and stores the one that ended at once",
 }
 

@@ -221,6 +221,13 @@ def test_a_call_that_was_open_when_its_caller_failed_is_not_made_again(host: Dev
     assert state(host, "journal", instance) == [0.5]
 
 
+def test_an_orchestration_ends_without_the_answer_to_an_open_call(host: Devhost) -> None:
+    ended = host.run("leaves_a_call_open")
+    assert ended["output"] == "ended"
+    assert "EventRaised" not in host.events(ended["instanceId"])
+    becomes(host, "journal", ended["instanceId"], [1])
+
+
 def test_for_a_caller_that_was_terminated_no_answer_is_kept(host: Devhost) -> None:
     instance = host.begin("calls", [["Journal", "terminated", "slowly", 0.4]])
     until(lambda: "begins terminated 0.4" in host.notes)

@@ -139,9 +139,9 @@ def test_calls_and_signals_take_numbers_and_only_calls_are_waited_for() -> None:
     for number, is_signal in ((0, True), (1, False), (2, False)):
         ledger.sent(event_sent(number, is_signal))
     ledger.observe(Event("EventRaised", NOON, fields={"Name": "guid-2", "Input": "{}"}), NOON)
-    assert sorted(ledger.open) == [1]
     ledger.observe(Event("EventRaised", NOON, fields={"Name": "something else", "Input": "{}"}), NOON)
-    assert ledger.blocking
+    assert sorted(ledger.open) == [1]
+    assert not ledger.blocking, "an instance may end without an answer"
 
 
 def test_a_ledger_with_requests_is_rebuilt_from_its_history() -> None:

@@ -185,6 +185,13 @@ def fails_while_it_calls(context):
         return str(fault)
 
 
+@app.orchestration_trigger(context_name="context")
+def leaves_a_call_open(context):
+    call = context.call_entity(df.EntityId("Journal", context.instance_id), "slowly", 1)
+    yield context.task_any([call, context.call_activity("pause", 0)])
+    return "ended"
+
+
 @app.activity_trigger(input_name="seconds")
 def pause(seconds):
     time.sleep(seconds)
