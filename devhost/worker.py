@@ -11,7 +11,7 @@ A function that fails in any way, sys.exit included, is an answer; only os._exit
 import asyncio
 import contextlib
 import ctypes
-import functools
+import gc
 import importlib
 import inspect
 import json
@@ -40,6 +40,7 @@ from azure.functions.timer import TimerRequest
 from devhost import frames
 from devhost.entity_batch import run_batch
 from devhost.events import compact_json, iso_time
+from devhost.quick_sdk import quicken
 from devhost.sessions import Session, Sessions, State, read_events, supported
 from devhost.turns_ahead import Answer, TurnsAhead
 from devhost.worker_link import ORCHESTRATOR_THREADS
@@ -49,7 +50,6 @@ log = logging.getLogger("devhost.worker")
 GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
 MAX_RESULT_BYTES = 64 * 2**20
-REMEMBERED_TIMES = 10_000
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
@@ -244,9 +244,10 @@ class Worker:
             if fault.name == "function_app":
                 return {"ok": False, "sentence": f"There is no function_app.py in {header['app']}."}, b""
             raise
-        remember_times()
+        quicken()
         functions = [Function(definition) for definition in app_object(module).get_functions()]
         self._functions = {function.name: function for function in functions}
+        gc.freeze()  # what is imported stays: there is nothing in it to collect
         faults = module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
         return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
 
@@ -391,18 +392,6 @@ CALLS: dict[str, tuple[Callable[[dict[str, Any], bytes], Any], Callable[[Any], A
     "http": (prepare_http, finish_http),
     "timer": (prepare_timer, finish_timer),
 }
-
-
-def remember_times() -> None:
-    """Let the SDK parse the time of each history event once instead of in every replay of it.
-
-    Four fifths of a replay's time go into that parser. It is the SDK's own one, behind a cache: the same text has the
-    same time.
-    """
-    module = sys.modules.get("azure.durable_functions.models.history.HistoryEvent")
-    names = vars(module) if module else {}
-    if "dt_parse" in names:
-        names["dt_parse"] = functools.lru_cache(maxsize=REMEMBERED_TIMES)(names["dt_parse"])
 
 
 def _thread_count() -> int:

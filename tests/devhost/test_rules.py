@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devhost import cron, routing
 from devhost.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.keys import escape_key, row_key, unescape_key
+from devhost.quick_sdk import quick_parse
 from devhost.settings import BadSettings, hub_name, load, resolve
 from devhost.storage_account import parse_connection_string
 from devhost.tables import parse_time
@@ -80,6 +82,18 @@ def test_one_template_may_serve_two_verbs_but_not_one_verb_twice() -> None:
     assert len(routing.build("api", [described("a", "x", "GET"), described("b", "x", "POST")])) == 2
     with pytest.raises(routing.BadRoute, match="conflicts with the route defined by function 'a'"):
         routing.build("api", [described("a", "x", "GET"), described("b", "X", "GET", "PUT")])
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1)))
+def test_a_quick_time_is_the_sdks(moment: datetime) -> None:
+    text = iso_time(moment.replace(tzinfo=UTC))
+    found, wanted = quick_parse(dt_parse)(text), dt_parse(text)
+    assert (found, repr(found)) == (wanted, repr(wanted))
+
+
+def test_other_times_are_left_to_the_sdks_parser() -> None:
+    for text in ("2026-01-01T00:00:00.1234567Z", "2026-01-01T00:00:00+02:00", "2026-01-01"):
+        assert repr(quick_parse(dt_parse)(text)) == repr(dt_parse(text))
 
 
 def test_an_unknown_constraint_is_refused() -> None:

@@ -1,0 +1,43 @@
+"""Two spots of the SDK that cost more than all the rest of a turn, done faster with the same results.
+
+They are replaced by name in the SDK's own modules, once the app has imported it. An SDK without these names is left as
+it is.
+"""
+
+import functools
+import re
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+REMEMBERED_TIMES = 10_000
+HISTORY = "azure.durable_functions.models.history.HistoryEvent"
+EXECUTOR = "azure.durable_functions.models.TaskOrchestrationExecutor"
+
+Parse = Callable[[str], datetime]
+
+
+def quicken() -> None:
+    """Speed up what is loaded of the SDK. Call it once."""
+    # The time of each event: its parser takes any format there is, a tenth of a millisecond each.
+    _replace(HISTORY, "dt_parse", quick_parse)
+    # A class of its own for each execution: to make one takes a third of a millisecond.
+    _replace(EXECUTOR, "namedtuple", functools.lru_cache)
+
+
+def quick_parse(parse: Parse) -> Parse:
+    """The parser, with a short way for times as the host writes them; and each text is parsed once."""
+    utc = parse("2026-01-01T00:00:00Z").tzinfo
+
+    def quick(text: str) -> datetime:
+        return datetime.fromisoformat(text[:-1]).replace(tzinfo=utc) if STAMP.fullmatch(text) else parse(text)
+
+    return functools.lru_cache(maxsize=REMEMBERED_TIMES)(quick)
+
+
+def _replace(module: str, name: str, better: Callable[[Any], Any]) -> None:
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    if name in names:
+        names[name] = better(names[name])
