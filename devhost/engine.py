@@ -526,8 +526,12 @@ class Engine:
 
     async def _run_activity(self, instance: Instance, execution_id: str, task: Task, ahead: Ahead | None) -> None:
         event = await self._activities.run(instance.id, task, ahead)
-        if not instance.finished:
-            self._post(instance, Message(event, execution_id=execution_id, ahead=ahead))
+        if instance.finished:
+            return
+        instance.inbox.append(Message(event, execution_id=execution_id, ahead=ahead))
+        if instance.idle.is_set():  # as _post does, but for a task of its own: this one has nothing else to do
+            instance.idle.clear()
+            await self._guarded(instance, self._drain(instance))
 
     def _arm(self, instance: Instance, task: Task) -> None:
         assert task.fire_at is not None

@@ -8,6 +8,7 @@ sides) and gRPC as in the real host (a dependency and a code generator for two p
 
 import json
 import struct
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 PREFIX = struct.Struct(">II")
@@ -31,6 +32,14 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
     return json.loads(head), body
 
 
-def decode(content: bytes, head_size: int) -> tuple[dict[str, Any], bytes]:
-    """The header and the body of a frame's content, read after its prefix."""
-    return json.loads(content[:head_size]), content[head_size:]
+def cut(received: bytearray) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The frames that have been received whole, cut off the beginning of what has been received."""
+    while len(received) >= PREFIX.size:
+        head_size, body_size = PREFIX.unpack_from(received)
+        body_at = PREFIX.size + head_size
+        if len(received) < body_at + body_size:
+            return
+        header = json.loads(received[PREFIX.size : body_at])
+        body = bytes(received[body_at : body_at + body_size])
+        del received[: body_at + body_size]
+        yield header, body

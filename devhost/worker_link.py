@@ -6,27 +6,24 @@ so after one death the calls that saw it run one at a time. The one that kills w
 and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
 
 A worker is also replaced while it lives: for new code, and when a call has outlived its limit, because a thread cannot
-be killed. The next one is loaded beside it, and takes over when it has
-loaded; the old one has a short while to answer what it has begun. What it has not answered by then runs again, and is
-not blamed.
+be killed. The next one is loaded beside it, and takes over when it has loaded; the old one has a short while to answer
+what it has begun. What it has not answered by then runs again, and is not blamed.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from devhost import frames
+from devhost.worker_process import WorkerProcess
 
 log = logging.getLogger("devhost")
 
-BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
-ROOT = str(Path(__file__).resolve().parent.parent)
 RESTART_PAUSE_S = 1.0
 MAX_DEATHS = 3
 QUARANTINE_S = 5.0
@@ -35,7 +32,6 @@ TURN_WITHIN_S = 60.0
 TURNS = ("replay", "begin", "go_on")
 ORCHESTRATOR_THREADS = 4
 FINISH_WITHIN_S = 3.0
-PIPE_BUFFER_BYTES = 2**20
 
 
 class WorkerDied(Exception):
@@ -93,17 +89,16 @@ class Reply:
 class Worker:
     """One worker process, what it was loaded with, and the calls that it has yet to answer."""
 
-    process: asyncio.subprocess.Process
+    waiting: "dict[int, asyncio.Future[Reply]]"
+    process: WorkerProcess
     functions: list[dict[str, Any]] = field(default_factory=list)
-    waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
     turns: list[asyncio.Timeout] = field(default_factory=list)
     outlived: bool = False
     retired: bool = False
     ended: bool = False
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self.process.kill()
 
     @contextlib.asynccontextmanager
     async def turn(self, limit_s: float) -> AsyncIterator[None]:
@@ -227,20 +222,19 @@ class WorkerLink:
         self._closing = True
         for worker in list(self._workers):
             worker.kill()
-            await worker.process.wait()
+            await worker.process.exited.wait()
 
     async def _spawn(self) -> Worker:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(self._app)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=self._environment,
-            limit=PIPE_BUFFER_BYTES,
-            cwd=self._app,
-        )
-        worker = Worker(process)
+        waiting: dict[int, asyncio.Future[Reply]] = {}
+
+        def settle(header: dict[str, Any], body: bytes) -> None:
+            future = waiting.pop(header["id"], None)
+            if future and not future.done():
+                future.set_result(Reply(header, body))
+
+        worker = Worker(waiting, await WorkerProcess.start(self._app, self._environment, settle))
         self._workers.add(worker)
-        self._keep(self._read_answers(worker))
+        self._keep(self._attend(worker))
         return worker
 
     async def _load(self, worker: Worker) -> list[dict[str, Any]]:
@@ -259,32 +253,24 @@ class WorkerLink:
         return functions
 
     async def _send(self, worker: Worker, header: dict[str, Any], body: bytes) -> Reply:
-        assert worker.process.stdin is not None
         call_id = next(self._ids)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         worker.waiting[call_id] = future
         try:
-            worker.process.stdin.write(frames.encode({"id": call_id, **header}, body))
-            if worker.process.stdin.transport.get_write_buffer_size():
-                await worker.process.stdin.drain()
+            worker.process.send(frames.encode({"id": call_id, **header}, body))
             return await future
-        except (BrokenPipeError, ConnectionResetError):
+        except BrokenPipeError:
             raise (WorkerReplaced if worker.retired else WorkerDied) from None
         finally:
             worker.waiting.pop(call_id, None)
 
-    async def _read_answers(self, worker: Worker) -> None:
-        answers = worker.process.stdout
-        assert answers is not None
-        with contextlib.suppress(asyncio.IncompleteReadError):
-            while True:
-                head_size, body_size = frames.PREFIX.unpack(await answers.readexactly(frames.PREFIX.size))
-                content = await answers.readexactly(head_size + body_size)
-                _settle(worker, frames.decode(content, head_size))
+    async def _attend(self, worker: Worker) -> None:
+        """Wait for the end of a worker; fail what it has not answered, and replace it if it still served."""
+        await worker.process.silent.wait()
         worker.ended = True
         if worker is self._worker:
             self._ready.clear()  # first, so that what is called again waits for the next worker
-        await worker.process.wait()
+        await worker.process.exited.wait()
         self._workers.discard(worker)
         for future in list(worker.waiting.values()):
             if not future.done():
@@ -307,7 +293,7 @@ class WorkerLink:
             worker.kill()
 
     async def _replace(self, dead: Worker) -> None:
-        log.error("The worker ended by itself (exit code %s); starting another.", dead.process.returncode)
+        log.error("The worker ended by itself (exit code %s); starting another.", dead.process.exit_code)
         while not self._closing:
             try:
                 worker = await self.prepare()
@@ -331,10 +317,3 @@ async def _retire(worker: Worker) -> None:
     if worker.waiting:
         await asyncio.wait(list(worker.waiting.values()), timeout=FINISH_WITHIN_S)
     worker.kill()
-
-
-def _settle(worker: Worker, frame: tuple[dict[str, Any], bytes]) -> None:
-    header, body = frame
-    future = worker.waiting.pop(header["id"], None)
-    if future and not future.done():
-        future.set_result(Reply(header, body))

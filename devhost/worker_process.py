@@ -1,0 +1,71 @@
+"""The process of a worker, and the frames that go into it and come out of it.
+
+A protocol of its own on the pipes: with asyncio's streams each frame would wait for a task that reads, twice.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from devhost import frames
+
+BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
+ROOT = str(Path(__file__).resolve().parent.parent)
+ANSWERS = 1
+
+Take = Callable[[dict[str, Any], bytes], None]
+
+
+class WorkerProcess(asyncio.SubprocessProtocol):
+    """`take` is called with each frame that comes. `silent` is set when no more will come, `exited` at its end."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._received = bytearray()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._calls: asyncio.WriteTransport | None = None
+        self.silent, self.exited = asyncio.Event(), asyncio.Event()
+
+    @classmethod
+    async def start(cls, app: Path, environment: dict[str, str], take: Take) -> "WorkerProcess":
+        """Start a process that imports the app of a folder when it is told to."""
+        command = (sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(app))
+        loop = asyncio.get_running_loop()
+        _, process = await loop.subprocess_exec(lambda: cls(take), *command, stderr=None, env=environment, cwd=app)
+        return process
+
+    def send(self, frame: bytes) -> None:
+        """Raises BrokenPipeError when it does not listen any more."""
+        if self._calls is None or self._calls.is_closing():
+            raise BrokenPipeError
+        self._calls.write(frame)
+
+    def kill(self) -> None:
+        if self._transport:
+            with contextlib.suppress(ProcessLookupError):
+                self._transport.kill()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._transport.get_returncode() if self._transport else None
+
+    # --- what asyncio calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._calls = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._received += data
+        for header, body in frames.cut(self._received):
+            self._take(header, body)
+
+    def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
+        if fd == ANSWERS:
+            self.silent.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
