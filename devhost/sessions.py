@@ -125,6 +125,12 @@ class Sessions:
         is_next = session is not None and session.turn == turn - 1
         return session if session and is_next and time.monotonic() - session.used <= KEPT_FOR_S else None
 
+    def stands_before(self, key: str, turn: int) -> bool:
+        """Whether the next turn of a kept session has that number."""
+        with self._lock:
+            session = self._kept.get(key)
+        return session is not None and session.turn == turn - 1
+
     def _oldest_is_too_old(self) -> bool:
         oldest = next(iter(self._kept.values()), None)
         return oldest is not None and time.monotonic() - oldest.used > KEPT_FOR_S

@@ -227,6 +227,9 @@ class Worker:
             return turn(self._sessions, function, header, body)
 
     def _go_on(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+        """A turn ahead. One that another turn has come before is not taken, and the execution stays warm."""
+        if not self._sessions.stands_before(then["session"], then["turn"]):
+            return GONE
         with self._counted("replays"):
             return _go_on(self._sessions, then, events)
 
