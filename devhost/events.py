@@ -99,7 +99,7 @@ def to_row(event: Event) -> dict[str, Any]:
     }
     for column, kind in SPECS[event.type].columns.items():
         value = event.fields.get(column)
-        row[column] = compact_json(value) if kind == JSON else value
+        row[column] = value if kind != JSON else "null" if value is None else compact_json(value)
     return row
 
 
@@ -158,5 +158,10 @@ def compact_json(value: Any) -> str:
 
 def iso_time(moment: datetime) -> str:
     """ISO 8601 in UTC with a Z and a fraction without trailing zeros, as .NET writes it."""
-    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return text.rstrip("0").rstrip(".") + "Z"
+    return utc_text(moment).rstrip("0").rstrip(".") + "Z"
+
+
+def utc_text(moment: datetime) -> str:
+    """Date and time in UTC with six digits of fraction and no zone; by the shortest way, because it is done often."""
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[: -len("+00:00")]

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 PREFIX = struct.Struct(">II")
+HEADERS = json.JSONEncoder(separators=(",", ":"))
 
 
 def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
     """The frame of a header and a body, ready to be written."""
-    head = json.dumps(header, separators=(",", ":")).encode()
+    head = HEADERS.encode(header).encode()
     return PREFIX.pack(len(head), len(body)) + head + body
 
 

@@ -180,13 +180,13 @@ class Store:
         `over`: rows of an earlier execution are expected where these are written.
         """
         partition = escape_key(instance_id)
-        rows, addresses = [], {}
-        for ordinal, event in enumerate(events, first):
-            keys = {"PartitionKey": partition, "RowKey": row_key(ordinal), "ExecutionId": execution_id}
-            row, moved = await self._event_row({**keys, **to_row(event)})
-            rows.append(row)
-            addresses.update(moved)
-        batches = _batches(rows)
+        keys = {"PartitionKey": partition, "RowKey": "", "ExecutionId": execution_id}
+        rows = [{**keys, "RowKey": row_key(ordinal), **to_row(event)} for ordinal, event in enumerate(events, first)]
+        batches: list[list[Row]] = [rows]
+        addresses: dict[str, str] = {}
+        if not _are_small(rows):
+            rows, addresses = await self._offloaded(rows)
+            batches = _batches(rows)
         if len(batches) == 1 and first and not last:
             await self._write(rows, [], over)
             return addresses
@@ -281,6 +281,12 @@ class Store:
 
     # --- large texts ---
 
+    async def _offloaded(self, rows: list[Row]) -> tuple[list[Row], dict[str, str]]:
+        """The rows without their large texts, and the addresses of these."""
+        found = [await self._event_row(row) for row in rows]
+        addresses = {name: address for _, moved in found for name, address in moved.items()}
+        return [row for row, _ in found], addresses
+
     async def _event_row(self, row: Row) -> tuple[Row, dict[str, str]]:
         large = [column for column in LARGE_COLUMNS if is_large(row.get(column))]
         for column in large:
@@ -341,10 +347,14 @@ def is_large(text: Any) -> bool:
     )
 
 
+def _are_small(rows: list[Row]) -> bool:
+    """Whether the rows of a turn fit one transaction, and each of its texts a cell, as their lengths alone tell."""
+    texts = sum(len(value) for row in rows for value in row.values() if value.__class__ is str)
+    return len(rows) <= MAX_ROWS and texts * 4 <= LARGE_TEXT_BYTES
+
+
 def _batches(rows: list[Row]) -> list[list[Row]]:
-    """The rows in groups that fit one transaction each. Nearly always one, as their lengths tell."""
-    if len(rows) <= MAX_ROWS and sum(map(_at_most, rows)) <= MAX_BYTES:
-        return [rows]
+    """The rows in groups that fit one transaction each."""
     batches: list[list[Row]] = [[]]
     size = 0
     for row in rows:
@@ -355,11 +365,6 @@ def _batches(rows: list[Row]) -> list[list[Row]]:
         batches[-1].append(row)
         size += length
     return batches
-
-
-def _at_most(row: Row) -> int:
-    """An upper bound of a row's length as JSON: six characters for each one that has to be escaped."""
-    return sum(len(column) + 80 + (6 * len(value) if isinstance(value, str) else 0) for column, value in row.items())
 
 
 def _up_to_last_checkpoint(events: list[Event]) -> list[Event]:

@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from devhost.events import compact_json
+from devhost.events import compact_json, utc_text
 from devhost.storage_account import StorageAccount
 from devhost.storage_http import Answer, StorageHttp
 
@@ -232,8 +232,8 @@ def encode_row(row: Row) -> bytes:
 
 
 def odata_time(value: datetime) -> str:
-    """ISO 8601 with microseconds and a Z. By `isoformat`, which takes a third of the time of `strftime`."""
-    return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """ISO 8601 with microseconds and a Z."""
+    return utc_text(value) + "Z"
 
 
 def decode_row(cells: dict[str, Any]) -> Row:
