@@ -17,7 +17,7 @@ import aiohttp
 import dev
 
 SKU = "BENCH-CHAIR"
-POLL_S = 0.02
+POLL_S = 0.05
 
 
 class Shop:
@@ -37,14 +37,18 @@ class Shop:
         body = dev.example_order(order_id=order_id, items=[{"sku": SKU, "quantity": 1}])
         async with self._session.post(self._orders, json=body) as answer:
             answer.raise_for_status()
-        while (status := await self._status(order_id)) != "completed":
-            if status not in {"accepted", "running"}:
-                raise RuntimeError(f"order {order_id} is {status}")
+            instance = (await answer.json())["statusQueryGetUri"]
+        # Asked of the engine, which has it in memory: to ask for the order would be a read of storage each time.
+        while (await self._ask(instance))["runtimeStatus"] in {"Pending", "Running"}:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)
+        status = (await self._ask(f"{self._orders}/{order_id}"))["status"]
+        if status != "completed":
+            raise RuntimeError(f"order {order_id} is {status}")
 
-    async def _status(self, order_id: str) -> str:
-        async with self._session.get(f"{self._orders}/{order_id}") as answer:
-            return str((await answer.json())["status"])
+    async def _ask(self, url: str) -> dict[str, Any]:
+        async with self._session.get(url) as answer:
+            found: dict[str, Any] = await answer.json()
+            return found
 
 
 @asynccontextmanager
