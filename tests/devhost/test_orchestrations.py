@@ -197,6 +197,14 @@ def test_an_orchestrator_that_kills_its_worker_three_times_fails_alone(host: Dev
     assert host.finished(neighbour)["runtimeStatus"] == "Completed"
 
 
+def test_a_result_of_more_than_64_mib_fails_its_own_instance(host: Devhost) -> None:
+    neighbour = host.begin("fan_out", 10)
+    ended = host.run("large_texts", {"size": 64 * 2**20, "padding": ""})
+    assert ended["runtimeStatus"] == "Failed"
+    assert "the result has 67108866 bytes of JSON; at most 67108864 can be kept" in ended["output"]
+    assert host.finished(neighbour)["runtimeStatus"] == "Completed"
+
+
 def test_an_orchestrator_that_decides_otherwise_later_fails_with_a_sentence(host: Devhost) -> None:
     instance = host.begin("changing")
     until(lambda: "TaskCompleted" in host.events(instance))
