@@ -21,6 +21,7 @@ import aiohttp
 
 from bench.app.function_app import STEPS
 from bench.stage import Host, Stage, memory_mb, staged
+from devhost.worker_link import MAX_DEATHS
 
 ORDERS, ORDERS_AMONG_KILLS = 5000, 2000
 AT_ONCE = 16
@@ -119,12 +120,16 @@ def order_names() -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def killing(host: Host, rng: random.Random, report: Killed) -> AsyncIterator[None]:
-    """Kills the worker now and then, and the host once."""
+    """Kills the worker now and then, and the host once. A call whose worker died three times fails, and rightly so: no
+    more than two workers are killed in the life of a host.
+    """
 
     async def kill() -> None:
+        spared = MAX_DEATHS - 1
         while True:
             await asyncio.sleep(rng.uniform(*KILL_AFTER_S))
-            victim = "worker" if rng.random() < 0.25 else "host"
+            victim = "worker" if spared and rng.random() < 0.25 else "host"
+            spared -= victim == "worker"
             with contextlib.suppress(ProcessLookupError, KeyError, IndexError):  # the worker may be between two lives
                 os.kill(host.pids[victim], signal.SIGKILL)
                 report.worker_kills += victim == "worker"
