@@ -347,7 +347,7 @@ WORKLOAD = 111_111
 CLIENT_SIGNAL = 1_000_000
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_no_operation_is_lost_or_applied_twice_whenever_devhost_dies(new_host: Hosts, seed: int) -> None:
     """Many orchestrations signal and call, clients signal, and devhost dies at random moments."""
     host = new_host(app=APP).start()

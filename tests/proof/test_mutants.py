@@ -15,7 +15,6 @@ FAST = (
     "cancel_by_terminate",
     "compensated_although_an_undo_failed",
     "completed_and_not_sold",
-    "healed_saga_goes_forward",
     "key_per_attempt",
     "mail_before_the_shipment",
 )
