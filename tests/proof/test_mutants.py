@@ -12,10 +12,8 @@ from tests.proof.mutants import JUDGES, MODEL, Mutant
 
 FAST = (
     "approval_after_the_money",
-    "cancel_by_terminate",
     "compensated_although_an_undo_failed",
     "completed_and_not_sold",
-    "key_per_attempt",
     "mail_before_the_shipment",
 )
 ROOMS = ("orchestrators/", "activities/", "services/")
