@@ -1,5 +1,6 @@
 """A turn that is taken ahead is answered with its activity, and never keeps it from being answered."""
 
+import asyncio
 import json
 import threading
 import time
@@ -7,9 +8,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from devhost import turns_ahead
+from devhost.instance import Ahead, Instance
 from devhost.sessions import Sessions
 from devhost.turns_ahead import Answer, TurnsAhead
+from devhost.verdict import Judge
+from devhost.worker_link import Reply
 from tests.devhost.hosts import until
 
 THEN = {"session": "order execution", "turn": 3, "task": 2}
@@ -97,3 +103,16 @@ def test_an_execution_that_is_ahead_of_the_host_is_let_go() -> None:
     sessions = kept(turn=3)
     assert sessions.take("key", 3) is None
     assert sessions.take("key", 4) is None
+
+
+@pytest.mark.parametrize(("turn", "used"), [(3, False), (4, True), (5, False)])
+def test_the_host_uses_a_turn_only_as_the_next_one(turn: int, used: bool) -> None:
+    """Another event may have had a turn of its own after the worker took this one and before its answer came."""
+
+    async def state() -> Any:
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply.set_result(Reply({"ok": True, "first": 0}, b'{"isDone": false, "actions": [[]]}'))
+        judge = Judge(None, None, at_once=1, keep_warm=True)  # type: ignore[arg-type] # it needs neither for this
+        return await judge._taken_ahead(Instance("order", turns=3), Ahead(turn, reply, {"session": "order"}))
+
+    assert (asyncio.run(state()) is not None) == used
