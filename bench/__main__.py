@@ -128,7 +128,7 @@ async def cpu_by_part(stage: Stage, session: aiohttp.ClientSession, orders: int)
 
 
 async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, dict[int, Any]]:
-    """Each figure from tables of its own: Azurite slows with every instance that a table holds."""
+    """Each figure from tables of its own, floor and devhost by turns, because the machine's speed changes."""
     found: dict[str, dict[int, Any]] = {name: {} for name in ("floor", *SAGAS)}
     for at_once, orders in plan.orders.items():
         loads: dict[str, list[Load]] = {name: [] for name in found}

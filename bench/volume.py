@@ -69,7 +69,7 @@ class Killed:
 
 
 async def volume(orders: int = ORDERS, among_kills: int = ORDERS_AMONG_KILLS, seed: int = 1) -> tuple[Steady, Killed]:
-    """Both runs, each on an Azurite of its own, which gets slower with what it holds."""
+    """Both runs, each on an Azurite of its own, so that neither has to do with what the other left."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         async with staged() as stage:

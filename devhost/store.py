@@ -210,8 +210,7 @@ class Store:
         """Write rows that are new and the sentinel; when something of them is there already, replace it.
 
         Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
-        inserts first is worth it: Azurite looks a row up twice for a replacement, and each of its look-ups gets slower
-        with every instance in the hub.
+        inserts first is worth it: Azurite looks a row up once for an insert, and twice for a replacement.
         """
         begins = rows[0]["RowKey"] == row_key(0)
         if over:

@@ -347,11 +347,10 @@ WORKLOAD = 111_111
 CLIENT_SIGNAL = 1_000_000
 
 
-@pytest.mark.parametrize("seed", range(1))
-def test_no_operation_is_lost_or_applied_twice_whenever_devhost_dies(new_host: Hosts, seed: int) -> None:
+def test_no_operation_is_lost_or_applied_twice_whenever_devhost_dies(new_host: Hosts) -> None:
     """Many orchestrations signal and call, clients signal, and devhost dies at random moments."""
     host = new_host(app=APP).start()
-    moments = random.Random(seed)
+    moments = random.Random(0)
     instances, answered = [], 0
     for _ in range(8):
         for number in range(3):
