@@ -149,8 +149,10 @@ async def _serves(session: aiohttp.ClientSession, port: int) -> bool:
         return False
 
 
-def _until_it_answers(ports: dev.Ports) -> None:
+def _until_it_answers(ports: dev.Ports, azurite: "subprocess.Popen[bytes]", log: Path) -> None:
     while not all(map(dev.answers, ports.storage)):
+        if azurite.poll() is not None:
+            raise RuntimeError(f"Azurite ended: {log.read_text(encoding='utf-8')}")
         time.sleep(0.05)
 
 
@@ -159,9 +161,10 @@ async def staged() -> AsyncIterator[Stage]:
     ports = dev.Ports.counted_from(dev.free_ports_in_a_row())
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        azurite = dev.launch(dev.azurite_command(ports, None), folder / "azurite.log")
+        log = folder / "azurite.log"
+        azurite = dev.launch(dev.azurite_command(ports, None), log)
         try:
-            await asyncio.to_thread(_until_it_answers, ports)
+            await asyncio.to_thread(_until_it_answers, ports, azurite, log)
             async with StorageHttp() as http:
                 yield Stage(ports, azurite, folder, http)
         finally:

@@ -3,14 +3,15 @@
 It reads calls as frames on its stdin and answers on what was its stdout; the file descriptor 1 that the app sees points
 at stderr, so a print in a function cannot corrupt a frame. It ends when its stdin does: it never outlives its host.
 
-Sync functions run in a thread pool of the size the real worker uses, async ones on the main thread's loop, and
-orchestrators in a small pool of their own, so that activities which block cannot keep an orchestration from deciding.
+Sync functions run in as many threads as in the real worker, async ones on the main thread's loop, and orchestrators
+beside them in a few of their own, so that activities which block cannot keep an orchestration from deciding.
 A function that fails in any way, sys.exit included, is an answer; only os._exit and a crash take the worker down.
 """
 
 import asyncio
 import contextlib
 import ctypes
+import functools
 import gc
 import importlib
 import inspect
@@ -27,7 +28,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 import azure.functions as func
@@ -38,6 +38,7 @@ from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
+from devhost.crew import Call, Crew, Pool
 from devhost.entity_batch import run_batch
 from devhost.events import compact_json, iso_time
 from devhost.quick_sdk import quicken
@@ -46,6 +47,8 @@ from devhost.turns_ahead import Answer, TurnsAhead
 from devhost.worker_link import ORCHESTRATOR_THREADS
 
 log = logging.getLogger("devhost.worker")
+
+Work = Callable[[], Answer]
 
 GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
@@ -125,25 +128,6 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
         return None
 
 
-class Threads:
-    """A pool of threads that nobody waits for: without a future for each call, which costs as much as a short call."""
-
-    def __init__(self, count: int, name: str) -> None:
-        self._calls: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
-        self._names = [f"{name}_{number}" for number in range(count)]
-
-    def submit(self, call: Callable[..., object], *given: Any) -> None:
-        """Have it called by the next thread that is free. It must not raise. Called from one thread at a time."""
-        self._calls.put((call, given))
-        if self._names:
-            threading.Thread(target=self._run, name=self._names.pop(0), daemon=True).start()
-
-    def _run(self) -> None:
-        while True:
-            call, given = self._calls.get()
-            call(*given)
-
-
 class Worker:
     def __init__(self, calls: BinaryIO, answers_fd: int) -> None:
         self._calls, self._answers_fd = calls, answers_fd
@@ -151,41 +135,44 @@ class Worker:
         self._functions: dict[str, Function] = {}
         self._client = ""
         self._loop = asyncio.new_event_loop()
-        self._threads = Threads(_thread_count(), "function")
-        self._orchestrators = Threads(ORCHESTRATOR_THREADS, "orchestrator")
+        self._crew = Crew(self._next_call)
+        self._sync, self._orchestrators = Pool(_thread_count()), Pool(ORCHESTRATOR_THREADS)
         self._sessions = Sessions()
         self._cpu: defaultdict[str, float] = defaultdict(float)
         self._cpu_lock = threading.Lock()
 
     def run(self) -> None:
-        threading.Thread(target=self._read_calls, name="calls", daemon=True).start()
+        self._crew.start()
         self._loop.run_forever()
 
-    def _read_calls(self) -> None:
+    def _next_call(self) -> tuple[Pool, Call]:
+        """Wait for a call that a thread is to run, and its pool. Others are begun on the way."""
         while frame := frames.read(self._calls):
             header, body = frame
             try:
-                self._start(header, body)
+                placed = self._place(header, body)
             except Exception as fault:  # answered, so that the host can name it
                 self._send(header["id"], failure(fault))
+                continue
+            if placed:
+                pool, work = placed
+                return pool, functools.partial(self._answer, header, work)
         os._exit(0)
 
-    def _start(self, header: dict[str, Any], body: bytes) -> None:
+    def _place(self, header: dict[str, Any], body: bytes) -> tuple[Pool, Work] | None:
+        """The pool of a call and what its answer comes of; None for one that the loop runs."""
         if header["kind"] == "load":
             # On the main thread: some libraries refuse to be imported on another one.
             self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
-            return
+            return None
         if header["kind"] == "cpu":
-            self._send(header["id"], ({"ok": True, "seconds": self._cpu}, b""))
-            return
+            return self._sync, lambda: ({"ok": True, "seconds": self._cpu}, b"")
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
-            self._orchestrators.submit(self._answer, header, lambda: self._turn(turn, function, header, body))
-            return
+            return self._orchestrators, lambda: self._turn(turn, function, header, body)
         if header["kind"] == "entity":
-            self._threads.submit(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
-            return
+            return self._sync, lambda: ({"ok": True}, run_batch(function.code, body))
         prepare, finish = CALLS[header["kind"]]
 
         def arguments() -> dict[str, Any]:
@@ -193,10 +180,10 @@ class Worker:
 
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
-        else:
-            self._threads.submit(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
+            return None
+        return self._sync, lambda: self._run(header["kind"], function, arguments, finish)
 
-    def _answer(self, header: dict[str, Any], work: Callable[[], Answer]) -> None:
+    def _answer(self, header: dict[str, Any], work: Work) -> None:
         try:
             answer = work()
         except BaseException as fault:  # sys.exit in a function is that function's failure only
@@ -245,7 +232,7 @@ class Worker:
         except BaseException as fault:  # as above
             answer = failure(fault)
         if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
-            self._threads.submit(self._answer, header, lambda: answer)
+            self._loop.run_in_executor(None, self._answer, header, lambda: answer)
         else:
             self._send(header["id"], answer)
 
