@@ -1,7 +1,8 @@
 """The worker's threads: whoever has read a call runs it, and another one reads on.
 
 Handing each call over to a pool wakes one thread more, and to wake a thread takes longer than a short call. Here the
-thread that the call's arrival has woken is the one that runs it; the next reader gets up meanwhile.
+thread that the call's arrival has woken is the one that runs it; the next reader gets up meanwhile. Even that is saved
+for one call at a time: it comes by a lane of its own, where nothing else will come before it is answered.
 """
 
 import threading
@@ -21,49 +22,64 @@ class Pool:
     waiting: deque[Call] = field(default_factory=deque)
 
 
+Read = Callable[[], tuple[Pool, Call]]
+
+
 class Crew:
-    """As many threads as there are calls that run, and one more. `read` waits for the next call; it is called by one
-    thread at a time. Neither it nor a call may raise.
+    """As many threads as there are calls that run, and one more that reads; and one for the `lane`, if there is one.
+
+    `read` and `lane` wait for a next call; each is called by one thread at a time. The thread of the lane does not
+    change: it reads on when it has run its call. Neither of them nor a call may raise.
     """
 
-    def __init__(self, read: Callable[[], tuple[Pool, Call]]) -> None:
-        self._read = read
+    def __init__(self, read: Read, lane: Read | None = None) -> None:
+        self._read, self._lane = read, lane
         self._reading, self._counts = threading.Lock(), threading.Lock()
         self._free = self._threads = 0
 
     def start(self) -> None:
+        self._add()
+        if self._lane:
+            threading.Thread(target=self._follow, args=(self._lane,), name="lane", daemon=True).start()
+
+    def _add(self) -> None:
         self._threads += 1
         threading.Thread(target=self._work, name=f"calls_{self._threads}", daemon=True).start()
+
+    def _follow(self, lane: Read) -> None:
+        while True:
+            self._run(*self._taken(lane))
 
     def _work(self) -> None:
         while True:
             with self._counts:
                 self._free += 1
             with self._reading:
-                pool, call = self._taken()
+                pool, call = self._taken(self._read)
                 with self._counts:
                     self._free -= 1
                     is_last = not self._free
                 if is_last:
-                    self.start()
-            while call:
-                call()
-                call = self._next(pool)
+                    self._add()
+            self._run(pool, call)
 
-    def _taken(self) -> tuple[Pool, Call | None]:
+    def _taken(self, read: Read) -> tuple[Pool, Call]:
         """The next call that has a place."""
         while True:
-            pool, call = self._read()
+            pool, call = read()
             with self._counts:
                 if pool.running < pool.places:
                     pool.running += 1
                     return pool, call
                 pool.waiting.append(call)
 
-    def _next(self, pool: Pool) -> Call | None:
-        """What has waited for the place that is free now."""
-        with self._counts:
-            if pool.waiting:
-                return pool.waiting.popleft()
-            pool.running -= 1
-        return None
+    def _run(self, pool: Pool, call: Call) -> None:
+        """Run a call, and what has waited for its place."""
+        call()
+        while True:
+            with self._counts:
+                if not pool.waiting:
+                    pool.running -= 1
+                    return
+                call = pool.waiting.popleft()
+            call()

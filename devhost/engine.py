@@ -453,6 +453,8 @@ class Engine:
         Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
         the history says it all, and whoever asks is answered from memory.
         """
+        if instance.row_says(verdict.status, verdict.custom_status) and verdict.result is None:
+            return
         wanted = records.row_columns(instance, verdict, at, self._store.hub)
         changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
         if not changed:

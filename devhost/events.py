@@ -6,7 +6,7 @@ Everything that differs between the shapes follows from a column's kind, so a ne
 
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,7 +86,7 @@ class Event:
 
     def as_played(self) -> "Event":
         """The event as it is stored once an execution has processed it."""
-        return replace(self, played=True)
+        return Event(self.type, self.at, self.event_id, True, self.fields)
 
 
 def to_row(event: Event) -> dict[str, Any]:
@@ -146,14 +146,13 @@ def task_completed(task_id: int, result: str, at: datetime) -> Event:
 
 
 def compact_json(value: Any) -> str:
-    """JSON without spaces and without escapes for letters, as the real host stores it.
+    """JSON without spaces and without escapes for letters, as the real host stores it."""
+    return fit_for_utf8(COMPACT.encode(value))
 
-    Half of a surrogate pair is a legal JSON escape but no legal UTF-8: a value that holds one keeps its escapes.
-    """
-    text = COMPACT.encode(value)
-    if text.isascii() or not SURROGATE.search(text):
-        return text
-    return json.dumps(value, separators=(",", ":"))
+
+def fit_for_utf8(text: str) -> str:
+    """JSON text with halves of surrogate pairs as escapes: such a half is legal in JSON so, and not in UTF-8."""
+    return text if text.isascii() else SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def iso_time(moment: datetime) -> str:

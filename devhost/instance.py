@@ -134,6 +134,14 @@ class Instance:
         task = self.ledger.open.get(event.fields[COMPLETES[event.type]])
         return task is not None and task.retry is None
 
+    def row_says(self, status: str, custom_status: str) -> bool:
+        """Whether a turn that leaves this behind changes nothing in the Instances row; the rest follows from the
+        execution.
+        """
+        row = self.row
+        told = row.get("RuntimeStatus"), row.get("CustomStatus"), row.get("ExecutionId")
+        return told == (status, custom_status, self.execution_id)
+
     @property
     def custom_status(self) -> str:
         return self.row.get("CustomStatus") or "null"

@@ -43,7 +43,7 @@ class _Connection(asyncio.Protocol):
         self._received, self._chunks = bytearray(), bytearray()
         self._head: tuple[int, dict[str, str]] | None = None
         self._waiting: asyncio.Future[Answer] | None = None
-        self.used = time.monotonic()
+        self.asked = self.used = time.monotonic()
         self.uses = 0
         self.open = True
 
@@ -72,10 +72,10 @@ class _Connection(asyncio.Protocol):
         self._chunks.clear()
         self._head, self._waiting = None, asyncio.get_running_loop().create_future()
         self.uses += 1
+        self.asked = time.monotonic()
         try:
             self._transport.write(request)
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await self._waiting
+            answer = await self._waiting
         except BaseException:
             self.close()  # whatever still comes belongs to nobody
             raise
@@ -88,6 +88,10 @@ class _Connection(asyncio.Protocol):
         self.open = False
         if self._transport:
             self._transport.close()
+
+    def is_late(self) -> None:
+        """Give up on the answer."""
+        self._fail(TimeoutError(f"no answer within {TIMEOUT_S:.0f} s"))
 
     def _fail(self, fault: Exception) -> None:
         if self._waiting and not self._waiting.done():
@@ -138,12 +142,13 @@ def _head(text: bytes) -> tuple[int, dict[str, str]]:
 
 @dataclass
 class _Endpoint:
-    """One address, and its connections that nobody uses now, the one used last at the end."""
+    """One address, its connections that wait for an answer, and those that nobody uses, the last used at the end."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     places: asyncio.Semaphore
+    busy: set[_Connection] = field(default_factory=set)
     idle: list[_Connection] = field(default_factory=list)
 
     async def connection(self) -> _Connection:
@@ -163,6 +168,7 @@ class StorageHttp:
 
     def __init__(self) -> None:
         self._endpoints: dict[str, _Endpoint] = {}
+        self._clock: asyncio.TimerHandle | None = None
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Make a request; `url` and `headers` as they go over the wire. Raises OSError (TimeoutError included)."""
@@ -178,6 +184,9 @@ class StorageHttp:
         while True:
             connection = await endpoint.connection()
             fresh = connection.uses == 0
+            endpoint.busy.add(connection)
+            if self._clock is None:
+                self._wind_clock()
             try:
                 answer = await connection.ask(wire)
             except ConnectionError:
@@ -187,6 +196,21 @@ class StorageHttp:
                 if connection.open:
                     endpoint.idle.append(connection)
                 return answer
+            finally:
+                endpoint.busy.discard(connection)
+
+    def _wind_clock(self) -> None:
+        """Look after all requests now and then: a timer for each would cost as much as to take its answer apart."""
+        self._clock = asyncio.get_running_loop().call_later(TIMEOUT_S / 20, self._look_for_late)
+
+    def _look_for_late(self) -> None:
+        busy = [connection for endpoint in self._endpoints.values() for connection in endpoint.busy]
+        for connection in busy:
+            if time.monotonic() - connection.asked > TIMEOUT_S:
+                connection.is_late()
+        self._clock = None
+        if busy:
+            self._wind_clock()
 
     def _add(self, origin: str) -> _Endpoint:
         parts = urlsplit(origin)
@@ -199,6 +223,8 @@ class StorageHttp:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._clock:
+            self._clock.cancel()
         for endpoint in self._endpoints.values():
             for connection in endpoint.idle:
                 connection.close()

@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from json.encoder import encode_basestring
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from devhost.events import compact_json, utc_text
+from devhost.events import fit_for_utf8, utc_text
 from devhost.storage_account import StorageAccount
 from devhost.storage_http import Answer, StorageHttp
 
@@ -221,14 +222,17 @@ def _continuation(headers: dict[str, str]) -> dict[str, str]:
 
 def encode_row(row: Row) -> bytes:
     """A row as the service's JSON; None is left out, as the service itself would do."""
-    cells: dict[str, Any] = {}
-    for column, value in row.items():
-        if isinstance(value, datetime):
-            cells[column] = odata_time(value)
-            cells[f"{column}@odata.type"] = "Edm.DateTime"
-        elif value is not None:
-            cells[column] = value
-    return compact_json(cells).encode()
+    cells = [CELLS[value.__class__](column, value) for column, value in row.items() if value is not None]
+    return fit_for_utf8(f"{{{','.join(cells)}}}").encode()
+
+
+# By hand, because a dozen rows of an order are written for each that is read; names of columns need no escapes.
+CELLS: dict[type, Callable[[str, Any], str]] = {
+    str: lambda column, value: f'"{column}":{encode_basestring(value)}',
+    bool: lambda column, value: f'"{column}":{"true" if value else "false"}',
+    int: lambda column, value: f'"{column}":{value}',
+    datetime: lambda column, value: f'"{column}":"{odata_time(value)}","{column}@odata.type":"Edm.DateTime"',
+}
 
 
 def odata_time(value: datetime) -> str:

@@ -129,13 +129,14 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
 
 
 class Worker:
-    def __init__(self, calls: BinaryIO, answers_fd: int) -> None:
-        self._calls, self._answers_fd = calls, answers_fd
+    def __init__(self, calls: BinaryIO, lane: BinaryIO | None, answers_fd: int) -> None:
+        self._answers_fd = answers_fd
         self._write_lock = threading.Lock()
         self._functions: dict[str, Function] = {}
         self._client = ""
         self._loop = asyncio.new_event_loop()
-        self._crew = Crew(self._next_call)
+        lane_read = functools.partial(self._next_call, lane) if lane else None
+        self._crew = Crew(functools.partial(self._next_call, calls), lane_read)
         self._sync, self._orchestrators = Pool(_thread_count()), Pool(ORCHESTRATOR_THREADS)
         self._sessions = Sessions()
         self._cpu: defaultdict[str, float] = defaultdict(float)
@@ -145,9 +146,9 @@ class Worker:
         self._crew.start()
         self._loop.run_forever()
 
-    def _next_call(self) -> tuple[Pool, Call]:
+    def _next_call(self, calls: BinaryIO) -> tuple[Pool, Call]:
         """Wait for a call that a thread is to run, and its pool. Others are begun on the way."""
-        while frame := frames.read(self._calls):
+        while frame := frames.read(calls):
             header, body = frame
             try:
                 placed = self._place(header, body)
@@ -427,13 +428,14 @@ def configure_logging() -> None:
 
 
 def main() -> None:
-    """`argv[1]` is the app's folder: first on sys.path, and the working directory."""
+    """`argv[1]` is the app's folder: first on sys.path, and the working directory; `argv[2]` the lane's descriptor."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal group; the host decides
     answers_fd = os.dup(1)
     os.dup2(2, 1)
     calls = os.fdopen(os.dup(0), "rb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    lane = os.fdopen(int(sys.argv[2]), "rb") if len(sys.argv) > 2 else None
     configure_logging()
     sys.path.insert(0, sys.argv[1])
-    Worker(calls, answers_fd).run()
+    Worker(calls, lane, answers_fd).run()

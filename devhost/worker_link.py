@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,41 @@ class Reply:
 class Worker:
     """One worker process, what it was loaded with, and the calls that it has yet to answer."""
 
-    waiting: "dict[int, asyncio.Future[Reply]]"
-    process: WorkerProcess
+    process: WorkerProcess = field(init=False)
+    waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     functions: list[dict[str, Any]] = field(default_factory=list)
     turns: list[asyncio.Timeout] = field(default_factory=list)
     outlived: bool = False
     retired: bool = False
     ended: bool = False
+    in_lane: int | None = None
+
+    async def ask(self, header: dict[str, Any], body: bytes) -> Reply:
+        """Send a call and wait for its answer. One at a time goes by the lane, where no thread has to take over from
+        another. Raises WorkerDied.
+        """
+        call_id = next(self.ids)
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.waiting[call_id] = future
+        by_lane = self.process.has_lane and self.in_lane is None and header["kind"] != "load"
+        if by_lane:
+            self.in_lane = call_id
+        try:
+            self.process.send(frames.encode({"id": call_id, **header}, body), by_lane)
+            return await future
+        except BrokenPipeError:
+            raise (WorkerReplaced if self.retired else WorkerDied) from None
+        finally:
+            self.waiting.pop(call_id, None)
+
+    def settle(self, header: dict[str, Any], body: bytes) -> None:
+        """Take an answer. One that nobody waits for any more frees the lane, too."""
+        if header["id"] == self.in_lane:
+            self.in_lane = None
+        future = self.waiting.pop(header["id"], None)
+        if future and not future.done():
+            future.set_result(Reply(header, body))
 
     def kill(self) -> None:
         self.process.kill()
@@ -136,7 +164,6 @@ class WorkerLink:
     ) -> None:
         self._app, self._environment, self._client_binding, self._turns = app, environment, client_binding, turns
         self._limit_s, self._turn_limit_s = limit_s, min(limit_s or TURN_WITHIN_S, TURN_WITHIN_S)
-        self._ids = itertools.count(1)
         self._worker: Worker | None = None
         self._workers: set[Worker] = set()
         self._ready = asyncio.Event()
@@ -181,9 +208,11 @@ class WorkerLink:
         worker = self._worker
         assert worker is not None
         is_turn = kind in TURNS
+        no_limit = contextlib.nullcontext()
         try:
-            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
-                return await self._send(worker, {"kind": kind, "function": function, **header}, body)
+            limit = asyncio.timeout(self._limit_s) if self._limit_s else no_limit
+            async with worker.turn(self._turn_limit_s) if is_turn else limit:
+                return await worker.ask({"kind": kind, "function": function, **header}, body)
         except TimeoutError:
             if worker is self._worker and not worker.outlived:
                 worker.outlived = True
@@ -225,14 +254,8 @@ class WorkerLink:
             await worker.process.exited.wait()
 
     async def _spawn(self) -> Worker:
-        waiting: dict[int, asyncio.Future[Reply]] = {}
-
-        def settle(header: dict[str, Any], body: bytes) -> None:
-            future = waiting.pop(header["id"], None)
-            if future and not future.done():
-                future.set_result(Reply(header, body))
-
-        worker = Worker(waiting, await WorkerProcess.start(self._app, self._environment, settle))
+        worker = Worker()
+        worker.process = await WorkerProcess.start(self._app, self._environment, worker.settle)
         self._workers.add(worker)
         self._keep(self._attend(worker))
         return worker
@@ -240,7 +263,7 @@ class WorkerLink:
     async def _load(self, worker: Worker) -> list[dict[str, Any]]:
         call = {"kind": "load", "app": str(self._app), "client": self._client_binding}
         try:
-            reply = await self._send(worker, {**call, "turns": self._turns}, b"")
+            reply = await worker.ask({**call, "turns": self._turns}, b"")
         except WorkerDied:
             raise AppRefused(["The worker ended while it was importing the app; its last words are above."]) from None
         if not reply.ok and "sentence" in reply.header:
@@ -251,18 +274,6 @@ class WorkerLink:
             raise AppRefused(reply.header["faults"])
         functions: list[dict[str, Any]] = reply.header["functions"]
         return functions
-
-    async def _send(self, worker: Worker, header: dict[str, Any], body: bytes) -> Reply:
-        call_id = next(self._ids)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        worker.waiting[call_id] = future
-        try:
-            worker.process.send(frames.encode({"id": call_id, **header}, body))
-            return await future
-        except BrokenPipeError:
-            raise (WorkerReplaced if worker.retired else WorkerDied) from None
-        finally:
-            worker.waiting.pop(call_id, None)
 
     async def _attend(self, worker: Worker) -> None:
         """Wait for the end of a worker; fail what it has not answered, and replace it if it still served."""

@@ -13,16 +13,17 @@ class Arrivals:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[Pool, Call]] = SimpleQueue()
-        self._crew = Crew(self._calls.get)
+        self._lane: SimpleQueue[tuple[Pool, Call]] = SimpleQueue()
+        self._crew = Crew(self._calls.get, self._lane.get)
         self._crew.start()
         self.threads: set[int] = set()
 
-    def run(self, pool: Pool, call: Call) -> None:
+    def run(self, pool: Pool, call: Call, by_lane: bool = False) -> None:
         def noted() -> None:
             self.threads.add(threading.get_ident())
             call()
 
-        self._calls.put((pool, noted))
+        (self._lane if by_lane else self._calls).put((pool, noted))
 
 
 class Blocked:
@@ -37,9 +38,9 @@ class Blocked:
         self.ended.set()
 
 
-def runs(arrivals: Arrivals, pool: Pool) -> bool:
+def runs(arrivals: Arrivals, pool: Pool, by_lane: bool = False) -> bool:
     done = threading.Event()
-    arrivals.run(pool, done.set)
+    arrivals.run(pool, done.set, by_lane)
     return done.wait(PATIENCE_S)
 
 
@@ -73,3 +74,30 @@ def test_there_are_no_more_threads_than_places_and_one_that_reads() -> None:
     arrivals, pool = Arrivals(), Pool(2)
     assert all(runs(arrivals, pool) for _ in range(200))
     assert len(arrivals.threads) <= 3
+
+
+def test_what_comes_by_the_lane_runs_in_one_thread() -> None:
+    arrivals, pool = Arrivals(), Pool(2)
+    assert all(runs(arrivals, pool, by_lane=True) for _ in range(50))
+    assert len(arrivals.threads) == 1
+
+
+def test_a_call_that_blocks_in_the_lane_keeps_no_other_waiting() -> None:
+    arrivals, pool, blocked = Arrivals(), Pool(2), Blocked()
+    arrivals.run(pool, blocked, by_lane=True)
+    assert blocked.began.wait(PATIENCE_S)
+    assert runs(arrivals, pool)
+    blocked.go.set()
+    assert runs(arrivals, pool, by_lane=True)
+
+
+def test_what_comes_by_the_lane_takes_a_place_like_all_others() -> None:
+    arrivals, pool, blocked = Arrivals(), Pool(1), Blocked()
+    done = threading.Event()
+    arrivals.run(pool, blocked)
+    assert blocked.began.wait(PATIENCE_S)
+    arrivals.run(pool, done.set, by_lane=True)
+    assert runs(arrivals, Pool(1), by_lane=True)  # so that the lane has been read before
+    assert not done.is_set()
+    blocked.go.set()
+    assert done.wait(PATIENCE_S)
