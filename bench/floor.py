@@ -1,7 +1,8 @@
 """The floors: what the storage calls of one order take with nothing around them, and what the SDK's replays take.
 
-One order's calls are one insert of an instance, six history transactions of three rows and one merge, through the same
-raw client that devhost uses. Faster than that no engine with these tables can be; how near devhost comes is measured.
+One order's calls are one insert of an instance, six history transactions and one merge, with the very rows that devhost
+leaves of an order of five trivial steps, through the same raw client. Faster than that no engine with these tables can
+be; how near devhost comes is measured.
 """
 
 import json
@@ -11,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.app import function_app
-from devhost.events import Event, to_sdk
+from devhost.events import Event, compact_json, to_row, to_sdk
+from devhost.keys import row_key
 from devhost.storage_account import parse_connection_string
 from devhost.storage_http import StorageHttp
-from devhost.tables import INSERT, MERGE, Outage, Row, Tables
+from devhost.store import SENTINEL
+from devhost.tables import INSERT, MERGE, How, Outage, Row, Tables
 
-STEPS = 5
+STEPS = function_app.STEPS
 
 
 class TablesFloor:
@@ -32,52 +35,80 @@ class TablesFloor:
 
     async def order(self) -> None:
         key = uuid.uuid4().hex
-        await self._tables.write(self._instances, instance(key), INSERT)
-        for first in range(0, 18, 3):
-            rows = [(INSERT, event(key, number)) for number in range(first, first + 3)]
-            await self._tables.transact(self._history, rows)
-        ended = {"RuntimeStatus": "Completed", "Output": "[]", "CompletedTime": datetime.now(UTC)}
-        await self._tables.write(self._instances, {"PartitionKey": key, "RowKey": "", **ended}, MERGE)
+        await self._tables.write(self._instances, of(key, PENDING), INSERT)
+        for turn in TURNS:
+            await self._tables.transact(self._history, [(how, of(key, row)) for how, row in turn])
+        await self._tables.write(self._instances, of(key, ENDED), MERGE)
 
     async def finished(self) -> None:
-        """An instance that ended long ago, with as many rows as five steps leave in the hub."""
+        """An instance that ended long ago: the same rows, in as few calls as may be."""
         key = uuid.uuid4().hex
-        row = {**instance(key), "RuntimeStatus": "Completed", "Output": "[]", "CompletedTime": datetime.now(UTC)}
-        await self._tables.write(self._instances, row, INSERT)
-        sentinel = {"PartitionKey": key, "RowKey": "sentinel", "ExecutionId": key, "IsCheckpointComplete": True}
-        rows = [(INSERT, event(key, number)) for number in range(4 * (STEPS + 1))]
-        await self._tables.transact(self._history, [*rows, (INSERT, sentinel)])
+        await self._tables.write(self._instances, of(key, PENDING | ENDED), INSERT)
+        rows = {row["RowKey"]: row for turn in TURNS for _, row in turn}
+        await self._tables.transact(self._history, [(INSERT, of(key, row)) for row in rows.values()])
 
 
-def instance(key: str) -> Row:
+def turn(number: int) -> list[tuple[How, Row]]:
+    """The rows that one turn of an order adds to its history; keys and times are those of each order."""
+    begun, ended = Event("OrchestratorStarted", NOW), Event("OrchestratorCompleted", NOW)
+    events = [begun, cause(number), decision(number), ended]
+    ordinals = range(number * len(events), (number + 1) * len(events))
+    keys = [{"RowKey": row_key(ordinal)} for ordinal in ordinals]
+    rows = [(INSERT, key | to_row(event)) for key, event in zip(keys, events, strict=True)]
+    sentinel = {"RowKey": SENTINEL, "IsCheckpointComplete": True, "CheckpointCompletedTimestamp": NOW}
+    marks = {0: [(INSERT, sentinel)], len(STEPS): [(MERGE, sentinel)]}
+    return [*rows, *marks.get(number, [])]
+
+
+def cause(number: int) -> Event:
+    if number == 0:
+        ids = {"InstanceId": "0" * 32, "ExecutionId": "0" * 32}
+        fields = {"Name": "saga", "Version": "", "OrchestrationInstance": ids, "Generation": 0}
+        return Event("ExecutionStarted", NOW, played=True, fields=fields)
+    result = compact_json(STEPS[number - 1])
+    return Event("TaskCompleted", NOW, played=True, fields={"TaskScheduledId": number - 1, "Result": result})
+
+
+def decision(number: int) -> Event:
+    if number == len(STEPS):
+        completed = {"OrchestrationStatus": "Completed", "Result": OUTPUT}
+        return Event("ExecutionCompleted", NOW, number, fields=completed)
+    return Event("TaskScheduled", NOW, number, fields={"Name": "step", "Version": ""})
+
+
+def of(key: str, row: Row) -> Row:
+    """The row of one order, written now."""
     now = datetime.now(UTC)
-    return {
-        "PartitionKey": key,
-        "RowKey": "",
-        "Name": "saga",
-        "RuntimeStatus": "Pending",
-        "CreatedTime": now,
-        "LastUpdatedTime": now,
-        "ExecutionId": key,
-    }
+    cells = {column: now if value is NOW else value for column, value in row.items()}
+    return {"PartitionKey": key, "RowKey": "", "ExecutionId": key, **cells}
 
 
-def event(key: str, ordinal: int) -> Row:
-    return {
-        "PartitionKey": key,
-        "RowKey": f"{ordinal:016X}",
-        "ExecutionId": key,
-        "EventId": -1,
-        "IsPlayed": False,
-        "_Timestamp": datetime.now(UTC),
-        "EventType": "OrchestratorStarted",
-    }
+NOW = datetime.min.replace(tzinfo=UTC)
+OUTPUT = compact_json(STEPS)
+TURNS = [turn(number) for number in range(len(STEPS) + 1)]
+PENDING = {
+    "Name": "saga",
+    "Version": "",
+    "CreatedTime": NOW,
+    "LastUpdatedTime": NOW,
+    "RuntimeStatus": "Pending",
+    "TaskHubName": "BenchHub",
+    "Tags": "null",
+    "Generation": 0,
+}
+ENDED = {
+    "RuntimeStatus": "Completed",
+    "CustomStatus": "null",
+    "Output": OUTPUT,
+    "CompletedTime": NOW,
+    "LastUpdatedTime": NOW,
+}
 
 
 def replays_ms(orders: int) -> float:
     """CPU of the SDK's six replays of one five-step saga, in milliseconds."""
     handle = next(each for each in function_app.app.get_functions() if each.get_function_name() == "saga")
-    replay, contexts = handle.get_user_function(), [context(done) for done in range(STEPS + 1)]
+    replay, contexts = handle.get_user_function(), [context(done) for done in range(len(STEPS) + 1)]
     begun = time.process_time()
     for _ in range(orders):
         for each in contexts:

@@ -1,11 +1,20 @@
 """The bench runs and tells what it measured. How fast anything is, no test says."""
 
+import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
-from tests.devhost.hosts import ROOT
+from azure.data.tables import TableServiceClient
+
+from bench.floor import TablesFloor
+from devhost.storage_http import StorageHttp
+from devhost.tables import Row
+from tests.devhost.hosts import ROOT, Devhost
+from tests.servers import Azurite
 
 
 def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_at_most(tmp_path: Path) -> None:
@@ -20,3 +29,34 @@ def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_a
     assert 7 < figures["requests_per_order"] <= 9
     assert "a chain of 100" in done.stdout
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_floor_writes_the_rows_that_an_order_leaves(azurite: Azurite, new_host: Callable[..., Devhost]) -> None:
+    host = new_host(app=ROOT / "bench" / "app", settings={"BENCH_HUB": "BenchHub"}, hub="BenchHub").start()
+    assert host.post(host.api("/orchestrators/saga?timeout=60&pollingInterval=1")).status == 200
+    by_order = rows_of(azurite, "BenchHub")
+    asyncio.run(one_order_of_the_floor(azurite, "Floor"))
+    by_floor = rows_of(azurite, "Floor")
+    assert [shape(row) for row in by_floor] == [shape(row) for row in by_order]
+
+
+async def one_order_of_the_floor(azurite: Azurite, hub: str) -> None:
+    async with StorageHttp() as http:
+        floor = TablesFloor(azurite.connection_string, http, hub)
+        await floor.create()
+        await floor.order()
+
+
+def rows_of(azurite: Azurite, hub: str) -> list[Row]:
+    with TableServiceClient.from_connection_string(azurite.connection_string) as client:
+        tables = [client.get_table_client(f"{hub}{name}") for name in ("Instances", "History")]
+        return [dict(row) for table in tables for row in table.list_entities()]
+
+
+def shape(row: Row) -> dict[str, object]:
+    """What does not differ between two orders: columns, types, short values; of the rest the length."""
+    return {column: len(str(value)) if is_its_own(column, value) else value for column, value in row.items()}
+
+
+def is_its_own(column: str, value: object) -> bool:
+    return isinstance(value, datetime) or column in ("PartitionKey", "ExecutionId", "OrchestrationInstance")
