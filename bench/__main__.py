@@ -80,54 +80,53 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
 
 
 async def measure(plan: Plan) -> dict[str, Any]:
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session, staged() as stage:
-        figures: dict[str, Any] = {"start_up_s": await start_up(stage, session, plan.rounds)}
-        figures["requests_per_order"] = await requests_per_order(stage, session, min(plan.orders[16], 100))
+    async with staged() as stage:
+        figures: dict[str, Any] = {"start_up_s": await start_up(stage, plan.rounds)}
+        figures["requests_per_order"] = await requests_per_order(stage, min(plan.orders[16], 100))
         figures["replays_ms"] = replays_ms(50)
-        figures["cpu_parts_ms"] = await cpu_by_part(stage, session, plan.orders[16])
+        figures["cpu_parts_ms"] = await cpu_by_part(stage, plan.orders[16])
         say("devhost and the floor in turns")
-        figures["loads"] = await in_turns(plan, stage, session)
-        async with stage.host(session) as host:
+        figures["loads"] = await in_turns(plan, stage)
+        async with stage.host() as host:
             say("chains and a fan-out")
             figures["chains_ms"] = {steps: await timed(host, "chain", steps) for steps in plan.chains}
             figures["fan_ms"] = {plan.fan: await timed(host, "fan", plan.fan)}
             figures["memory_mb"] = {name: memory_mb(pid) for name, pid in host.pids.items()}
         if plan.finished:
-            figures["filled"] = await in_a_filled_hub(plan, stage, session)
+            figures["filled"] = await in_a_filled_hub(plan, stage)
     if plan.real_orders:
         figures["real"] = await real_orders(plan)
     return figures
 
 
-async def start_up(stage: Stage, session: aiohttp.ClientSession, rounds: int) -> float:
+async def start_up(stage: Stage, rounds: int) -> float:
     """Seconds from the start of the process to its first answer, on a hub that exists already."""
     times = []
     for _ in range(rounds + 1):
-        async with stage.host(session, "BenchStart") as host:
+        async with stage.host("BenchStart") as host:
             times.append(host.ready_s)
     return median(times[1:])
 
 
-async def requests_per_order(stage: Stage, session: aiohttp.ClientSession, orders: int) -> float:
+async def requests_per_order(stage: Stage, orders: int) -> float:
     """Requests to storage of one trivial order, those of a start and a stop taken away."""
     counts = []
     for count in (0, orders):
-        async with stage.host(session, "BenchCount") as host:
+        async with stage.host("BenchCount") as host:
             await under_load(partial(host.orchestrate, "saga"), count, 1, {})
             counts.append(int(REQUESTS.findall(host.stop())[-1]))
     return (counts[1] - counts[0]) / orders
 
 
-async def cpu_by_part(stage: Stage, session: aiohttp.ClientSession, orders: int) -> dict[str, float]:
+async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
     """Milliseconds of CPU of one trivial order at 16 at once, by what they were spent on in host and worker."""
-    async with stage.host(session, "", "--cpu") as host:
+    async with stage.host("", "--cpu") as host:
         await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
         told: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
     return {part: seconds / orders * 1000 for part, seconds in told.items()}
 
 
-async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, dict[int, Any]]:
+async def in_turns(plan: Plan, stage: Stage) -> dict[str, dict[int, Any]]:
     """Each figure from tables of its own, floor and devhost by turns, because the machine's speed changes."""
     found: dict[str, dict[int, Any]] = {name: {} for name in ("floor", *SAGAS)}
     for at_once, orders in plan.orders.items():
@@ -135,7 +134,7 @@ async def in_turns(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> 
         for _ in range(plan.rounds):
             loads["floor"].append(await load_of_floor(stage, orders, at_once))
             for saga in SAGAS:
-                loads[saga].append(await load_of_saga(stage, session, saga, orders, at_once))
+                loads[saga].append(await load_of_saga(stage, saga, orders, at_once))
         for name, rounds in loads.items():
             found[name][at_once] = as_json(median_load(rounds))
     return found
@@ -148,8 +147,8 @@ async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
     return await under_load(floor.order, orders, at_once, {"azurite": stage.azurite})
 
 
-async def load_of_saga(stage: Stage, session: aiohttp.ClientSession, saga: str, orders: int, at_once: int) -> Load:
-    async with stage.host(session) as host:
+async def load_of_saga(stage: Stage, saga: str, orders: int, at_once: int) -> Load:
+    async with stage.host() as host:
         return await load_on(host, stage, saga, orders, at_once)
 
 
@@ -159,7 +158,7 @@ async def load_on(host: Host, stage: Stage, saga: str, orders: int, at_once: int
     return await under_load(partial(host.orchestrate, saga), orders, at_once, pids)
 
 
-async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSession) -> dict[str, Any]:
+async def in_a_filled_hub(plan: Plan, stage: Stage) -> dict[str, Any]:
     """The same at 16 at once among so many finished instances, in turns with an empty hub; and how soon it is ready."""
     say(f"a hub with {plan.finished} finished instances")
     hub, orders = f"Filled{secrets.token_hex(4)}", plan.orders[16]
@@ -171,10 +170,10 @@ async def in_a_filled_hub(plan: Plan, stage: Stage, session: aiohttp.ClientSessi
     for _ in range(plan.rounds):
         loads["floor"].append(await under_load(floor.order, orders, 16, {}))
         loads["empty_floor"].append(await load_of_floor(stage, orders, 16))
-        async with stage.host(session, hub) as host:
+        async with stage.host(hub) as host:
             ready_s.append(host.ready_s)
             loads["saga"].append(await load_on(host, stage, "saga", orders, 16))
-        loads["empty_saga"].append(await load_of_saga(stage, session, "saga", orders, 16))
+        loads["empty_saga"].append(await load_of_saga(stage, "saga", orders, 16))
     found = {name: as_json(median_load(each)) for name, each in loads.items()}
     return {"instances": plan.finished, "ready_s": median(ready_s), **found}
 

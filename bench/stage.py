@@ -1,6 +1,8 @@
 """The processes that are measured: an Azurite of the bench's own, in memory, and devhost; and their use of the CPU."""
 
 import asyncio
+import contextlib
+import json
 import os
 import re
 import secrets
@@ -13,8 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import aiohttp
 
 import dev
 from devhost.storage_http import StorageHttp
@@ -92,7 +92,7 @@ class Host:
     hub: str
     process: "subprocess.Popen[bytes]"
     log: Path
-    session: aiohttp.ClientSession
+    http: StorageHttp
     ready_s: float
 
     @property
@@ -104,9 +104,10 @@ class Host:
 
     async def orchestrate(self, name: str, given: str | None = None) -> None:
         url = f"{self.url}/runtime/webhooks/durabletask/orchestrators/{name}?timeout=300&pollingInterval=5"
-        async with self.session.post(url, json=given) as answer:
-            if answer.status != 200:
-                raise RuntimeError(f"{name} did not end well: {answer.status} {(await answer.text())[:300]}")
+        body = b"" if given is None else json.dumps(given).encode()
+        answer = await self.http.request("POST", url, {}, body)
+        if answer.status != 200:
+            raise RuntimeError(f"{name} did not end well: {answer.status} {answer.body[:300].decode()}")
 
     def stop(self) -> str:
         """End it; its log."""
@@ -123,7 +124,7 @@ class Stage:
         self._port, self._folder = ports.host, folder
 
     @asynccontextmanager
-    async def host(self, session: aiohttp.ClientSession, hub: str = "", *options: str) -> AsyncIterator[Host]:
+    async def host(self, hub: str = "", *options: str) -> AsyncIterator[Host]:
         hub = hub or f"Bench{secrets.token_hex(4)}"
         log = self._folder / f"{hub}.log"
         settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
@@ -131,22 +132,20 @@ class Stage:
         begun = time.perf_counter()
         process = dev.launch(command, log, settings)
         try:
-            while not await _serves(session, self._port):
+            while not await _serves(self.http, self._port):
                 if process.poll() is not None:
                     raise RuntimeError(f"devhost ended: {log.read_text(encoding='utf-8')}")
                 await asyncio.sleep(0.01)
             ready_s = time.perf_counter() - begun
-            yield Host(dev.address(self._port), hub, process, log, session, ready_s)
+            yield Host(dev.address(self._port), hub, process, log, self.http, ready_s)
         finally:
             dev.end(process, patience=30)
 
 
-async def _serves(session: aiohttp.ClientSession, port: int) -> bool:
-    try:
-        async with session.get(dev.address(port)) as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
+async def _serves(http: StorageHttp, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return (await http.request("GET", dev.address(port), {})).status == 200
+    return False
 
 
 def _until_it_answers(ports: dev.Ports, azurite: "subprocess.Popen[bytes]", log: Path) -> None:

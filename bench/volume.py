@@ -17,8 +17,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
-
 from bench.app.function_app import STEPS
 from bench.stage import Host, Stage, memory_mb, staged
 from devhost.worker_link import MAX_DEATHS
@@ -70,12 +68,10 @@ class Killed:
 
 async def volume(orders: int = ORDERS, among_kills: int = ORDERS_AMONG_KILLS, seed: int = 1) -> tuple[Steady, Killed]:
     """Both runs, each on an Azurite of its own, so that neither has to do with what the other left."""
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-        async with staged() as stage:
-            steady = await without_kills(stage, session, orders)
-        async with staged() as stage:
-            return steady, await with_kills(stage, session, among_kills, seed)
+    async with staged() as stage:
+        steady = await without_kills(stage, orders)
+    async with staged() as stage:
+        return steady, await with_kills(stage, among_kills, seed)
 
 
 def shortfalls(steady: Steady, killed: Killed) -> list[str]:
@@ -89,11 +85,11 @@ def shortfalls(steady: Steady, killed: Killed) -> list[str]:
     return [what for what, kept in promises.items() if not kept]
 
 
-async def without_kills(stage: Stage, session: aiohttp.ClientSession, orders: int, first: int = 100) -> Steady:
+async def without_kills(stage: Stage, orders: int, first: int = 100) -> Steady:
     """Memory is looked at after the first orders and after all. Raises RuntimeError for one that does not end well."""
     begun = time.monotonic()
     names = order_names()
-    async with stage.host(session) as host:
+    async with stage.host() as host:
         await _at_once(host.orchestrate(next(names)) for _ in range(first))
         first_mb = {name: memory_mb(pid) for name, pid in host.pids.items()}
         await _at_once(host.orchestrate(next(names)) for _ in range(orders - first))
@@ -101,13 +97,13 @@ async def without_kills(stage: Stage, session: aiohttp.ClientSession, orders: in
     return Steady(orders, time.monotonic() - begun, first_mb, last_mb)
 
 
-async def with_kills(stage: Stage, session: aiohttp.ClientSession, orders: int, seed: int) -> Killed:
+async def with_kills(stage: Stage, orders: int, seed: int) -> Killed:
     """Lives of one hub, each ended by a kill, until every order has ended."""
     report, rng, begun = Killed(orders), random.Random(seed), time.monotonic()  # noqa: S311 - nothing secret is drawn
     names, hub = order_names(), f"Volume{secrets.token_hex(4)}"
     open_orders = {f"order-{number:05}": next(names) for number in range(orders)}
     while open_orders:
-        async with stage.host(session, hub) as host, killing(host, rng, report):
+        async with stage.host(hub) as host, killing(host, rng, report):
             await _live(host, open_orders, report)
     report.seconds = time.monotonic() - begun
     return report
@@ -148,7 +144,7 @@ async def _live(host: Host, open_orders: dict[str, str], report: Killed) -> None
     async def follow(order_id: str, name: str) -> None:
         if host.process.poll() is not None:
             return
-        with contextlib.suppress(aiohttp.ClientError):
+        with contextlib.suppress(OSError):
             output = await _output(host, order_id, name)
             del open_orders[order_id]
             report.ended += 1
@@ -162,16 +158,18 @@ async def _output(host: Host, order_id: str, name: str) -> Any:
     """Start an order, or find it started by an earlier life, and wait for its end."""
     api = f"{host.url}/runtime/webhooks/durabletask"
     if await _status(host, order_id) is None:
-        async with host.session.post(f"{api}/orchestrators/{name}/{order_id}") as answer:
-            answer.raise_for_status()
+        answer = await host.http.request("POST", f"{api}/orchestrators/{name}/{order_id}", {})
+        if answer.status != 202:
+            raise RuntimeError(f"{order_id} was not started: {answer.status} {answer.body[:300].decode()}")
     while (status := await _status(host, order_id)) and status["runtimeStatus"] in ("Pending", "Running"):  # noqa: ASYNC110
         await asyncio.sleep(ASK_AGAIN_S)
     return status and status["output"]
 
 
 async def _status(host: Host, order_id: str) -> Any:
-    async with host.session.get(f"{host.url}/runtime/webhooks/durabletask/instances/{order_id}") as answer:
-        return None if answer.status == 404 else json.loads(await answer.text())
+    url = f"{host.url}/runtime/webhooks/durabletask/instances/{order_id}"
+    answer = await host.http.request("GET", url, {})
+    return None if answer.status == 404 else json.loads(answer.body)
 
 
 async def _at_once(works: Iterator[Any]) -> None:

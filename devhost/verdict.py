@@ -34,7 +34,7 @@ from devhost.worker_link import MAX_DEATHS, CallTimedOut, Reply, WorkerDied, Wor
 log = logging.getLogger("devhost.orchestrator")
 
 ENDS = ("Completed", "Failed", "ContinuedAsNew")
-PROVED_FIRST, PROVED_EACH = 20, 10
+PROVED_FIRST, PROVED_EACH = 20, 50
 LONG_WAIT = timedelta(minutes=1)
 
 
