@@ -153,7 +153,8 @@ class Engine:
             await asyncio.sleep(within_s)
             return None
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(instance.ended.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await instance.ended.wait()
         return instance.row if instance.ended.is_set() else None
 
     async def status(self, instance_id: str) -> Row | None:

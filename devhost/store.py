@@ -184,7 +184,7 @@ class Store:
         rows = [{**keys, "RowKey": row_key(ordinal), **to_row(event)} for ordinal, event in enumerate(events, first)]
         batches: list[list[Row]] = [rows]
         addresses: dict[str, str] = {}
-        if not _are_small(rows):
+        if not _are_small(events):
             rows, addresses = await self._offloaded(rows)
             batches = _batches(rows)
         if len(batches) == 1 and first and not last:
@@ -346,10 +346,10 @@ def is_large(text: Any) -> bool:
     )
 
 
-def _are_small(rows: list[Row]) -> bool:
+def _are_small(events: list[Event]) -> bool:
     """Whether the rows of a turn fit one transaction, and each of its texts a cell, as their lengths alone tell."""
-    texts = sum(len(value) for row in rows for value in row.values() if value.__class__ is str)
-    return len(rows) <= MAX_ROWS and texts * 4 <= LARGE_TEXT_BYTES
+    texts = sum(len(value) for event in events for value in event.fields.values() if value.__class__ is str)
+    return len(events) <= MAX_ROWS and texts * 4 <= LARGE_TEXT_BYTES
 
 
 def _batches(rows: list[Row]) -> list[list[Row]]:

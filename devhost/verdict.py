@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -141,22 +141,22 @@ class Judge:
         """From the turn that the worker took ahead, or from the warm execution, or by a replay."""
         state = await self._taken_ahead(instance, ahead)
         if state is None and self._keep_warm and instance.ledger.known:
-            state = self._next_state(instance, await self._ask("go_on", instance, instance.unseen_by_sdk(fresh)))
+            reply = await self._ask("go_on", instance, instance.unseen_by_sdk(fresh))
+            state = self._next_state(instance, reply, warm=True)
         return state or await self.replay(instance, fresh)
 
     async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
         """None when it did not, or when another turn came before it."""
         if ahead is None or ahead.turn != instance.turns + 1 or (ahead.after and not ahead.reply.done()):
             return None
-        state = self._next_state(instance, await ahead.reply)
-        return state and replace(state, warm=ahead.after is not None)
+        return self._next_state(instance, await ahead.reply, warm=ahead.after is not None)
 
-    def _next_state(self, instance: Instance, reply: Reply) -> State | None:
+    def _next_state(self, instance: Instance, reply: Reply, *, warm: bool) -> State | None:
         """The state of a reply that goes on from exactly what our ledger knows."""
         if not reply.ok or reply.header.get("first") != instance.ledger.known:
             return None
         instance.turns += 1
-        return read_state(reply)
+        return read_state(reply, warm=warm)
 
     async def _prove(self, instance: Instance, fresh: list[Event], warm: State) -> None:
         """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
@@ -177,7 +177,7 @@ class Judge:
         reply = await self._ask(kind, instance, instance.replay_context(fresh))
         if not reply.ok:
             raise OrchestrationFault(worker_message(reply))
-        return replace(read_state(reply), warm=False)
+        return read_state(reply, warm=False)
 
     def failed(self, instance: Instance, fault: OrchestrationFault) -> Verdict:
         log.error("Instance %s of '%s' fails: %s", instance.id, instance.name, fault)
@@ -265,11 +265,12 @@ def _retrieved(reply: "asyncio.Future[Reply]") -> None:
         reply.exception()
 
 
-def read_state(reply: Reply) -> State:
-    """The worker's answer to a replay. Raises OrchestrationFault for one that cannot be kept."""
+def read_state(reply: Reply, *, warm: bool) -> State:
+    """The worker's answer to a turn. Raises OrchestrationFault for one that cannot be kept."""
     try:
         state: dict[str, Any] = json.loads(reply.body)
-        custom_status = compact_json(state.get("customStatus"))
+        told = state.get("customStatus")
+        custom_status = "null" if told is None else compact_json(told)
     except RecursionError as fault:
         raise OrchestrationFault("The orchestrator's answer is nested too deeply.") from fault
     if len(custom_status) * 2 > MAX_CUSTOM_STATUS_BYTES:
@@ -282,7 +283,7 @@ def read_state(reply: Reply) -> State:
         state.get("error"),
         custom_status,
         reply.stack,
-        warm="first" in reply.header,
+        warm,
         cancelled=tuple(reply.header.get("cancelled", ())),
         left=reply.header.get("left", 0),
     )

@@ -207,12 +207,12 @@ class WorkerLink:
         await self._ready.wait()
         worker = self._worker
         assert worker is not None
-        is_turn = kind in TURNS
-        no_limit = contextlib.nullcontext()
+        is_turn, call = kind in TURNS, {"kind": kind, "function": function, **header}
+        if not is_turn and not self._limit_s:
+            return await worker.ask(call, body)
         try:
-            limit = asyncio.timeout(self._limit_s) if self._limit_s else no_limit
-            async with worker.turn(self._turn_limit_s) if is_turn else limit:
-                return await worker.ask({"kind": kind, "function": function, **header}, body)
+            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
+                return await worker.ask(call, body)
         except TimeoutError:
             if worker is self._worker and not worker.outlived:
                 worker.outlived = True
