@@ -29,7 +29,7 @@ from devhost.entities import Answer
 from devhost.entity_host import Entities
 from devhost.entity_requests import EntityRequests, answer_event, message_of
 from devhost.events import Event, compact_json
-from devhost.instance import Ahead, Instance, Message, Parent
+from devhost.instance import ActivityRun, Ahead, Instance, Message, Parent
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
@@ -219,7 +219,17 @@ class Engine:
 
     def _run(self, instance: Instance, work: Coroutine[Any, Any, None]) -> None:
         instance.idle.clear()
-        self._spawn(self._guarded(instance, work))
+        self._spawn(self._work_on(instance, work))
+
+    async def _work_on(self, instance: Instance, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work of an instance, run the activity that it has come to, do the work that this causes, and so on:
+        steps that follow one another share a task.
+        """
+        await self._guarded(instance, work)
+        while run := instance.take_next_run():
+            if not await self._run_activity(instance, run):
+                return
+            await self._guarded(instance, self._drain(instance))
 
     async def _guarded(self, instance: Instance, work: Coroutine[Any, Any, None]) -> None:
         """Do the work of an instance. After a fault that nobody foresaw its memory is thrown away and read again."""
@@ -230,6 +240,7 @@ class Engine:
                 break
             except Exception:
                 log.exception("Instance %s stumbled; it is read again from storage in %.0f s.", instance.id, pause)
+            self._start_next_run(instance)
             await asyncio.sleep(pause)
             pause = min(pause * 2, MAX_REREAD_PAUSE_S)
             work = self._reread(instance)
@@ -247,6 +258,7 @@ class Engine:
     async def _drain(self, instance: Instance) -> None:
         """Take the waiting events of an instance, a turn at a time."""
         while instance.inbox and not instance.finished and not self._stopping:
+            self._start_next_run(instance)
             batch = self._next_turn(instance)
             try:
                 if batch:
@@ -436,6 +448,8 @@ class Engine:
         else:
             for task in verdict.tasks:
                 self._dispatch(instance, task)
+            if len(verdict.tasks) > 1:  # they begin in their order
+                self._start_next_run(instance)
 
     def _scheduled(self, instance: Instance, task: Task, at: datetime) -> Event:
         if task.kind == SUB_ORCHESTRATION:
@@ -525,16 +539,29 @@ class Engine:
             handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        self._spawn(self._run_activity(instance, instance.execution_id, task, self._judge.go_on_ahead(instance, task)))
+        """Leave it to whoever works on the instance, or give it a task of its own if there is one already."""
+        self._start_next_run(instance)
+        instance.next_run = ActivityRun(instance.execution_id, task, self._judge.go_on_ahead(instance, task))
 
-    async def _run_activity(self, instance: Instance, execution_id: str, task: Task, ahead: Ahead | None) -> None:
-        event = await self._activities.run(instance.id, task, ahead)
+    def _start_next_run(self, instance: Instance) -> None:
+        """There is something else to do before: the activity does not wait for that."""
+        if run := instance.take_next_run():
+            self._spawn(self._run_beside(instance, run))
+
+    async def _run_beside(self, instance: Instance, run: ActivityRun) -> None:
+        if await self._run_activity(instance, run):
+            await self._work_on(instance, self._drain(instance))
+
+    async def _run_activity(self, instance: Instance, run: ActivityRun) -> bool:
+        """Run an activity to its end; whether the caller is to work on what this causes, because nobody else is."""
+        event = await self._activities.run(instance.id, run.task, run.ahead)
         if instance.finished:
-            return
-        instance.inbox.append(Message(event, execution_id=execution_id, ahead=ahead))
-        if instance.idle.is_set():  # as _post does, but for a task of its own: this one has nothing else to do
-            instance.idle.clear()
-            await self._guarded(instance, self._drain(instance))
+            return False
+        instance.inbox.append(Message(event, execution_id=run.execution_id, ahead=run.ahead))
+        if not instance.idle.is_set():
+            return False
+        instance.idle.clear()
+        return True
 
     def _arm(self, instance: Instance, task: Task) -> None:
         assert task.fire_at is not None
@@ -632,6 +659,7 @@ class Engine:
                 await self._continue_child(instance, task, events)
             else:
                 self._dispatch(instance, task)
+        self._start_next_run(instance)
 
     async def _continue_child(self, instance: Instance, task: Task, events: list[Event]) -> None:
         """A child that is under way goes on by itself; one that never began starts; one that ended reports again."""

@@ -57,6 +57,15 @@ class Ahead:
     after: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class ActivityRun:
+    """An activity that is to be run for an execution, and the turn after it, if the worker takes that ahead."""
+
+    execution_id: str
+    task: Task
+    ahead: Ahead | None
+
+
 @dataclass
 class Message:
     """An event for an instance; None asks for a turn without one, or (`row_only`) for its Instances row to be written.
@@ -93,7 +102,7 @@ class Instance:
     `stored`: whether there is a row at all. While an instance is suspended, `held` are the events that it has on record
     and has not decided about, and `later` what it has yet to record. `ended` is set with its end. `outgoing` are the
     requests that entities have yet to put on record, `entities` those to which this execution has sent any. `turns`
-    counts how often the SDK was asked in this execution.
+    counts how often the SDK was asked in this execution. `next_run` is an activity that is due and not yet running.
     """
 
     id: str
@@ -114,6 +123,7 @@ class Instance:
     unwritten: dict[str, Any] = field(default_factory=dict)
     late_row: asyncio.TimerHandle | None = None
     turns: int = 0
+    next_run: ActivityRun | None = None
     timers: dict[int, asyncio.TimerHandle] = field(default_factory=dict)
     outgoing: "dict[str, asyncio.Future[None]]" = field(default_factory=dict)
     entities: set[str] = field(default_factory=set)
@@ -180,6 +190,10 @@ class Instance:
         if self.late_row:
             self.late_row.cancel()
             self.late_row = None
+
+    def take_next_run(self) -> ActivityRun | None:
+        run, self.next_run = self.next_run, None
+        return run
 
     @property
     def event_count(self) -> int:
