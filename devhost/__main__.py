@@ -87,7 +87,10 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--cpu", action="store_true", help="say at the end where the CPU went")
     parser.add_argument("--watch", action="store_true", help="replace the worker when a file of the app changes")
-    return parser.parse_args(given)
+    arguments = parser.parse_args(given)
+    if arguments.cpu and os.name == "nt":
+        parser.error("--cpu counts with a timer that Windows does not have")
+    return arguments
 
 
 async def serve(arguments: argparse.Namespace) -> None:

@@ -15,8 +15,8 @@ INTERVAL_S = 0.002  # no more often than the kernel's clock ticks: the samples a
 PARTS = {
     "storage": "storage_http storage_account tables blobs store",
     "HTTP": "http_server management routing status_body responses client_binding",
-    "worker link": "worker_link frames",
-    "turns": "engine verdict turn instance events records activities entities",
+    "worker link": "worker_link worker_process frames",
+    "turns": "engine inbox verdict turn instance instance_rows events records activities entities",
 }
 PART_OF = {f"devhost/{name}": part for part, names in PARTS.items() for name in names.split()}
 

@@ -29,7 +29,9 @@ from devhost.entities import Answer
 from devhost.entity_host import Entities
 from devhost.entity_requests import EntityRequests, answer_event, message_of
 from devhost.events import Event, compact_json
+from devhost.inbox import next_turn
 from devhost.instance import ActivityRun, Ahead, Instance, Message, Parent
+from devhost.instance_rows import InstanceRows
 from devhost.keys import unescape_key
 from devhost.records import now
 from devhost.store import FINISHED, History, InstanceExists, Store
@@ -37,7 +39,6 @@ from devhost.tables import Row, StorageRefused
 from devhost.turn import (
     ACTIVITY,
     CALL,
-    COMPLETES,
     SIGNAL,
     SUB_ORCHESTRATION,
     TIMER,
@@ -50,7 +51,6 @@ from devhost.verdict import Judge, Verdict
 log = logging.getLogger("devhost.engine")
 
 MAX_TIMER_SLEEP_S = 3600.0
-LATE_ROW_S = 0.25
 REREAD_PAUSE_S, MAX_REREAD_PAUSE_S = 1.0, 60.0
 UNPLAYED = ("OrchestratorStarted", "OrchestratorCompleted")
 
@@ -76,6 +76,7 @@ class Engine:
         self._store, self._judge, self._activities, self._options = store, judge, activities, options
         self._entities, self._requests = entities, EntityRequests(entities)
         entities.deliver = self._answer
+        self._rows = InstanceRows(store, self._post)
         self._instances: dict[str, Instance] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -259,7 +260,7 @@ class Engine:
         """Take the waiting events of an instance, a turn at a time."""
         while instance.inbox and not instance.finished and not self._stopping:
             self._start_next_run(instance)
-            batch = self._next_turn(instance)
+            batch = next_turn(instance, self._options.joined_events)
             try:
                 if batch:
                     await self._turn(instance, batch)
@@ -271,27 +272,6 @@ class Engine:
                 await self._fail(instance, OrchestrationFault(f"Storage cannot keep what it did: {fault}"))
             for message in batch:
                 message.answer(True)
-
-    def _next_turn(self, instance: Instance) -> list[Message]:
-        """The messages of the next turn: one, or those that came while the turn before it was written."""
-        batch: list[Message] = []
-        seen: set[tuple[str, Any] | None] = set()
-        while instance.inbox and len(batch) < self._options.joined_events:
-            message = instance.inbox[0]
-            joins = instance.takes_together(message)
-            if batch and not joins:
-                break
-            instance.inbox.popleft()
-            if instance.suspended and not joins and is_task_end(message):
-                instance.later.append(message)
-            elif not instance.expects(message) or what_ends(message) in seen:
-                message.answer(True)
-            else:
-                batch.append(message)
-                seen |= {what_ends(message)} - {None}
-                if not joins:
-                    break
-        return batch
 
     def _dismiss(self, instance: Instance) -> None:
         """Let go of a finished instance; what still waits for it is told that it came too late."""
@@ -311,7 +291,7 @@ class Engine:
 
     async def _turn(self, instance: Instance, batch: list[Message]) -> None:
         if batch[0].row_only:
-            await self._write_row(instance)
+            await self._rows.write(instance)
             return
         causes = [message.event for message in batch if message.event]
         if len(batch) == 1 and batch[0].ahead:
@@ -406,7 +386,7 @@ class Engine:
         if instance.row.get("RuntimeStatus") == "Pending":
             instance.row = {**instance.row, "RuntimeStatus": "Running"}
             instance.unwritten["RuntimeStatus"] = "Running"
-        await self._write_row(instance)
+        await self._rows.write(instance)
         at, old = now(), instance.started.fields
         given = None if ended.next_input is None else compact_json(ended.next_input)
         started = records.execution_started(instance.id, instance.name, given, old["Version"], instance.parent)
@@ -442,7 +422,7 @@ class Engine:
         self._requests.send(instance, sent)
         if verdict.status in FINISHED:
             await self._requests.hand_over(instance)
-        await self._update_row(instance, verdict, at, addresses)
+        await self._rows.update(instance, verdict, at, addresses)
         if verdict.status in FINISHED:
             self._finish(instance, verdict)
         else:
@@ -461,39 +441,6 @@ class Engine:
         if task.kind in (CALL, SIGNAL):
             instance.ledger.sent(event)
         return event
-
-    async def _update_row(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
-        """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
-
-        Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
-        the history says it all, and whoever asks is answered from memory.
-        """
-        if instance.row_says(verdict.status, verdict.custom_status) and verdict.result is None:
-            return
-        wanted = records.row_columns(instance, verdict, at, self._store.hub)
-        changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
-        if not changed:
-            return
-        instance.unwritten |= {**changed, **records.by_address(changed, addresses)}
-        if verdict.status != "Running":
-            await self._write_row(instance)  # before anybody is told: whoever hears of an end may start the id again
-        instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
-        if instance.unwritten and instance.late_row is None:
-            late = asyncio.get_running_loop().call_later
-            instance.late_row = late(LATE_ROW_S, self._post, instance, Message(None, row_only=True))
-
-    async def _write_row(self, instance: Instance) -> None:
-        instance.cancel_late_row()
-        columns, instance.unwritten = instance.unwritten, {}
-        if not columns:
-            return
-        columns |= {"LastUpdatedTime": instance.changed_at, "ExecutionId": instance.execution_id}
-        try:
-            await self._store.merge_instance(instance.id, columns, exists=instance.stored)
-        except BaseException:
-            instance.unwritten = {**columns, **instance.unwritten}
-            raise
-        instance.stored = True
 
     async def write_rows(self) -> None:
         """Bring the Instances table up to date, for who is about to read it as a whole."""
@@ -637,8 +584,8 @@ class Engine:
             verdict.custom_status = (await self._judge.replay(instance, history.events)).custom_status
         instance.remember([ended])
         await self._requests.hand_over(instance)
-        await self._update_row(instance, verdict, ended.at, history.addresses)
-        await self._write_row(instance)
+        await self._rows.update(instance, verdict, ended.at, history.addresses)
+        await self._rows.write(instance)
         self._finish(instance, verdict)
 
     async def _catch_up(self, instance: Instance, history: History) -> None:
@@ -650,7 +597,7 @@ class Engine:
         instance.ledger = rebuild(events, state.actions)
         instance.suspended = is_suspended(events)
         verdict = Verdict(status="Suspended" if instance.suspended else "Running", custom_status=state.custom_status)
-        await self._update_row(instance, verdict, events[-1].at, history.addresses)
+        await self._rows.update(instance, verdict, events[-1].at, history.addresses)
         undecided = instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking)
         if undecided and not instance.suspended and not instance.inbox:
             instance.inbox.append(Message(None))
@@ -700,20 +647,6 @@ def is_about_content(fault: Exception) -> bool:
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     )
-
-
-def is_task_end(message: Message) -> bool:
-    return message.event is not None and message.event.type in COMPLETES
-
-
-def what_ends(message: Message) -> tuple[str, Any] | None:
-    """The task that a message says the end of, so that one turn does not hear it twice."""
-    event = message.event
-    if event is not None and message.is_answer:
-        return event.type, event.fields["Name"]
-    if event is None or event.type not in COMPLETES:
-        return None
-    return COMPLETES[event.type], event.fields[COMPLETES[event.type]]
 
 
 def is_suspended(events: list[Event]) -> bool:

@@ -12,14 +12,17 @@ from typing import IO
 
 
 class HubTaken(Exception):
-    """Another devhost serves the hub."""
+    """Another devhost serves the hub, or another user's did."""
 
 
 def lock_hub(account_endpoint: str, hub: str) -> IO[str]:
     """The open, locked file: the lock lives as long as it. Raises HubTaken."""
     name = hashlib.sha256(f"{account_endpoint}|{hub.lower()}".encode()).hexdigest()[:20]
     path = Path(tempfile.gettempdir()) / f"devhost-{name}.lock"
-    file = path.open("a+", encoding="utf-8")
+    try:
+        file = path.open("a+", encoding="utf-8")
+    except PermissionError as fault:
+        raise HubTaken(f"The lock of the task hub '{hub}', {path}, is another user's on this machine.") from fault
     try:
         _lock(file)
     except OSError as fault:

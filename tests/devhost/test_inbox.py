@@ -1,0 +1,87 @@
+"""Which of the messages that wait for an instance share its next turn."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from devhost.events import Event, task_completed
+from devhost.inbox import next_turn
+from devhost.instance import Instance, Message
+from devhost.records import execution_started
+from devhost.turn import ACTIVITY, Retry, Task
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MANY = 20
+
+
+def instance(*retried: int) -> Instance:
+    """An instance with five open activities, 0 to 4; the named ones are with retry."""
+    made = Instance("order-1", "saga")
+    made.begin(execution_started("order-1", "saga", None, ""))
+    for number in range(5):
+        retry = Retry({}, 1, 3, timedelta(seconds=1)) if number in retried else None
+        made.ledger.open[number] = Task(number, ACTIVITY, "step", retry=retry)
+    return made
+
+
+def end_of(number: int, execution_id: str | None = None) -> Message:
+    return Message(task_completed(number, '"done"', NOON), execution_id=execution_id)
+
+
+def event(kind: str) -> Message:
+    return Message(Event(kind, NOON, fields={"Name": "approved", "Input": "true", "Reason": ""}))
+
+
+def turns(of: Instance, *messages: Message, at_most: int = MANY) -> list[list[Message]]:
+    """All turns, one after the other."""
+    of.inbox.extend(messages)
+    found = []
+    while of.inbox:
+        found.append(next_turn(of, at_most))
+    return found
+
+
+def test_ends_and_events_share_a_turn() -> None:
+    messages = [end_of(0), event("EventRaised"), end_of(1), event("EventRaised")]
+    assert turns(instance(), *messages) == [messages]
+
+
+def test_no_more_share_a_turn_than_may() -> None:
+    messages = [end_of(number) for number in range(5)]
+    assert turns(instance(), *messages, at_most=2) == [messages[:2], messages[2:4], messages[4:]]
+
+
+def test_the_end_of_a_retried_task_has_a_turn_of_its_own() -> None:
+    messages = [end_of(0), end_of(1), end_of(2), end_of(3)]
+    assert turns(instance(1, 2), *messages) == [[messages[0]], [messages[1]], [messages[2]], [messages[3]]]
+
+
+def test_what_changes_the_state_has_a_turn_of_its_own() -> None:
+    for kind in ("ExecutionTerminated", "ExecutionSuspended", "ExecutionResumed"):
+        messages = [end_of(0), event(kind), end_of(1)]
+        assert turns(instance(), *messages) == [[message] for message in messages]
+
+
+def test_a_row_is_written_between_two_turns() -> None:
+    messages = [end_of(0), Message(None, row_only=True), end_of(1)]
+    assert turns(instance(), *messages) == [[message] for message in messages]
+
+
+def test_a_task_ends_once_in_a_turn_and_only_for_the_execution_that_scheduled_it() -> None:
+    async def answers() -> list[bool]:
+        of = instance()
+        heard = [asyncio.get_running_loop().create_future() for _ in range(3)]
+        again, unknown, foreign = end_of(0), end_of(7), end_of(1, "another execution")
+        for message, taken in zip((again, unknown, foreign), heard, strict=True):
+            message.taken = taken
+        first, own = end_of(0), end_of(2, of.execution_id)
+        assert [each for turn in turns(of, first, again, unknown, foreign, own) for each in turn] == [first, own]
+        return [await taken for taken in heard]
+
+    assert asyncio.run(answers()) == [True] * 3
+
+
+def test_while_suspended_the_end_of_a_retried_task_is_kept_for_later() -> None:
+    of, plain, retried = instance(1), end_of(0), end_of(1)
+    of.suspended = True
+    assert turns(of, retried, plain) == [[plain]]
+    assert of.later == [retried]
