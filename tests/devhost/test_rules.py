@@ -11,12 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devhost import cron, routing
+from devhost.engine import is_called_by
 from devhost.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
+from devhost.instance import Instance, Parent
 from devhost.keys import escape_key, row_key, unescape_key
 from devhost.quick_sdk import quick_parse
+from devhost.records import execution_started
 from devhost.settings import BadSettings, hub_name, load, resolve
 from devhost.storage_account import parse_connection_string
+from devhost.store import History
 from devhost.tables import parse_time
+from devhost.turn import SUB_ORCHESTRATION, Task
 
 
 def route(template: str, *methods: str, prefix: str = "api") -> routing.Route:
@@ -287,3 +292,21 @@ def test_an_account_in_azure_has_its_usual_endpoints() -> None:
 def test_an_account_that_names_no_queues_has_none() -> None:
     account = parse_connection_string("AccountName=a;AccountKey=a2V5;BlobEndpoint=http://b/a;TableEndpoint=http://t/a")
     assert account.queue_endpoint == ""
+
+
+@pytest.mark.parametrize(
+    ("caller", "is_its"),
+    [
+        (Parent("order-1", "execution 1", "saga", 3, ""), True),
+        (Parent("order-1", "execution 1", "saga", 2, ""), False),  # an attempt before this one
+        (Parent("order-1", "execution 0", "saga", 3, ""), False),  # a generation before this one
+        (None, False),  # somebody else's instance of this id
+    ],
+)
+def test_a_history_is_of_the_very_call_that_its_start_names(caller: Parent | None, is_its: bool) -> None:
+    parent, child = (
+        Instance("order-1", execution_id="execution 1"),
+        execution_started("ship-1", "ship", None, "", caller),
+    )
+    history = History("execution 7", [child])
+    assert is_called_by(history, parent, Task(3, SUB_ORCHESTRATION, "ship")) is is_its
