@@ -87,7 +87,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
         if fd == ANSWERS:
             self.silent.set()
-            if self._lane:
+            if self._lane and not self._lane.is_closing():  # it may have noticed by itself
                 self._lane.abort()
 
     def process_exited(self) -> None:
