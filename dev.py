@@ -1173,10 +1173,10 @@ FAST_TESTS = ("tests/architecture", "tests/unit")
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """Everything, a file at a time on two workers: most of a test's time is waiting. With arguments: as they say."""
+    """Everything, a file at a time on three workers: tests wait a lot. With arguments: as they say."""
     set_up(*TESTING)
     # In the order of the folders: by the number of their tests, the two longest files would come last.
-    everything = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    everything = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     return run_in_front([python_of(VENV), "-m", "pytest", *(arguments.rest or everything)])
 
 

@@ -127,14 +127,15 @@ async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
 
 
 async def in_turns(plan: Plan, stage: Stage) -> dict[str, dict[int, Any]]:
-    """Each figure from tables of its own, floor and devhost by turns, because the machine's speed changes."""
+    """Each round in tables of its own, floor and devhost by turns, because the machine's speed changes."""
     found: dict[str, dict[int, Any]] = {name: {} for name in ("floor", *SAGAS)}
     for at_once, orders in plan.orders.items():
         loads: dict[str, list[Load]] = {name: [] for name in found}
         for _ in range(plan.rounds):
             loads["floor"].append(await load_of_floor(stage, orders, at_once))
-            for saga in SAGAS:
-                loads[saga].append(await load_of_saga(stage, saga, orders, at_once))
+            async with stage.host() as host:
+                for saga in SAGAS:
+                    loads[saga].append(await load_on(host, stage, saga, orders, at_once))
         for name, rounds in loads.items():
             found[name][at_once] = as_json(median_load(rounds))
     return found
@@ -145,11 +146,6 @@ async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
     await floor.create()
     await under_load(floor.order, WARM_UP, WARM_UP, {})
     return await under_load(floor.order, orders, at_once, {"azurite": stage.azurite})
-
-
-async def load_of_saga(stage: Stage, saga: str, orders: int, at_once: int) -> Load:
-    async with stage.host() as host:
-        return await load_on(host, stage, saga, orders, at_once)
 
 
 async def load_on(host: Host, stage: Stage, saga: str, orders: int, at_once: int) -> Load:
@@ -173,7 +169,8 @@ async def in_a_filled_hub(plan: Plan, stage: Stage) -> dict[str, Any]:
         async with stage.host(hub) as host:
             ready_s.append(host.ready_s)
             loads["saga"].append(await load_on(host, stage, "saga", orders, 16))
-        loads["empty_saga"].append(await load_of_saga(stage, "saga", orders, 16))
+        async with stage.host() as host:
+            loads["empty_saga"].append(await load_on(host, stage, "saga", orders, 16))
     found = {name: as_json(median_load(each)) for name, each in loads.items()}
     return {"instances": plan.finished, "ready_s": median(ready_s), **found}
 
