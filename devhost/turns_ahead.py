@@ -5,7 +5,8 @@ takes the next turn at once instead of waiting to be asked for it, which saves a
 uses that turn if nothing else happened in between, and else asks for another (verdict.py). It decides when what comes
 of the turn is done: not before the activity's result is on record.
 
-A turn that takes long keeps no activity from being answered: after half a second the answer goes out without it.
+A turn that takes long keeps no activity from being answered: after half a second the answer goes out without it, and
+says that its thread is busy. When the thread is not any more, a second frame says so: see Worker.settle.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from devhost.events import Event, sdk_cells, task_completed
 PATIENCE_S = 0.5
 
 Answer = tuple[dict[str, Any], bytes]
+OVER: Answer = ({"ok": True}, b"")
 GoOn = Callable[[dict[str, Any], list[dict[str, Any]]], Answer]
 
 
@@ -50,14 +52,13 @@ class TurnsAhead:
             self._slots.release()
         with self._lock:
             is_due = self._waiting.pop(call_id, None) is not None
-        if is_due:
-            self._send(call_id, answer)
+        self._send(call_id, answer if is_due else OVER)
 
     def _watch(self) -> None:
         while True:
             time.sleep(PATIENCE_S)
-            for call_id, answer in self._overdue():
-                self._send(call_id, answer)
+            for call_id, (ended, result) in self._overdue():
+                self._send(call_id, ({**ended, "busy": True}, result))
 
     def _overdue(self) -> list[tuple[int, Answer]]:
         late = time.monotonic() - PATIENCE_S

@@ -118,8 +118,10 @@ class Worker:
             self.waiting.pop(call_id, None)
 
     def settle(self, header: dict[str, Any], body: bytes) -> None:
-        """Take an answer. One that nobody waits for any more frees the lane, too."""
-        if header["id"] == self.in_lane:
+        """Take an answer. It frees the lane unless the call's thread is still busy; then another frame does, for which
+        nobody waits.
+        """
+        if header["id"] == self.in_lane and "busy" not in header:
             self.in_lane = None
         future = self.waiting.pop(header["id"], None)
         if future and not future.done():

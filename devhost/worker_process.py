@@ -38,12 +38,16 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         if os.name == "nt":  # where a child is given no descriptors but the three
             return await cls._start(take, command, environment, app)
         lane, end = os.pipe()
+        loop = asyncio.get_running_loop()
+        writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(end, "wb", 0))
         try:
             process = await cls._start(take, (*command, str(lane)), environment, app, pass_fds=(lane,))
+        except BaseException:
+            writing.close()
+            raise
         finally:
             os.close(lane)
-        loop = asyncio.get_running_loop()
-        process._lane, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(end, "wb", 0))
+        process._lane = writing
         return process
 
     @classmethod

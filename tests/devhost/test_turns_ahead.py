@@ -13,7 +13,7 @@ import pytest
 from devhost import turns_ahead
 from devhost.instance import Ahead, Instance
 from devhost.sessions import Sessions
-from devhost.turns_ahead import Answer, TurnsAhead
+from devhost.turns_ahead import OVER, Answer, TurnsAhead
 from devhost.verdict import Judge
 from devhost.worker_link import Reply
 from tests.devhost.hosts import until
@@ -61,7 +61,8 @@ def test_a_turn_that_takes_long_is_not_waited_for(monkeypatch: Any) -> None:
     until(lambda: stage.sent)
     stage.free.set()
     thread.join(30)
-    assert stage.sent == [(7, (ENDED, b"1"))], "once, and without the turn"
+    told = [(7, ({**ENDED, "busy": True}, b"1")), (7, OVER)]
+    assert stage.sent == told, "without the turn, and then that it is over"
 
 
 def test_no_turn_is_taken_after_a_failure_or_when_as_many_run_as_may() -> None:
