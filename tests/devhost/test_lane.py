@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from devhost import frames
 from devhost.worker_link import Worker
 
@@ -50,33 +52,22 @@ def test_one_call_at_a_time_goes_by_the_lane() -> None:
     asyncio.run(run())
 
 
-def test_the_lane_stays_taken_while_the_thread_of_an_answered_call_is_busy() -> None:
+@pytest.mark.parametrize("given_up", [False, True])
+def test_the_lane_stays_taken_until_the_thread_of_its_call_is_free(given_up: bool) -> None:
     async def run() -> None:
         of, process = worker()
         first = await asked(of)
-        of.settle({"id": 1, "ok": True, "busy": True}, b"")
-        assert (await first).ok
-        second = await asked(of)
+        if given_up:
+            first.cancel()
+        else:
+            of.settle({"id": 1, "ok": True, "busy": True}, b"")
+            assert (await first).ok
+        others = [await asked(of)]
         of.settle({"id": 1, "ok": True}, b"")
-        third = await asked(of)
+        others.append(await asked(of))
         assert process.sent == [(1, True), (2, False), (3, True)]
-        second.cancel()
-        third.cancel()
-
-    asyncio.run(run())
-
-
-def test_a_call_that_is_given_up_keeps_the_lane_until_it_is_answered() -> None:
-    async def run() -> None:
-        of, process = worker()
-        first = await asked(of)
-        first.cancel()
-        second = await asked(of)
-        of.settle({"id": 1, "ok": True}, b"")
-        third = await asked(of)
-        assert process.sent == [(1, True), (2, False), (3, True)]
-        second.cancel()
-        third.cancel()
+        for each in others:
+            each.cancel()
 
     asyncio.run(run())
 
