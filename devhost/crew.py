@@ -48,7 +48,11 @@ class Crew:
 
     def _follow(self, lane: Read) -> None:
         while True:
-            self._run(*self._taken(lane))
+            pool, call = self._taken(lane)
+            call()
+            # What has waited for the place is not for this thread: the next call may be in the lane already.
+            if waited := self._next(pool):
+                threading.Thread(target=self._run, args=(pool, waited), daemon=True).start()
 
     def _work(self) -> None:
         while True:
@@ -73,13 +77,16 @@ class Crew:
                     return pool, call
                 pool.waiting.append(call)
 
-    def _run(self, pool: Pool, call: Call) -> None:
+    def _run(self, pool: Pool, call: Call | None) -> None:
         """Run a call, and what has waited for its place."""
-        call()
-        while True:
-            with self._counts:
-                if not pool.waiting:
-                    pool.running -= 1
-                    return
-                call = pool.waiting.popleft()
+        while call:
             call()
+            call = self._next(pool)
+
+    def _next(self, pool: Pool) -> Call | None:
+        """What takes the place of a call that has ended; None leaves it free."""
+        with self._counts:
+            if pool.waiting:
+                return pool.waiting.popleft()
+            pool.running -= 1
+        return None

@@ -101,3 +101,16 @@ def test_what_comes_by_the_lane_takes_a_place_like_all_others() -> None:
     assert not done.is_set()
     blocked.go.set()
     assert done.wait(PATIENCE_S)
+
+
+def test_the_lane_is_read_on_however_many_wait_for_the_place_of_its_call() -> None:
+    arrivals, pool, first, waiting = Arrivals(), Pool(1), Blocked(), Blocked()
+    arrivals.run(pool, first, by_lane=True)
+    assert first.began.wait(PATIENCE_S)
+    arrivals.run(pool, waiting)
+    assert runs(arrivals, Pool(1))  # so that the one that waits has been read before
+    first.go.set()
+    assert waiting.began.wait(PATIENCE_S)
+    assert runs(arrivals, Pool(1), by_lane=True)
+    waiting.go.set()
+    assert runs(arrivals, pool)
