@@ -83,7 +83,7 @@ def of(key: str, row: Row) -> Row:
     return {"PartitionKey": key, "RowKey": "", "ExecutionId": key, **cells}
 
 
-NOW = datetime.min.replace(tzinfo=UTC)
+NOW = datetime.min.replace(tzinfo=UTC)  # stands for the time of each write
 OUTPUT = compact_json(STEPS)
 TURNS = [turn(number) for number in range(len(STEPS) + 1)]
 PENDING = {

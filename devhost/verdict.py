@@ -269,8 +269,7 @@ def read_state(reply: Reply, *, warm: bool) -> State:
     """The worker's answer to a turn. Raises OrchestrationFault for one that cannot be kept."""
     try:
         state: dict[str, Any] = json.loads(reply.body)
-        told = state.get("customStatus")
-        custom_status = "null" if told is None else compact_json(told)
+        custom_status = compact_json(state.get("customStatus"))
     except RecursionError as fault:
         raise OrchestrationFault("The orchestrator's answer is nested too deeply.") from fault
     if len(custom_status) * 2 > MAX_CUSTOM_STATUS_BYTES:

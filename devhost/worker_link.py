@@ -87,7 +87,9 @@ class Reply:
 
 @dataclass(eq=False)
 class Worker:
-    """One worker process, what it was loaded with, and the calls that it has yet to answer."""
+    """One worker process, what it was loaded with, and the calls that it has yet to answer; `in_lane` is the one that
+    has taken the lane.
+    """
 
     process: WorkerProcess = field(init=False)
     waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
