@@ -1,8 +1,8 @@
 """The worker: the child process that imports the app and runs its functions.
 
-It reads calls as frames on its stdin, and one at a time on a pipe beside it (crew.py), and answers on what was its stdout;
-the file descriptor 1 that the app sees points at stderr, so a print in a function cannot corrupt a frame. It ends when its
-stdin does: it never outlives its host.
+It reads calls as frames on its stdin, and one at a time on a pipe beside it (crew.py), and answers on what was its
+stdout; the file descriptor 1 that the app sees points at stderr, so a print in a function cannot corrupt a frame. It
+ends when its stdin does: it never outlives its host.
 
 Sync functions run in as many threads as in the real worker, async ones on the main thread's loop, and orchestrators
 beside them in a few of their own, so that activities which block cannot keep an orchestration from deciding.
