@@ -241,7 +241,6 @@ class Engine:
                 break
             except Exception:
                 log.exception("Instance %s stumbled; it is read again from storage in %.0f s.", instance.id, pause)
-            self._start_next_run(instance)
             await asyncio.sleep(pause)
             pause = min(pause * 2, MAX_REREAD_PAUSE_S)
             work = self._reread(instance)

@@ -1,0 +1,114 @@
+"""When the engine begins what a turn has decided: in its order, and without waiting for what comes after it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from devhost.engine import Engine, Options
+from devhost.turn import ACTIVITY, Task
+from devhost.verdict import Verdict
+
+
+@dataclass
+class World:
+    """What the engine works with: writes that wait to be let go, turns that decide as told, activities that never end.
+
+    `verdicts` are those of the turns to come; `begun` are the activities that have begun.
+    """
+
+    verdicts: list[Verdict]
+    writes: list[asyncio.Event] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
+
+    def engine(self) -> Engine:
+        store = SimpleNamespace(
+            hub="Hub", insert_instance=self._inserted, append=self._append, merge_instance=self._merged
+        )
+        judge = SimpleNamespace(
+            begin_ahead=lambda *_: None, go_on_ahead=lambda *_: None, decide=self._decide, failed=None
+        )
+        activities, entities = SimpleNamespace(run=self._run), SimpleNamespace(deliver=None)
+        options = Options(store_inputs=False, override_any_state=False, default_version="", joined_events=1)
+        return Engine(store, judge, activities, entities, options)  # type: ignore[arg-type]
+
+    async def _inserted(self, *_: Any) -> int:
+        return 0
+
+    async def _merged(self, *_: Any, **__: Any) -> None:
+        return None
+
+    async def _append(self, *_: Any, **__: Any) -> dict[str, str]:
+        self.writes.append(asyncio.Event())
+        await self.writes[-1].wait()
+        return {}
+
+    async def _decide(self, *_: Any) -> Verdict:
+        return self.verdicts.pop(0)
+
+    async def _run(self, _instance: str, task: Task, _ahead: Any) -> None:
+        self.begun.append(task.id)
+        await asyncio.Event().wait()
+
+
+def activities(*ids: int) -> Verdict:
+    return Verdict([Task(number, ACTIVITY, "step") for number in ids])
+
+
+def in_a_loop(test: Callable[[], Awaitable[None]]) -> None:
+    async def run() -> None:
+        await test()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(run())
+
+
+async def settled() -> None:
+    """Let everything run that waits for nothing."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_nothing_begins_before_its_write_and_all_begin_in_their_order() -> None:
+    async def run() -> None:
+        world = World([activities(0, 1, 2, 3)])
+        await world.engine().start("saga", "order-1", None, "")
+        await settled()
+        assert (len(world.writes), world.begun) == (1, [])
+        world.writes[0].set()
+        await settled()
+        assert world.begun == [0, 1, 2, 3]
+
+    in_a_loop(run)
+
+
+def test_an_activity_does_not_wait_for_the_turn_after_its_own() -> None:
+    async def run() -> None:
+        world = World([activities(0), activities()])
+        engine = world.engine()
+        await engine.start("saga", "order-1", None, "")
+        await settled()
+        raised = asyncio.ensure_future(engine.raise_event("order-1", "approved", "true"))
+        await settled()
+        world.writes[0].set()
+        await settled()
+        assert (len(world.writes), world.begun) == (2, [0]), "begun while the next turn is being written"
+        world.writes[1].set()
+        assert await raised
+        assert world.begun == [0], "once"
+
+    in_a_loop(run)
+
+
+def test_the_activity_of_a_turn_that_is_the_last_begins_too() -> None:
+    async def run() -> None:
+        world = World([activities(0)])
+        await world.engine().start("saga", "order-1", None, "")
+        await settled()
+        world.writes[0].set()
+        await settled()
+        assert world.begun == [0]
+
+    in_a_loop(run)
