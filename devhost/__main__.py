@@ -100,12 +100,14 @@ async def serve(arguments: argparse.Namespace) -> None:
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
     key = function_key(settings) if arguments.enable_auth else None
-    binding = client_binding(port, settings.hub, key or "")
+    secret = secrets.token_urlsafe(24)
+    binding = client_binding(port, settings.hub, key or "", secret)
     worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators, settings.function_timeout_s)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Watch(app) if arguments.watch else None
-            await serve_hub(Parts(settings, worker, listener, key, arguments.full_replays, arguments.cpu, watch), stop)
+            parts = Parts(settings, worker, listener, key, secret, arguments.full_replays, arguments.cpu, watch)
+            await serve_hub(parts, stop)
         finally:
             await worker.close()
 
@@ -117,12 +119,16 @@ def function_key(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
+    """What a running host is made of, before it is put together.
+
+    `secret`: see HttpEdge. `watch`: whose changes it follows, if any.
+    """
 
     settings: Settings
     worker: WorkerLink
     listener: socket.socket
     key: str | None
+    secret: str
     full_replays: bool
     count_cpu: bool
     watch: Watch | None
@@ -177,7 +183,7 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     entity_api, version = EntityApi(entities, store, app.functions), settings.default_version
     management = Management(engine, entity_api, store, app.functions, key=parts.key or "", version=version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    edge = HttpEdge(app.routes, worker, management, parts.key, home_page)
+    edge = HttpEdge(app.routes, worker, management, key=parts.key, secret=parts.secret, home_page=home_page)
     runner = web.ServerRunner(web.Server(edge.handle, access_log=None))
     await runner.setup()
     await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()

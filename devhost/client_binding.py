@@ -1,5 +1,7 @@
 """The durableClient binding: the JSON text that the SDK builds its DurableOrchestrationClient from."""
 
+from urllib.parse import quote
+
 from devhost.events import compact_json
 
 WEBHOOK = "/runtime/webhooks/durabletask"
@@ -8,7 +10,7 @@ CONNECTION = "Storage"
 
 
 def query_of(hub: str, key: str) -> str:
-    return f"taskHub={hub}&connection={CONNECTION}&code={key}"
+    return f"taskHub={hub}&connection={CONNECTION}&code={quote(key, safe='')}"
 
 
 def management_urls(base: str, instance_id: str, query: str) -> dict[str, str]:
@@ -27,23 +29,26 @@ def management_urls(base: str, instance_id: str, query: str) -> dict[str, str]:
     }
 
 
-def client_binding(port: int, hub: str, key: str) -> str:
-    """The binding's text. The SDK replaces the origin of these URLs by the origin of the request it answers."""
-    base = f"http://127.0.0.1:{port}{WEBHOOK}"
+def client_binding(port: int, hub: str, key: str, secret: str) -> str:
+    """The binding's text. The SDK replaces the origin of these URLs by the origin of the request it answers.
+
+    `secret` is the worker's own: the address that its client calls holds it, and is asked for no key.
+    """
+    base, code = f"http://127.0.0.1:{port}{WEBHOOK}", quote(key, safe="")
     start = f"{base}/orchestrators/{{functionName}}[/{{instanceId}}]"
-    waiting = f"{start}?timeout={{timeoutInSeconds}}&pollingInterval={{intervalInSeconds}}&code={key}"
+    waiting = f"{start}?timeout={{timeoutInSeconds}}&pollingInterval={{intervalInSeconds}}&code={code}"
     return compact_json(
         {
             "taskHubName": hub,
             "connectionName": None,
             "creationUrls": {
-                "createNewInstancePostUri": f"{start}?code={key}",
+                "createNewInstancePostUri": f"{start}?code={code}",
                 "createAndWaitOnNewInstancePostUri": waiting,
             },
             "managementUrls": management_urls(base, "INSTANCEID", query_of(hub, key)),
             "baseUrl": base,
-            "requiredQueryStringParameters": f"code={key}",
-            "rpcBaseUrl": f"http://127.0.0.1:{port}{RPC}/",
+            "requiredQueryStringParameters": f"code={code}",
+            "rpcBaseUrl": f"http://127.0.0.1:{port}{RPC}/{secret}/",
             "httpBaseUrl": None,
         }
     )

@@ -27,18 +27,23 @@ HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app 
 
 
 class HttpEdge:
-    """`key` is the function, admin and system key; None: no key is asked for, as under `func start`."""
+    """`key` is the function, admin and system key; None: no key is asked for, as under `func start`.
+
+    `secret` stands in the address of the Durable API that the worker's client calls; it stands in for the key there.
+    """
 
     def __init__(
         self,
         routes: list[routing.Route],
         worker: WorkerLink,
         management: Management,
+        *,
         key: str | None,
+        secret: str,
         home_page: bool,
     ) -> None:
         self._routes, self._worker, self._management = routes, worker, management
-        self._key, self._home_page = key, home_page
+        self._key, self._secret, self._home_page = key, secret, home_page
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -69,7 +74,10 @@ class HttpEdge:
         return await self._management.handle(request, f"/{path}")
 
     async def _rpc(self, request: web.BaseRequest, path: str) -> web.Response:
-        return await self._management.handle(request, f"/{path}")
+        given, _, rest = path.partition("/")
+        if is_same(given, self._secret):
+            return await self._management.handle(request, f"/{rest}")
+        return await self._webhook(request, path)
 
     def _home(self) -> web.Response:
         if not self._home_page:
@@ -96,8 +104,13 @@ class HttpEdge:
 
     def _check_key(self, request: web.BaseRequest) -> None:
         given = request.headers.get("x-functions-key") or request.query.get("code") or ""
-        if self._key is not None and not hmac.compare_digest(given.encode(), self._key.encode()):
+        if self._key is not None and not is_same(given, self._key):
             raise Refusal(HTTPStatus.UNAUTHORIZED)
+
+
+def is_same(given: str, secret: str) -> bool:
+    """Whether a text of any characters is the secret, in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
 async def read_body(request: web.BaseRequest) -> bytes:

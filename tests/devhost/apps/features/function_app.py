@@ -322,6 +322,13 @@ async def ask_client(req: func.HttpRequest, client) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(body), mimetype="application/json")
 
 
+@app.route(route="address", methods=["GET"])
+@app.durable_client_input(client_name="client")
+async def address_of_the_client(req: func.HttpRequest, client) -> str:
+    """Where the SDK's client calls, which holds the worker's secret."""
+    return client._orchestration_bindings.rpc_base_url
+
+
 @app.route(route="show/{word:alpha}/{number:int?}")
 def show(req: func.HttpRequest) -> func.HttpResponse:
     body = {
