@@ -32,7 +32,7 @@ class Limits(Wire):
 
 
 # What `order_saga` does today. It is written into each order's input, and so into its history: an order that was begun
-# by an older saga goes on by that one's rules. See docs/decisions.md for how to change the saga.
+# by an older saga goes on by that one's rules. docs/decisions/0014-saga-versions.md says how.
 SAGA_VERSION = 2
 
 

@@ -11,7 +11,7 @@ allows.
     release   (nothing) -> released    a tombstone without lines: a reserve that arrives late is refused
 
 Rejected: a row a SKU in partitions of their own, which would scale further and could not reserve two SKUs in one
-transaction (see docs/decisions.md for what one partition bounds).
+transaction (docs/decisions/0018-all-stock-in-one-partition.md says what it bounds).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Settings, and the one place where adapters meet their settings.
 
-`SETTINGS` is the only list of them: local.settings.json.example, the README, the start-up check and the health answer
-are held to it. Reading happens in `faults` and `build`, never at import.
+`SETTINGS` is the only list of them: local.settings.json.example, docs/settings.md, the start-up check and the health
+answer are held to it. Reading happens in `faults` and `build`, never at import.
 """
 
 from __future__ import annotations

@@ -147,16 +147,3 @@ def test_the_example_of_local_settings_holds_exactly_the_table_of_settings() -> 
     example = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
     assert example["IsEncrypted"] is False
     assert example["Values"] == {setting.name: setting.example for setting in SETTINGS}
-
-
-def test_the_readme_lists_every_setting_with_its_default_and_its_meaning() -> None:
-    from services.wiring import SETTINGS  # noqa: PLC0415
-
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [row for row in map(readme_row, SETTINGS) if row not in readme]
-    assert missing == []
-
-
-def readme_row(setting: object) -> str:
-    default = {None: "must be set", "": "empty"}.get(setting.default, f"`{setting.default}`")  # type: ignore[attr-defined]
-    return f"| `{setting.name}` | {default} | {setting.meaning} |"  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a run of the proof has to tell: as a table for people, as JSON for the README and for machines."""
+"""What a run of the proof has to tell: as a table for people, as JSON for machines."""
 
 from __future__ import annotations
 

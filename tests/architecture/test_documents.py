@@ -1,0 +1,169 @@
+"""What the documents name is there: links, headings, files, verbs, options, routes, steps, settings, rooms, tables."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import dev
+from tests.documents import DOCUMENTS, ROOT, name_of, rows, text_of
+
+README_MAY_HAVE_LINES = 200
+# Made by running the product, so not in the repository.
+MADE_BY_RUNNING = {".local/", ".venv", "local.settings.json", "DIR/urls.json", "urls.json", "taskhub.json"}
+
+each_document = pytest.mark.parametrize("document", [name_of(each) for each in DOCUMENTS])
+
+
+@each_document
+def test_every_link_and_every_path_in_a_document_leads_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    files = {link.partition("#")[0] for link in links(document)} - {""}
+    assert [file for file in sorted(files) if not (folder / file).exists()] == []
+    assert [path for path in sorted(named_paths(text_of(document))) if not (ROOT / path).exists()] == []
+
+
+def links(document: str) -> set[str]:
+    return set(re.findall(r"\]\((?!https?:)([^)]*)\)", text_of(document)))
+
+
+def named_paths(text: str) -> set[str]:
+    """What stands in backticks and looks like a file or a folder of this repository."""
+    quoted = set(re.findall(r"`([\w.][\w./-]*(?:/|\.(?:py|md|json|txt|example|ttf|lock|yml|svg)))`", text))
+    return quoted - MADE_BY_RUNNING
+
+
+@each_document
+def test_every_heading_that_is_linked_to_is_there(document: str) -> None:
+    folder, missing = (ROOT / document).parent, []
+    for link in sorted(links(document)):
+        file, _, heading = link.partition("#")
+        target = (folder / file).resolve() if file else ROOT / document
+        if heading and heading not in anchors(target):
+            missing.append(link)
+    assert missing == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The headings of a document as GitHub makes anchors of them."""
+    heads = re.findall(r"^#+ (.*)", text_of(name_of(document)), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
+
+
+@each_document
+def test_every_verb_of_dev_py_that_a_document_names_exists(document: str) -> None:
+    for words in re.findall(r"dev\.py ([a-z]+(?: --no-host)?)", text_of(document)):
+        assert dev.parse(words.split()).run
+
+
+@each_document
+def test_a_document_has_no_gaps_to_fill(document: str) -> None:
+    assert not re.search(r"\b(TODO|FIXME|TBD|XXX)\b", text_of(document))
+
+
+def test_the_readme_can_be_read_in_ten_minutes() -> None:
+    assert text_of("README.md").count("\n") <= README_MAY_HAVE_LINES
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    told = links("README.md")
+    assert [name for name in map(name_of, DOCUMENTS) if led_to(name) not in told | {"README.md"}] == []
+
+
+def led_to(document: str) -> str:
+    """Of the decisions the README names the folder."""
+    return "docs/decisions/" if document.startswith("docs/decisions/") else document
+
+
+def test_decisions_are_numbered_and_titled_as_their_files_are() -> None:
+    files = sorted(path for path in (ROOT / "docs" / "decisions").glob("*.md") if path.name != "README.md")
+    assert [int(path.name[:4]) for path in files] == list(range(1, len(files) + 1))
+    for number, path in enumerate(files, start=1):
+        assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name)
+        assert text_of(name_of(path)).startswith(f"# {number}. ")
+
+
+def test_the_api_s_page_lists_every_route_with_its_key() -> None:
+    listed = {(cells[0].strip("`"), cells[1]) for cells in rows("docs/http-api.md", "Route")}
+    assert listed == set(routes())
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    source = ast.parse((ROOT / "function_app.py").read_text(encoding="utf-8"))
+    for node in ast.walk(source):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "app.route":
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            route, methods = ast.literal_eval(given["route"]), ast.literal_eval(given["methods"])
+            level = given.get("auth_level", "FUNCTION").rpartition(".")[2].lower()
+            yield from ((f"{method} /api/{route}", level) for method in methods)
+
+
+def test_the_readme_lists_the_steps_as_the_saga_has_them() -> None:
+    from orchestrators import steps  # noqa: PLC0415
+
+    named = [step for step in vars(steps).values() if isinstance(step, steps.Step)]
+    in_order = [step for step in named if step != steps.CLOSE_ORDER]
+    listed = rows("README.md", "Step | Activity")
+    assert len(listed) == len(in_order)
+    for step, (_, activity, undo, operation, deadline) in zip(in_order, listed, strict=True):
+        assert activity == f"`{step.activity}`"
+        assert undo.startswith(f"`{step.undo}`" if step.undo else "none: ")
+        assert operation == f"`{step.operation_id('<order id>')}`"
+        assert deadline == f"{step.deadline_s:.0f} s"
+
+
+def test_the_page_of_settings_lists_each_with_its_default_and_its_meaning() -> None:
+    from services.wiring import SETTINGS  # noqa: PLC0415
+
+    default = {None: "must be set", "": "empty"}
+    in_code = [
+        [f"`{setting.name}`", default.get(setting.default, f"`{setting.default}`"), setting.meaning]
+        for setting in SETTINGS
+    ]
+    assert rows("docs/settings.md", "Name") == in_code
+
+
+def test_the_readme_names_every_room() -> None:
+    from tests.architecture.test_rooms import MAY_IMPORT  # noqa: PLC0415
+
+    listed = {re.sub(r"\[(.*?)/?\]\(.*\)", r"\1", cells[0]) for cells in rows("README.md", "Room")}
+    assert MAY_IMPORT.keys() - listed == set()
+
+
+def test_the_architecture_s_page_has_the_rules_of_the_rooms() -> None:
+    from tests.architecture.test_rooms import MAY_IMPORT  # noqa: PLC0415
+
+    listed = {
+        room.strip("`"): set(re.findall(r"`(\w+)`", allowed)) - {"Mail", "Policy"}
+        for room, allowed in rows("docs/architecture.md", "Room")
+    }
+    assert listed == {room: allowed - {room} for room, allowed in MAY_IMPORT.items()}
+
+
+def test_the_options_of_devhost_are_the_listed_ones() -> None:
+    source = (ROOT / "devhost" / "__main__.py").read_text(encoding="utf-8")
+    taken = set(re.findall(r'"(--[\w-]+)"', source))
+    listed = {cells[0].strip("`").split()[0] for cells in rows("docs/devhost.md", "Option")}
+    assert listed == taken
+
+
+def test_the_picture_names_what_is_there() -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "order-saga.svg").getroot()
+    texts = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    listed = {cells[0].strip("`").replace("Dev", "") for cells in rows("docs/operations.md", "Table")}
+    assert texts & listed == listed - {"OrderSagaInstances"}
+    assert [operation for operation in operations() if operation not in texts] == []
+
+
+def operations() -> set[str]:
+    """The words of the picture for the steps and their undos."""
+    from orchestrators import steps  # noqa: PLC0415
+
+    named = [step for step in vars(steps).values() if isinstance(step, steps.Step) and step != steps.CLOSE_ORDER]
+    undos = {step.undo.partition("_")[0] for step in named if step.undo}
+    return {step.operation for step in named} | undos
