@@ -5,18 +5,21 @@ module reads no setting and opens nothing. An activity's function name is its na
 """
 
 import asyncio
+import functools
+import json
 import logging
 import os
 import threading
 
 import azure.durable_functions as df
 import azure.functions as func
+from azure.functions.decorators.function_app import FunctionBuilder
 
 from activities import closing, inventory, notification, payment, shipping, validation
 from activities.boundary import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
-from edge import operators, webhooks
+from edge import openapi, operators, pages, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
 from edge.sagas import start_saga
@@ -136,6 +139,32 @@ async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     return await health_edge.report(startup_faults(), wiring.providers(os.environ), last_sweep)
+
+
+# The API, told: static, anonymous, without data.
+
+
+@functools.cache
+def api_document() -> str:
+    """The OpenAPI document of the HTTP triggers of this module, as JSON."""
+    functions = [each.build(app.auth_level) for each in globals().values() if isinstance(each, FunctionBuilder)]
+    triggers = [trigger for each in functions if (trigger := openapi.trigger_of(each)) is not None]
+    return json.dumps(openapi.document(triggers), indent=2, ensure_ascii=False)
+
+
+@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def openapi_document(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.api_document(api_document())
+
+
+@app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def api_docs(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.docs()
+
+
+@app.route(route="docs/{asset}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def api_docs_asset(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.docs_asset(req)
 
 
 # The sweep: what was accepted and not started, and what no longer agrees.

@@ -27,7 +27,9 @@ STEP_NAMES = ("validate_order", "reserve_inventory", "process_payment", "create_
 
 
 class View(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="ignore", hide_input_in_errors=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class StepView(View):

@@ -19,6 +19,12 @@ from tests.product import Product  # noqa: E402
 from tests.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--api-examples", type=int, default=3, help="requests drawn for each operation of the API document"
+    )
+
+
 @pytest.fixture(scope="session")
 def ports() -> FreePorts:
     """`ports()` is a free port; `ports(7)` the first of seven in a row."""

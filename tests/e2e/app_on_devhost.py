@@ -21,7 +21,14 @@ class AppOnDevhost:
     """`python -m devhost` on this repository, with short retries. `kill` and `start` keep the data."""
 
     def __init__(
-        self, port: int, tables: StorageProxy, blobs: StorageProxy, sandbox: Sandbox, log: Path, **settings: str
+        self,
+        port: int,
+        tables: StorageProxy,
+        blobs: StorageProxy,
+        sandbox: Sandbox,
+        log: Path,
+        *arguments: str,
+        **settings: str,
     ) -> None:
         self.hub = f"Proxied{port}"
         account = dev.STORAGE_ACCOUNT
@@ -32,7 +39,7 @@ class AppOnDevhost:
         self.host = f"http://127.0.0.1:{port}"
         self.log = log
         self.sandbox = sandbox
-        self._command = [sys.executable, "-m", "devhost", "--app", str(dev.ROOT), "--port", str(port)]
+        self._command = [sys.executable, "-m", "devhost", "--app", str(dev.ROOT), "--port", str(port), *arguments]
         example = json.loads((dev.ROOT / "local.settings.json.example").read_text(encoding="utf-8"))["Values"]
         self._environment = {
             **os.environ,

@@ -1,4 +1,4 @@
-"""The whole proof, `python3 dev.py proof --orders N --seed S`: judges, chaos, mutants; exit status 1 on any finding.
+"""The whole proof, `python3 dev.py proof --orders N --seed S`: judges, API document, chaos, mutants; 1 on any finding.
 
     python -m tests.proof --orders 1000 --seed 7 [--json FILE] [--chaos-only]
 
@@ -25,6 +25,7 @@ from tests.proof.report import Report
 # A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
+API_DOCUMENT = ("-q", "tests/e2e/test_api_conformance.py", "--api-examples", "300")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
 
@@ -35,6 +36,8 @@ def main() -> int:
     failed = []
     if not options.chaos_only and not _passes("judges", [sys.executable, "-m", "pytest", *JUDGES], told):
         failed.append("a judge")
+    if not options.chaos_only and not _passes("API document", [sys.executable, "-m", "pytest", *API_DOCUMENT], told):
+        failed.append("the API document")
     report = _chaos(options.orders, options.seed)
     told["chaos"] = report.as_json()
     dev.say("\n" + report.as_table())

@@ -1,0 +1,1 @@
+"""What development runs and the app never imports: `dev.py` starts these."""

@@ -1,0 +1,236 @@
+"""What each route of the API is for: the part of the API document that the triggers cannot tell.
+
+By the name of the function. Route, methods and key level are the triggers' own (see openapi.py); a test holds the two
+together in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from edge import answers
+from edge.examples import (
+    ACCEPTED,
+    COMPENSATED,
+    DECISION,
+    EVIDENCE,
+    EXAMPLE_ID,
+    HEALTHY,
+    LISTED,
+    ORDER,
+    REASON,
+    STOCK,
+)
+from edge.orders import CONTINUATION_PATTERN, DEFAULT_DAYS, DEFAULT_PAGE, MAX_DAYS, MAX_PAGE
+from models.order import Decision, Evidence, InventoryUpdate, OrderRequest, Reason
+from models.status import OrderStatus, OrderView
+
+Schema = Mapping[str, Any]
+
+
+class Reply(NamedTuple):
+    """A success. `content`: a model, or the media type of what is no JSON; None: an empty body."""
+
+    means: str
+    content: type[BaseModel] | str | None = None
+    example: Any = None
+    headers: tuple[str, ...] = ()
+
+
+class Parameter(NamedTuple):
+    """A parameter of the query or a header; those of the path stand in the route."""
+
+    name: str
+    place: str
+    means: str
+    schema: Schema
+    example: Any = None
+
+
+class Operation(NamedTuple):
+    """`problems`: the statuses that are answered as application/problem+json."""
+
+    tag: str
+    summary: str
+    replies: Mapping[int, Reply]
+    problems: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
+    body_example: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    says: str = ""
+
+
+DAY: Schema = {"type": "string", "format": "date"}
+STATUS: Schema = {"type": "string", "enum": list(OrderStatus.__args__)}  # type: ignore[attr-defined]
+SIGNED = Parameter("Stripe-Signature", "header", "`t=…,v1=…`: what makes the event Stripe's.", {"type": "string"})
+STATIC = ("Cache-Control",)
+
+OPERATIONS: Mapping[str, Operation] = {
+    "place_order": Operation(
+        "Orders",
+        "Place an order",
+        {
+            202: Reply(
+                "The order is stored, and its saga runs.", answers.Accepted, ACCEPTED, ("Location", "Retry-After")
+            )
+        },
+        (400, 409, 413, 503),
+        OrderRequest,
+        ORDER,
+        (
+            Parameter(
+                "Idempotency-Key",
+                "header",
+                "May stand in for `order_id`; both given must be equal. One pair of quotes around it is dropped.",
+                {"type": "string", "pattern": '^"?[A-Za-z0-9-]{1,64}"?$'},
+            ),
+        ),
+        "Safe to repeat: the same id with the same body is answered with the same 202 and starts nothing twice. "
+        "Prices and currency come from the catalogue.",
+    ),
+    "list_orders": Operation(
+        "Orders",
+        "List orders, newest first",
+        {200: Reply("A page of orders.", answers.OrderPage, LISTED)},
+        (400, 503),
+        parameters=(
+            Parameter("status", "query", "Only orders of this status.", STATUS),
+            Parameter("from", "query", f"The oldest UTC day; by default the last {DEFAULT_DAYS} days.", DAY),
+            Parameter("to", "query", f"The newest UTC day; today by default. At most {MAX_DAYS} days in all.", DAY),
+            Parameter(
+                "top",
+                "query",
+                "How many at most.",
+                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
+            ),
+            Parameter(
+                "continuation", "query", "Of the page before.", {"type": "string", "pattern": CONTINUATION_PATTERN}
+            ),
+        ),
+    ),
+    "get_order": Operation(
+        "Orders",
+        "Show an order as its customer sees it",
+        {200: Reply("The order.", OrderView, COMPENSATED)},
+        (404, 503),
+        says="Free of Durable URLs, keys and personal data.",
+    ),
+    "cancel_order": Operation(
+        "Orders",
+        "Cancel an order",
+        {
+            202: Reply(
+                "The order ends `cancelled`.",
+                answers.CancelAccepted,
+                {"order_id": EXAMPLE_ID, "status": "running", "cancel_requested": True},
+            )
+        },
+        (404, 409, 503),
+        says="Safe to repeat. 409 when it is too late: the confirmation is sent, or the order has ended.",
+    ),
+    "decide_approval": Operation(
+        "Operators",
+        "Approve or refuse an order that waits for it",
+        {
+            202: Reply(
+                "The decision is recorded for this total.",
+                answers.DecisionRecorded,
+                {"order_id": EXAMPLE_ID, "decision": "approved", "total": {"amount_minor": 64500, "currency": "gbp"}},
+            )
+        },
+        (400, 404, 409, 413, 503),
+        Decision,
+        DECISION,
+        says="There is one decision: 409 for a second or a late one.",
+    ),
+    "retry_compensation": Operation(
+        "Operators",
+        "Have an unconfirmed undo tried again",
+        {
+            202: Reply(
+                "The undo is tried again.",
+                answers.UndoResumed,
+                {"order_id": EXAMPLE_ID, "compensation": "refund_payment", "status": "compensating"},
+            )
+        },
+        (400, 404, 409, 413, 503),
+        Reason,
+        REASON,
+        says="409 when no undo of this order waits for an operator.",
+    ),
+    "resolve_compensation": Operation(
+        "Operators",
+        "Take an undo as done, on evidence",
+        {
+            202: Reply(
+                "The undo counts as `resolved`, and the saga goes on.",
+                answers.UndoResumed,
+                {"order_id": EXAMPLE_ID, "compensation": "refund_payment", "status": "compensating"},
+            )
+        },
+        (400, 404, 409, 413, 503),
+        Evidence,
+        EVIDENCE,
+        says="`reference` names the proof, such as the bank's number of a transfer.",
+    ),
+    "erase_personal_data": Operation(
+        "Operators",
+        "Erase the personal data of a finished order",
+        {204: Reply("Name, address, e-mail and payment method are gone; ids and amounts stay.")},
+        (404, 409, 503),
+        says="Safe to repeat. 409 while the order is not finished.",
+    ),
+    "stripe_webhook": Operation(
+        "Payments",
+        "Take an event of Stripe's",
+        {200: Reply("Recorded; also for unknown orders and repeated events.", answers.Received, {"received": True})},
+        (400, 413, 503),
+        parameters=(SIGNED,),
+        says="Believed by its signature alone. An event decides nothing: it makes the saga ask Stripe itself.",
+    ),
+    "get_inventory": Operation(
+        "Stock",
+        "Show a SKU",
+        {200: Reply("Its count and price.", answers.StockAnswer, STOCK, ("ETag",))},
+        (400, 404, 503),
+    ),
+    "put_inventory": Operation(
+        "Stock",
+        "Set count and price of a SKU",
+        {
+            200: Reply("Changed.", answers.StockAnswer, STOCK, ("ETag",)),
+            201: Reply("Created.", answers.StockAnswer, STOCK, ("ETag",)),
+        },
+        (400, 409, 412, 413, 503),
+        InventoryUpdate,
+        {"on_hand": 50, "price_minor": 12900, "currency": "gbp"},
+        (Parameter("If-Match", "header", "An ETag: change this very state or nothing (412).", {"type": "string"}),),
+        "409 below what is reserved for orders.",
+    ),
+    "health": Operation(
+        "Service",
+        "Whether the service can take orders",
+        {200: Reply("Storage answers, and the settings are whole.", answers.Health, HEALTHY)},
+        (503,),
+        says="Names settings and providers, never a value.",
+    ),
+    "openapi_document": Operation(
+        "Service",
+        "This document",
+        {200: Reply("OpenAPI 3.1.", "application/json", headers=STATIC)},
+    ),
+    "api_docs": Operation(
+        "Service",
+        "The page that shows this document",
+        {200: Reply("HTML without data.", "text/html", headers=STATIC)},
+    ),
+    "api_docs_asset": Operation(
+        "Service",
+        "A file of that page",
+        {200: Reply("A script or a style sheet.", "*/*", headers=STATIC)},
+        (404,),
+    ),
+}

@@ -1,0 +1,76 @@
+"""The app answers as its API document says: schemathesis asks it, from a seed, on a host that wants a key.
+
+A few requests an operation here, with `--api-examples` more (as `dev.py proof` does). Which checks run and which do
+not, with the reasons, is in schemathesis.toml.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dev
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.servers import Azurite, FreePorts, Sandbox
+
+KEY = "a-key-for-schemathesis"
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+SEED = "7"
+
+
+@pytest.fixture(scope="module")
+def host(
+    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    tables, blobs = proxies(ports, azurite)
+    log = tmp_path_factory.mktemp("conformance") / "devhost.log"
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, "--enable-auth", DEVHOST_FUNCTION_KEY=KEY)
+        try:
+            app.start().close()
+            yield app.host
+        finally:
+            app.stop()
+
+
+@pytest.fixture
+def closed_document(tmp_path: Path) -> Path:
+    """The document, with no room in its answers for a member that it does not name."""
+    document: dict[str, Any] = json.loads((dev.ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    for schema in document["components"]["schemas"].values():
+        if schema.get("type") == "object":
+            schema.setdefault("additionalProperties", False)
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return file
+
+
+def test_the_app_answers_as_its_document_says(host: str, closed_document: Path, request: pytest.FixtureRequest) -> None:
+    examples = str(request.config.getoption("--api-examples"))
+    asked = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),
+            *("run", str(closed_document), "--url", host, "--seed", SEED, "--no-color"),
+            *("--phases", "examples,coverage,fuzzing", "--max-examples", examples, "--warnings", "off"),
+        ],
+        cwd=closed_document.parent,
+        env={**os.environ, "DEVHOST_FUNCTION_KEY": KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert "Tested: 0" not in asked.stdout and "generated" in asked.stdout, asked.stdout
+
+
+def test_the_document_that_is_served_is_the_committed_one(host: str) -> None:
+    answer = dev.fetch(f"{host}/api/openapi.json")
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.json() == json.loads((dev.ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
