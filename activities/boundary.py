@@ -34,7 +34,8 @@ def run(
         task = task_type.model_validate(raw)
         return wire(activity(services(), task))
     except Refused as refusal:
-        return wire(StepRefused(reason=refusal.reason, decline_code=refusal.decline_code))
+        skus = refusal.skus or None
+        return wire(StepRefused(reason=refusal.reason, decline_code=refusal.decline_code, skus=skus))
     except OutcomeUnknown as unknown:
         log.warning("outcome unknown: %s", unknown)
         return wire(StepUnknown())

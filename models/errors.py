@@ -16,6 +16,8 @@ they are written into the orchestration's history.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class OrderSagaError(Exception):
     """Anything that this product raises on purpose."""
@@ -24,13 +26,15 @@ class OrderSagaError(Exception):
 class Refused(OrderSagaError):
     """A business refusal: proof that nothing happened.
 
-    `reason` is a stable snake_case code for programs, `decline_code` the card network's own, when there is one.
+    `reason` is a stable snake_case code for programs, `decline_code` the card network's own, when there is one; `skus`
+    names the lines that it is about, when it is about some of them.
     """
 
-    def __init__(self, reason: str, decline_code: str | None = None) -> None:
+    def __init__(self, reason: str, decline_code: str | None = None, skus: Sequence[str] = ()) -> None:
         super().__init__(reason if decline_code is None else f"{reason} ({decline_code})")
         self.reason = reason
         self.decline_code = decline_code
+        self.skus = tuple(skus)
 
 
 class Unavailable(OrderSagaError):

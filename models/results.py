@@ -87,6 +87,7 @@ class StepRefused(Wire):
     kind: Literal["refused"] = "refused"
     reason: str
     decline_code: str | None = None
+    skus: tuple[str, ...] | None = None
 
 
 class StepUnknown(Wire):

@@ -43,16 +43,24 @@ class CompensationView(View):
 
 
 class Failure(View):
-    """Which step ended the order, and why. `decline_code` is there only when a card network gave one."""
+    """Which step ended the order, and why.
+
+    `decline_code` is there only when a card network gave one, `skus` only when the reason is about some of the lines.
+    """
 
     step: str
     reason: str
     decline_code: str | None = None
+    skus: tuple[str, ...] = ()
 
     @model_serializer
-    def _without_an_empty_code(self) -> dict[str, str]:
-        answer = {"step": self.step, "reason": self.reason}
-        return answer if self.decline_code is None else {**answer, "decline_code": self.decline_code}
+    def _without_what_is_absent(self) -> dict[str, str | list[str]]:
+        answer: dict[str, str | list[str]] = {"step": self.step, "reason": self.reason}
+        if self.decline_code is not None:
+            answer["decline_code"] = self.decline_code
+        if self.skus:
+            answer["skus"] = list(self.skus)
+        return answer
 
 
 class OrderView(View):

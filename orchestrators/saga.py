@@ -138,10 +138,9 @@ class Saga:
         elif isinstance(answer, StepCancelled):
             self._show_step(step, "pending")
         else:
-            status, reason, decline_code = _why(answer)
+            status, self._view.failure = _why(step, answer)
             if status == "refused":
                 self._undo_log = [registered for registered in self._undo_log if registered != step]
-            self._view.failure = Failure(step=step.activity, reason=reason, decline_code=decline_code)
             self._show_step(step, status)
 
     def _go_on_undoing(self, answer: OrderUndoing) -> None:
@@ -282,9 +281,10 @@ def _cancel(timer: Any) -> None:
         timer.cancel()
 
 
-def _why(answer: Answer) -> tuple[StepStatus, str, str | None]:
+def _why(step: Step, answer: Answer) -> tuple[StepStatus, Failure]:
     if isinstance(answer, StepRefused):
-        return "refused", answer.reason, answer.decline_code
+        told = answer.model_dump(include={"reason", "decline_code", "skus"}, exclude_none=True)
+        return "refused", Failure(step=step.activity, **told)
     if isinstance(answer, StepUnknown):
-        return "unknown", "outcome_unknown", None
-    return "failed", "service_unavailable", None
+        return "unknown", Failure(step=step.activity, reason="outcome_unknown")
+    return "failed", Failure(step=step.activity, reason="service_unavailable")

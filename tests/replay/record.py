@@ -47,6 +47,7 @@ STORED = (
     "release_inventory resolved",
     "healed after a refusal",
     "healed and parked",
+    "refused for an unknown sku",
 )
 
 

@@ -207,8 +207,10 @@ def _at_each_undo(name: str, make: Callable[[str], Scenario]) -> dict[str, Scena
     return {f"{undo} {name}": make(step) for step, undo in UNDO.items()}
 
 
+UNKNOWN_SKU: Answer = Done({"kind": "refused", "reason": "unknown_sku", "skus": ["NOBODY-SELLS-THIS"]})
 BOTH_VERSIONS = {
     "completed": Scenario(),
+    "refused for an unknown sku": Scenario({"validate_order": [UNKNOWN_SKU]}, "rejected"),
     "confirmation refused and ignored": Scenario(
         {"send_confirmation": [REFUSED]}, limits={"confirmation_failure": "ignore"}
     ),

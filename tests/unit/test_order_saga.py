@@ -245,6 +245,22 @@ def test_a_fault_or_unknown_outcome_is_retried_to_its_limit_and_then_undoes_the_
     assert outcome["failure"] == {"step": step, "reason": reason}
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ({"skus": ["OAK-SHELF", "LAST-LAMP"]}, {"skus": ["OAK-SHELF", "LAST-LAMP"]}),
+        ({"skus": []}, {}),
+        ({"skus": None}, {}),
+        ({}, {}),
+        ({"decline_code": "lost_card"}, {"decline_code": "lost_card"}),
+        ({"a_later_field": 7}, {}),
+    ],
+)
+def test_the_failure_names_the_lines_that_a_refusal_is_about(told: dict[str, Any], shown: dict[str, Any]) -> None:
+    outcome = Theatre({"validate_order": [{**REFUSED, **told}]}).play()
+    assert outcome["failure"] == {"step": "validate_order", "reason": "because", **shown}
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_a_fault_that_passes_is_only_a_delay(step: str) -> None:
     answer = PRICED if step == "validate_order" else DONE
