@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 
 from activities import standing
 from models.errors import OrderSagaError
-from models.order import OrderRecord, Total
+from models.money import formatted
+from models.order import OrderRecord
 from models.results import StepCancelled, StepDone, StepTask
 
 log = logging.getLogger(__name__)
@@ -115,13 +116,5 @@ def _as_html(greeting: str, opening: str, facts: list[str]) -> str:
     return f"<p>{html.escape(greeting)}</p><p>{html.escape(opening)}</p><ul>{rows}</ul>"
 
 
-# Currencies without minor units, as Stripe lists them: https://docs.stripe.com/currencies#zero-decimal
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
-
-
 def money(amount_minor: int, order: OrderRecord) -> str:
-    """`12900` in `gbp` is `129.00 GBP`, in `jpy` it is `12900 JPY`."""
-    total: Total = order.priced_total()
-    if total.currency in ZERO_DECIMAL:
-        return f"{amount_minor} {total.currency.upper()}"
-    return f"{amount_minor // 100}.{amount_minor % 100:02d} {total.currency.upper()}"
+    return formatted(amount_minor, order.priced_total().currency)

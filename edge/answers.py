@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.order import Currency, OrderId, RecordState, Sku, Total
+from models.order import OrderId, RecordState, Sku, Total
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
 Url = Annotated[str, Field(min_length=1)]
@@ -71,7 +71,13 @@ class StockAnswer(Answer):
     reserved: int
     available: int
     price_minor: int
-    currency: Currency
+    currency: str
+
+
+class StockChanged(StockAnswer):
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
+
+    warnings: list[str] = Field(default=[], description="What can hardly be meant, such as a price that sells nothing.")
 
 
 class Received(Answer):

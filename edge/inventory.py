@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import azure.functions as func
 
 from edge.problems import Problem, field_problem, json_response, read_body
+from models.money import price_warnings
 from models.order import SKU_PATTERN, InventoryUpdate, Shelf
 
 
@@ -27,9 +29,13 @@ async def show(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
 
 
 async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
-    """200, or 201 for a SKU that was not there; 409 below what is reserved; 412 for an `If-Match` that is not so."""
+    """200, or 201 for a SKU that was not there; 409 below what is reserved; 412 for an `If-Match` that is not so.
+
+    A price of which no quantity can be charged is stored, and the answer says so in `warnings`.
+    """
     sku, update = _sku(req), read_body(req, InventoryUpdate)
-    return _answer(await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match")))
+    shelf = await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match"))
+    return _answer(shelf, price_warnings(update.price_minor, update.currency))
 
 
 def _sku(req: func.HttpRequest) -> str:
@@ -39,9 +45,9 @@ def _sku(req: func.HttpRequest) -> str:
     return sku
 
 
-def _answer(shelf: Shelf) -> func.HttpResponse:
+def _answer(shelf: Shelf, warnings: Sequence[str] = ()) -> func.HttpResponse:
     item = shelf.item
-    body = {
+    body: dict[str, Any] = {
         "sku": item.sku,
         "on_hand": item.on_hand,
         "reserved": item.reserved,
@@ -49,4 +55,6 @@ def _answer(shelf: Shelf) -> func.HttpResponse:
         "price_minor": item.price_minor,
         "currency": item.currency,
     }
+    if warnings:
+        body["warnings"] = list(warnings)
     return json_response(body, 201 if shelf.created else 200, {"ETag": shelf.etag})

@@ -201,14 +201,14 @@ OPERATIONS: Mapping[str, Operation] = {
         "Stock",
         "Set count and price of a SKU",
         {
-            200: Reply("Changed.", answers.StockAnswer, STOCK, ("ETag",)),
-            201: Reply("Created.", answers.StockAnswer, STOCK, ("ETag",)),
+            200: Reply("Changed.", answers.StockChanged, STOCK, ("ETag",)),
+            201: Reply("Created.", answers.StockChanged, STOCK, ("ETag",)),
         },
         (400, 409, 412, 413, 503),
         InventoryUpdate,
         {"on_hand": 50, "price_minor": 12900, "currency": "gbp"},
         (Parameter("If-Match", "header", "An ETag: change this very state or nothing (412).", {"type": "string"}),),
-        "409 below what is reserved for orders.",
+        "409 below what is reserved for orders. A price of which no quantity can be charged is taken with a warning.",
     ),
     "health": Operation(
         "Service",

@@ -13,7 +13,20 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from models.money import CURRENCIES, LARGEST_STORED
 
 # ISO 3166-1 alpha-2, officially assigned codes.
 COUNTRIES = frozenset(
@@ -71,7 +84,6 @@ Sku = Annotated[str, StringConstraints(pattern=SKU_PATTERN)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_text)]
 LabelText = Annotated[Text, AfterValidator(_label_text)]
-PositiveMinor = Annotated[int, Field(ge=1, le=99_999_999)]
 
 
 class Model(BaseModel):
@@ -143,14 +155,19 @@ class Line(Model):
     price_minor: int
 
 
-class StockItem(Model):
-    """One SKU: `on_hand` is the physical count, units reserved for orders included."""
+class StockItem(BaseModel):
+    """One SKU: `on_hand` is the physical count, units reserved for orders included.
 
-    sku: Sku
+    As its row has it: older code took prices and currencies that a PUT of today refuses.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sku: str
     on_hand: int
     reserved: int
     price_minor: int
-    currency: Currency
+    currency: str
 
     @property
     def available(self) -> int:
@@ -165,12 +182,27 @@ class Shelf(NamedTuple):
     created: bool = False
 
 
+def _charged_currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("must be a currency that Stripe charges: its ISO 4217 code in small letters, such as gbp")
+    return code
+
+
 class InventoryUpdate(Model):
     """The body of `PUT /api/inventory/{sku}`."""
 
     on_hand: Annotated[int, Field(ge=0, le=1_000_000_000)]
-    price_minor: PositiveMinor
-    currency: Currency
+    price_minor: Annotated[int, Field(ge=1, le=LARGEST_STORED)]
+    currency: Annotated[str, AfterValidator(_charged_currency), Field(json_schema_extra={"enum": sorted(CURRENCIES)})]
+
+    @model_validator(mode="after")
+    def _price_within_the_largest_total(self) -> Self:
+        largest = CURRENCIES[self.currency].maximum
+        if self.price_minor > largest:
+            too_large = PydanticCustomError("price_too_large", f"must be at most {largest} in {self.currency}")
+            wrong = InitErrorDetails(type=too_large, loc=("price_minor",), input=self.price_minor)
+            raise ValidationError.from_exception_data("InventoryUpdate", [wrong])
+        return self
 
 
 class Reason(Model):
@@ -186,12 +218,17 @@ class Evidence(Reason):
     reference: Text
 
 
+def _absent_when_blank(text: object) -> object:
+    """A form sends a field that nobody filled in as an empty text."""
+    return None if isinstance(text, str) and not text.strip() else text
+
+
 class Decision(Model):
     """The body of `POST /api/orders/{id}/approval`."""
 
     approved: bool
     approver: Text
-    comment: Text | None = None
+    comment: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
 
 
 class Approval(Model):

@@ -33,18 +33,7 @@ from typing import Any, TypeVar
 import stripe
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
-from models.order import OrderRecord, Total
-
-# The least that Stripe charges, in minor units: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-# Other currencies have none of their own: Stripe compares with the settlement currency's when an intent is opened.
-MINIMUM_CHARGE = {
-    **dict.fromkeys("aud brl cad chf eur inr nzd sgd usd".split(), 50),
-    **dict.fromkeys("aed myr pln ron".split(), 200),
-    **dict.fromkeys("nok sek".split(), 300),
-    **dict.fromkeys("mxn thb".split(), 1000),
-    **{"bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "jpy": 50},
-}
-MAXIMUM_CHARGE = 99_999_999
+from models.order import OrderRecord
 
 GENERATIONS = 5
 CONNECT_AND_READ_S = (10.0, 10.0)
@@ -100,13 +89,6 @@ class StripePayments:
             raise Refused("payment_method_invalid") from None
         if method.type != "card":
             raise Refused("payment_method_invalid")
-
-    def check_total(self, total: Total) -> None:
-        """Raises Refused("amount_too_small" | "amount_too_large"). Asks nobody."""
-        if total.amount_minor < MINIMUM_CHARGE.get(total.currency, 1):
-            raise Refused("amount_too_small")
-        if total.amount_minor > MAXIMUM_CHARGE:
-            raise Refused("amount_too_large")
 
     # -------------------------------------------------------------------------------------------------------- charge
 

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.data.tables import TableClient, TableTransactionError, UpdateMode
+from azure.data.tables import EntityProperty, TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
 from models.order import InventoryUpdate, Line, Shelf, StockItem
@@ -175,9 +175,12 @@ class TableStock:
 
     def _get(self, row_key: str) -> Any:
         try:
-            return self._table.get_entity(PARTITION, row_key)
+            row = self._table.get_entity(PARTITION, row_key)
         except ResourceNotFoundError:
             return None
+        if row_key.startswith("sku:"):
+            row |= {column: _whole(row.get(column)) for column in ("OnHand", "Reserved", "PriceMinor")}
+        return row
 
     def _submit(self, operations: list[Any]) -> None:
         try:
@@ -216,12 +219,23 @@ def _reservation(order_id: str, state: str, lines: str) -> dict[str, Any]:
     return _entity(f"order:{order_id}", {"State": state, "Lines": lines, "ChangedAt": datetime.now(UTC)})
 
 
+def _whole(value: object) -> int:
+    """A number of a row, as older code or a person may have written it (64 bits, a text); 0 where there is none."""
+    if isinstance(value, EntityProperty):
+        value = value.value
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError):
+        return 0
+
+
 def _shelf(row: Any) -> Shelf:
+    """Tolerant: what today's PUT would refuse is read as it was stored, and validation refuses to sell it."""
     item = StockItem(
         sku=row["RowKey"].removeprefix("sku:"),
         on_hand=row["OnHand"],
         reserved=row["Reserved"],
         price_minor=row["PriceMinor"],
-        currency=row["Currency"],
+        currency=str(row.get("Currency") or "").lower(),
     )
     return Shelf(item, row.metadata["etag"])

@@ -5,28 +5,13 @@ with.
 """
 
 from sandbox.ledger import JsonObject
+from sandbox.payments import currencies
 from sandbox.payments.books import Draft, new_id, now
 from sandbox.payments.calls import Call
 from sandbox.payments.cards import AUTHENTICATION_REQUIRED, GENERIC_DECLINE, Decline, Method, described, method_named
 from sandbox.payments.errors import StripeError, missing_parameter, no_such, unexpected_state
 from sandbox.payments.forms import Params
 
-# https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
-# A currency without a minimum of its own has that of the account's settlement currency, which a sandbox does not have.
-CURRENCIES = frozenset(
-    "aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf clp "
-    "cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf idr ils inr "
-    "isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn "
-    "myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle "
-    "sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar "
-    "zmw".split()
-)
-MINIMUM_AMOUNTS = {
-    **dict.fromkeys(("usd", "aud", "brl", "cad", "chf", "eur", "inr", "jpy", "nzd", "sgd"), 50),
-    **{"aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "mxn": 1000},
-    **{"myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000},
-}
-MAXIMUM_AMOUNT = 99_999_999
 # Since this API version `payment_method_types` is an error:
 # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents
 METHOD_TYPES_REFUSED_FROM = "2026-09-30"
@@ -79,6 +64,7 @@ def capture(draft: Draft, call: Call) -> JsonObject:
     amount = call.params.positive("amount_to_capture")
     _require(intent, "capture", CAPTURABLE)
     amount = amount or intent["amount_capturable"]
+    currencies.refuse_fractions(amount, intent["currency"], "amount_to_capture")
     if amount > intent["amount_capturable"]:
         message = (
             f"The amount to capture ({amount}) is greater than what is capturable ({intent['amount_capturable']})."
@@ -112,7 +98,7 @@ def existing(draft: Draft, id_: str | None, param: str = "intent") -> JsonObject
 
 
 def _new_intent(params: Params) -> JsonObject:
-    currency = _currency(params)
+    currency = currencies.known(params.required("currency"))
     id_ = new_id("pi")
     return {
         "id": id_,
@@ -150,27 +136,12 @@ def _new_intent(params: Params) -> JsonObject:
     }
 
 
-def _currency(params: Params) -> str:
-    currency = params.required("currency").lower()
-    if currency not in CURRENCIES:
-        known = ", ".join(sorted(CURRENCIES))
-        raise StripeError(
-            400, f"Invalid currency: {currency}. The sandbox supports these currencies: {known}", param="currency"
-        )
-    return currency
-
-
 def _amount(params: Params, currency: str) -> int:
     amount = params.positive("amount")
     if amount is None:
         raise missing_parameter("amount")
-    least = MINIMUM_AMOUNTS.get(currency, 1)
-    if amount < least:
-        message = f"Amount must be at least {least} {currency} (minor units)."
-        raise StripeError(400, message, code="amount_too_small", param="amount")
-    if amount > MAXIMUM_AMOUNT:
-        message = f"Amount must be no more than {MAXIMUM_AMOUNT} {currency} (minor units)."
-        raise StripeError(400, message, code="amount_too_large", param="amount")
+    currencies.refuse_fractions(amount, currency, "amount")
+    currencies.refuse_out_of_limits(amount, currency)
     return amount
 
 

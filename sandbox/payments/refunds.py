@@ -1,6 +1,7 @@
 """Refunds: never more in all than was captured."""
 
 from sandbox.ledger import JsonObject
+from sandbox.payments import currencies
 from sandbox.payments.books import Draft, new_id, now
 from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError, missing_parameter, no_such
@@ -43,6 +44,8 @@ def _charge_to_refund(draft: Draft, call: Call) -> JsonObject:
 
 def _refundable(charge: JsonObject, wanted: int | None) -> int:
     """The amount to refund: what is wanted, or all that is left. Raises StripeError where less is left."""
+    if wanted is not None:
+        currencies.refuse_fractions(wanted, charge["currency"], "amount")
     left: int = charge["amount"] - charge["amount_refunded"]
     if left == 0:
         message = f"Charge {charge['id']} has already been refunded."

@@ -247,6 +247,15 @@ def test_an_intent_can_be_created_and_confirmed_in_one_call(client: stripe.Strip
         ({"amount": "49", "currency": "usd"}, "amount_too_small", "amount"),
         ({"amount": "49", "currency": "eur"}, "amount_too_small", "amount"),
         ({"amount": "100000000", "currency": "gbp"}, "amount_too_large", "amount"),
+        ({"amount": "1000000000", "currency": "inr"}, "amount_too_large", "amount"),
+        ({"amount": "10000000000", "currency": "cop"}, "amount_too_large", "amount"),
+        ({"amount": "1000000000000", "currency": "idr"}, "amount_too_large", "amount"),
+        ({"amount": "49", "currency": "krw"}, "amount_too_small", "amount"),
+        ({"amount": "17499", "currency": "huf"}, "amount_too_small", "amount"),
+        ({"amount": "2505", "currency": "kwd"}, "invalid_charge_amount", "amount"),
+        ({"amount": "2501", "currency": "tnd"}, "invalid_charge_amount", "amount"),
+        ({"amount": "550", "currency": "isk"}, "invalid_charge_amount", "amount"),
+        ({"amount": "5", "currency": "ugx"}, "invalid_charge_amount", "amount"),
         ({"amount": "0", "currency": "gbp"}, "parameter_invalid_integer", "amount"),
         ({"amount": "12.5", "currency": "gbp"}, "parameter_invalid_integer", "amount"),
         ({"amount": "100", "currency": "xxx"}, None, "currency"),
@@ -292,9 +301,32 @@ def test_wrong_parameters_are_named_and_nothing_is_created(
     assert payments.ledger() == before
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(30, "gbp"), (50, "usd"), (50, "eur"), (99_999_999, "gbp")])
+AT_THE_LIMITS = [
+    *[(30, "gbp"), (50, "usd"), (50, "eur"), (99_999_999, "gbp"), (50, "jpy"), (99_999_999, "jpy")],
+    *[(10, "kwd"), (99_999_990, "kwd"), (100, "isk"), (99_999_900, "ugx"), (17_501, "huf"), (80_045, "twd")],
+    *[(999_999_999, "inr"), (9_999_999_999, "cop"), (999_999_999_999, "idr")],
+]
+
+
+@pytest.mark.parametrize(("amount", "currency"), AT_THE_LIMITS)
 def test_amounts_at_the_limits_are_taken(client: stripe.StripeClient, order: str, amount: int, currency: str) -> None:
     assert created(client, order, amount=amount, currency=currency, confirm=True).amount_received == amount
+
+
+@pytest.mark.parametrize(("currency", "step"), [("kwd", 10), ("isk", 100), ("ugx", 100)])
+def test_a_part_that_is_captured_or_refunded_is_no_finer_than_a_charge(
+    client: stripe.StripeClient, order: str, currency: str, step: int
+) -> None:
+    held = created(client, order, amount=5000, currency=currency, capture_method="manual", confirm=True)
+    finer, part = {"amount_to_capture": 3 * step + 1}, {"amount_to_capture": 3 * step}
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.payment_intents.capture(held.id, finer)  # type: ignore[arg-type]
+    assert (caught.value.code, caught.value.param) == ("invalid_charge_amount", "amount_to_capture")
+    assert client.v1.payment_intents.capture(held.id, part).amount_received == 3 * step  # type: ignore[arg-type]
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.refunds.create({"payment_intent": held.id, "amount": step + 1})
+    assert (caught.value.code, caught.value.param) == ("invalid_charge_amount", "amount")
+    assert client.v1.refunds.create({"payment_intent": held.id, "amount": step}).amount == step
 
 
 def test_payment_methods_tell_their_type_and_an_unknown_one_is_missing(client: stripe.StripeClient) -> None:

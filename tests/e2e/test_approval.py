@@ -58,7 +58,7 @@ def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approv
 def test_an_order_that_is_not_approved_ends_rejected_and_has_touched_nothing(shop: World, forgotten: str) -> None:
     sku = shop.new_sku(price_minor=PRICE)
     order_id = waiting(shop, sku)
-    assert decide(shop, order_id, False).status == 202
+    assert decide(shop, order_id, False, comment="").status == 202  # a form that was sent without a comment
     view = shop.ended(order_id)
     assert view["status"] == "rejected"
     assert view["failure"] == {"step": "validate_order", "reason": "approval_rejected"}

@@ -119,6 +119,23 @@ def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: World, orde
     assert [entry for entry in world.ledger(order_id) if entry["event"].startswith("refund")] == []
 
 
+@pytest.mark.parametrize(
+    ("price", "currency", "total", "written"),
+    [(2505, "kwd", 5010, ("2.505 KWD", "5.010 KWD")), (50_000, "isk", 100_000, ("500 ISK", "1000 ISK"))],
+)
+def test_what_is_charged_is_what_the_mail_says_in_any_currency(
+    world: World, price: int, currency: str, total: int, written: tuple[str, str]
+) -> None:
+    sku = world.new_sku(price_minor=price, currency=currency)
+    order_id = world.order(items=[{"sku": sku, "quantity": 2}])
+    assert world.ended(order_id)["total"] == {"amount_minor": total, "currency": currency}
+    (paid,) = [entry for entry in world.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
+    assert (paid["amount_minor"], paid["currency"]) == (total, currency)
+    (mail,) = [message for message in world.messages(order_id) if message["kind"] == "email"]
+    assert f"2 x {sku} at {written[0]}" in mail["text"]
+    assert f"Total: {written[1]}" in mail["text"]
+
+
 def decoded(pdf: bytes) -> tuple[set[str], str, tuple[float, float]]:
     """The texts of the symbols on the label, its printed text, and its size in inches."""
     document = pypdfium2.PdfDocument(io.BytesIO(pdf))

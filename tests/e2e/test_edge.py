@@ -177,11 +177,24 @@ def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
         ({"on_hand": -1, "price_minor": 1, "currency": "gbp"}, ["#/on_hand"]),
         ({"on_hand": 1, "price_minor": 0, "currency": "GBP"}, ["#/price_minor", "#/currency"]),
         ({"on_hand": 1.5, "price_minor": 1, "currency": "gbp", "reserved": 0}, ["#/on_hand", "#/reserved"]),
+        ({"on_hand": 1, "price_minor": 1000, "currency": "xyz"}, ["#/currency"]),
+        ({"on_hand": 1, "price_minor": 100_000_000, "currency": "gbp"}, ["#/price_minor"]),
     ],
 )
 def test_a_malformed_inventory_is_refused_by_name(world: World, body: dict[str, Any], named: list[str]) -> None:
     answer = dev.fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
     assert_problem(answer, 400, *named)
+
+
+def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(world: World) -> None:
+    url = f"{world.urls['host']}/api/inventory/{world.new_sku()}"
+    body = {"on_hand": 1, "price_minor": 1, "currency": "huf"}
+    answer = dev.fetch(url, "PUT", body)
+    assert answer.status == 200
+    (warning,) = answer.json()["warnings"]
+    assert "0.01 HUF" in warning and "175.00 HUF" in warning
+    assert "warnings" not in dev.fetch(url).json()
+    assert "warnings" not in dev.fetch(url, "PUT", {**body, "price_minor": 17_500}).json()
 
 
 def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:

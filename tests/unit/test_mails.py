@@ -1,0 +1,43 @@
+"""The two mails to a customer: each amount is written as its currency has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from activities.notification import confirmation_mail, farewell_mail
+from models.order import Line, OrderRecord, Total
+from tests.unit.orders import running_order
+
+
+def ordered(price: int, currency: str) -> OrderRecord:
+    """Two armchairs at this price."""
+    line = Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=price)
+    total = Total(amount_minor=2 * price, currency=currency)
+    return running_order(lines=(line,), total=total, tracking_number="TRACKING", refunded_minor=2 * price)
+
+
+MONEY = [
+    (12900, "gbp", "129.00 GBP", "258.00 GBP"),
+    (12900, "jpy", "12900 JPY", "25800 JPY"),
+    (2500, "kwd", "2.500 KWD", "5.000 KWD"),
+    (2505, "bhd", "2.505 BHD", "5.010 BHD"),
+    (500, "isk", "5 ISK", "10 ISK"),
+    (550, "ugx", "5.50 UGX", "11 UGX"),
+    (104_545, "huf", "1045.45 HUF", "2090.90 HUF"),
+    (12900, "xyz", "129.00 XYZ", "258.00 XYZ"),  # of an order that older code validated
+]
+
+
+@pytest.mark.parametrize(("minor", "currency", "price", "total"), MONEY)
+def test_the_confirmation_names_prices_and_total(minor: int, currency: str, price: str, total: str) -> None:
+    mail = confirmation_mail(ordered(minor, currency))
+    for text in (mail.text, mail.html):
+        assert f"2 x CRUNCHY-ARMCHAIR at {price}" in text
+        assert f"Total: {total}" in text
+
+
+@pytest.mark.parametrize(("minor", "currency", "price", "total"), MONEY)
+def test_the_cancellation_names_what_was_refunded(minor: int, currency: str, price: str, total: str) -> None:
+    mail = farewell_mail(ordered(minor, currency), "compensated")
+    for text in (mail.text, mail.html):
+        assert f"We have refunded {total} to your card." in text
