@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from models.errors import Refused
+from models.money import refusal
 from models.order import Approval, Line, OrderRecord, StockItem, Total
+from models.po_box import is_po_box
 from models.results import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
 
 
@@ -43,9 +45,6 @@ class PaymentMethods(Protocol):
     def check_method(self, payment_method: str) -> None:
         """Raises Refused("payment_method_invalid") for one that the provider does not know or that is no card."""
 
-    def check_total(self, total: Total) -> None:
-        """Raises Refused("amount_too_small" | "amount_too_large") outside the provider's limits."""
-
 
 class Policy(NamedTuple):
     """The shop's own rules. `approval_threshold_minor`: None asks for no approvals."""
@@ -63,8 +62,9 @@ def validate_order(
 ) -> Outcome:
     """Safe to call again: an order that is running keeps the prices that the first call fixed.
 
-    Refuses with country_not_served, unknown_sku, mixed_currencies, out_of_stock, amount_too_small, amount_too_large,
-    payment_method_invalid, approval_rejected, approval_expired.
+    Refuses with country_not_served, undeliverable_address, unknown_sku, mixed_currencies, out_of_stock,
+    currency_not_supported, invalid_charge_amount, amount_too_small, amount_too_large, payment_method_invalid,
+    approval_rejected, approval_expired.
     """
     order = orders.read(task.order_id)
     if order.state == "awaiting_approval":
@@ -133,22 +133,26 @@ def _priced(
     order: OrderRecord, catalogue: Catalogue, payments: PaymentMethods, policy: Policy
 ) -> tuple[tuple[Line, ...], Total]:
     request = order.contents()
-    if request.shipping_address.country not in policy.ships_to:
+    address = request.shipping_address
+    if address.country not in policy.ships_to:
         raise Refused("country_not_served")
+    if is_po_box(address.line1, address.line2, address.country):
+        raise Refused("undeliverable_address")
     lines, total = _price(order, catalogue.items(item.sku for item in request.items))
-    payments.check_total(total)
     payments.check_method(request.payment_method)
     return lines, total
 
 
 def _price(order: OrderRecord, stock: Mapping[str, StockItem]) -> tuple[tuple[Line, ...], Total]:
     items = order.contents().items
-    if any(item.sku not in stock for item in items):
-        raise Refused("unknown_sku")
+    if unknown := [item.sku for item in items if item.sku not in stock]:
+        raise Refused("unknown_sku", skus=unknown)
     if len({stock[item.sku].currency for item in items}) > 1:
         raise Refused("mixed_currencies")
     if any(item.quantity > stock[item.sku].available for item in items):
         raise Refused("out_of_stock")
     lines = tuple(Line(sku=item.sku, quantity=item.quantity, price_minor=stock[item.sku].price_minor) for item in items)
-    amount = sum(line.quantity * line.price_minor for line in lines)
-    return lines, Total(amount_minor=amount, currency=stock[items[0].sku].currency)
+    amount, currency = sum(line.quantity * line.price_minor for line in lines), stock[items[0].sku].currency
+    if reason := refusal(amount, currency):
+        raise Refused(reason)
+    return lines, Total(amount_minor=amount, currency=currency)

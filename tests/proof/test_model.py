@@ -25,7 +25,7 @@ EVERY = {
     "completed with webhooks": 9,
     "card declined": 2,
     "3-D Secure": 9,
-    "po box": 5,
+    "po box, validated by older code": 5,
     "mailbox refused": 2,
     "mailbox refused and ignored": 9,
     "refunds down": 16,

@@ -1,0 +1,177 @@
+"""What validation refuses, and that it refuses before the record moves; step 4 on an order of older code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from activities import boundary
+from activities.shipping import create_shipment
+from activities.validation import Policy, validate_order
+from models.errors import Refused
+from models.order import Line, OrderRecord, StockItem, Total
+from models.results import StepDone, StepTask
+from tests.unit.orders import body, request, running_order
+
+POLICY = Policy(frozenset({"GB"}), None, 3600)
+TASK = StepTask(order_id="order-1", operation_id="order-1:validate")
+
+
+class OneOrder:
+    """The record of one accepted order. `started` is what validation fixed."""
+
+    def __init__(self, **changes: Any) -> None:
+        given = request(**changes)
+        self.record = running_order(request=given, state="accepted", lines=(), total=None)
+        self.started: Total | None = None
+        self.shipped: str | None = None
+
+    def read(self, order_id: str) -> OrderRecord:
+        return self.record
+
+    def start(
+        self, order: OrderRecord, lines: tuple[Line, ...], total: Total, deadline: datetime | None
+    ) -> OrderRecord:
+        self.started = total
+        self.record = order.model_copy(update={"state": "running", "lines": lines, "total": total})
+        return self.record
+
+    def note_shipment(self, order: OrderRecord, tracking_number: str) -> OrderRecord:
+        self.shipped = tracking_number
+        return order
+
+
+class Shelves:
+    """SKUs by name: (price, currency), a thousand of each."""
+
+    def __init__(self, prices: Mapping[str, tuple[int, str]]) -> None:
+        self._prices = prices
+
+    def items(self, skus: Any) -> Mapping[str, StockItem]:
+        asked = set(skus)
+        return {
+            sku: StockItem(sku=sku, on_hand=1000, reserved=0, price_minor=price, currency=currency)
+            for sku, (price, currency) in self._prices.items()
+            if sku in asked
+        }
+
+
+class AnyCard:
+    asked = 0
+
+    def check_method(self, payment_method: str) -> None:
+        self.asked += 1
+
+
+class EveryLabel:
+    def issue(self, order: OrderRecord) -> str:
+        return "TRACKING"
+
+    def void(self, order_id: str) -> None:
+        raise AssertionError("nothing is undone here")
+
+
+def validated(orders: OneOrder, prices: Mapping[str, tuple[int, str]], payments: AnyCard | None = None) -> Any:
+    """The outcome as the history has it."""
+    services: Any = (orders, Shelves(prices), payments or AnyCard(), POLICY)
+    return boundary.run(lambda: services, StepTask, TASK.model_dump(), lambda given, task: validate_order(task, *given))
+
+
+def lines(*quantities: int) -> list[dict[str, Any]]:
+    return [{"sku": sku, "quantity": quantity} for sku, quantity in zip("ABC", quantities, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("prices", "quantities", "reason"),
+    [
+        ([(29, "gbp")], [1], "amount_too_small"),
+        ([(49, "jpy")], [1], "amount_too_small"),
+        ([(8_749, "huf")], [2], "amount_too_small"),
+        ([(99_999_999, "gbp"), (1, "gbp")], [1, 1], "amount_too_large"),
+        ([(50_000_000, "isk")], [2], "amount_too_large"),
+        ([(2505, "kwd")], [1], "invalid_charge_amount"),
+        ([(2500, "kwd"), (5, "kwd")], [3, 1], "invalid_charge_amount"),
+        ([(550, "isk")], [1], "invalid_charge_amount"),
+        ([(5, "ugx")], [10], "invalid_charge_amount"),
+        ([(1000, "xyz")], [1], "currency_not_supported"),
+        ([(1000, "")], [1], "currency_not_supported"),
+        ([(0, "gbp")], [1], "amount_too_small"),
+        ([(1000, "gbp"), (1000, "eur")], [1, 1], "mixed_currencies"),
+    ],
+)
+def test_a_total_that_stripe_would_refuse_is_refused_before_anything_moves(
+    prices: list[tuple[int, str]], quantities: list[int], reason: str
+) -> None:
+    orders, payments = OneOrder(items=lines(*quantities)), AnyCard()
+    outcome = validated(orders, dict(zip("ABC", prices, strict=False)), payments)
+    assert outcome == {"kind": "refused", "reason": reason}
+    assert orders.started is None
+    assert payments.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("prices", "quantities", "total"),
+    [
+        ([(15, "gbp")], [2], 30),
+        ([(1, "jpy")], [50], 50),
+        ([(2505, "kwd")], [2], 5010),
+        ([(2503, "kwd"), (7, "kwd")], [1, 1], 2510),
+        ([(50, "isk")], [2], 100),
+        ([(8_750, "huf")], [2], 17_500),
+        ([(99_999_999, "gbp")], [1], 99_999_999),
+    ],
+)
+def test_the_rule_is_on_the_total_and_not_on_the_price(
+    prices: list[tuple[int, str]], quantities: list[int], total: int
+) -> None:
+    orders = OneOrder(items=lines(*quantities))
+    currency = prices[0][1]
+    outcome = validated(orders, dict(zip("ABC", prices, strict=False)))
+    assert outcome == {"kind": "done", "total": {"amount_minor": total, "currency": currency}}
+
+
+def test_each_unknown_sku_is_named_and_no_other() -> None:
+    orders = OneOrder(items=lines(1, 1, 1))
+    outcome = validated(orders, {"B": (1000, "gbp")})
+    assert outcome == {"kind": "refused", "reason": "unknown_sku", "skus": ["A", "C"]}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shipping_address__line1": "PO Box 7"},
+        {"shipping_address__line2": "P.O. Box 7"},
+        {"shipping_address__line1": "Postfach 12"},
+    ],
+)
+def test_a_po_box_is_refused_before_the_stock_is_read(changes: dict[str, Any]) -> None:
+    orders = OneOrder(**changes)
+    assert validated(orders, {}) == {"kind": "refused", "reason": "undeliverable_address"}
+    assert orders.started is None
+
+
+def test_a_po_box_in_a_country_that_is_not_served_is_not_served() -> None:
+    orders = OneOrder(shipping_address__line1="PO Box 7", shipping_address__country="AQ")
+    assert validated(orders, {})["reason"] == "country_not_served"
+
+
+def test_step_4_still_refuses_a_po_box_that_older_code_validated() -> None:
+    orders: Any = OneOrder(shipping_address__line1="PO Box 7")
+    orders.record = orders.record.model_copy(update={"state": "running"})
+    with pytest.raises(Refused, match="undeliverable_address"):
+        create_shipment(TASK, orders, EveryLabel())
+    assert orders.shipped is None
+
+
+def test_step_4_ships_what_has_a_door() -> None:
+    orders: Any = OneOrder()
+    orders.record = orders.record.model_copy(update={"state": "running"})
+    assert create_shipment(TASK, orders, EveryLabel()) == StepDone()
+    assert orders.shipped == "TRACKING"
+
+
+def test_the_body_of_these_tests_has_a_door() -> None:
+    assert body()["shipping_address"]["line1"] == "12 St James Sq"
