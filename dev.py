@@ -476,12 +476,12 @@ def _python_version() -> str:
 
 def _packages_fingerprint() -> str:
     python = "a working link" if python_of(VENV).exists() else "no Python"
-    return _fingerprint(ROOT / "requirements.txt", ROOT / "requirements-dev.txt", _python_version(), python)
+    return _fingerprint(ROOT / "requirements-dev.lock", _python_version(), python)
 
 
 def _install_packages() -> None:
     _make_environment()
-    _pip("-r", ROOT / "requirements-dev.txt")
+    _pip("-r", ROOT / "requirements-dev.lock")
 
 
 def _make_environment() -> None:

@@ -13,6 +13,7 @@ from devhost.events import compact_json, iso_time
 from devhost.functions import Functions
 from devhost.keys import unescape_key
 from devhost.responses import Refusal, empty, json_response
+from devhost.status_body import parsed
 from devhost.store import Store
 from devhost.tables import Row, odata_time
 
@@ -94,4 +95,4 @@ def _body(row: Row, scheduler: Scheduler, with_state: bool) -> dict[str, Any]:
 
 
 def _state(scheduler: Scheduler) -> Any:
-    return None if scheduler.state is None else json.loads(scheduler.state)
+    return parsed(scheduler.state)

@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from devhost.failures import text_of
+
 Handler = Callable[[str], str]
 State = tuple[bool, str | None]
 
@@ -42,6 +44,6 @@ def _run(handler: Handler, self_: Any, state: State, batch: list[Any]) -> tuple[
             raise TypeError(NO_ASYNC)
         answer = json.loads(handler(json.dumps(context)))
     except BaseException as fault:
-        return state, [{"isError": True, "result": json.dumps(str(fault) or type(fault).__name__)} for _ in batch]
+        return state, [{"isError": True, "result": json.dumps(text_of(fault) or type(fault).__name__)} for _ in batch]
     exists = bool(answer["entityExists"])
     return (exists, answer["entityState"] if exists else None), answer["results"]

@@ -12,6 +12,7 @@ from typing import Any
 
 COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 SURROGATE = re.compile("[\ud800-\udfff]")
+NOT_FINITE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 
 TEXT, INT, TIME, JSON, STATUS = "text", "int", "time", "json", "status"
 
@@ -146,8 +147,14 @@ def task_completed(task_id: int, result: str, at: datetime) -> Event:
 
 
 def compact_json(value: Any) -> str:
-    """JSON without spaces and without escapes for letters, as the real host stores it."""
-    return fit_for_utf8(COMPACT.encode(value))
+    """JSON without spaces and without escapes for letters, as the real host stores it; valid whatever the value holds.
+
+    What is not a number in JSON becomes a string, as .NET writes it: NaN and the infinities.
+    """
+    text = COMPACT.encode(value)
+    if "NaN" in text or "Infinity" in text:
+        text = NOT_FINITE.sub(lambda found: found[0] if found[0][0] == '"' else f'"{found[0]}"', text)
+    return fit_for_utf8(text)
 
 
 def fit_for_utf8(text: str) -> str:

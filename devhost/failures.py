@@ -4,8 +4,31 @@ An orchestrator can only read texts: what a failed activity raised reaches it as
 the wording is part of the contract: programs look for pieces of it.
 """
 
+import traceback
+
 from devhost.events import compact_json
 from devhost.worker_link import Reply
+
+
+def error_of(fault: BaseException) -> str:
+    """`Type: text`, as the real worker words an exception."""
+    return f"{type(fault).__name__}: {text_of(fault)}"
+
+
+def text_of(fault: BaseException) -> str:
+    """The text of an exception, which is the app's own code; a sentence where that code fails."""
+    try:
+        return str.__str__(str(fault))
+    except BaseException as another:
+        return f"(the text of this exception cannot be made: its __str__ raised {type(another).__name__})"
+
+
+def stack_of(fault: BaseException) -> str:
+    """The traceback of an exception; the app's code in its notes and causes may fail as well."""
+    try:
+        return "".join(traceback.format_exception(fault))
+    except BaseException:
+        return f"{error_of(fault)}\n"
 
 
 def worker_message(reply: Reply) -> str:

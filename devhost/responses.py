@@ -1,9 +1,10 @@
 """The two kinds of answers of the HTTP edge: without a body, and with a JSON one."""
 
-import json
 from typing import Any
 
 from aiohttp import web
+
+from devhost.events import compact_json
 
 
 class Refusal(Exception):
@@ -22,7 +23,5 @@ def empty(status: int, headers: dict[str, str] | None = None) -> web.Response:
 
 
 def json_response(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(
-        status=status, body=text.encode(), content_type="application/json", charset="utf-8", headers=headers
-    )
+    body = compact_json(content).encode()
+    return web.Response(status=status, body=body, content_type="application/json", charset="utf-8", headers=headers)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from devhost.events import SPECS, Event, iso_time
+from devhost.events import COMPACT, SPECS, Event, iso_time
 from devhost.tables import Row
 
 CREATED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
@@ -20,6 +20,7 @@ HIDDEN_COLUMNS = (
     "ParentTraceContext ScheduledStartTime Generation FailureDetails ClientSpanId"
 ).split()
 PARSED = ("Result", "Input")
+DEEP = 400
 
 
 def status_body(instance_id: str, row: Row, show_input: bool) -> dict[str, Any]:
@@ -84,12 +85,15 @@ def _cell(column: str, value: Any) -> Any:
 
 
 def parsed(text: str | None) -> Any:
-    """A stored text as JSON, or as the text that it is."""
+    """A stored text as JSON, or as the text that it is: also one that is nested too deeply for an answer to hold it."""
     if text is None:
         return None
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text)
+        if text.count("[") + text.count("{") > DEEP:
+            COMPACT.encode([[[[[[value]]]]]])
+        return value
+    except (ValueError, RecursionError):
         return text
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from devhost.entities import MAX_ENTITY_KEY, EntityId
-from devhost.events import Event, compact_json
+from devhost.events import SURROGATE, Event, compact_json
 from devhost.failures import orchestrator_failure, worker_message
 from devhost.functions import Functions
 from devhost.instance import Ahead, Instance
@@ -55,7 +55,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class State:
-    """The SDK's answer to a turn; a `stack` when user code raised.
+    """The SDK's answer to a turn: its `output` as JSON text; a `stack` when user code raised.
 
     `actions` is every action that was ever yielded, or, of a `warm` execution, those that it yielded in this turn;
     `cancelled` are then the timers that it cancelled in it. `left`: how many events came after its end.
@@ -63,7 +63,7 @@ class State:
 
     done: bool
     actions: list[Action]
-    output: Any
+    output: str | None
     error: str | None
     custom_status: str
     stack: str
@@ -208,6 +208,7 @@ class Judge:
         else:
             tasks += instance.ledger.accept(state.actions)
         for task in tasks:
+            _refuse_bad_id(task)
             self._refuse_impossible(instance, task)
         verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
         if state.ended and not instance.ledger.blocking:
@@ -255,6 +256,11 @@ class Judge:
                 raise OrchestrationFault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
 
 
+def _refuse_bad_id(task: Task) -> None:
+    if task.instance_id and SURROGATE.search(task.instance_id):
+        raise OrchestrationFault(f"An id must not hold half of a surrogate pair: {task.instance_id!a}.")
+
+
 def _session(instance: Instance) -> str:
     return f"{instance.id} {instance.execution_id}"
 
@@ -270,6 +276,7 @@ def read_state(reply: Reply, *, warm: bool) -> State:
     try:
         state: dict[str, Any] = json.loads(reply.body)
         custom_status = compact_json(state.get("customStatus"))
+        output = None if state.get("output") is None else compact_json(state["output"])
     except RecursionError as fault:
         raise OrchestrationFault("The orchestrator's answer is nested too deeply.") from fault
     if len(custom_status) * 2 > MAX_CUSTOM_STATUS_BYTES:
@@ -278,7 +285,7 @@ def read_state(reply: Reply, *, warm: bool) -> State:
     return State(
         state["isDone"],
         actions,
-        state.get("output"),
+        output,
         state.get("error"),
         custom_status,
         reply.stack,
@@ -296,5 +303,4 @@ def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
     elif instance.ledger.restart:
         verdict.status, verdict.next_input = "ContinuedAsNew", instance.ledger.restart.input
     else:
-        verdict.status = "Completed"
-        verdict.result = None if state.output is None else compact_json(state.output)
+        verdict.status, verdict.result = "Completed", state.output

@@ -23,7 +23,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import uuid
 import warnings
 from collections import defaultdict
@@ -42,6 +41,7 @@ from devhost import frames
 from devhost.crew import Call, Crew, Pool
 from devhost.entity_batch import run_batch
 from devhost.events import compact_json, iso_time
+from devhost.failures import error_of, stack_of, text_of
 from devhost.quick_sdk import quicken
 from devhost.sessions import Session, Sessions, State, read_events, supported
 from devhost.turns_ahead import Answer, TurnsAhead
@@ -145,7 +145,10 @@ class Worker:
 
     def run(self) -> None:
         self._crew.start()
-        self._loop.run_forever()
+        while True:
+            # A task that the app has made and that exits ends this loop; the calls that wait on it still get answers.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
 
     def _next_call(self, calls: BinaryIO) -> tuple[Pool, Call]:
         """Wait for a call that a thread is to run, and its pool. Others are begun on the way."""
@@ -239,8 +242,7 @@ class Worker:
             self._send(header["id"], answer)
 
     def _send(self, call_id: int, answer: Answer) -> None:
-        header, body = answer
-        frame = memoryview(frames.encode({"id": call_id, **header}, body))
+        frame = memoryview(frame_of(call_id, answer))
         with self._write_lock:
             while frame:
                 frame = frame[os.write(self._answers_fd, frame) :]
@@ -273,8 +275,15 @@ def app_object(module: Any) -> Any:
 
 def failure(fault: BaseException) -> Answer:
     """The answer of a function that failed, as the real worker words it."""
-    stack = "".join(traceback.format_exception(fault))
-    return {"ok": False, "error": f"{type(fault).__name__}: {fault}", "stack": stack}, b""
+    return {"ok": False, "error": error_of(fault), "stack": stack_of(fault)}, b""
+
+
+def frame_of(call_id: int, answer: Answer) -> bytes:
+    """The frame of an answer; a failure where the app has put something into it that is neither JSON nor bytes."""
+    try:
+        return frames.encode({"id": call_id, **answer[0]}, answer[1])
+    except Exception as fault:
+        return frames.encode({"id": call_id, **failure(fault)[0]})
 
 
 Turn = Callable[[Sessions, Function, dict[str, Any], bytes], Answer]
@@ -326,7 +335,7 @@ def _state(state: State) -> Answer:
         text = _state_in(fault)
         if text is None:
             raise
-        stack = "".join(traceback.format_exception(fault.__cause__))
+        stack = stack_of(fault.__cause__ or fault)
         return {"ok": True, "stack": stack}, text.encode()
 
 
@@ -335,8 +344,8 @@ def _state_in(fault: Exception) -> str | None:
 
     It is cut off by the length of the message, not searched for, because the message may itself quote such a text.
     """
-    start = len(str(fault.__cause__)) + len(OUT_OF_PROC_LABEL)
-    text = str(fault)
+    start = len(text_of(fault.__cause__ or fault)) + len(OUT_OF_PROC_LABEL)
+    text = text_of(fault)
     return text[start:] if text[:start].endswith(OUT_OF_PROC_LABEL) else None
 
 

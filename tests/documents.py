@@ -1,4 +1,4 @@
-"""How the documents are read: README.md, CHANGELOG.md and the like, and everything in docs/.
+"""How the documents are read: README.md and the others beside it, everything in docs/, and requests.http.
 
 A `sh` block with a curl to 127.0.0.1 is an example; the `json` block after it is its answer. A chapter that starts the
 product with settings (`NAME=value … python3 dev.py start`) is for a product that has them.
@@ -82,3 +82,23 @@ def rows(document: str, heads: str) -> list[list[str]]:
     table = re.search(pattern, text_of(document), re.MULTILINE)
     assert table is not None, f"{document} has no table of {heads}"
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[1].splitlines()]
+
+
+class Request(NamedTuple):
+    """One request of requests.http; `path` is without its query."""
+
+    method: str
+    path: str
+    headers: str
+    body: str
+
+
+def requests() -> list[Request]:
+    """As the editors read the file: requests between lines of ###, headers up to an empty line, then the body."""
+    found = []
+    for part in re.split(r"^###.*\n", text_of("requests.http"), flags=re.MULTILINE)[1:]:
+        head, _, body = part.strip().partition("\n\n")
+        line, _, headers = head.partition("\n")
+        method, url = line.split(" ")
+        found.append(Request(method, url.removeprefix("{{host}}").partition("?")[0], headers, body))
+    return found

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.architecture.deployable_tree import copied_to
+from tests.architecture.deployable_tree import ROOT, copied_to
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +117,43 @@ def test_an_import_that_only_a_laptop_has_and_a_requirement_that_nobody_imports_
     (tmp_path / "function_app.py").write_text("import json\nimport hypothesis\nfrom pydantic import BaseModel\n")
     assert uncovered(tmp_path) == {"function_app.py imports hypothesis, which requirements.txt does not bring"}
     assert unused(tmp_path) == {"stripe"}
+
+
+# What development installs
+
+LOCKED = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\$", re.MULTILINE)
+
+
+def asked_for() -> set[tuple[str, str, bool]]:
+    """Name, version, and whether it is for this Python, of each line of both files of requirements."""
+    lines = [
+        line.partition("#")[0].strip()
+        for name in ("requirements.txt", "requirements-dev.txt")
+        for line in (ROOT / name).read_text().splitlines()
+    ]
+    named = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    return {(normal(each.name), str(each.specifier).removeprefix("=="), is_for_this_python(each)) for each in named}
+
+
+def is_for_this_python(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate()
+
+
+def locked() -> set[tuple[str, str, bool]]:
+    found = LOCKED.finditer((ROOT / "requirements-dev.lock").read_text())
+    lines = [
+        Requirement(f"{each['name']}=={each['version']}{'; ' + each['marker'] if each['marker'] else ''}")
+        for each in found
+    ]
+    return {(normal(each.name), str(each.specifier).removeprefix("=="), is_for_this_python(each)) for each in lines}
+
+
+def test_the_lock_has_what_both_files_of_requirements_ask_for() -> None:
+    assert asked_for() - locked() == set(), "make requirements-dev.lock again: CONTRIBUTING.md says how"
+
+
+def test_the_lock_names_everything_that_comes_with_it_with_its_hashes() -> None:
+    for_this_python = {name for name, _, here in locked() if here}
+    assert with_what_they_bring({name for name, _, here in asked_for() if here}) <= for_this_python
+    entries = re.split(r"^(?=[a-z])", (ROOT / "requirements-dev.lock").read_text(), flags=re.MULTILINE)[1:]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
