@@ -6,6 +6,8 @@
     python3 dev.py test     every test (arguments go to pytest)
     python3 dev.py check    format, lint, types and the fast tests
     python3 dev.py bench    measured speeds, beside what storage alone allows
+    python3 dev.py order    place, follow and steer orders over the public API
+    python3 dev.py load     many orders at once against a deployment, and a judgement
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 
 It needs Python 3.11 and nothing else, so it is one file of the standard library. Each verb first makes what it needs:
@@ -1190,6 +1192,24 @@ def bench(arguments: argparse.Namespace) -> int:
     return run_in_front([python_of(VENV), "-m", "bench", *arguments.rest])
 
 
+def order(arguments: argparse.Namespace) -> int:
+    return _client("devtools.orders", arguments.rest)
+
+
+def load(arguments: argparse.Namespace) -> int:
+    return _client("devtools.load", arguments.rest)
+
+
+def _client(module: str, words: Sequence[str]) -> int:
+    """A client of the API, in the caller's folder and with the packages of `.venv`; its help needs none of them."""
+    python: Word = sys.executable
+    if not {"-h", "--help"} & set(words):
+        set_up(PACKAGES)
+        python = python_of(VENV)
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return run_in_front([python, "-P", "-m", module, *words], {**os.environ, "PYTHONPATH": path}, Path.cwd())
+
+
 def check(_arguments: argparse.Namespace) -> int:
     """All of them, also after one has failed: one run shows all there is to mend."""
     set_up(*TESTING)
@@ -1209,9 +1229,9 @@ def _fails(words: Sequence[Word]) -> bool:
     return run_in_front([python_of(VENV), "-m", *words]) != 0
 
 
-def run_in_front(command: Sequence[Word]) -> int:
+def run_in_front(command: Sequence[Word], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> int:
     """Run a program that talks to the terminal; a signal to us becomes a Ctrl-C for it, to clean up."""
-    process = launch(command, None, death=signal.SIGINT)
+    process = launch(command, None, environment, cwd, death=signal.SIGINT)
     told = 0
     while process.poll() is None:
         if len(_signals) > told:
@@ -1222,6 +1242,9 @@ def run_in_front(command: Sequence[Word]) -> int:
 
 
 # ---------------------------------------------------------------------------------------------------------------- verbs
+
+
+CLIENTS = {"order": order, "load": load}
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -1239,6 +1262,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     proving.set_defaults(run=proof)
     benching = verbs.add_parser("bench", add_help=False, help="measured speeds, as a table (--help tells the rest)")
     benching.set_defaults(run=bench)
+    verbs.add_parser("order", add_help=False, help="place, follow and steer orders (--help tells the rest)")
+    verbs.add_parser("load", add_help=False, help="many orders at once, and a judgement (--help tells the rest)")
+    if words and words[0] in CLIENTS:  # all that follows is theirs, options and all
+        return argparse.Namespace(verb=words[0], run=CLIENTS[words[0]], rest=list(words[1:]))
     arguments, rest = parser.parse_known_args(words)
     if rest and arguments.run not in {test, proof, bench}:
         parser.error(f"`{arguments.verb}` does not know {' '.join(rest)}")

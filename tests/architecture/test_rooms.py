@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "devhost": {"devhost"},
     "sandbox": {"sandbox"},
     # The API document is made from the triggers; all else speaks to the product from outside.
-    "devtools": {"devtools"},
+    "devtools": {"devtools", "models"},
     "dev.py": set(),
 }
 # Of activities, services may know the messages that it is handed, and no rule.

@@ -1,0 +1,230 @@
+"""What each command of `dev.py order` does. A command returns its exit status and raises Trouble."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+import dev
+from devtools.api_client import Api, Away, order_path
+from devtools.orders import picture
+from devtools.terminal import Trouble, can_redraw, console, inert
+
+FINAL = frozenset({"completed", "rejected", "compensated", "cancelled"})
+POLL_S = 0.5
+
+
+def place(api: Api, given: argparse.Namespace) -> int:
+    answer = api.post("/api/orders", _body(given))
+    if given.json:
+        return _as_json(answer)
+    order_id = str(answer["id"])
+    console().print(Text(inert(f"Order {order_id} is accepted.")))
+    if given.watch:
+        given.order_id = order_id
+        return watch(api, given)
+    return 0
+
+
+def _body(given: argparse.Namespace) -> Any:
+    if given.body is not None:
+        return _read_json(given.body)
+    changes: dict[str, Any] = {"payment_method": given.card}
+    if given.order_id is not None:
+        changes["order_id"] = given.order_id
+    if given.item:
+        changes["items"] = [_item(text) for text in given.item]
+    if given.email is not None:
+        changes["customer"] = {**dev.example_order()["customer"], "email": given.email}
+    return dev.example_order(**changes)
+
+
+def _read_json(name: str) -> Any:
+    try:
+        return json.loads(sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8"))
+    except OSError as fault:
+        raise Trouble(f"{name} cannot be read: {fault.strerror}.") from None
+    except ValueError:
+        raise Trouble(f"{name} is no JSON.") from None
+
+
+def _item(text: str) -> dict[str, Any]:
+    sku, _, count = text.partition(":")
+    if count and not (count.isascii() and count.isdigit()):
+        raise Trouble(f"--item {text}: behind the colon stands how many.")
+    return {"sku": sku, "quantity": int(count or 1)}
+
+
+def show(api: Api, given: argparse.Namespace) -> int:
+    view = api.get(order_path(given.order_id))
+    if given.json:
+        return _as_json(view)
+    console().print(_whole(view))
+    return 0
+
+
+def _whole(view: Mapping[str, Any]) -> Group:
+    advice = picture.advice(view)
+    told = [*picture.facts(view), *([Text(inert(advice), style="bold")] if advice else [])]
+    return Group(picture.tree(view), *told)
+
+
+def watch(api: Api, given: argparse.Namespace) -> int:
+    """Until the order has ended. A host that goes away meanwhile is waited for."""
+    out = console()
+    views = _views(api, given.order_id)
+    if can_redraw(out):
+        _live(out, views)
+    else:
+        _line_by_line(views)
+    return 0
+
+
+def _views(api: Api, order_id: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """The view each time it was asked for, the last one final; beside it, what is wrong with asking."""
+    view = api.get(order_path(order_id))
+    yield view, ""
+    while view["status"] not in FINAL:
+        time.sleep(POLL_S)
+        try:
+            view = api.get(order_path(order_id))
+            yield view, ""
+        except Away as away:
+            yield view, str(away)
+
+
+def _live(out: Console, views: Iterator[tuple[Mapping[str, Any], str]]) -> None:
+    with Live(console=out, auto_refresh=False, vertical_overflow="visible") as live:
+        for view, wrong in views:
+            shown: list[RenderableType] = [_whole(view)]
+            live.update(Group(*shown, *([Text(inert(wrong), style="bold red")] if wrong else [])), refresh=True)
+
+
+def _line_by_line(views: Iterator[tuple[Mapping[str, Any], str]]) -> None:
+    """For a pipe: a line for each change."""
+    before: dict[str, str] = {}
+    for view, wrong in views:
+        now = {each["name"]: str(each["status"]) for each in [*view["steps"], *view["compensations"]]}
+        now["order"] = str(view["status"])
+        if wrong:
+            now["host"] = wrong
+        for name in (name for name in now if before.get(name) != now[name]):
+            if name != "host" and now[name] == "pending":
+                continue
+            print(time.strftime("%H:%M:%S"), inert(name), inert(now[name]), sep="\t", flush=True)
+        before = now
+
+
+def list_orders(api: Api, given: argparse.Namespace) -> int:
+    asked = {"status": given.status, "from": given.oldest, "to": given.newest, "top": str(given.top)}
+    params = {name: text for name, text in asked.items() if text}
+    continuation, out = given.continuation, console()
+    while True:
+        page = api.get("/api/orders", {**params, **({"continuation": continuation} if continuation else {})})
+        if given.json:
+            for order in page["orders"]:
+                _as_json(order, indent=None)
+        else:
+            _print_page(page["orders"], out)
+        continuation = page["continuation"]
+        if not (continuation and given.all):
+            break
+    if continuation:
+        console(error=True).print(Text(inert(f"There are more: --all, or --continuation {continuation}")))
+    return 0
+
+
+def _print_page(orders: Sequence[Mapping[str, Any]], out: Console) -> None:
+    """A table at a terminal; a line an order with tabs between its fields in a pipe."""
+    if out.is_terminal:
+        out.print(*picture.listed(orders, out.width), sep="\n")
+    else:
+        for order in orders:
+            print(*picture.fields(order), sep="\t")
+
+
+def cancel(api: Api, given: argparse.Namespace) -> int:
+    api.post(order_path(given.order_id, "cancel"))
+    return _done(f"Order {given.order_id} will end cancelled.")
+
+
+def approve(api: Api, given: argparse.Namespace) -> int:
+    return _decide(api, given, approved=True)
+
+
+def refuse(api: Api, given: argparse.Namespace) -> int:
+    return _decide(api, given, approved=False)
+
+
+def _decide(api: Api, given: argparse.Namespace, *, approved: bool) -> int:
+    body = {"approved": approved, "approver": given.by, **({"comment": given.comment} if given.comment else {})}
+    answer = api.post(order_path(given.order_id, "approval"), body)
+    return _done(f"Order {given.order_id} over {picture.money(answer['total'])} is {answer['decision']}.")
+
+
+def retry(api: Api, given: argparse.Namespace) -> int:
+    undo = given.undo or _failed_undo(api, given.order_id)
+    api.post(order_path(given.order_id, "compensations", undo, "retry"), {"by": given.by, "reason": given.reason})
+    return _done(f"{undo} of order {given.order_id} is tried again.")
+
+
+def resolve(api: Api, given: argparse.Namespace) -> int:
+    undo = given.undo or _failed_undo(api, given.order_id)
+    body = {"by": given.by, "reason": given.reason, "reference": given.reference}
+    api.post(order_path(given.order_id, "compensations", undo, "resolve"), body)
+    return _done(f"{undo} of order {given.order_id} is taken as done.")
+
+
+def _failed_undo(api: Api, order_id: str) -> str:
+    """The one that waits for an operator. Raises Trouble when there is none, or more than one."""
+    view = api.get(order_path(order_id))
+    failed = [str(undo["name"]) for undo in view["compensations"] if undo["status"] == "failed"]
+    if len(failed) == 1:
+        return failed[0]
+    if failed:
+        raise Trouble(f"Several undos of order {order_id} failed: name one of {', '.join(failed)}.")
+    raise Trouble(f"Order {order_id} is {view['status']}: no undo of it waits for an operator.")
+
+
+def history(api: Api, given: argparse.Namespace) -> int:
+    trail = api.get(order_path(given.order_id, "events"))
+    if given.json:
+        return _as_json(trail)
+    out = console()
+    for event in trail["events"]:
+        out.print(picture.told(event))
+    return 0
+
+
+def _done(sentence: str) -> int:
+    console().print(Text(inert(sentence)))
+    return 0
+
+
+def _as_json(value: object, indent: int | None = 2) -> int:
+    """In ASCII: nothing in it can act on a terminal."""
+    print(json.dumps(value, indent=indent))
+    return 0
+
+
+COMMANDS: Mapping[str, Callable[[Api, argparse.Namespace], int]] = {
+    "place": place,
+    "show": show,
+    "watch": watch,
+    "list": list_orders,
+    "cancel": cancel,
+    "approve": approve,
+    "refuse": refuse,
+    "retry": retry,
+    "resolve": resolve,
+    "history": history,
+}

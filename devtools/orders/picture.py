@@ -1,0 +1,121 @@
+"""Orders as text: a tree of steps and undos, a table, an audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from devtools.terminal import inert, word
+from models.money import formatted
+
+UNDO_OF = {
+    "reserve_inventory": "release_inventory",
+    "process_payment": "refund_payment",
+    "create_shipment": "cancel_shipment",
+}
+COLUMNS = ("order", "status", "accepted", "total", "articles")
+# Below this width a table of five columns is unreadable.
+NARROW = 90
+
+
+def money(total: Any) -> str:
+    """`258.00 GBP`; empty where there is none yet."""
+    if not isinstance(total, Mapping):
+        return ""
+    amount, currency = total.get("amount_minor"), total.get("currency")
+    try:
+        return inert(formatted(amount, currency))  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError, AttributeError):  # a deployment that knows another currency
+        return inert(f"{amount} {currency}")
+
+
+def tree(view: Mapping[str, Any]) -> Tree:
+    """The order, its steps in their order, and below each step its undo."""
+    failure = view.get("failure") or {}
+    undos = {undo["name"]: undo["status"] for undo in view["compensations"]}
+    picture = Tree(_line(view["order_id"], view["status"], money(view.get("total"))), guide_style="dim")
+    for step in view["steps"]:
+        why = _reason(failure) if failure.get("step") == step["name"] else ""
+        branch = picture.add(_line(step["name"], step["status"], why))
+        undo = UNDO_OF.get(step["name"])
+        if undo in undos:
+            branch.add(_line(undo, undos.pop(undo), ""))
+    for name, status in undos.items():
+        picture.add(_line(name, status, ""))
+    return picture
+
+
+def _line(name: object, status: object, more: str) -> Text:
+    """What the server said last stands last, so that letters from right to left turn nothing else around."""
+    return Text.assemble((inert(name), "bold"), "  ", word(status), *(["  ", inert(more)] if more else []))
+
+
+def _reason(failure: Mapping[str, Any]) -> str:
+    code = failure.get("decline_code")
+    return f"{failure.get('reason')} ({code})" if code else str(failure.get("reason"))
+
+
+def facts(view: Mapping[str, Any]) -> Iterator[Text]:
+    """What a view tells beside its steps, a line each, where it has it."""
+    payment, currency = view.get("payment"), (view.get("total") or {}).get("currency")
+    lines = [f"{line['quantity']} x {line['sku']}" for line in view.get("lines") or []]
+    told = {
+        "articles": ", ".join(lines),
+        "charged": _amount(payment, "charged_minor", currency),
+        "refunded": _amount(payment, "refunded_minor", currency),
+        "tracking": view.get("tracking_number") or "",
+        "accepted": view.get("accepted_at") or "",
+        "changed": view.get("changed_at") or "",
+    }
+    for name, text in told.items():
+        if text:
+            yield Text.assemble((f"{name:9}", "dim"), inert(text))
+
+
+def _amount(payment: Any, name: str, currency: Any) -> str:
+    amount = payment.get(name) if isinstance(payment, Mapping) else None
+    return money({"amount_minor": amount, "currency": currency}) if amount else ""
+
+
+def advice(view: Mapping[str, Any]) -> str:
+    """What a person can do about an order that waits for one; empty otherwise."""
+    if view["status"] == "awaiting_approval":
+        return f"It waits for a decision: `dev.py order approve {view['order_id']}` or `refuse`."
+    if view["status"] == "needs_attention":
+        return f"It waits for an operator: `dev.py order retry {view['order_id']}` or `resolve`."
+    return ""
+
+
+def listed(orders: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
+    """For a terminal: a table, or two lines an order where it is too narrow for one."""
+    rows = list(map(fields, orders))
+    if width < NARROW:
+        for order, status, accepted, total, _ in rows:
+            yield Text.assemble((order, "bold"), "\n  ", word(status), f"  {total}  {accepted}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in COLUMNS:
+        table.add_column(
+            name, overflow="fold" if name in {"order", "articles"} else "ellipsis", no_wrap=name == "total"
+        )
+    for row in rows:
+        table.add_row(row[0], word(row[1]), *row[2:])
+    yield table
+
+
+def fields(order: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """One order of a list, a text a column."""
+    skus = ", ".join(map(str, order["skus"]))
+    status, accepted = inert(order["status"]), inert(order["accepted_at"])
+    return inert(order["order_id"]), status, accepted, money(order["total"]), inert(skus)
+
+
+def told(event: Mapping[str, Any]) -> Text:
+    """One line of the audit trail: when, what, and its facts."""
+    facts = [f"{name}={inert(value)}" for name, value in event.items() if name not in {"number", "at", "event"}]
+    return Text.assemble((inert(event["at"]), "dim"), "  ", (inert(event["event"]), "bold"), "  ", "  ".join(facts))
