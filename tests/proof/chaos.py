@@ -30,9 +30,10 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 import dev
+from devtools.audit.auditor import Auditor
+from devtools.audit.witnesses import ENDED
 from tests.product import Product
 from tests.proof import customers
-from tests.proof.auditor import ENDED, Auditor
 from tests.proof.report import Report
 
 AWAY = (OSError, AzureError)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dev
-from tests.proof.auditor import Auditor
+from devtools.audit.auditor import Auditor
 
 DECLINED = (
     "pm_card_visa_chargeDeclined",

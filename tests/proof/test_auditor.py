@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.proof.auditor import CLAIMS, STEPS_IN_ORDER, Facts, Told, broken, never, sentence_of, wrong_end
+from devtools.audit.claims import CLAIMS, broken, sentence_of
+from devtools.audit.rules import never, wrong_end
+from devtools.audit.witnesses import STEPS_IN_ORDER, Facts, Told
 
 TOTAL = 1500
 LABEL = {"status": "issued", "tracking_number": "T123"}

@@ -20,10 +20,11 @@ import pytest
 from azure.core.exceptions import AzureError
 
 import dev
+from devtools.audit.auditor import Auditor
+from devtools.audit.witnesses import FINAL
 from tests.e2e.world import World, wait_for
 from tests.product import Product
 from tests.proof import customers
-from tests.proof.auditor import FINAL, Auditor
 from tests.servers import FreePorts
 
 ORDERS, AT_ONCE, PRICE, SEED = 200, 10, 1000, 3

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import pytest
 
 import dev
+from devtools.audit.auditor import Auditor
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Fault, StorageProxy
 from tests.e2e.world import NOTHING, Effects, World, compensations, new_id, wait_for
-from tests.proof.auditor import Auditor
 from tests.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import pytest
 
 import dev
+from devtools.audit.auditor import Auditor
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Rule, StorageProxy
 from tests.e2e.world import World, new_id, wait_for
-from tests.proof.auditor import Auditor
 from tests.servers import Azurite, FreePorts, Sandbox
 
 

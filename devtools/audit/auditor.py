@@ -1,0 +1,327 @@
+"""The auditor: decides from outside whether money, stock, labels, mail and what customers are told agree.
+
+It reads the two ledgers of the sandbox, the stock table, the labels container and the public API, and nothing of the
+app. Every finding is a sentence.
+
+Two ways of looking:
+
+- while orders run, `sample`: the providers, then what the customer is told, then the providers again. What is told may
+  be a moment old, so it is a lie only when it agrees with neither reading;
+- at the end, `violations`: every order, and the totals.
+
+Stock is read row by row, and a transaction of Azurite is not one for its readers. A single row that is wrong is wrong
+at once (below zero, more reserved than there is); a sum over rows is wrong when it stays wrong over several readings.
+
+Rejected: comparing with what the driver expects of each order. Under faults and kills an order may rightly end in
+several ways; what must hold is that all witnesses tell of the same one.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableServiceClient
+from azure.storage.blob import BlobServiceClient
+
+import dev
+from devtools.audit.claims import broken, sentence_of
+from devtools.audit.rules import never, wrong_end
+from devtools.audit.witnesses import (
+    ENDED,
+    FINAL,
+    NOTHING,
+    Facts,
+    Row,
+    Told,
+    by_order,
+    held_by_orders,
+    impossible,
+    order_of,
+)
+
+READINGS_OF_A_SUM = 8
+ORDERS_A_SAMPLE = 6
+
+
+@dataclass(eq=False)
+class Arrival:
+    """Units that a PUT adds to a SKU. `arrived` None: nobody knows."""
+
+    units: int
+    arrived: bool | None = None
+
+
+class Auditor:
+    """`urls`: the content of `urls.json`. Judges the orders it was told of by `accepted`; with `everything`, also every
+    order that the API lists or a provider knows: for a world that nobody else uses.
+    """
+
+    def __init__(self, urls: Mapping[str, Any], *, everything: bool = False) -> None:
+        self._urls = urls
+        self._everything = everything
+        storage = urls["storage_connection_string"]
+        # A sample of a world that is down is worth nothing later: fail at once, and sample again.
+        self._tables = TableServiceClient.from_connection_string(storage, retry_total=0)
+        self._stock = self._tables.get_table_client("stock")
+        self._blobs = BlobServiceClient.from_connection_string(storage, retry_total=0)
+        self._labels = self._blobs.get_container_client("labels")
+        self._accepted: dict[str, float] = {}
+        self._promised: set[str] = set()
+        self._ended: dict[str, str] = {}
+        self._owned: dict[str, int] = {}
+        self._arriving: dict[str, list[Arrival]] = defaultdict(list)
+        self._books = threading.Lock()
+        self._found: dict[str, None] = {}
+        self.samples = 0
+
+    def close(self) -> None:
+        self._tables.close()
+        self._blobs.close()
+
+    # What the driver tells: only what it was itself promised.
+
+    def accepted(self, order_id: str) -> None:
+        """The POST of this order was answered with 202."""
+        self._accepted.setdefault(order_id, time.monotonic())
+
+    def cancel_accepted(self, order_id: str) -> None:
+        """Its cancel was answered with 202: the order has to end cancelled."""
+        self._promised.add(order_id)
+
+    @contextmanager
+    def restocking(self, sku: str, units: int) -> Iterator[Arrival]:
+        """Around a PUT that adds units. Whoever has its answer sets `arrived`; left unset, nobody can know."""
+        arrival = Arrival(units)
+        with self._books:
+            self._arriving[sku].append(arrival)
+        yield arrival
+        if arrival.arrived is not None:
+            with self._books:
+                self._arriving[sku].remove(arrival)
+                self._owned[sku] += units if arrival.arrived else 0
+
+    def stocked(self, sku: str, units: int) -> None:
+        """The SKU began with so many units. Without this, what is first seen counts as the beginning."""
+        self._owned[sku] = units
+
+    # While orders run.
+
+    def sample(self) -> None:
+        """Look at the stock, and at a few orders that have not ended. Raises OSError or AzureError while it is down."""
+        self._note(self._wrong_stock())
+        waiting = [order_id for order_id in self._accepted if order_id not in self._ended]
+        for order_id in random.sample(waiting, min(ORDERS_A_SAMPLE, len(waiting))):
+            self._sample_order(order_id)
+        self.samples += 1
+
+    def _sample_order(self, order_id: str) -> None:
+        before = self._facts_of(order_id)
+        told = self._told(order_id)
+        if told is None:
+            return self._note([f"order {order_id} was accepted and is unknown"])
+        after = self._facts_of(order_id)
+        lies = [claim for claim in broken(told, before) if claim in broken(told, after)]
+        self._note(sentence_of(claim, told, after) + " (while it ran)" for claim in lies)
+        self._note(never(order_id, after))
+        if told.status in FINAL:
+            self._note_end(told)
+        return None
+
+    def _note_end(self, told: Told) -> None:
+        before = self._ended.setdefault(told.order_id, told.status)
+        if before != told.status:
+            self._note([f"order {told.order_id} had ended {before} and says {told.status} now"])
+
+    # At the end.
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The accepted orders."""
+        return frozenset(self._accepted)
+
+    def waiting(self) -> list[str]:
+        """Accepted orders that have not ended and are not parked."""
+        return [order_id for order_id, told in self._open().items() if told is None or told.status not in ENDED]
+
+    def unfinished(self) -> list[str]:
+        """Accepted orders that have not ended, the parked ones included."""
+        return [order_id for order_id, told in self._open().items() if told is None or told.status not in FINAL]
+
+    def _open(self) -> dict[str, Told | None]:
+        """What is told of the orders that were not seen to end before."""
+        told = {order_id: self._told(order_id) for order_id in self._accepted if order_id not in self._ended}
+        for each in told.values():
+            if each is not None and each.status in FINAL:
+                self._note_end(each)
+        return told
+
+    def outcomes(self) -> Counter[str]:
+        """How many orders ended how."""
+        told = (self._told(order_id) for order_id in self._accepted)
+        return Counter("unknown" if each is None else each.status for each in told)
+
+    def violations(self) -> list[str]:
+        """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
+        self._note(self._wrong_stock())
+        facts = self._all_facts()
+        for order_id in self._orders(facts):
+            self._judge(order_id, facts.get(order_id, NOTHING))
+        return list(self._found)
+
+    def _judge(self, order_id: str, facts: Facts) -> None:
+        self._note(never(order_id, facts))
+        told = self._told(order_id)
+        if told is None:
+            return self._note([f"order {order_id} is unknown, and its providers know of it or it was accepted"])
+        self._note(sentence_of(claim, told, facts) for claim in broken(told, facts))
+        self._note(f"order {order_id} {sentence}" for sentence in wrong_end(told, facts))
+        if told.status not in ENDED:
+            age = time.monotonic() - self._accepted.get(order_id, time.monotonic())
+            self._note([f"order {order_id} was accepted {age:.0f} s ago and is {told.status} still"])
+        if order_id in self._promised and told.status not in {"cancelled", "needs_attention"}:
+            self._note([f"order {order_id} was promised to end cancelled and is {told.status}"])
+        if told.status in FINAL:
+            self._note_end(told)
+        return None
+
+    def _orders(self, facts: Mapping[str, Facts]) -> list[str]:
+        if not self._everything:
+            return list(self._accepted)
+        return sorted({*self._accepted, *facts, *self._listed()})
+
+    def _listed(self) -> Iterator[str]:
+        token = ""
+        while True:
+            page = dev.fetch(f"{self._urls['host']}/api/orders?top=100&continuation={token}").json()
+            yield from (order["order_id"] for order in page["orders"])
+            token = page["continuation"]
+            if not token:
+                return
+
+    def _note(self, sentences: Iterable[str]) -> None:
+        self._found.update(dict.fromkeys(sentences))
+
+    # Reading.
+
+    def _told(self, order_id: str) -> Told | None:
+        answer = dev.fetch(f"{self._urls['host']}/api/orders/{order_id}")
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise OSError(f"GET of order {order_id} was answered with {answer.status}")
+        view = answer.json()
+        return Told(
+            order_id=order_id,
+            status=view["status"],
+            total=view["total"] and view["total"]["amount_minor"],
+            steps={step["name"]: step["status"] for step in view["steps"]},
+            undos={undo["name"]: undo["status"] for undo in view["compensations"]},
+        )
+
+    def _ledger(self) -> list[Row]:
+        return list(dev.fetch(self._urls["payments"] + "/sandbox/ledger").json())
+
+    def _messages(self) -> list[Row]:
+        return list(dev.fetch(self._urls["mail"] + "/sandbox/messages").json())
+
+    def _facts_of(self, order_id: str) -> Facts:
+        """Messages are read first: whatever they speak of is then in the other readings."""
+        messages = tuple(row for row in self._messages() if order_of(row) == order_id)
+        return Facts(
+            ledger=tuple(row for row in self._ledger() if row["order_id"] == order_id),
+            messages=messages,
+            goods=self._goods_of(order_id),
+            label=self._label_of(order_id),
+        )
+
+    def _goods_of(self, order_id: str) -> Row | None:
+        try:
+            return dict(self._stock.get_entity("stock", f"order:{order_id}"))
+        except ResourceNotFoundError:
+            return None
+
+    def _label_of(self, order_id: str) -> Row | None:
+        try:
+            return dict(self._labels.get_blob_client(f"{order_id}.pdf").get_blob_properties().metadata)
+        except ResourceNotFoundError:
+            return None
+
+    def _all_facts(self) -> dict[str, Facts]:
+        """By order id: everything that any provider knows, each read once."""
+        ledger, messages = (
+            by_order(self._ledger(), lambda row: row["order_id"]),
+            by_order(self._messages(), order_of),
+        )
+        goods = {key: row for key, row in self._stock_rows().items() if key.startswith("order:")}
+        labels = self._all_labels()
+        ids = {*ledger, *messages, *labels, *(key.removeprefix("order:") for key in goods)}
+        return {
+            order_id: Facts(
+                tuple(ledger.get(order_id, ())),
+                tuple(messages.get(order_id, ())),
+                goods.get(f"order:{order_id}"),
+                labels.get(order_id),
+            )
+            for order_id in ids
+        }
+
+    def _all_labels(self) -> dict[str, Row]:
+        """Also finds two labels of one order, which their names ought to make impossible."""
+        found: dict[str, Row] = {}
+        if not self._labels.exists():
+            return found
+        for blob in self._labels.list_blobs(include=["metadata"]):
+            order_id = (blob.metadata or {}).get("order_id") or blob.name.removesuffix(".pdf")
+            if order_id in found:
+                self._note([f"order {order_id} has two labels"])
+            found[order_id] = blob.metadata or {}
+        return found
+
+    # Stock.
+
+    def _stock_rows(self) -> dict[str, Row]:
+        return {row["RowKey"]: dict(row) for row in self._stock.query_entities("PartitionKey eq 'stock'")}
+
+    def _wrong_stock(self) -> list[str]:
+        rows = self._stock_rows()
+        wrong = [f"sku {key[4:]} {what}" for key, row in rows.items() if (what := impossible(key, row))]
+        sums = self._wrong_sums(rows)
+        for _ in range(READINGS_OF_A_SUM - 1):
+            if not sums:
+                break
+            time.sleep(0.02)
+            again = self._wrong_sums(self._stock_rows())
+            sums = {key: sentence for key, sentence in again.items() if key in sums}
+        return wrong + list(sums.values())
+
+    def _wrong_sums(self, rows: Mapping[str, Row]) -> dict[str, str]:
+        """By SKU and sum: what does not add up in this reading."""
+        held, wrong = held_by_orders(rows), {}
+        for key, row in rows.items():
+            if not key.startswith("sku:"):
+                continue
+            sku, reserved, sold = key[4:], held["reserved", key[4:]], held["sold", key[4:]]
+            if row["Reserved"] != reserved:
+                wrong[f"{sku} reserved"] = f"sku {sku} counts {row['Reserved']} reserved, its orders hold {reserved}"
+            here = row["OnHand"] + sold
+            if here not in self._possible(sku, here):
+                wrong[f"{sku} owned"] = (
+                    f"sku {sku}: {row['OnHand']} on hand and {sold} sold make {here}, but there were {self._owned[sku]}"
+                )
+        return wrong
+
+    def _possible(self, sku: str, here: int) -> set[int]:
+        """How many units there may have been in all: with and without every arrival of which nobody knows."""
+        with self._books:
+            sums = {self._owned.setdefault(sku, here)}
+            for arrival in self._arriving[sku]:
+                sums |= {each + arrival.units for each in sums}
+            return sums
