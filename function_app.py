@@ -27,7 +27,7 @@ from models.errors import Unavailable
 from models.results import CloseTask, StepTask, UndoTask
 from orchestrators.order_saga import order_saga
 from reconciliation.sweep import sweep
-from services import wiring
+from services import data_folder, wiring
 
 # These clients log each request with its URL and headers, at INFO.
 for chatty in ("azure", "stripe", "urllib3"):
@@ -138,7 +138,8 @@ async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    return await health_edge.report(startup_faults(), wiring.providers(os.environ), last_sweep)
+    faults = startup_faults() + data_folder.faults(os.environ)
+    return await health_edge.report(faults, wiring.providers(os.environ), last_sweep)
 
 
 # The API, told: static, anonymous, without data.

@@ -25,6 +25,7 @@ from devhost.cron import BadSchedule
 from devhost.engine import Engine, Options
 from devhost.entity_api import EntityApi
 from devhost.entity_host import Entities, EntityOptions
+from devhost.free_space import FreeSpace
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
 from devhost.management import Management
@@ -99,6 +100,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     app, port = arguments.app.resolve(), arguments.port
     listener = bind(port)
     settings = load(app, {**os.environ, "WEBSITE_HOSTNAME": f"localhost:{port}"})
+    space = FreeSpace(settings.environment)
     key = function_key(settings) if arguments.enable_auth else None
     secret = secrets.token_urlsafe(24)
     binding = client_binding(port, settings.hub, key or "", secret)
@@ -106,8 +108,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Watch(app) if arguments.watch else None
-            parts = Parts(settings, worker, listener, key, secret, arguments.full_replays, arguments.cpu, watch)
-            await serve_hub(parts, stop)
+            options = arguments.full_replays, arguments.cpu
+            await serve_hub(Parts(settings, worker, listener, key, secret, *options, watch, space), stop)
         finally:
             await worker.close()
 
@@ -132,6 +134,7 @@ class Parts:
     full_replays: bool
     count_cpu: bool
     watch: Watch | None
+    space: FreeSpace
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
@@ -148,12 +151,14 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         account = CpuAccount()
         if parts.count_cpu:
             account.begin()
-        watching = asyncio.create_task(parts.watch.follow(app.renew)) if parts.watch else None
+        watching = [asyncio.create_task(parts.space.watch())]
+        if parts.watch:
+            watching.append(asyncio.create_task(parts.watch.follow(app.renew)))
         await stopping
         if parts.count_cpu:
             log.info("CPU: %s", json.dumps({**account.end(), **await parts.worker.cpu()}))
-        if watching:
-            watching.cancel()
+        for each in watching:
+            each.cancel()
         app.stop_timers()
         await engine.stop(STOP_WITHIN_S)
         await runner.cleanup()
@@ -183,7 +188,8 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     entity_api, version = EntityApi(entities, store, app.functions), settings.default_version
     management = Management(engine, entity_api, store, app.functions, key=parts.key or "", version=version)
     home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    edge = HttpEdge(app.routes, worker, management, key=parts.key, secret=parts.secret, home_page=home_page)
+    whole = (app.routes, worker, management)
+    edge = HttpEdge(*whole, key=parts.key, secret=parts.secret, home_page=home_page, space=parts.space)
     runner = web.ServerRunner(web.Server(edge.handle, access_log=None))
     await runner.setup()
     await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()

@@ -6,6 +6,7 @@ routing.py) and not aiohttp's.
 
 import hmac
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from multidict import CIMultiDict
 
 from devhost import routing
 from devhost.client_binding import RPC, WEBHOOK
+from devhost.free_space import FreeSpace
 from devhost.management import Management
 from devhost.responses import Refusal, empty
 from devhost.worker_link import CallTimedOut, WorkerDied, WorkerLink
@@ -22,6 +24,7 @@ from devhost.worker_link import CallTimedOut, WorkerDied, WorkerLink
 log = logging.getLogger("devhost.http")
 
 MAX_BODY_BYTES = 104_857_600
+STARTS = re.compile(r"orchestrators/|entities/|instances/[^/]+/restart", re.IGNORECASE)
 FRAMING = ("content-length", "transfer-encoding", "connection")
 HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app is up and running.</p>"
 
@@ -41,9 +44,10 @@ class HttpEdge:
         key: str | None,
         secret: str,
         home_page: bool,
+        space: FreeSpace,
     ) -> None:
         self._routes, self._worker, self._management = routes, worker, management
-        self._key, self._secret, self._home_page = key, secret, home_page
+        self._key, self._secret, self._home_page, self._space = key, secret, home_page, space
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -71,13 +75,16 @@ class HttpEdge:
 
     async def _webhook(self, request: web.BaseRequest, path: str) -> web.Response:
         self._check_key(request)
+        self._space.check(request.method)
         return await self._management.handle(request, f"/{path}")
 
     async def _rpc(self, request: web.BaseRequest, path: str) -> web.Response:
         given, _, rest = path.partition("/")
-        if is_same(given, self._secret):
-            return await self._management.handle(request, f"/{rest}")
-        return await self._webhook(request, path)
+        if not is_same(given, self._secret):
+            return await self._webhook(request, path)
+        if STARTS.match(rest):  # a function may still wake or end what is under way
+            self._space.check(request.method)
+        return await self._management.handle(request, f"/{rest}")
 
     def _home(self) -> web.Response:
         if not self._home_page:
@@ -87,6 +94,7 @@ class HttpEdge:
     async def _call(self, request: web.BaseRequest, route: routing.Route, values: dict[str, str]) -> web.Response:
         if route.function["auth_level"] != "anonymous":
             self._check_key(request)
+        self._space.check(request.method)
         body = await read_body(request)
         name = route.function["name"]
         try:

@@ -12,7 +12,7 @@ from typing import IO
 
 
 class HubTaken(Exception):
-    """Another devhost serves the hub, or another user's did."""
+    """Another devhost serves the hub, or another user's did, or the lock cannot be made."""
 
 
 def lock_hub(account_endpoint: str, hub: str) -> IO[str]:
@@ -23,6 +23,9 @@ def lock_hub(account_endpoint: str, hub: str) -> IO[str]:
         file = path.open("a+", encoding="utf-8")
     except PermissionError as fault:
         raise HubTaken(f"The lock of the task hub '{hub}', {path}, is another user's on this machine.") from fault
+    except OSError as fault:
+        reason = f"({fault.strerror}): mend that, or set TMPDIR to another folder."
+        raise HubTaken(f"The lock of the task hub '{hub}', {path}, cannot be made {reason}") from fault
     try:
         _lock(file)
     except OSError as fault:

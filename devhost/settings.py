@@ -76,27 +76,27 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
 def local_values(app: Path) -> dict[str, str]:
     """The Values and ConnectionStrings of local.settings.json, as the environment would hold them."""
     file = app / "local.settings.json"
-    if not file.exists():
-        return {}
     content = _read_json(file)
+    if content is None:
+        return {}
     if content.get("IsEncrypted", True):
         raise BadSettings(f'{file} is encrypted, or lacks "IsEncrypted": false; devhost reads plain values only.')
-    values = content.get("Values") or {}
+    values, named = content.get("Values") or {}, content.get("ConnectionStrings") or {}
+    if not isinstance(values, dict) or not isinstance(named, dict):
+        raise BadSettings(f"{file}: Values and ConnectionStrings must be JSON objects.")
     nested = [name for name, value in values.items() if isinstance(value, dict | list)]
     if nested:
         raise BadSettings(f"{file}: the value of {nested[0]} must be a string; nested values are not supported.")
-    connections = {
-        f"ConnectionStrings:{name}": str(text) for name, text in (content.get("ConnectionStrings") or {}).items()
-    }
+    connections = {f"ConnectionStrings:{name}": str(text) for name, text in named.items()}
     return {name: "" if value is None else str(value) for name, value in values.items()} | connections
 
 
 def host_json(app: Path, environment: dict[str, str]) -> dict[str, Any]:
     """The content of host.json with the overrides of the environment applied."""
     file = app / "host.json"
-    if not file.exists():
-        raise BadSettings(f'There is no host.json in {app}; the smallest one is {{"version": "2.0"}}.')
     content = _read_json(file)
+    if content is None:
+        raise BadSettings(f'There is no host.json in {app}; the smallest one is {{"version": "2.0"}}.')
     for name, value in environment.items():
         if name.startswith(OVERRIDE_PREFIX):
             _override(content, name.removeprefix(OVERRIDE_PREFIX).split("__"), value)
@@ -145,10 +145,16 @@ def _account(environment: dict[str, str]) -> StorageAccount:
         raise BadSettings(str(fault)) from fault
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> dict[str, Any] | None:
+    """The object in a file; None when there is no such file. Raises BadSettings."""
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as fault:
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        reason = f"{file} cannot be read ({fault.strerror}): make it a file that this user may read."
+        raise BadSettings(reason) from fault
+    except (ValueError, RecursionError) as fault:
         raise BadSettings(f"{file} is not valid JSON: {fault}.") from fault
     if not isinstance(content, dict):
         raise BadSettings(f"{file} must hold a JSON object.")
@@ -156,14 +162,19 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
+    """A part of host.json. Raises BadSettings for one that is no object."""
     for name in path:
         content = _lower_keys(content).get(name.lower()) or {}
+        if not isinstance(content, dict):
+            raise BadSettings(f"host.json: {name} must be a JSON object.")
     return content
 
 
 def _override(content: dict[str, Any], path: list[str], value: str) -> None:
     for name in path[:-1]:
         content = content.setdefault(_existing(content, name), {})
+        if not isinstance(content, dict):
+            raise BadSettings(f"host.json: {name} must be a JSON object.")
     content[_existing(content, path[-1])] = value
 
 

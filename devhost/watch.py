@@ -95,7 +95,7 @@ def left_out(app: Path) -> list[str]:
     """The folders that `.funcignore` keeps back from publishing: they are no part of the app."""
     try:
         lines = (app / ".funcignore").read_text(encoding="utf-8").splitlines()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return []
     return [line.strip().strip("/") for line in lines if line.strip() and not line.startswith(("#", "!"))]
 

@@ -96,8 +96,7 @@ class Faults:
         self._file = JsonLines(path)
         self._operations = operations
         self._begin({"seed": 0, "rules": []})
-        for line in self._file:
-            self._recall(line)
+        self._file.recall(self._recall)
 
     @property
     def plan(self) -> JsonObject:

@@ -6,21 +6,34 @@ the process may be killed between any two writes. Two files (a ledger and a stat
 SQLite because nobody can read it with `tail`.
 
 A line is handed to the operating system before the caller is answered, so it outlives the death of the process. It is
-not forced to the disk: a power cut is not what a sandbox is for.
+not forced to the disk: a power cut is not what a sandbox is for. A write that fails half-way, on a full disk, is taken
+back, so that the next line begins where a line begins.
 """
 
+import errno
 import json
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger("sandbox")
 
 JsonObject = dict[str, Any]
 
 
 class Damaged(Exception):
     """A file of the sandbox that cannot be read; the message says which, and what to do."""
+
+
+class NotKept(Exception):
+    """A line that could not be written; nothing of it was done. The message says which file and why."""
+
+    def __init__(self, path: Path, fault: OSError) -> None:
+        super().__init__(f"{path} cannot be written ({fault.strerror}), so nothing was done: mend that.")
+        log.error("%s", self)
 
 
 class JsonLines:
@@ -32,28 +45,41 @@ class JsonLines:
         path.touch()
         _drop_torn_end(path)
 
-    def __iter__(self) -> Iterator[JsonObject]:
+    def recall(self, take: Callable[[JsonObject], None]) -> None:
+        """Hand each line to `take`, in order. Raises Damaged for a line that is no JSON or that it cannot read."""
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                yield self._decoded(number, line)
+                try:
+                    take(json.loads(line))
+                except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+                    raise Damaged(
+                        f"Line {number} of {self.path} is damaged: move the file away to begin anew."
+                    ) from error
 
     def append(self, line: JsonObject) -> None:
-        """One write call: a reader or a restart sees the whole line or none of it."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(_encoded(line))
-
-    def _decoded(self, number: int, line: bytes) -> JsonObject:
+        """One write call: a reader or a restart sees the whole line or none of it. Raises NotKept."""
+        content = _encoded(line)
         try:
-            decoded: JsonObject = json.loads(line)
-        except ValueError as error:
-            raise Damaged(f"Line {number} of {self.path} is not JSON; move the file away to begin anew.") from error
-        return decoded
+            with self.path.open("ab", buffering=0) as file:
+                whole = file.tell()
+                try:
+                    written = file.write(content)
+                    if written != len(content):  # what a disk does that becomes full within the line
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(whole)
+                    raise
+        except OSError as fault:
+            raise NotKept(self.path, fault) from fault
 
     def replace(self, line: JsonObject) -> None:
-        """Begin anew with this line alone; a kill in between leaves the old file whole."""
+        """Begin anew with this line alone; a kill in between leaves the old file whole. Raises NotKept."""
         fresh = self.path.with_suffix(".new")
-        fresh.write_bytes(_encoded(line))
-        fresh.replace(self.path)
+        try:
+            fresh.write_bytes(_encoded(line))
+            fresh.replace(self.path)
+        except OSError as fault:
+            raise NotKept(self.path, fault) from fault
 
 
 class Ledger:
@@ -63,11 +89,14 @@ class Ledger:
         self._file = JsonLines(path)
         self.rows: list[JsonObject] = []
 
-    def commits(self) -> Iterator[JsonObject]:
-        """Every commit of earlier lives, in order; its rows enter the ledger. Read it once, before the first commit."""
-        for commit in self._file:
-            self.rows.extend(commit["rows"])
-            yield commit
+    def recall(self, take: Callable[[JsonObject], None] = lambda commit: None) -> None:
+        """Take in every commit of earlier lives, in order, once, before the first commit. Raises Damaged."""
+
+        def taken(commit: JsonObject) -> None:
+            self.rows.extend({**row} for row in commit["rows"])
+            take(commit)
+
+        self._file.recall(taken)
 
     def commit(self, rows: list[JsonObject], **state: Any) -> list[JsonObject]:
         """Write the rows and the state that goes with them; answers the rows as numbered."""

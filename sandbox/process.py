@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from sandbox.faults import Faults, PlanRefused
-from sandbox.ledger import Damaged, Ledger
+from sandbox.ledger import Damaged, Ledger, NotKept
 
 SHUTDOWN_S = 1.0
 """What a request may still take once the process has been told to stop."""
@@ -45,8 +46,12 @@ def run(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a process until it is told to stop; a fault of its data is one sentence, not a traceback."""
     try:
         asyncio.run(serve())
-    except (Damaged, PermissionError, NotADirectoryError, FileExistsError) as error:
-        sys.exit(f"The sandbox cannot keep its data: {error}")
+    except Damaged as damage:
+        sys.exit(f"The sandbox cannot keep its data: {damage}")
+    except OSError as fault:
+        if fault.filename is None:
+            raise
+        sys.exit(f"The sandbox cannot keep its data: {fault.filename} cannot be used ({fault.strerror}): mend that.")
 
 
 async def serve_until_stopped(app: web.Application, on: socket.socket) -> None:
@@ -96,11 +101,21 @@ def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults:
         faults.clear()
         return web.json_response(faults.plan)
 
+    app.middlewares.append(_told_when_not_kept)
     app.router.add_get("/sandbox/health", health)
     app.router.add_get(ledger_path, rows)
     app.router.add_get("/sandbox/faults", plan)
     app.router.add_put("/sandbox/faults", replace)
     app.router.add_delete("/sandbox/faults", clear)
+
+
+@web.middleware
+async def _told_when_not_kept(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A call that could not be kept has done nothing: 503, in the form of Stripe's errors."""
+    try:
+        return await handler(request)
+    except NotKept as fault:
+        return web.json_response({"error": {"type": "api_error", "message": str(fault)}}, status=503)
 
 
 def _replaced(faults: Faults, body: bytes) -> web.Response:

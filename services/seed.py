@@ -18,13 +18,19 @@ from services.table_stock import TableStock
 
 
 def seed(stock: TableStock, catalogue: Path) -> int:
-    """Returns how many SKUs were written: 0 where there was stock already."""
+    """Returns how many SKUs were written: 0 where there was stock already. Writes nothing of a catalogue that is none.
+
+    Raises OSError, or ValueError, TypeError, KeyError or AttributeError for a file that is no catalogue.
+    """
     if not stock.is_empty():
         return 0
     rows = json.loads(catalogue.read_text(encoding="utf-8"))
-    for row in rows:
-        stock.put(row.pop("sku"), InventoryUpdate.model_validate(row))
-    return len(rows)
+    if not isinstance(rows, list):
+        raise TypeError("A catalogue is a list.")
+    entries = [(row.pop("sku"), InventoryUpdate.model_validate(row)) for row in rows]
+    for sku, entry in entries:
+        stock.put(sku, entry)
+    return len(entries)
 
 
 def main() -> int:
@@ -36,6 +42,12 @@ def main() -> int:
         count = seed(TableStock(storage.open_table(storage.connect(os.environ), "stock")), Path(sys.argv[1]))
     except OrderSagaError as fault:
         sys.stderr.write(f"{fault}\n")
+        return 1
+    except OSError as fault:
+        sys.stderr.write(f"{sys.argv[1]} cannot be read ({fault.strerror}): put the catalogue back.\n")
+        return 1
+    except (ValueError, TypeError, LookupError, AttributeError):  # pydantic's errors are ValueErrors
+        sys.stderr.write(f"{sys.argv[1]} is no catalogue: a JSON array of sku, on_hand, price_minor and currency.\n")
         return 1
     sys.stdout.write(f"{count} SKUs written.\n" if count else "There is stock already: nothing written.\n")
     return 0

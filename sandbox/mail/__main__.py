@@ -22,8 +22,7 @@ def parsed() -> argparse.Namespace:
 async def serve(options: argparse.Namespace, http: socket.socket, smtp: socket.socket) -> None:
     """SMTP first: when health answers, both are there."""
     ledger = Ledger(options.data / "messages.jsonl")
-    for _ in ledger.commits():
-        """A message has no state besides its row."""
+    ledger.recall()  # a message has no state besides its row
     faults = Faults(options.data / "messages-faults.jsonl", OPERATIONS)
     app = web.Application()
     process.control_edge(app, "/sandbox/messages", ledger, faults)

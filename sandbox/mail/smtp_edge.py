@@ -14,13 +14,14 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from sandbox.faults import Cut, Faults, under_fault
-from sandbox.ledger import JsonObject, Ledger
+from sandbox.ledger import JsonObject, Ledger, NotKept
 from sandbox.mail.delivery import ORDER_HEADER, Delivery
 
 REJECTED_DOMAIN = "bounce.invalid"
 ACCEPTED = "250 2.0.0 OK: accepted"
 UNKNOWN_RECIPIENT = "550 5.1.1 No such mailbox here"
 REFUSED = "550 5.7.1 Message refused"
+FULL = "452 4.3.1 Insufficient system storage"
 FAILED = "451 4.3.0 Try again later"
 
 
@@ -41,10 +42,12 @@ class Recipient:
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         parsed = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
-        fired = self.faults.fire("email.send", parsed[ORDER_HEADER])
         delivery = Delivery(self.ledger, described(envelope, parsed), ACCEPTED, REFUSED, FAILED)
         try:
+            fired = self.faults.fire("email.send", parsed[ORDER_HEADER])
             return await under_fault(fired, delivery)
+        except NotKept:
+            return FULL
         except Cut:
             server.transport.abort()
             return FAILED  # never sent: there is nobody left to read it

@@ -20,8 +20,7 @@ class Books:
         self._objects: dict[str, JsonObject] = {}
         self._versions: dict[str, list[tuple[float, JsonObject]]] = {}
         self.answers: dict[str, JsonObject] = {}
-        for commit in ledger.commits():
-            self._take(commit)
+        ledger.recall(self._take)
 
     def get(self, kind: str, id_: str | None) -> JsonObject | None:
         found = self._objects.get(id_ or "")

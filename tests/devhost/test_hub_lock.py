@@ -27,6 +27,15 @@ def test_hubs_of_other_names_and_accounts_are_others() -> None:
         pass
 
 
+def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with lock_hub(ACCOUNT, HUB) as lock:
+        path = Path(lock.name)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(HubTaken, match=r"devhost-\w+\.lock, cannot be made \(Is a directory\): mend that, or"):
+        lock_hub(ACCOUNT, HUB)
+
+
 def test_a_lock_of_another_user_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")

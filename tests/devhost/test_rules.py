@@ -143,8 +143,26 @@ def test_a_schedule_that_makes_no_sense_is_refused(schedule: str) -> None:
 @given(st.text(max_size=40).filter(str.isprintable) | st.text(alphabet="^/\\#?\x00\x1f\x7f\x9fa'ż", max_size=20))
 def test_a_key_holds_no_forbidden_character_and_gives_its_id_back(instance_id: str) -> None:
     key = escape_key(instance_id)
-    assert not set(key) & set("/\\#?")
+    assert set(key) & FORBIDDEN_IN_KEYS == set()
     assert unescape_key(key) == instance_id
+
+
+# https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model, "Characters
+# disallowed in key fields": four of them, and the control characters of both blocks.
+FORBIDDEN_IN_KEYS = {*"/\\#?", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))}
+
+
+@pytest.mark.parametrize("character", sorted(FORBIDDEN_IN_KEYS), ids=lambda character: f"U+{ord(character):04X}")
+def test_each_forbidden_character_is_written_as_two_that_are_allowed(character: str) -> None:
+    key = escape_key(f"a{character}b")
+    assert (key[:2], len(key), key[-1]) == ("a^", 4, "b")
+    assert key[2] not in FORBIDDEN_IN_KEYS
+    assert unescape_key(key) == f"a{character}b"
+
+
+def test_no_two_ids_share_a_key() -> None:
+    written = [escape_key(character) for character in [*FORBIDDEN_IN_KEYS, "^", "^0", "^^", "a"]]
+    assert len(set(written)) == len(written)
 
 
 def test_row_keys_are_sixteen_hex_digits() -> None:
@@ -255,11 +273,37 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
         ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
         ({"extensions": {"durableTask": {"storageProvider": {"partitionCount": 17}}}}, None, "16 at most"),
         ([], None, "must hold a JSON object"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "Values": ["A"]}, "Values and ConnectionStrings must be JSON obj"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "ConnectionStrings": "A"}, "must be JSON objects"),
+        ({"extensions": ["durableTask"]}, None, "host.json: extensions must be a JSON object"),
+        ({"extensions": {"durableTask": "x"}}, None, "host.json: durableTask must be a JSON object"),
+        ({"extensions": {"http": 7}}, None, "host.json: http must be a JSON object"),
+        ({"extensions": {"durableTask": {"storageProvider": "x"}}}, None, "storageProvider must be a JSON object"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object, words: str) -> None:
     with pytest.raises(BadSettings, match=words):
         load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
+@pytest.mark.parametrize("name", ["host.json", "local.settings.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"{}{}", None])
+def test_a_damaged_file_is_named_in_one_sentence(tmp_path: Path, name: str, content: bytes | None) -> None:
+    """None: a folder stands in its place."""
+    write(tmp_path, {"version": "2.0"})
+    file = tmp_path / name
+    file.unlink(missing_ok=True)
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(BadSettings) as refused:
+        load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+    assert str(refused.value).startswith(f"{file} ")
+    assert str(refused.value).count("\n") == 0
+
+
+def test_an_override_of_what_is_no_object_is_refused(tmp_path: Path) -> None:
+    environment = {"AzureFunctionsJobHost__version__a": "1", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    with pytest.raises(BadSettings, match=r"host.json: version must be a JSON object"):
+        load(write(tmp_path, {"version": "2.0"}), environment)
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,15 @@ def test_only_files_of_the_app_are_looked_at(tmp_path: Path) -> None:
     assert sorted(stamps(tmp_path)) == ["function_app.py", "host.json", "steps/pay.py"]
 
 
+def test_a_list_of_ignored_folders_that_is_no_text_or_no_file_ignores_nothing(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").touch()
+    (tmp_path / ".funcignore").write_bytes(b"\xff\xfe")
+    assert sorted(stamps(tmp_path)) == ["function_app.py"]
+    (tmp_path / ".funcignore").unlink()
+    (tmp_path / ".funcignore").mkdir()
+    assert sorted(stamps(tmp_path)) == ["function_app.py"]
+
+
 def test_a_change_is_what_was_written_made_or_deleted() -> None:
     before, after = {"a.py": (1, 1), "b.py": (1, 1), "c.py": (1, 1)}, {"a.py": (1, 1), "b.py": (2, 1), "d.py": (1, 1)}
     assert changes(before, after) == ["b.py", "c.py", "d.py"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dev
+from devtools.trouble import Trouble
 from tests.product import Product
 from tests.servers import FreePorts
 
@@ -98,7 +99,7 @@ def _children_of(pid: int) -> list[int]:
 def test_a_child_that_ends_by_itself_is_named_with_its_last_line(tmp_path: Path) -> None:
     children = dev.Children(tmp_path)
     children.start("mail", [sys.executable, "-c", "print('first'); print('the disk is full'); exit(3)"], {}, death=9)
-    with pytest.raises(dev.Trouble, match=r"mail ended by itself \(exit status 3\).* the disk is full "):
+    with pytest.raises(Trouble, match=r"mail ended by itself \(exit status 3\).* the disk is full "):
         children.watch()
     children.stop()
 
@@ -108,7 +109,7 @@ def test_the_last_line_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path: Pa
     (tmp_path / "logs" / "mail.log").write_text("an old sorrow\n")
     children = dev.Children(tmp_path)
     children.start("mail", [sys.executable, "-c", "exit(3)"], {}, death=9)
-    with pytest.raises(dev.Trouble, match="Its last line: none"):
+    with pytest.raises(Trouble, match="Its last line: none"):
         children.watch()
     children.stop()
 
@@ -116,7 +117,7 @@ def test_the_last_line_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path: Pa
 def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
     children = dev.Children(tmp_path)
     children.start("mail", SLEEP, {}, death=9)
-    with pytest.raises(dev.Trouble, match="mail was not ready after 0 s"):
+    with pytest.raises(Trouble, match="mail was not ready after 0 s"):
         children.wait_for("mail", lambda: False, patience=0.2)
     children.stop()
     assert json.loads((tmp_path / "processes.json").read_text()) == []
@@ -141,7 +142,7 @@ def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
     with (
         socket.create_server((dev.LOOPBACK, numbers.smtp)),
         socket.create_server((dev.LOOPBACK, numbers.blob)),
-        pytest.raises(dev.Trouble) as trouble,
+        pytest.raises(Trouble) as trouble,
     ):
         dev.refuse_taken_ports(dev.wanted_ports(numbers, with_host=True))
     sentence = f"Ports {numbers.smtp} (SMTP), {numbers.blob} (Azurite's blob) in use by another program"

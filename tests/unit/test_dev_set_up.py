@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dev
+from devtools.trouble import Trouble
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
@@ -25,10 +26,10 @@ def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path)
 
 def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
     def fail() -> None:
-        raise dev.Trouble("no network")
+        raise Trouble("no network")
 
     step = dev.Step("a", tmp_path / "stamp", lambda: "1", fail)
-    with pytest.raises(dev.Trouble, match="no network"):
+    with pytest.raises(Trouble, match="no network"):
         dev.set_up(step)
     assert not step.is_done()
 
@@ -36,7 +37,7 @@ def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
 def test_a_failing_installation_names_its_log_and_last_line(tmp_path: Path) -> None:
     log = tmp_path / "set-up.log"
     command = [sys.executable, "-c", "print('much'); print('No space left'); exit(1)"]
-    with pytest.raises(dev.Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log"):
+    with pytest.raises(Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log"):
         dev.run_logged("Installing it", command, {}, log)
     assert log.read_text().startswith("much")
 
@@ -79,7 +80,7 @@ def test_an_older_python_is_told_so_in_one_sentence() -> None:
 def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dev, "VENV", tmp_path / "none")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(dev.Trouble, match=r"apt install python3\.\d+-venv"):
+    with pytest.raises(Trouble, match=r"apt install python3\.\d+-venv"):
         dev._make_environment()
 
 
@@ -107,7 +108,7 @@ def settings(file: Path, values: dict[str, str]) -> None:
 def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "local.settings.json"
     file.write_text(text)
-    with pytest.raises(dev.Trouble, match=r"local\.settings\.json is not JSON with an object of settings in `Values`"):
+    with pytest.raises(Trouble, match=r"local\.settings\.json is not JSON with an object of settings in `Values`"):
         dev.settings_in(file)
 
 

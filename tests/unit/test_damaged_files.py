@@ -1,0 +1,221 @@
+"""Every file that dev.py reads or writes: empty, damaged, a folder in its place, on a full or a read-only disk.
+
+Each is one sentence that names the file and the way out, or no trouble at all; none is a traceback, and none ends
+a process that is not ours. `/dev/full` is a disk that is full.
+"""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import dev
+import services.seed
+from devtools import trouble
+from devtools.trouble import Trouble, sentence_of
+from services import storage
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[Path], str]]:
+    """`dev.py start` up to the moment at which it would start processes; what it said on both channels."""
+    monkeypatch.setattr(dev, "set_up", lambda *steps: None)
+    monkeypatch.setattr(dev, "listen_for_signals", lambda: None)
+    monkeypatch.setattr(dev, "refuse_wrong_settings", lambda environment: None)
+    monkeypatch.setattr(dev, "refuse_taken_ports", lambda wanted: None)
+    monkeypatch.setattr(dev, "_serve", lambda *arguments: dev.say("it would start"))
+    umask = os.umask(0o022)
+
+    def run(data: Path) -> str:
+        status = dev.main(["start", "--data", str(data)])
+        said = capsys.readouterr()
+        assert (status == 0) == ("it would start" in said.out), said
+        assert "Traceback" not in said.err
+        return said.out + said.err
+
+    yield run
+    os.umask(umask)
+
+
+def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "data").write_text("")
+    assert f"{tmp_path}/data is a file where a folder is needed: move it away" in start(tmp_path / "data")
+    assert f"{tmp_path}/data/below cannot be used, because a part of its path is a file" in start(
+        tmp_path / "data/below"
+    )
+
+
+@pytest.mark.parametrize("name", ["start.lock", "urls.json", "processes.json"])
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path, start: Callable[[Path], str], name: str) -> None:
+    (tmp_path / name).mkdir()
+    said = start(tmp_path)
+    assert f"{tmp_path}/{name} is a folder where a file is needed: move it away" in said or (
+        f"{tmp_path}/{name} cannot be changed" in said  # macOS answers EPERM to the unlink of a folder
+    )
+
+
+DAMAGED_NOTES = [
+    *("", "{", "null", "7", "{}", '"azurite"', "[7]", "[[]]", '[["azurite"]]', '[["azurite", 2]]', "\x00\x00"),
+    *('[["azurite", "PID", "SINCE"]]', '[["azurite", -1, "SINCE"]]', '[["azurite", 1, "SINCE"]]'),
+    *('[["azurite", true, "SINCE"]]', '[["azurite", PID.0, "SINCE"]]', '[["azurite", PID, "SINCE"], 7]'),
+    *('[["azurite", PID, "SINCE"]', '[[7, PID, "SINCE"]]', '[["azurite", PID, 7]]', "[" * 100_000),
+]
+
+
+@pytest.mark.parametrize("note", DAMAGED_NOTES, ids=lambda note: note[:30] or "empty")
+def test_a_damaged_note_of_processes_ends_nothing_and_start_goes_on(
+    tmp_path: Path, start: Callable[[Path], str], note: str
+) -> None:
+    """Each of them would be a process of ours, were it whole."""
+    process = subprocess.Popen(SLEEP)
+    try:
+        text = note.replace("PID", str(process.pid)).replace("SINCE", dev.begun(process.pid) or "")
+        (tmp_path / "processes.json").write_text(text)
+        said = start(tmp_path)
+        assert process.poll() is None
+        assert "it would start" in said
+        assert f"{tmp_path}/processes.json is damaged" in said
+        assert not (tmp_path / "processes.json").exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_note_that_is_no_text_is_damaged_too(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "processes.json").write_bytes(b"\xff\xfe[")
+    assert "processes.json is damaged" in start(tmp_path)
+
+
+def test_an_empty_note_of_no_processes_is_no_damage(tmp_path: Path, start: Callable[[Path], str]) -> None:
+    (tmp_path / "processes.json").write_text("[]")
+    assert "damaged" not in start(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["local.settings.json", "local.settings.json.example"])
+def test_settings_that_are_a_folder_or_no_text_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / file).write_bytes(b"\xff\xfe")
+    with pytest.raises(Trouble, match=f"{file} is not JSON"):
+        dev.environment_of_the_app(dev.Ports())
+    (tmp_path / file).write_text("[" * 100_000)
+    with pytest.raises(Trouble, match=f"{file} is not JSON"):
+        dev.environment_of_the_app(dev.Ports())
+    (tmp_path / file).unlink()
+    (tmp_path / file).mkdir()
+    with pytest.raises(IsADirectoryError) as fault:
+        dev.environment_of_the_app(dev.Ports())
+    assert sentence_of(fault.value) == (
+        f"{tmp_path / file} is a folder where a file is needed: move it away, and run this again."
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"another fingerprint", None])
+def test_a_stamp_that_says_nothing_has_its_step_done_again(tmp_path: Path, content: bytes | None) -> None:
+    stamp = tmp_path / "stamp"
+    stamp.mkdir() if content is None else stamp.write_bytes(content)
+    assert not dev.Step("a", stamp, lambda: "1", lambda: None).is_done()
+
+
+def test_a_log_that_is_a_folder_is_named_and_has_no_last_line(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "mail.log"
+    log.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as fault:
+        dev.launch(SLEEP, log)
+    assert str(sentence_of(fault.value)).startswith(f"{log} is a folder where a file is needed")
+    assert dev.last_line(log) == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "urls.json.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as fault:
+        dev.replace_text(tmp_path / "urls.json", "{}")
+    assert sentence_of(fault.value) == (
+        f"{tmp_path / 'urls.json.new'} cannot be written, because the disk is full: free some space on it, "
+        "and run this again."
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_on_a_full_disk_everything_is_still_stopped_in_order(tmp_path: Path) -> None:
+    children = dev.Children(tmp_path)
+    order: list[str] = []
+    for name in ("azurite", "mail", "devhost"):
+        script = f"import atexit, time; atexit.register(print, '{name}'); time.sleep(60)"
+        children.start(name, [sys.executable, "-c", script], {}, death=9)
+    pids = list(children.pids().values())
+    (tmp_path / "processes.json.new").unlink(missing_ok=True)
+    (tmp_path / "processes.json.new").symlink_to("/dev/full")
+    real = dev.end
+
+    def noted(process: "subprocess.Popen[bytes]", patience: float) -> bool:
+        order.append(next(name for name, pid in children.pids().items() if pid == process.pid))
+        return real(process, patience)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dev, "end", noted)
+        children.stop()
+    assert order == ["devhost", "mail", "azurite"]
+    assert [pid for pid in pids if dev.begun(pid)] == []
+
+
+@pytest.mark.parametrize("number", sorted(trouble.FAULTS))
+def test_each_fault_of_a_file_names_it_and_the_way_out(number: int) -> None:
+    sentence = sentence_of(OSError(number, os.strerror(number), "/data/urls.json"))
+    assert sentence is not None
+    assert sentence.startswith("/data/urls.json ")
+    assert ": " in sentence
+    assert sentence.endswith(", and run this again.")
+
+
+def test_a_fault_that_is_not_about_a_file_has_no_sentence() -> None:
+    assert sentence_of(ConnectionRefusedError(errno.ECONNREFUSED, "refused")) is None
+
+
+GOOD_ROW = '{"sku": "A", "on_hand": 1, "price_minor": 100, "currency": "gbp"}'
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "7", "null", "[7]", "[{}]", '[{"sku": "A"}]', f"[{GOOD_ROW}, {{}}]"])
+def test_a_catalogue_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(text)
+    assert _seeded(catalogue, monkeypatch) == 1
+    assert f"{catalogue} is no catalogue: a JSON array of sku, on_hand" in capsys.readouterr().err
+
+
+def test_a_catalogue_that_is_a_folder_or_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _seeded(tmp_path, monkeypatch) == 1
+    assert f"{tmp_path} cannot be read (Is a directory): put the catalogue back." in capsys.readouterr().err
+    assert _seeded(tmp_path / "none.json", monkeypatch) == 1
+    assert "none.json cannot be read (No such file or directory)" in capsys.readouterr().err
+
+
+class EmptyStock:
+    """A shelf of `services.seed` that has nothing yet."""
+
+    def is_empty(self) -> bool:
+        return True
+
+    def put(self, sku: str, update: object) -> None:
+        """Nothing that is no catalogue may come here."""
+        raise AssertionError(sku)
+
+
+def _seeded(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["seed", str(catalogue)])
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    monkeypatch.setattr(services.seed, "TableStock", lambda table: EmptyStock())
+    monkeypatch.setattr(storage, "open_table", lambda account, name: None)
+    return services.seed.main()
