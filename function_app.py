@@ -10,23 +10,24 @@ import json
 import logging
 import os
 import threading
+from functools import partial
 
 import azure.durable_functions as df
 import azure.functions as func
 from azure.functions.decorators.function_app import FunctionBuilder
 
 from activities import closing, inventory, notification, payment, shipping, validation
-from activities.boundary import run
+from activities.runner import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
 from edge import openapi, operators, pages, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
-from edge.sagas import start_saga
+from edge.sagas import start_saga, wake_saga
 from models.errors import Unavailable
-from models.results import CloseTask, StepTask, UndoTask
+from models.messages import CloseTask, StepTask, UndoTask
 from orchestrators.order_saga import order_saga
-from reconciliation.sweep import sweep
+from reconciliation.sweep import Sagas, sweep
 from services import data_folder, wiring
 
 # These clients log each request with its URL and headers, at INFO.
@@ -58,7 +59,7 @@ def services() -> wiring.Services:
 
 def last_sweep() -> dict[str, object] | None:
     """What the sweep last found, read from storage: raises Unavailable when that does not answer."""
-    return services().orders.last_sweep()
+    return services().sweeps.last()
 
 
 # The public edge.
@@ -72,7 +73,7 @@ async def place_order(req: func.HttpRequest, client) -> func.HttpResponse:
 
 @app.route(route="orders", methods=["GET"])
 async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: orders_edge.list_orders(req, its.orders))
+    return await answered(services, lambda its: orders_edge.list_orders(req, its.order_index))
 
 
 @app.route(route="orders/{order_id}", methods=["GET"])
@@ -175,7 +176,8 @@ async def api_docs_asset(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def sweep_orders(timer: func.TimerRequest, client) -> None:
     its = await asyncio.to_thread(services)
-    await sweep(its.reconciler, client, lambda order_id: start_saga(client, order_id, its.limits))
+    sagas = Sagas(client, partial(start_saga, client, limits=its.limits), partial(wake_saga, client))
+    await sweep(its.reconciler, sagas, its.sweeps)
 
 
 # The saga.

@@ -8,23 +8,21 @@ the record, which follows the ledger; it is sent at most once, and decides nothi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
+from activities import guards
 from activities.notification import Mail, farewell_mail
 from models.errors import OrderSagaError
-from models.order import OrderRecord
-from models.results import CloseTask, OrderFinal
-from models.status import OrderView
+from models.messages import CloseTask, OrderFinal
+from models.order_record import Change, OrderRecord, claim_farewell, close
 
 log = logging.getLogger(__name__)
 
 
-class Orders(Protocol):
-    def close(self, order_id: str, outcome: OrderView, attention: int) -> OrderRecord:
-        """Write the outcome. Safe to repeat. The record's own outcome may differ: a cancel that was promised."""
-
-    def claim_farewell(self, order: OrderRecord) -> bool:
-        """True for one caller ever."""
+class Orders(guards.Orders, Protocol):
+    def claim(self, order: OrderRecord, rule: Callable[[OrderRecord], Change | None]) -> bool:
+        """Apply a transition. True for the one caller whose try has changed the record."""
 
 
 class Stock(Protocol):
@@ -40,7 +38,7 @@ def close_order(task: CloseTask, orders: Orders, stock: Stock, mailer: Mailer) -
     """Safe to call twice: a sale is a change of state, and the record is closed once."""
     if task.outcome.status == "completed":
         stock.sell(task.order_id)
-    order = orders.close(task.order_id, task.outcome, task.attention)
+    order = orders.change(task.order_id, close, task.outcome.as_json(), task.attention)
     if order.state in {"compensated", "cancelled"}:
         _bid_farewell(order, orders, mailer)
     return OrderFinal(outcome=order.outcome or task.outcome.as_json())
@@ -48,7 +46,7 @@ def close_order(task: CloseTask, orders: Orders, stock: Stock, mailer: Mailer) -
 
 def _bid_farewell(order: OrderRecord, orders: Orders, mailer: Mailer) -> None:
     try:
-        if order.total is not None and order.request is not None and orders.claim_farewell(order):
+        if order.total is not None and not order.is_erased and orders.claim(order, claim_farewell):
             mailer.send(farewell_mail(order, order.state))
     except OrderSagaError as fault:
         log.warning("order %s: the mail about its end was not sent and will not be: %s", order.order_id, fault)

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from activities import standing
-from models.order import Line, OrderRecord
-from models.results import StepCancelled, StepDone, StepTask, UndoTask
-
-
-class Orders(standing.Orders, Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def note_goods(self, order: OrderRecord, goods: str) -> OrderRecord: ...
+from activities import guards
+from activities.guards import Orders
+from models.messages import StepCancelled, StepDone, StepTask, UndoTask
+from models.order_record import Line, note_goods
+from models.states import RELEASE_INVENTORY
 
 
 class Stock(Protocol):
@@ -30,18 +26,18 @@ class Stock(Protocol):
 def reserve_inventory(task: StepTask, orders: Orders, stock: Stock) -> StepDone | StepCancelled:
     """Safe to call twice: the second call finds the reservation and returns."""
     order = orders.read(task.order_id)
-    if cancelled := standing.halted(order):
+    if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     stock.reserve(order.order_id, order.lines)
-    orders.note_goods(order, "reserved")
+    orders.change(order, note_goods, "reserved")
     return StepDone()
 
 
 def release_inventory(task: UndoTask, orders: Orders, stock: Stock) -> StepDone:
     """Safe to call twice, and when nothing was ever reserved."""
-    order, resolved = standing.begin(task, "release_inventory", orders)
+    order, resolved = guards.begin_undo(task, RELEASE_INVENTORY, orders)
     if resolved:
         return resolved
     stock.release(order.order_id)
-    orders.note_goods(order, "released")
+    orders.change(order, note_goods, "released")
     return StepDone()

@@ -12,11 +12,12 @@ import html
 import logging
 from typing import NamedTuple, Protocol
 
-from activities import standing
+from activities import guards
+from activities.guards import Orders
 from models.errors import OrderSagaError
+from models.messages import StepCancelled, StepDone, StepTask
 from models.money import formatted
-from models.order import OrderRecord
-from models.results import StepCancelled, StepDone, StepTask
+from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
 
 log = logging.getLogger(__name__)
 
@@ -32,15 +33,6 @@ class Mail(NamedTuple):
     html: str
 
 
-class Orders(Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def claim_confirmation(self, order: OrderRecord) -> OrderRecord:
-        """Write `sending`, the point of no return; an order that is to be cancelled comes back unclaimed."""
-
-    def note_confirmation_sent(self, order: OrderRecord) -> OrderRecord: ...
-
-
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
         """Hand it to the mail server. Raises Refused("recipient_rejected"), OutcomeUnknown or Unavailable."""
@@ -53,15 +45,15 @@ class Push(Protocol):
 def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone | StepCancelled:
     """Safe to call again: a confirmation that the record knows as sent is not sent a second time."""
     order = orders.read(task.order_id)
-    if cancelled := standing.halted(order):
+    if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     if order.confirmation == "sent":
         return StepDone()
-    order = orders.claim_confirmation(order)
+    order = orders.change(order, claim_confirmation)
     if order.confirmation is None:  # the cancel was quicker
         return StepCancelled()
     mailer.send(confirmation_mail(order))
-    orders.note_confirmation_sent(order)
+    orders.change(order, note_confirmation_sent)
     if push is not None:
         _push(push, order)
     return StepDone()
@@ -70,7 +62,7 @@ def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push
 def _push(push: Push, order: OrderRecord) -> None:
     try:
         message = f"Your order {order.order_id} is on its way."
-        push.send(f"customer:{order.contents().customer.id}", order.order_id, message)
+        push.send(f"customer:{order.contents.customer.id}", order.order_id, message)
     except OrderSagaError as fault:
         log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
 
@@ -80,11 +72,11 @@ def farewell_mail(order: OrderRecord, status: str) -> Mail:
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
     money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
     fact = money_back if order.refunded_minor else "Your card was not charged."
-    greeting = f"Hello {order.contents().customer.name},"
+    greeting = f"Hello {order.contents.customer.name},"
     return Mail(
         key=f"{order.order_id}.farewell",
         order_id=order.order_id,
-        to=order.contents().customer.email,
+        to=order.contents.customer.email,
         subject=f"Your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}",
         text="\n".join([greeting, "", opening, "", fact, ""]),
         html=_as_html(greeting, opening, [fact]),
@@ -100,11 +92,11 @@ def confirmation_mail(order: OrderRecord) -> Mail:
         f"Total: {money(order.priced_total().amount_minor, order)}",
         f"Tracking number: {order.tracking_number}",
     ]
-    greeting, opening = f"Hello {order.contents().customer.name},", "thank you for your order. It is on its way."
+    greeting, opening = f"Hello {order.contents.customer.name},", "thank you for your order. It is on its way."
     return Mail(
         key=f"{order.order_id}.confirmation",
         order_id=order.order_id,
-        to=order.contents().customer.email,
+        to=order.contents.customer.email,
         subject=f"Your order {order.order_id} is on its way",
         text="\n".join([greeting, "", opening, "", *facts, ""]),
         html=_as_html(greeting, opening, facts),

@@ -9,24 +9,14 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from activities import standing
+from activities import guards
+from activities.guards import Orders
 from models.errors import OutcomeUnknown, Refused
-from models.order import OrderRecord
-from models.results import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
+from models.messages import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
+from models.order_record import OrderRecord, note_charged, note_payment_intent, note_payment_unknown, note_refund
+from models.states import REFUND_PAYMENT
 
 log = logging.getLogger(__name__)
-
-
-class Orders(standing.Orders, Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def note_payment_intent(self, order: OrderRecord, intent_id: str) -> OrderRecord: ...
-
-    def note_payment_unknown(self, order: OrderRecord, wake: str) -> OrderRecord: ...
-
-    def note_charged(self, order: OrderRecord) -> OrderRecord: ...
-
-    def note_refund(self, order: OrderRecord, refund_id: str) -> OrderRecord: ...
 
 
 class Payments(Protocol):
@@ -49,13 +39,13 @@ class Payments(Protocol):
 def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepCancelled | StepUnknown:
     """Safe to call again at any point: an intent that our record knows is asked about before it is confirmed."""
     order = orders.read(task.order_id)
-    if cancelled := standing.halted(order):
+    if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     try:
         order = _charge(order, task.operation_id, orders, payments)
     except OutcomeUnknown as unknown:
         return _unknown(orders, order, unknown)
-    orders.note_charged(order)
+    orders.change(order, note_charged)
     return StepDone()
 
 
@@ -64,7 +54,7 @@ def _charge(order: OrderRecord, operation_id: str, orders: Orders, payments: Pay
         payments.settle(order.order_id, order.payment_intent_id)
         return order
     intent_id = payments.open_intent(order, operation_id)
-    order = orders.note_payment_intent(order, intent_id)
+    order = orders.change(order, note_payment_intent, intent_id)
     payments.confirm(order.order_id, intent_id)
     return order
 
@@ -74,7 +64,7 @@ def _unknown(orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> Ste
     log.warning("outcome unknown: %s", unknown)
     past = int(order.payment_wake.rpartition(":")[2]) if order.payment_wake else 0
     wake = f"payment:{past + 1}"
-    orders.note_payment_unknown(order, wake)
+    orders.change(order, note_payment_unknown, wake)
     return StepUnknown(wake=wake)
 
 
@@ -84,16 +74,17 @@ def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDo
     Where not even the intent's id is known, the same operation id opens the same intent, which is then cancelled: the
     provider itself refuses a confirmation that comes late.
     """
-    order, resolved = standing.begin(task, "refund_payment", orders)
+    order, resolved = guards.begin_undo(task, REFUND_PAYMENT, orders)
     if resolved:
         return resolved
     if order.payment_intent_id is None:
         try:
-            order = orders.note_payment_intent(order, payments.open_intent(order, task.operation_id))
+            intent_id = payments.open_intent(order, task.operation_id)
+            order = orders.change(order, note_payment_intent, intent_id)
         except Refused:  # proof that no intent was ever opened under this id: there is nothing to give back
             return StepDone()
     assert order.payment_intent_id is not None
     refund_id = payments.give_back(order.order_id, order.payment_intent_id)
     if refund_id is not None:
-        orders.note_refund(order, refund_id)
+        orders.change(order, note_refund, refund_id)
     return StepDone()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from activities import standing
+from activities import guards
+from activities.guards import Orders
 from models.errors import Refused
-from models.order import OrderRecord
+from models.messages import StepCancelled, StepDone, StepTask, UndoTask
+from models.order_record import OrderRecord, note_shipment
 from models.po_box import is_po_box
-from models.results import StepCancelled, StepDone, StepTask, UndoTask
-
-
-class Orders(standing.Orders, Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def note_shipment(self, order: OrderRecord, tracking_number: str) -> OrderRecord: ...
+from models.states import CANCEL_SHIPMENT
 
 
 class Labels(Protocol):
@@ -28,18 +24,18 @@ class Labels(Protocol):
 def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | StepCancelled:
     """Safe to call twice: the second call finds the label. Refuses with undeliverable_address."""
     order = orders.read(task.order_id)
-    if cancelled := standing.halted(order):
+    if cancelled := guards.refuse_or_cancel(order):
         return cancelled
-    address = order.contents().shipping_address
+    address = order.contents.shipping_address
     if is_po_box(address.line1, address.line2, address.country):  # validation refuses it; older code's did not
         raise Refused("undeliverable_address")
-    orders.note_shipment(order, labels.issue(order))
+    orders.change(order, note_shipment, labels.issue(order))
     return StepDone()
 
 
 def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone:
     """Safe to call twice, and when no label was ever issued."""
-    order, resolved = standing.begin(task, "cancel_shipment", orders)
+    order, resolved = guards.begin_undo(task, CANCEL_SHIPMENT, orders)
     if resolved:
         return resolved
     labels.void(order.order_id)

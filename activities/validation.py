@@ -11,29 +11,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from activities.guards import Orders
 from models.errors import Refused
-from models.money import refusal
-from models.order import Approval, Line, OrderRecord, StockItem, Total
+from models.messages import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
+from models.money import Total, refusal
+from models.order_record import (
+    Approval,
+    Line,
+    OrderRecord,
+    expire_approval,
+    renew_approval_wait,
+    resume_after_approval,
+    start,
+)
 from models.po_box import is_po_box
-from models.results import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
-
-
-class Orders(Protocol):
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def start(
-        self, order: OrderRecord, lines: tuple[Line, ...], total: Total, deadline: datetime | None
-    ) -> OrderRecord:
-        """Move accepted -> running, or with a deadline -> awaiting_approval. Returns the record as it then stands."""
-
-    def ask_again(self, order: OrderRecord) -> OrderRecord:
-        """The saga woke without a decision: its next wait has a new number, `approval.asked`."""
-
-    def expire_approval(self, order: OrderRecord) -> OrderRecord:
-        """No decision came in time. One that was recorded before stays."""
-
-    def go_on(self, order: OrderRecord) -> OrderRecord:
-        """awaiting_approval -> running."""
+from models.stock import StockItem
 
 
 class Catalogue(Protocol):
@@ -68,10 +60,10 @@ def validate_order(
     """
     order = orders.read(task.order_id)
     if order.state == "awaiting_approval":
-        order = orders.ask_again(order)
+        order = orders.change(order, renew_approval_wait)
     if order.state == "accepted" and not order.cancel_requested:
         lines, total = _priced(order, catalogue, payments, policy)
-        order = orders.start(order, lines, total, _deadline(total, policy))
+        order = orders.change(order, start, lines, total, _deadline(total, policy))
     return _standing(order) or _approved(order, orders)
 
 
@@ -80,7 +72,7 @@ def _standing(order: OrderRecord) -> Outcome | None:
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
     if order.undoing is not None:
-        return OrderUndoing(total=order.total, failure=order.undoing["failure"], attention=order.attention)
+        return OrderUndoing(total=order.total, failure=order.undoing.get("failure"), attention=order.attention)
     if order.cancel_requested and order.state == "running":
         # An orchestration before this one may have reserved, charged or shipped.
         return OrderUndoing(total=order.total)
@@ -92,7 +84,7 @@ def _approved(order: OrderRecord, orders: Orders) -> Outcome:
     if approval is None:
         return StepDone(total=order.priced_total())
     if approval.verdict is None and approval.deadline <= datetime.now(UTC):
-        order = orders.expire_approval(order)
+        order = orders.change(order, expire_approval)
     verdict = order.approval.verdict if order.approval else None
     return VERDICTS[verdict](order, approval, orders)
 
@@ -102,7 +94,7 @@ def _still_waiting(order: OrderRecord, approval: Approval, orders: Orders) -> Ou
 
 
 def _go_on(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
-    moved = orders.go_on(order)
+    moved = orders.change(order, resume_after_approval)
     return _standing(moved) or StepDone(total=approval.total)
 
 
@@ -132,7 +124,7 @@ def _deadline(total: Total, policy: Policy) -> datetime | None:
 def _priced(
     order: OrderRecord, catalogue: Catalogue, payments: PaymentMethods, policy: Policy
 ) -> tuple[tuple[Line, ...], Total]:
-    request = order.contents()
+    request = order.contents
     address = request.shipping_address
     if address.country not in policy.ships_to:
         raise Refused("country_not_served")
@@ -144,7 +136,7 @@ def _priced(
 
 
 def _price(order: OrderRecord, stock: Mapping[str, StockItem]) -> tuple[tuple[Line, ...], Total]:
-    items = order.contents().items
+    items = order.contents.items
     if unknown := [item.sku for item in items if item.sku not in stock]:
         raise Refused("unknown_sku", skus=unknown)
     if len({stock[item.sku].currency for item in items}) > 1:

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.order import OrderId, RecordState, Sku, Total
+from models.money import Total
+from models.order_request import OrderId, Sku
+from models.states import OrderStatus
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
 Url = Annotated[str, Field(min_length=1)]
@@ -34,7 +36,7 @@ class Accepted(Answer):
 
 class ListedOrder(Answer):
     order_id: OrderId
-    status: RecordState
+    status: OrderStatus
     accepted_at: Moment
     skus: list[str]
     total: Total | None = Field(description="Null until validation has fixed it.")
@@ -47,7 +49,7 @@ class OrderPage(Answer):
 
 class CancelAccepted(Answer):
     order_id: OrderId
-    status: RecordState
+    status: OrderStatus
     cancel_requested: Literal[True]
 
 

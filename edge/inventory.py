@@ -11,21 +11,22 @@ import azure.functions as func
 
 from edge.problems import Problem, field_problem, json_response, read_body
 from models.money import price_warnings
-from models.order import SKU_PATTERN, InventoryUpdate, Shelf
+from models.order_request import SKU_PATTERN
+from models.stock import InventoryUpdate, StockEntry
 
 
 class Stock(Protocol):
-    def find(self, sku: str) -> Shelf | None: ...
+    def find(self, sku: str) -> StockEntry | None: ...
 
-    def put(self, sku: str, update: InventoryUpdate, if_match: str | None) -> Shelf:
+    def put(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
 
 
 async def show(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
-    shelf = await asyncio.to_thread(stock.find, _sku(req))
-    if shelf is None:
+    entry = await asyncio.to_thread(stock.find, _sku(req))
+    if entry is None:
         raise Problem(404, "There is no such sku.")
-    return _answer(shelf)
+    return _answer(entry)
 
 
 async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
@@ -45,8 +46,8 @@ def _sku(req: func.HttpRequest) -> str:
     return sku
 
 
-def _answer(shelf: Shelf, warnings: Sequence[str] = ()) -> func.HttpResponse:
-    item = shelf.item
+def _answer(entry: StockEntry, warnings: Sequence[str] = ()) -> func.HttpResponse:
+    item = entry.item
     body: dict[str, Any] = {
         "sku": item.sku,
         "on_hand": item.on_hand,
@@ -57,4 +58,4 @@ def _answer(shelf: Shelf, warnings: Sequence[str] = ()) -> func.HttpResponse:
     }
     if warnings:
         body["warnings"] = list(warnings)
-    return json_response(body, 201 if shelf.created else 200, {"ETag": shelf.etag})
+    return json_response(body, 201 if entry.created else 200, {"ETag": entry.etag})

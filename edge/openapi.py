@@ -18,8 +18,8 @@ from pydantic.json_schema import models_json_schema
 from edge.answers import ProblemAnswer
 from edge.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
 from edge.operations import OPERATIONS, Operation, Parameter, Reply
-from models.order import OrderId, Sku
-from models.status import Failure
+from models.order_request import OrderId, Sku
+from models.view import Failure
 
 PREFIX = "api"
 REFERENCE = "#/components/schemas/{model}"

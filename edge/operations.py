@@ -25,8 +25,10 @@ from edge.examples import (
     STOCK,
 )
 from edge.orders import CONTINUATION_PATTERN, DEFAULT_DAYS, DEFAULT_PAGE, MAX_DAYS, MAX_PAGE
-from models.order import Decision, Evidence, InventoryUpdate, OrderRequest, Reason
-from models.status import OrderStatus, OrderView
+from models.order_request import Decision, Evidence, OrderRequest, Reason
+from models.states import OrderStatus
+from models.stock import InventoryUpdate
+from models.view import OrderView
 
 Schema = Mapping[str, Any]
 

@@ -8,7 +8,10 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Concatenate, ParamSpec, Protocol
 
 import azure.functions as func
 
@@ -16,25 +19,31 @@ from edge.orders import Orders as Found
 from edge.orders import found
 from edge.problems import Problem, json_response, read_body
 from edge.sagas import start_saga, wake_saga
-from models.order import Decision, Evidence, OrderRecord, Reason
-from models.results import Limits
+from models.messages import Limits
+from models.order_record import (
+    Change,
+    OrderRecord,
+    decide_approval,
+    request_cancel,
+    request_retry,
+)
+from models.order_record import erase as erase_record
+from models.order_record import resolve as resolve_undo
+from models.order_request import Decision, Evidence, Reason
+from models.states import COMPENSATION_NAMES
 
-COMPENSATIONS = frozenset({"release_inventory", "refund_payment", "cancel_shipment"})
+Rule = ParamSpec("Rule")
 
 
 class Orders(Found, Protocol):
-    def request_cancel(self, order_id: str) -> OrderRecord:
-        """Durable when it returns. Raises Conflict when the order can no longer be cancelled."""
-
-    def decide_approval(self, order_id: str, decision: Decision) -> OrderRecord:
-        """The one decision. Raises Conflict for a second or a late one."""
-
-    def request_retry(self, order_id: str, compensation: str, reason: Reason) -> OrderRecord: ...
-
-    def resolve(self, order_id: str, compensation: str, evidence: Evidence) -> OrderRecord: ...
-
-    def erase(self, order_id: str) -> OrderRecord:
-        """Raises Conflict while the order is not finished."""
+    def change(
+        self,
+        order: OrderRecord,
+        rule: Callable[Concatenate[OrderRecord, Rule], Change | None],
+        *args: Rule.args,
+        **kwargs: Rule.kwargs,
+    ) -> OrderRecord:
+        """Apply a transition of `models.order_record`, durably. Raises Conflict when its rule does."""
 
 
 class Labels(Protocol):
@@ -46,7 +55,7 @@ async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.Htt
     """202: the order ends `cancelled`. 409 with its state otherwise. Safe to repeat."""
     record = await found(req, orders)
     if record.state != "cancelled":
-        record = await asyncio.to_thread(orders.request_cancel, record.order_id)
+        record = await asyncio.to_thread(orders.change, record, request_cancel)
     if record.state == "awaiting_approval" and record.approval is not None:
         await wake_saga(client, record.order_id, record.approval.wake)
     return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
@@ -56,7 +65,7 @@ async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.Ht
     """202: the decision is recorded for this total. 409 for a second or a late one."""
     decision = read_body(req, Decision)
     record = await found(req, orders)
-    record = await asyncio.to_thread(orders.decide_approval, record.order_id, decision)
+    record = await asyncio.to_thread(orders.change, record, decide_approval, decision, datetime.now(UTC))
     assert record.approval is not None, "a decision was recorded without an approval to decide"
     await wake_saga(client, record.order_id, record.approval.wake)
     body = {
@@ -71,36 +80,45 @@ async def retry(req: func.HttpRequest, client: Any, orders: Orders, limits: Limi
     """202: the undo is tried again. 409 when it does not wait for an operator."""
     reason, compensation = read_body(req, Reason), _compensation(req)
     record = await found(req, orders)
-    record = await asyncio.to_thread(orders.request_retry, record.order_id, compensation, reason)
-    return await _go_on(client, record, compensation, limits)
+    record = await asyncio.to_thread(orders.change, record, request_retry, compensation, reason)
+    await _resume_undoing(client, record, limits)
+    return _accepted(record, compensation)
 
 
 async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
-    """202: the undo counts as done, on the evidence given. 409 when it does not wait for an operator."""
+    """202: the undo counts as done, on the evidence given. 409 when it does not wait for an operator.
+
+    The order goes on when the last undo that waited is resolved; until then the others wait as before.
+    """
     evidence, compensation = read_body(req, Evidence), _compensation(req)
     record = await found(req, orders)
-    record = await asyncio.to_thread(orders.resolve, record.order_id, compensation, evidence)
-    return await _go_on(client, record, compensation, limits)
+    record = await asyncio.to_thread(orders.change, record, resolve_undo, compensation, evidence)
+    if record.state == "compensating":
+        await _resume_undoing(client, record, limits)
+    return _accepted(record, compensation)
 
 
 async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
     """204: name, address, e-mail and payment method are gone; ids and amounts stay. 409 while it is not finished."""
     record = await found(req, orders)
-    await asyncio.to_thread(orders.erase, record.order_id)
+    await asyncio.to_thread(orders.change, record, erase_record, secrets.token_bytes(32))
     await asyncio.to_thread(labels.erase, record.order_id)
     return func.HttpResponse(status_code=204)
 
 
-async def _go_on(client: Any, record: OrderRecord, compensation: str, limits: Limits) -> func.HttpResponse:
-    """Wake the parked saga; where it is gone (terminated, purged, of an older version), a new one goes on undoing."""
+async def _resume_undoing(client: Any, record: OrderRecord, limits: Limits) -> None:
+    """Wake the parked saga. If it is gone (terminated, purged, of an older version), a new one resumes the undoing."""
     if not await wake_saga(client, record.order_id, f"attention:{record.attention}"):
         await start_saga(client, record.order_id, limits)
-    body = {"order_id": record.order_id, "compensation": compensation, "status": "compensating"}
+
+
+def _accepted(record: OrderRecord, compensation: str) -> func.HttpResponse:
+    body = {"order_id": record.order_id, "compensation": compensation, "status": record.state}
     return json_response(body, 202)
 
 
 def _compensation(req: func.HttpRequest) -> str:
     name: str = req.route_params["compensation"]
-    if name not in COMPENSATIONS:
-        raise Problem(404, f"There is no compensation of this name; there are {', '.join(sorted(COMPENSATIONS))}.")
+    if name not in COMPENSATION_NAMES:
+        raise Problem(404, f"There is no compensation of this name; there are {', '.join(sorted(COMPENSATION_NAMES))}.")
     return name

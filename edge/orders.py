@@ -17,14 +17,19 @@ import azure.functions as func
 
 from edge.problems import Problem, field_problem, json_response, read_body
 from edge.sagas import exists, start_saga
-from models.order import ORDER_ID_PATTERN, Acceptance, IndexEntry, OrderRecord, OrderRequest, Page
-from models.results import Limits
-from models.status import OrderStatus, OrderView, view_of
+from models.messages import Limits
+from models.order_list import IndexEntry, Page
+from models.order_record import Acceptance, OrderRecord
+from models.order_request import ORDER_ID_PATTERN, OrderRequest
+from models.states import OrderStatus
+from models.view import OrderView, view_of
 
 # Runtime statuses in which no orchestration will move the order any more.
 STOPPED = frozenset({"Failed", "Terminated", "Canceled"})
 MAX_PAGE, DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 100, 20, 7, 366
-CONTINUATION_PATTERN = r"^[0-9]{13}:[A-Za-z0-9-]{1,64}$"
+# What an order may be looked up by: whatever can be a key in storage. A stricter rule for new ids hides no order.
+LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
+CONTINUATION_PATTERN = rf"^[0-9]{{13}}:{LOOKUP_PATTERN}$"
 
 
 class Orders(Protocol):
@@ -32,6 +37,8 @@ class Orders(Protocol):
 
     def find(self, order_id: str) -> OrderRecord | None: ...
 
+
+class Index(Protocol):
     def page(self, status: str | None, newest: date, oldest: date, top: int, after: str | None) -> Page:
         """Orders by UTC day, newest first."""
 
@@ -41,6 +48,8 @@ async def place(req: func.HttpRequest, client: Any, orders: Orders, limits: Limi
     request = read_body(req, OrderRequest)
     order_id = _new_order_id(req, request)
     inserted, record = await asyncio.to_thread(orders.accept, order_id, request)
+    if record.is_erased:
+        raise Problem(409, f"Order {order_id} exists, and its data was erased. Use a new id for a new order.")
     if record.body_hash != request.body_hash():
         raise Problem(409, f"Order {order_id} exists with another body. Use a new id for a new order.")
     if inserted or not (record.is_final or await exists(client, order_id)):
@@ -58,20 +67,20 @@ async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpR
 async def found(req: func.HttpRequest, orders: Orders) -> OrderRecord:
     """The record of the order in the path. Raises Problem 404."""
     order_id = req.route_params["order_id"]
-    record = await asyncio.to_thread(orders.find, order_id) if re.fullmatch(ORDER_ID_PATTERN, order_id) else None
+    record = await asyncio.to_thread(orders.find, order_id) if re.fullmatch(LOOKUP_PATTERN, order_id) else None
     if record is None:
         raise Problem(404, "There is no order with this id.")
     return record
 
 
-async def list_orders(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
+async def list_orders(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     """`?status=&from=&to=&top=&continuation=`: days are UTC, `YYYY-MM-DD`; newest first, a page at a time."""
     status, newest, oldest = _status(req), _day(req, "to"), _day(req, "from")
     newest = newest or datetime.now(UTC).date()
     oldest = oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
     if not 0 <= (newest - oldest).days < MAX_DAYS:
         raise field_problem("from", f"must not be after `to`, and at most {MAX_DAYS} days before it")
-    page = await asyncio.to_thread(orders.page, status, newest, oldest, _top(req), _continuation(req))
+    page = await asyncio.to_thread(index.page, status, newest, oldest, _top(req), _continuation(req))
     return json_response({"orders": [_listed(entry) for entry in page.entries], "continuation": page.continuation})
 
 

@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from edge.problems import Problem
-from models.results import SAGA_VERSION, Limits, SagaInput, wire
+from models.messages import SAGA_VERSION, Limits, SagaInput, wire
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ import azure.functions as func
 from edge.problems import Problem, json_response
 from edge.sagas import wake_saga
 from models.errors import Refused
-from models.order import ORDER_ID_PATTERN, OrderRecord
+from models.order_record import OrderRecord
+from models.order_request import ORDER_ID_PATTERN
 
 MAX_EVENT_BYTES = 256 * 1024
 

@@ -7,7 +7,7 @@
     └── Conflict         the record has moved on                        -> the caller reads again and decides
 
 Adapters translate their vendor's errors into these once; nothing above them knows a vendor. A refusal and an
-unknown outcome cross the durable boundary as typed outcomes (`models.results`), a fault as an exception, because
+unknown outcome cross the durable boundary as typed outcomes (`models.messages`), a fault as an exception, because
 exceptions reach an orchestrator as mere text.
 
 Messages carry ids, amounts and the names of settings. Never names, addresses, e-mails, payment methods or keys:

@@ -12,12 +12,23 @@ from __future__ import annotations
 from math import gcd
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
+
 # Stripe's reference of `amount` says "up to eight digits"; the card networks of some currencies take more.
 EIGHT_DIGITS = 99_999_999
 # What a whole-number column of a storage table holds: less than the twelve digits of IDR and the ten of COP.
 LARGEST_STORED = 2_147_483_647
 # The most units of one SKU that an order may have.
 MAX_QUANTITY = 10_000
+
+
+class Total(BaseModel):
+    """An amount in minor units and its currency. It is read from records and histories, so it knows no rule."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    amount_minor: int
+    currency: str
 
 
 class Currency(NamedTuple):

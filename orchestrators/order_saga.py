@@ -19,7 +19,7 @@ from orchestrators.steps import (
 
 
 def order_saga(context: Any) -> Generator[Any, Any, dict[str, Any]]:
-    """Input: `models.results.SagaInput`. Output and custom status: `models.status.OrderView`, both as plain JSON."""
+    """Input: `models.messages.SagaInput`. Output and custom status: `models.view.OrderView`, both as plain JSON."""
     saga = Saga(context)
     try:
         yield from saga.do(VALIDATE_ORDER)

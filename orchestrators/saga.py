@@ -25,7 +25,7 @@ from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any
 
-from models.results import (
+from models.messages import (
     CloseTask,
     OrderFinal,
     OrderUndoing,
@@ -41,7 +41,8 @@ from models.results import (
     read_outcome,
     wire,
 )
-from models.status import CompensationStatus, CompensationView, Failure, StepStatus, StepView, fresh_view
+from models.states import CompensationStatus, StepStatus
+from models.view import CompensationView, Failure, StepView, fresh_view
 from orchestrators.steps import CLOSE_ORDER, UNDOABLE, Retry, Step, step_retry, undo_retry
 
 Turns = Generator[Any, Any, Any]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from models import states
+
 
 class Step(NamedTuple):
     """One row.
@@ -29,14 +31,14 @@ class Step(NamedTuple):
 
 
 # It changes nothing, so there is nothing to undo.
-VALIDATE_ORDER = Step("validate_order", "validate", undo=None, deadline_s=20)
-RESERVE_INVENTORY = Step("reserve_inventory", "reserve", undo="release_inventory", deadline_s=20)
-PROCESS_PAYMENT = Step("process_payment", "pay", undo="refund_payment", deadline_s=45)
-CREATE_SHIPMENT = Step("create_shipment", "ship", undo="cancel_shipment", deadline_s=20)
+VALIDATE_ORDER = Step(states.VALIDATE_ORDER, "validate", undo=None, deadline_s=20)
+RESERVE_INVENTORY = Step(states.RESERVE_INVENTORY, "reserve", undo=states.RELEASE_INVENTORY, deadline_s=20)
+PROCESS_PAYMENT = Step(states.PROCESS_PAYMENT, "pay", undo=states.REFUND_PAYMENT, deadline_s=45)
+CREATE_SHIPMENT = Step(states.CREATE_SHIPMENT, "ship", undo=states.CANCEL_SHIPMENT, deadline_s=20)
 # A sent message cannot be unsent. It comes last, so that nothing is announced that could still be undone.
-SEND_CONFIRMATION = Step("send_confirmation", "notify", undo=None, deadline_s=45)
+SEND_CONFIRMATION = Step(states.SEND_CONFIRMATION, "notify", undo=None, deadline_s=45)
 # The last activity of every path. It has no operation of its own: closing twice is closing once.
-CLOSE_ORDER = Step("close_order", "close", undo=None, deadline_s=45)
+CLOSE_ORDER = Step(states.CLOSE_ORDER, "close", undo=None, deadline_s=45)
 
 UNDOABLE = (RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT)
 

@@ -5,11 +5,14 @@ What can be found:
 - an order that was accepted and never started (the process died between record and start);
 - an order whose saga is gone (terminated, purged or failed behind our back): its saga is started again, and finds in
   the record how far it was and in which direction; after `MAX_HEALINGS` times it is parked;
+- a saga that still waits although the record has what it waits for (the process died between the two): it is woken;
 - a captured payment whose order has ended without it: given back;
 - reserved stock whose order has ended: released, or sold when the order was completed;
-- an index entry that did not follow its record.
+- an index entry that lags behind its record, lies where older code wrote it, or never got a record.
 
-Each run looks at the newest `LIMIT` of each kind. Nothing here decides what a live saga decides.
+Each order is looked at by itself: one that cannot be mended is counted, named in the log and in the report, and stands
+in the way of no other. A run looks at `LIMIT` unfinished orders and the next run goes on after them, so that none waits
+for ever behind others. Nothing here decides what a live saga decides.
 """
 
 from __future__ import annotations
@@ -17,41 +20,55 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 from models.errors import OrderSagaError
-from models.order import IndexEntry, OrderRecord
-from models.status import CompensationView, OrderView, fresh_view
+from models.order_list import IndexEntry
+from models.order_record import Change, OrderRecord, note_healed, note_refund, park
+from models.states import COMPENSATION_NAMES, REFUND_PAYMENT, RELEASE_INVENTORY
+from models.view import CompensationView, OrderView, fresh_view
 
 log = logging.getLogger(__name__)
 
 LIMIT, DAYS, MAX_HEALINGS = 200, 14, 5
-# An order younger than this may still be between its record and its start.
+# An order younger than this may still be between its record and its start, or between its record and an event.
 GRACE = timedelta(seconds=30)
+# A `POST` that is slower than this does not write its record any more.
+ORPHANED_AFTER = timedelta(hours=24)
 PAYMENTS_WINDOW = timedelta(hours=2)
 RESERVED_FOR = timedelta(minutes=5)
 ALIVE = frozenset({"Pending", "Running", "Suspended", "ContinuedAsNew"})
+
+Rule = ParamSpec("Rule")
+Look = Callable[[], str | None]
 
 
 class Orders(Protocol):
     def find(self, order_id: str) -> OrderRecord | None: ...
 
-    def unfinished(self, newest: date, days: int, limit: int) -> tuple[IndexEntry, ...]: ...
+    def change(
+        self,
+        order: OrderRecord,
+        rule: Callable[Concatenate[OrderRecord, Rule], Change | None],
+        *args: Rule.args,
+        **kwargs: Rule.kwargs,
+    ) -> OrderRecord: ...
 
-    def follow(self, record: OrderRecord) -> None: ...
 
-    def note_healed(self, order: OrderRecord) -> OrderRecord: ...
+class Index(Protocol):
+    def unfinished(self, after: str | None, limit: int) -> tuple[IndexEntry, ...]:
+        """Entries of unfinished orders in the order of their keys, beginning after the key `after`."""
 
-    def note_refund(self, order: OrderRecord, refund_id: str) -> OrderRecord: ...
+    def unfinished_of_day(self, day: date, limit: int) -> tuple[IndexEntry, ...]:
+        """Entries of unfinished orders that older code wrote into the partition of their day."""
 
-    def note_goods(self, order: OrderRecord, goods: str) -> OrderRecord: ...
+    def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
+        """Make the index say what the record says, in one place only."""
 
-    def park(self, order: OrderRecord, outcome: OrderView) -> OrderRecord: ...
-
-    def note_sweep(self, report: Mapping[str, int]) -> None: ...
+    def drop(self, partition: str, key: str) -> None: ...
 
 
 class Payments(Protocol):
@@ -69,29 +86,77 @@ class Stock(Protocol):
     def sell(self, order_id: str) -> None: ...
 
 
-class Reconciler:
-    """Compares the order records with the providers, one finding at a time. Blocking; safe to repeat."""
+class Place(NamedTuple):
+    """Where the next run goes on: after this key of the unfinished, and with this day of older entries."""
 
-    def __init__(self, orders: Orders, payments: Payments, stock: Stock) -> None:
-        self._orders, self._payments, self._stock = orders, payments, stock
+    after: str | None = None
+    day: date | None = None
+
+
+class Reports(Protocol):
+    def place(self) -> Place: ...
+
+    def note(self, found: Mapping[str, int], not_mended: Sequence[str], place: Place) -> None: ...
+
+
+class Sagas(NamedTuple):
+    """The durable client, and what is done with it: `start(order_id)`, `wake(order_id, event)`."""
+
+    client: Any
+    start: Callable[[str], Awaitable[None]]
+    wake: Callable[[str, str], Awaitable[bool]]
+
+
+class Findings:
+    """What a run found, by kind, and which orders it could not mend."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.not_mended: list[str] = []
+
+    async def take(self, order_id: str, look: Awaitable[str | None]) -> None:
+        """Wait for one look. Whatever it raises is about this order alone."""
+        try:
+            finding = await look
+        except Exception as fault:
+            self.counts["not_mended"] += 1
+            self.not_mended.append(order_id)
+            log.warning("the sweep could not mend order %s: %s", order_id, _words(fault))
+        else:
+            self.counts.update([finding] if finding else [])
+
+    def part_failed(self, fault: OrderSagaError) -> None:
+        self.counts["parts_failed"] += 1
+        log.warning("the sweep could not look at everything: %s", fault)
+
+
+def _words(fault: Exception) -> str:
+    """Our own sentences are free of personal data; another exception's may quote what it did not understand."""
+    return str(fault) if isinstance(fault, OrderSagaError) else type(fault).__name__
+
+
+class Reconciler:
+    """Compares the order records with the providers and the index, one finding at a time. Blocking; safe to repeat."""
+
+    def __init__(self, orders: Orders, index: Index, payments: Payments, stock: Stock) -> None:
+        self._orders, self._index, self._payments, self._stock = orders, index, payments, stock
 
     def settle_payment(self, order: OrderRecord) -> bool:
         """Give back the money of an order that ended without it. True when something was given back."""
-        ended_without = order.is_final and order.state != "completed" and "refund_payment" not in order.resolved
+        ended_without = order.is_final and order.state != "completed" and REFUND_PAYMENT not in order.resolved
         if not ended_without or order.payment_intent_id is None or order.refund_id is not None:
             return False
         refund_id = self._payments.give_back(order.order_id, order.payment_intent_id)
         if refund_id is None:
             return False
-        self._orders.note_refund(order, refund_id)
+        self._orders.change(order, note_refund, refund_id)
         log.warning("order %s had ended %s and was charged all the same: refunded", order.order_id, order.state)
         return True
 
-    def payments(self, now: datetime) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for order_id, intent_id in self._payments.recent(now - PAYMENTS_WINDOW, LIMIT):
-            found += _looked(partial(self._payment, order_id, intent_id))
-        return found
+    def payments(self, now: datetime) -> list[tuple[str, Look]]:
+        """A look at each captured payment, with the order that it names."""
+        recent = self._payments.recent(now - PAYMENTS_WINDOW, LIMIT)
+        return [(order_id, partial(self._payment, order_id, intent_id)) for order_id, intent_id in recent]
 
     def _payment(self, order_id: str, intent_id: str) -> str | None:
         order = self._orders.find(order_id)
@@ -100,91 +165,111 @@ class Reconciler:
             return "payments_without_order"
         return "payments_given_back" if self.settle_payment(order) else None
 
-    def reservations(self, now: datetime) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for order_id in self._stock.reservations(now - RESERVED_FOR, LIMIT):
-            found += _looked(partial(self._reservation, order_id))
-        return found
+    def reservations(self, now: datetime) -> list[tuple[str, Look]]:
+        """A look at each order that has held stock for long."""
+        held = self._stock.reservations(now - RESERVED_FOR, LIMIT)
+        return [(order_id, partial(self._reservation, order_id)) for order_id in held]
 
     def _reservation(self, order_id: str) -> str | None:
         order = self._orders.find(order_id)
         if order is not None and order.state == "completed":
             self._stock.sell(order_id)
             return "reservations_sold"
-        if order is None or (order.is_final and "release_inventory" not in order.resolved):
+        if order is None or (order.is_final and RELEASE_INVENTORY not in order.resolved):
             self._stock.release(order_id)
             return "reservations_released"
         return None
 
-    def unfinished(self, now: datetime) -> list[OrderRecord]:
-        """The orders that are to have a saga. Index entries that lag behind their record follow it now."""
-        found = []
-        for entry in self._orders.unfinished(now.date(), DAYS, LIMIT):
-            record = self._orders.find(entry.order_id)
-            if record is not None and record.state != entry.status:
-                self._orders.follow(record)
-            if record is not None and not record.is_final and record.accepted_at < now - GRACE:
-                found.append(record)
-        return found
+    def unfinished(self, place: Place, today: date) -> tuple[list[IndexEntry], Place]:
+        """The entries to look at in this run, and where the next one goes on."""
+        entries = self._index.unfinished(place.after, LIMIT)
+        day = place.day or today
+        older = self._index.unfinished_of_day(day, LIMIT)
+        after = entries[-1].key if len(entries) == LIMIT else None
+        next_day = day - timedelta(days=1)
+        return [*entries, *older], Place(after, next_day if (today - next_day).days < DAYS else None)
+
+    def current(self, entry: IndexEntry, now: datetime) -> OrderRecord | None:
+        """The record of an order that is to have a saga; the index is put right on the way."""
+        record = self._orders.find(entry.order_id)
+        if record is None:
+            if entry.accepted_at < now - ORPHANED_AFTER:
+                self._index.drop(entry.partition, entry.key)
+            return None
+        self._index.put_right(entry, record)
+        driven = not record.is_final and record.state != "needs_attention"
+        return record if driven and record.accepted_at < now - GRACE else None
 
     def heal(self, order: OrderRecord) -> bool:
         """Count a healing. False: it was healed often enough, and is parked now."""
         if order.healed < MAX_HEALINGS:
-            self._orders.note_healed(order)
+            self._orders.change(order, note_healed, order.healed + 1)
             return True
-        self._orders.park(order, parked_view(order))
+        self._orders.change(order, park, parked_view(order).as_json())
         log.error("order %s: its saga ended %d times without an outcome; it is parked", order.order_id, order.healed)
         return False
-
-    def report(self, found: Mapping[str, int]) -> None:
-        self._orders.note_sweep(found)
-
-
-def _looked(look: Callable[[], str | None]) -> Counter[str]:
-    """What one look found. One that fails is counted, and stands in the way of no other."""
-    try:
-        finding = look()
-    except OrderSagaError as fault:
-        log.warning("the sweep could not mend everything: %s", fault)
-        return Counter(["not_mended"])
-    return Counter([finding] if finding else [])
 
 
 def parked_view(order: OrderRecord) -> OrderView:
     """An order of which nobody knows how far it is: every undo waits for its operator."""
     view = fresh_view(order.order_id, "needs_attention")
     view.total = order.total
-    names = ("cancel_shipment", "refund_payment", "release_inventory")
-    view.compensations = [CompensationView(name=name, status="failed") for name in names]
+    view.compensations = [CompensationView(name=name, status="failed") for name in COMPENSATION_NAMES]
     return view
 
 
-async def sweep(reconciler: Reconciler, client: Any, start: Callable[[str], Awaitable[None]]) -> dict[str, int]:
+async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[str, int]:
     """One run; what was found, by kind. A part that fails is logged, and the others still run."""
-    now, found = datetime.now(UTC), Counter[str]()
+    now, findings, place = datetime.now(UTC), Findings(), Place()
     for part in (reconciler.payments, reconciler.reservations):
         try:
-            found += await asyncio.to_thread(part, now)
+            for order_id, look in await asyncio.to_thread(part, now):
+                await findings.take(order_id, asyncio.to_thread(look))
         except OrderSagaError as fault:
-            found["parts_failed"] += 1
-            log.warning("the sweep could not look at everything: %s", fault)
-    for order in await asyncio.to_thread(reconciler.unfinished, now):
-        if not await _is_alive(client, order.order_id):
-            found[await _revive(reconciler, order, start)] += 1
-    report = dict(sorted(found.items()))
-    await asyncio.to_thread(reconciler.report, report)
-    if report:
-        log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in report.items()))
-    return report
+            findings.part_failed(fault)
+    try:
+        entries, place = await asyncio.to_thread(_unfinished, reconciler, reports, now.date())
+        for entry in entries:
+            await findings.take(entry.order_id, _look_after(reconciler, sagas, entry, now))
+    except OrderSagaError as fault:
+        findings.part_failed(fault)
+    found = dict(sorted(findings.counts.items()))
+    await asyncio.to_thread(reports.note, found, findings.not_mended, place)
+    if found:
+        log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in found.items()))
+    return found
 
 
-async def _revive(reconciler: Reconciler, order: OrderRecord, start: Callable[[str], Awaitable[None]]) -> str:
+def _unfinished(reconciler: Reconciler, reports: Reports, today: date) -> tuple[list[IndexEntry], Place]:
+    return reconciler.unfinished(reports.place(), today)
+
+
+async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, now: datetime) -> str | None:
+    """See that an unfinished order has a saga which does not wait for what has come already."""
+    order = await asyncio.to_thread(reconciler.current, entry, now)
+    if order is None:
+        return None
+    status = await sagas.client.get_status(order.order_id)
+    if status and status.runtime_status.name in ALIVE:
+        event = missed_event(order, status.custom_status, now)
+        return "sagas_woken" if event and await sagas.wake(order.order_id, event) else None
     if not await asyncio.to_thread(reconciler.heal, order):
         return "orders_parked"
-    await start(order.order_id)
+    await sagas.start(order.order_id)
     return "sagas_started"
 
 
-async def _is_alive(client: Any, order_id: str) -> bool:
-    status = await client.get_status(order_id)
-    return bool(status) and status.runtime_status.name in ALIVE
+def missed_event(order: OrderRecord, custom_status: object, now: datetime) -> str | None:
+    """The event that the saga still waits for although the record has its cause. None: it is not behind.
+
+    The edge writes a retry or an approval to the record first and raises the event then; the process can die between
+    the two. An event that was not missed is harmless: each wait has a name of its own.
+    """
+    if order.changed_at is None or order.changed_at > now - GRACE:
+        return None
+    if order.state == "awaiting_approval" and order.approval is not None:
+        return order.approval.wake if order.approval.verdict or order.cancel_requested else None
+    shown = custom_status.get("status") if isinstance(custom_status, dict) else None
+    if order.state == "compensating" and shown == "needs_attention":
+        return f"attention:{order.attention}"
+    return None

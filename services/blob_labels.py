@@ -20,9 +20,9 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings, StorageErrorCode
 
 from models.errors import Refused
-from models.order import OrderRecord
+from models.order_record import OrderRecord
 from services.label_pdf import erased_label, issued_label, void_label
-from services.storage import storage_faults, turns
+from services.storage import storage_faults, write_attempts
 
 # Crockford's base 32: no I, L, O or U, so that a number read aloud or typed off a parcel stays the same.
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -45,9 +45,9 @@ class BlobLabels:
     def issue(self, order: OrderRecord) -> str:
         """Store the label, or find it. Returns the tracking number. Raises Refused("label_voided") or Unavailable."""
         number = tracking_number(order.order_id)
-        page = issued_label(order.contents().shipping_address, order.order_id, number)
+        page = issued_label(order.contents.shipping_address, order.order_id, number)
         with storage_faults(f"the label of order {order.order_id}"):
-            for _ in turns(f"the label of order {order.order_id}"):
+            for _ in write_attempts(f"the label of order {order.order_id}"):
                 if self._create(order.order_id, page, "issued") or self._is_issued(order.order_id):
                     break
         return number
@@ -56,7 +56,7 @@ class BlobLabels:
         """Put the void page in the label's place, also where there is no label. Safe to repeat. Raises Unavailable."""
         page = void_label(order_id, tracking_number(order_id))
         with storage_faults(f"the label of order {order_id}"):
-            for _ in turns(f"the label of order {order_id}"):
+            for _ in write_attempts(f"the label of order {order_id}"):
                 if self._void_once(order_id, page):
                     return
 
@@ -64,7 +64,7 @@ class BlobLabels:
         """Take the address off a label. A void page names nobody, and stays. Safe to repeat. Raises Unavailable."""
         page = erased_label(order_id, tracking_number(order_id))
         with storage_faults(f"the label of order {order_id}"):
-            for _ in turns(f"the label of order {order_id}"):
+            for _ in write_attempts(f"the label of order {order_id}"):
                 found = self._find(order_id)
                 if found is None or _is_void(found) or self._replace(order_id, page, found, "erased"):
                     return

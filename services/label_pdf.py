@@ -25,7 +25,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from models.order import Address
+from models.order_record import StoredAddress
 
 FONT = "DejaVuSans"
 FONT_FILE = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
@@ -48,8 +48,8 @@ STRIKE = 9.0
 _printing = threading.Lock()
 
 
-def issued_label(recipient: Address, order_id: str, tracking_number: str) -> bytes:
-    """The label to print and stick on. Every text of `recipient` must be printable in the sense of `models.order`."""
+def issued_label(recipient: StoredAddress, order_id: str, tracking_number: str) -> bytes:
+    """The label to print and stick on. Every text of `recipient` must be `models.order_request.printable`."""
     with _printing:
         page, pdf = _new_page(f"Shipping label {tracking_number}")
         _caption(page, "SHIP TO", MARGIN, HEIGHT - MARGIN - 4)
@@ -102,7 +102,7 @@ def _finished(page: Canvas, pdf: BytesIO) -> bytes:
     return pdf.getvalue()
 
 
-def _address_lines(recipient: Address) -> list[str]:
+def _address_lines(recipient: StoredAddress) -> list[str]:
     street = [recipient.line1] if recipient.line2 is None else [recipient.line1, recipient.line2]
     return [recipient.name, *street, f"{recipient.postal_code} {recipient.city}", recipient.country]
 

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from models.errors import OrderSagaError
-from models.order import InventoryUpdate
+from models.stock import InventoryUpdate
 from services import storage
 from services.table_stock import TableStock
 

@@ -102,7 +102,7 @@ def storage_faults(what: str) -> Iterator[None]:
         raise Unavailable(f"Storage did not answer for {what}: {type(error).__name__}.") from error
 
 
-def turns(what: str) -> Iterator[int]:
+def write_attempts(what: str) -> Iterator[int]:
     """Attempts at a write that other writers may win: each waits a little longer, with jitter.
 
     Losing all of them is a fault, never a refusal: nothing was decided.

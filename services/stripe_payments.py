@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 import stripe
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
-from models.order import OrderRecord
+from models.order_record import OrderRecord
 
 GENERATIONS = 5
 CONNECT_AND_READ_S = (10.0, 10.0)
@@ -110,7 +110,7 @@ class StripePayments:
         params: Any = {  # the SDK's types are those of its own API version
             "amount": total.amount_minor,
             "currency": total.currency,
-            "payment_method": order.contents().payment_method,
+            "payment_method": order.contents.payment_method,
             "payment_method_types": ["card"],
             "capture_method": "automatic",
             "metadata": {"order_id": order.order_id},

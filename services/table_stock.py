@@ -27,8 +27,9 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import EntityProperty, TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
-from models.order import InventoryUpdate, Line, Shelf, StockItem
-from services.storage import storage_faults, turns
+from models.order_record import Line
+from models.stock import InventoryUpdate, StockEntry, StockItem
+from services.storage import storage_faults, write_attempts
 
 PARTITION = "stock"
 ResultT = TypeVar("ResultT")
@@ -63,16 +64,16 @@ class TableStock:
         found = (self.find(sku) for sku in skus)
         return {shelf.item.sku: shelf.item for shelf in found if shelf is not None}
 
-    def find(self, sku: str) -> Shelf | None:
+    def find(self, sku: str) -> StockEntry | None:
         with storage_faults(f"sku {sku}"):
             row = self._get(f"sku:{sku}")
-            return None if row is None else _shelf(row)
+            return None if row is None else _entry(row)
 
     def is_empty(self) -> bool:
         with storage_faults("the stock"):
             return next(iter(self._table.query_entities(f"PartitionKey eq '{PARTITION}'")), None) is None
 
-    def put(self, sku: str, update: InventoryUpdate, if_match: str | None = None) -> Shelf:
+    def put(self, sku: str, update: InventoryUpdate, if_match: str | None = None) -> StockEntry:
         """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
         return self._write(f"sku {sku}", lambda: self._put_once(sku, update, if_match))
 
@@ -99,15 +100,15 @@ class TableStock:
     def _write(self, what: str, once: Callable[[], ResultT]) -> ResultT:
         """Try until no other writer was first."""
         with storage_faults(what):
-            for _ in turns(what):
+            for _ in write_attempts(what):
                 try:
                     with self._one_writer:
                         return once()
                 except _LostTheRace:
                     continue
-        raise AssertionError("turns() ends by raising")
+        raise AssertionError("write_attempts() ends by raising")
 
-    def _put_once(self, sku: str, update: InventoryUpdate, if_match: str | None) -> Shelf:
+    def _put_once(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         row = self._get(f"sku:{sku}")
         _refuse_stale(sku, row, if_match)
         columns = {"OnHand": update.on_hand, "PriceMinor": update.price_minor, "Currency": update.currency}
@@ -120,7 +121,7 @@ class TableStock:
         written = self._get(f"sku:{sku}")
         if written is None:
             raise Unavailable(f"sku {sku} is gone just after it was written.")
-        return _shelf(written)._replace(created=row is None)
+        return _entry(written)._replace(created=row is None)
 
     def _reserve_once(self, order_id: str, lines: tuple[Line, ...]) -> None:
         reservation = self._get(f"order:{order_id}")
@@ -229,7 +230,7 @@ def _whole(value: object) -> int:
         return 0
 
 
-def _shelf(row: Any) -> Shelf:
+def _entry(row: Any) -> StockEntry:
     """Tolerant: what today's PUT would refuse is read as it was stored, and validation refuses to sell it."""
     item = StockItem(
         sku=row["RowKey"].removeprefix("sku:"),
@@ -238,4 +239,4 @@ def _shelf(row: Any) -> Shelf:
         price_minor=row["PriceMinor"],
         currency=str(row.get("Currency") or "").lower(),
     )
-    return Shelf(item, row.metadata["etag"])
+    return StockEntry(item, row.metadata["etag"])

@@ -10,15 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from activities.validation import Policy
-from models.order import COUNTRIES
-from models.results import Limits
+from models.countries import COUNTRIES
+from models.messages import Limits
 from reconciliation.sweep import Reconciler
 from services import storage
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub, parse_connection
+from services.order_index import OrderIndex
 from services.smtp_mail import SmtpMail, parse_sender, parse_smtp_url
 from services.stripe_payments import StripePayments
 from services.stripe_webhooks import StripeSignatures, TableEvents
+from services.sweep_reports import SweepReports
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
 
@@ -40,6 +42,7 @@ class Services(NamedTuple):
     """Everything that the triggers hand to the activities."""
 
     orders: TableOrders
+    order_index: OrderIndex
     stock: TableStock
     payments: StripePayments
     labels: BlobLabels
@@ -48,6 +51,7 @@ class Services(NamedTuple):
     events: TableEvents
     signatures: StripeSignatures
     reconciler: Reconciler
+    sweeps: SweepReports
     policy: Policy
     limits: Limits
 
@@ -195,11 +199,14 @@ def build(env: Mapping[str, str]) -> Services:
     value = {setting.name: env.get(setting.name) or setting.default or "" for setting in SETTINGS}
     account = storage.connect(env)
     push, threshold = value["PUSH_CONNECTION"], value["APPROVAL_THRESHOLD_MINOR"]
-    orders = TableOrders(storage.open_table(account, "orders"), storage.open_table(account, "orderindex"))
+    index_table = storage.open_table(account, "orderindex")
+    index = OrderIndex(index_table)
+    orders = TableOrders(storage.open_table(account, "orders"), index)
     stock = TableStock(storage.open_table(account, "stock"))
     payments = StripePayments(value["STRIPE_API_KEY"], value["STRIPE_API_BASE"])
     return Services(
         orders=orders,
+        order_index=index,
         stock=stock,
         payments=payments,
         labels=BlobLabels(account.blobs.get_container_client("labels")),
@@ -207,7 +214,8 @@ def build(env: Mapping[str, str]) -> Services:
         push=NotificationHub(push) if push else None,
         events=TableEvents(storage.open_table(account, "stripeevents")),
         signatures=StripeSignatures(value["STRIPE_WEBHOOK_SECRET"]),
-        reconciler=Reconciler(orders, payments, stock),
+        reconciler=Reconciler(orders, index, payments, stock),
+        sweeps=SweepReports(index_table),
         policy=Policy(
             ships_to=frozenset(_codes(value["SHIPS_TO"])),
             approval_threshold_minor=int(threshold) if threshold else None,

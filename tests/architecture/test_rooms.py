@@ -43,7 +43,7 @@ def _files(room: str) -> list[Path]:
 
 
 def _imports(file: Path) -> Iterator[str]:
-    """Every imported name, dotted: `from models.order import Line` gives `models.order.Line`."""
+    """Every imported name, dotted: `from models.stock import StockItem` gives `models.stock.StockItem`."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -53,7 +53,7 @@ def symbols(container: ContainerClient) -> dict[str, str]:
 
 
 def test_a_label_is_a_pdf_that_says_what_it_is(labels: BlobLabels, container: ContainerClient) -> None:
-    number = labels.issue(running_order(request=request(shipping_address__city="Łódź")))
+    number = labels.issue(running_order(sent=request(shipping_address__city="Łódź").model_dump_json()))
     stored = blob(container).get_blob_properties()
     assert stored.content_settings.content_type == "application/pdf"
     assert stored.metadata == {"order_id": "order-1", "tracking_number": number, "status": "issued"}

@@ -19,8 +19,8 @@ import pytest
 import stripe
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
-from models.money import CURRENCIES, refusal
-from models.order import OrderRecord, Total
+from models.money import CURRENCIES, Total, refusal
+from models.order_record import OrderRecord
 from services.stripe_payments import API_VERSION, GENERATIONS, StripePayments
 from tests.servers import FreePorts, Sandbox
 from tests.unit.orders import request, running_order
@@ -40,7 +40,7 @@ def order() -> OrderRecord:
 
 
 def paying_with(order: OrderRecord, payment_method: str) -> OrderRecord:
-    return order.model_copy(update={"request": request(payment_method=payment_method)})
+    return order.model_copy(update={"sent": request(payment_method=payment_method).model_dump_json()})
 
 
 def opened(payments: StripePayments, order: OrderRecord) -> str:

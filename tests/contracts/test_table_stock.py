@@ -13,7 +13,8 @@ import pytest
 from azure.data.tables import EdmType, EntityProperty
 
 from models.errors import Conflict, Refused, Unavailable
-from models.order import InventoryUpdate, Line, StockItem
+from models.order_record import Line
+from models.stock import InventoryUpdate, StockItem
 from services import storage
 from services.seed import seed
 from services.table_stock import TableStock

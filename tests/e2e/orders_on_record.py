@@ -15,9 +15,14 @@ from typing import Any
 from unittest.mock import patch
 
 import dev
-from models.order import Line, OrderRecord, OrderRequest, Total
-from models.status import OrderStatus, fresh_view
+from models import order_record
+from models.money import Total
+from models.order_record import Line, OrderRecord
+from models.order_request import OrderRequest
+from models.states import OrderStatus
+from models.view import fresh_view
 from services import storage, table_orders
+from services.order_index import OrderIndex
 from services.stripe_payments import StripePayments
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
@@ -26,16 +31,31 @@ from tests.e2e.world import World, new_id
 
 def orders_of(world: World) -> TableOrders:
     account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
-    return TableOrders(storage.open_table(account, "orders"), storage.open_table(account, "orderindex"))
+    return TableOrders(storage.open_table(account, "orders"), index_of(world))
+
+
+def index_of(world: World) -> OrderIndex:
+    account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
+    return OrderIndex(storage.open_table(account, "orderindex"))
 
 
 @contextmanager
 def out_of_sight(world: World, order_id: str) -> Iterator[None]:
     """The sweep sees what is written of the order within, all at once, when it is left."""
-    with patch.object(TableOrders, "_write_index"):
+    with patch.object(OrderIndex, "open"), patch.object(OrderIndex, "follow"):
         yield
+    index_of(world).follow(orders_of(world).read(order_id))
+
+
+def note_healed(world: World, order_id: str) -> OrderRecord:
+    """Count a healing, as the sweep does."""
     orders = orders_of(world)
-    orders.follow(orders.read(order_id))
+    record = orders.read(order_id)
+    return orders.change(record, order_record.note_healed, record.healed + 1)
+
+
+def note_payment_intent(world: World, order: OrderRecord, intent_id: str) -> OrderRecord:
+    return orders_of(world).change(order, order_record.note_payment_intent, intent_id)
 
 
 def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
@@ -57,11 +77,9 @@ def payments_of(world: World) -> StripePayments:
 
 def start(world: World, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
     """As validation leaves it."""
-    lines = tuple(
-        Line(sku=item.sku, quantity=item.quantity, price_minor=price_minor) for item in order.contents().items
-    )
+    lines = tuple(Line(sku=item.sku, quantity=item.quantity, price_minor=price_minor) for item in order.contents.items)
     total = Total(amount_minor=sum(line.quantity * line.price_minor for line in lines), currency="gbp")
-    return orders_of(world).start(order, lines, total, None)
+    return orders_of(world).change(order, order_record.start, lines, total, None)
 
 
 def order_of_older_code(world: World, order_id: str | None = None, **changes: Any) -> str:
@@ -73,4 +91,4 @@ def order_of_older_code(world: World, order_id: str | None = None, **changes: An
 
 
 def close(world: World, order_id: str, status: OrderStatus) -> OrderRecord:
-    return orders_of(world).close(order_id, fresh_view(order_id, status), 0)
+    return orders_of(world).change(order_id, order_record.close, fresh_view(order_id, status).as_json(), 0)

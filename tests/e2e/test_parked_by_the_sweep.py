@@ -4,7 +4,15 @@ It may have been charged and given back by hand. Driving it forward would charge
 """
 
 import dev
-from tests.e2e.orders_on_record import accept, orders_of, out_of_sight, payments_of, start
+from tests.e2e.orders_on_record import (
+    accept,
+    note_healed,
+    note_payment_intent,
+    orders_of,
+    out_of_sight,
+    payments_of,
+    start,
+)
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 
 
@@ -14,10 +22,10 @@ def parked(world: World) -> str:
     with out_of_sight(world, order_id):
         order = start(world, accept(world, order_id, age_s=60, items=items))
         intent = payments_of(world).open_intent(order, f"{order_id}:pay")
-        orders_of(world).note_payment_intent(order, intent)
+        note_payment_intent(world, order, intent)
         payments_of(world).confirm(order_id, intent)
         for _ in range(5):
-            orders_of(world).note_healed(orders_of(world).read(order_id))
+            note_healed(world, order_id)
     wait_for(lambda: orders_of(world).read(order_id).state == "needs_attention", 60, "parking")
     return order_id
 

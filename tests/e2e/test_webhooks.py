@@ -13,7 +13,7 @@ import pytest
 
 import dev
 from tests.e2e.app_on_devhost import Stage
-from tests.e2e.orders_on_record import accept, close, orders_of, payments_of, start
+from tests.e2e.orders_on_record import accept, close, note_payment_intent, payments_of, start
 from tests.e2e.world import NOTHING, World, new_id, wait_for
 
 SECRET = "whsec_sandbox"
@@ -159,7 +159,7 @@ def charged(world: World, order_id: str) -> str:
     """An order on record whose payment has succeeded; the intent's id."""
     order = start(world, accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}]))
     intent = payments_of(world).open_intent(order, f"{order_id}:pay")
-    orders_of(world).note_payment_intent(order, intent)
+    note_payment_intent(world, order, intent)
     payments_of(world).confirm(order_id, intent)
     return intent
 

@@ -30,12 +30,16 @@ import stripe
 import function_app
 from activities.validation import Policy
 from models.errors import Conflict
-from models.order import Decision, Evidence, InventoryUpdate, Line, OrderRequest, Reason, Total
-from models.results import SAGA_VERSION
+from models.messages import SAGA_VERSION
+from models.money import Total
+from models.order_record import Line, decide_approval, request_cancel, request_retry, resolve, start
+from models.order_request import Decision, Evidence, OrderRequest, Reason
+from models.stock import InventoryUpdate
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import UNDOABLE
 from services import blob_labels
 from services.blob_labels import BlobLabels
+from services.order_index import OrderIndex
 from services.stripe_payments import API_VERSION, StripePayments
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
@@ -140,7 +144,7 @@ class Run:
         self.stripe = PureStripe(self)
         index = PureTable("orderindex", self)
         tables: Any = self.orders_table, index, self.stock_table, self.blobs
-        self.orders, self.stock = TableOrders(tables[0], tables[1]), TableStock(tables[2])
+        self.orders, self.stock = TableOrders(tables[0], OrderIndex(tables[1])), TableStock(tables[2])
         # The activity that stands still may do so in another process, where this one's lock holds nobody up.
         vars(self.stock)["_one_writer"] = contextlib.nullcontext()
         threshold = 0 if self.scenario.needs_approval else None
@@ -152,7 +156,7 @@ class Run:
             "mailer": self.mail,
             "push": self.push,
             "policy": Policy(frozenset({"GB"}), threshold, 3600),
-            **dict.fromkeys(("events", "signatures", "reconciler", "limits")),
+            **dict.fromkeys(("order_index", "events", "signatures", "reconciler", "sweeps", "limits")),
         }
         function_app._built = Services(**given)
 
@@ -164,7 +168,7 @@ class Run:
             order = self.orders.accept(ORDER, OrderRequest.model_validate_json(json.dumps(body))).record
             if self.scenario.validated_before:
                 lines = tuple(Line(**item, price_minor=PRICE) for item in body["items"])
-                self.orders.start(order, lines, Total(amount_minor=TOTAL, currency="gbp"), None)
+                self.orders.change(order, start, lines, Total(amount_minor=TOTAL, currency="gbp"), None)
 
     # Playing.
 
@@ -265,7 +269,7 @@ class Run:
     def cancel(self) -> None:
         with Calm(self):
             try:
-                record = self.orders.request_cancel(ORDER)
+                record = self.orders.change(ORDER, request_cancel)
             except Conflict:
                 return
             self.cancel_promised = True
@@ -278,7 +282,8 @@ class Run:
             decision = self.scenario.decisions[min(self.decided, len(self.scenario.decisions) - 1)]
             self.decided += 1
             if decision != "nothing" and not record.cancel_requested:
-                self.orders.decide_approval(ORDER, Decision(approved=decision == "approve", approver="Olu"))
+                decided = Decision(approved=decision == "approve", approver="Olu")
+                self.orders.change(record, decide_approval, decided, datetime.now(UTC))
             assert record.approval is not None
             Saga.running.raise_event(record.approval.wake)
 
@@ -303,9 +308,9 @@ class Run:
         if self.scenario.operator == "resolve":
             self.resolved = True
             evidence = Evidence(by="Olu", reason="by hand", reference="bank 7")
-            self.orders.resolve(ORDER, compensation, evidence)
+            self.orders.change(ORDER, resolve, compensation, evidence)
         else:
-            self.orders.request_retry(ORDER, compensation, Reason(by="Olu", reason="it is up again"))
+            self.orders.change(ORDER, request_retry, compensation, Reason(by="Olu", reason="it is up again"))
 
     # Invariants.
 

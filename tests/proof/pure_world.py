@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -88,11 +89,34 @@ class PureTable:
         written: list[dict[str, Any]] = self._call("write", lambda: self._submit(operations), writes=True)
         return written
 
+    def create_entity(self, entity: Mapping[str, Any]) -> None:
+        self._call("write", lambda: self._create(entity), writes=True)
+
     def upsert_entity(self, entity: Mapping[str, Any]) -> None:
         self._call("write", lambda: self._put(entity), writes=True)
 
+    def delete_entity(self, partition: str, row: str) -> None:
+        self._call("write", lambda: self.rows.pop((partition, row), None), writes=True)
+
+    def query_entities(self, wanted: str, **_: Any) -> Iterator[Row]:
+        """Only what the sweep asks: the open partition after a key."""
+        match = re.fullmatch(r"PartitionKey eq '(\S+)' and RowKey gt '(\S*)' and RowKey lt '(\S+)'", wanted)
+        assert match, wanted
+        partition, low, high = match.groups()
+        found = self._call("read", lambda: self._between(partition, low, high), writes=False)
+        return iter(found)
+
     def _call(self, verb: str, perform: Callable[[], Any], *, writes: bool) -> Any:
         return self._wire.call(f"{self._name}.{verb}", perform, _no_answer, writes=writes)
+
+    def _create(self, entity: Mapping[str, Any]) -> None:
+        if _key(entity) in self.rows:
+            raise ResourceExistsError("there is one already")
+        self._put(entity)
+
+    def _between(self, partition: str, low: str, high: str) -> list[Row]:
+        keys = sorted(key for key in self.rows if key[0] == partition and low < key[1] < high)
+        return [_row(self.rows[key]) for key in keys]
 
     def _get(self, partition: str, row: str) -> Row:
         if (partition, row) not in self.rows:

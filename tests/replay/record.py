@@ -9,7 +9,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from models.results import SAGA_VERSION
+from models.messages import SAGA_VERSION
 from tests.replay.oracle import Event
 from tests.replay.scenarios import SCENARIOS
 

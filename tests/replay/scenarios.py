@@ -11,7 +11,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from models.results import SAGA_VERSION
+from models.messages import SAGA_VERSION
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import BEGINNING, Broken, Call, Done, Raised, World, play
 from tests.replay.oracle import Event, Orchestrator

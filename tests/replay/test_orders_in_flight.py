@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import dev
-from models.order import OrderRequest
+from models.order_request import OrderRequest
 from services import storage
+from services.order_index import OrderIndex
 from services.table_orders import TableOrders
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
@@ -59,7 +60,7 @@ def test_orders_that_the_first_version_began_finish_on_todays_code(app: AppOnDev
     with closing(app.start()) as world:
         sku = world.new_sku(on_hand=10, price_minor=PRICE)
         table, index = (storage.open_table(account, name) for name in ("orders", "orderindex"))
-        orders = TableOrders(table, index)
+        orders = TableOrders(table, OrderIndex(index))
         item = [{"sku": sku, "quantity": 1}]
         held = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "times": 4}
         with world.faults("payments", held):

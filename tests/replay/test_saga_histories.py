@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.results import SAGA_VERSION
+from models.messages import SAGA_VERSION
 from tests.replay.driver import Broken, Call, Done, Raised, World, go_on
 from tests.replay.oracle import Event, Kind, request, response, split, walk
 from tests.replay.record import FOLDER, digest_of

@@ -7,7 +7,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from models.order import Line, OrderRecord, OrderRequest, Total
+from models.money import Total
+from models.order_record import Line, OrderRecord
+from models.order_request import OrderRequest
 
 BODY: dict[str, Any] = {
     "customer": {"id": "cust-42", "name": "Ada", "email": "ada@example.com"},
@@ -47,7 +49,7 @@ def running_order(order_id: str = "order-1", **changes: Any) -> OrderRecord:
         "state": "running",
         "body_hash": given.body_hash(),
         "accepted_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
-        "request": given,
+        "sent": given.model_dump_json(exclude_none=True),
         "lines": (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),),
         "total": Total(amount_minor=25800, currency="gbp"),
     }

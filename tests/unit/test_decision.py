@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.order import Decision
+from models.order_request import Decision
 
 
 def decision(**changes: Any) -> Decision:

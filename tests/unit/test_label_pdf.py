@@ -12,16 +12,17 @@ import pytest
 import zxingcpp
 from reportlab.pdfbase.ttfonts import TTFontFile
 
-from models.order import Address, printable
+from models.order_record import StoredAddress
+from models.order_request import printable
 from services.label_pdf import FONT_FILE, issued_label, void_label
 
 NUMBER = "7ZK4M9Q2R8T1VW"
 LONGEST_ORDER_ID = "W" * 64
-LONDON = Address(name="Ada Lovelace", line1="12 St James Sq", city="London", postal_code="SW1Y 4LB", country="GB")
-LODZ = Address(name="Zażółć Gęśl", line1="ul. Piotrkowska 12", city="Łódź", postal_code="90-001", country="PL")
-ATHENS = Address(name="Ελένη", line1="Ερμού 5", line2="Ελλάδα", city="Αθήνα", postal_code="105 63", country="GR")
-KYIV = Address(name="Лариса Їжак", line1="вул. Хрещатик, 1", city="Київ", postal_code="01001", country="UA")
-WIDEST = Address(
+LONDON = StoredAddress(name="Ada Lovelace", line1="12 St James Sq", city="London", postal_code="SW1Y 4LB", country="GB")
+LODZ = StoredAddress(name="Zażółć Gęśl", line1="ul. Piotrkowska 12", city="Łódź", postal_code="90-001", country="PL")
+ATHENS = StoredAddress(name="Ελένη", line1="Ερμού 5", line2="Ελλάδα", city="Αθήνα", postal_code="105 63", country="GR")
+KYIV = StoredAddress(name="Лариса Їжак", line1="вул. Хрещатик, 1", city="Київ", postal_code="01001", country="UA")
+WIDEST = StoredAddress(
     name="Ẁ" * 200, line1="WM " * 66 + "W", line2="Ж" * 200, city="Ω" * 200, postal_code="9" * 200, country="PL"
 )
 ADDRESSES = [LONDON, LODZ, ATHENS, KYIV, WIDEST]
@@ -44,7 +45,7 @@ def text_of(pdf: bytes) -> str:
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.country + address.city[:1])
-def test_both_symbols_carry_exactly_the_tracking_number(address: Address) -> None:
+def test_both_symbols_carry_exactly_the_tracking_number(address: StoredAddress) -> None:
     assert decoded(issued_label(address, "order-1", NUMBER)) == {"Code128": NUMBER, "QRCode": NUMBER}
 
 
@@ -54,7 +55,7 @@ def test_any_mix_of_digits_and_letters_is_read_back(number: str) -> None:
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.country + address.city[:1])
-def test_the_whole_address_can_be_read_back_in_its_own_letters(address: Address) -> None:
+def test_the_whole_address_can_be_read_back_in_its_own_letters(address: StoredAddress) -> None:
     text = text_of(issued_label(address, "order-1", NUMBER)).replace(" ", "")
     for part in (address.name, address.line1, address.line2 or "", address.city, address.postal_code, address.country):
         assert part.replace(" ", "") in text
@@ -71,7 +72,7 @@ def test_the_page_is_four_by_six_inches() -> None:
 
 
 @pytest.mark.parametrize("address", ADDRESSES, ids=lambda address: address.country + address.city[:1])
-def test_no_text_runs_off_the_page_or_into_its_neighbour(address: Address) -> None:
+def test_no_text_runs_off_the_page_or_into_its_neighbour(address: StoredAddress) -> None:
     page = page_of(issued_label(address, LONGEST_ORDER_ID, NUMBER)).get_textpage()
     boxes = [page.get_rect(number) for number in range(page.count_rects())]
     assert all(left >= 10 and bottom >= 10 and right <= 278 and top <= 422 for left, bottom, right, top in boxes)

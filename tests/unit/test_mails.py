@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from activities.notification import confirmation_mail, farewell_mail
-from models.order import Line, OrderRecord, Total
+from models.money import Total
+from models.order_record import Line, OrderRecord
 from tests.unit.orders import running_order
 
 

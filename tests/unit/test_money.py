@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.money import CURRENCIES, LARGEST_STORED, MAX_QUANTITY, formatted, price_warnings, refusal
-from models.order import InventoryUpdate
+from models.stock import InventoryUpdate
 from sandbox.payments import currencies as stripes
 from sandbox.payments.errors import StripeError
 from tests.unit.orders import request

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.order import PRINTABLE_RANGES, OrderRequest, printable
+from models.order_request import PRINTABLE_RANGES, OrderRequest, printable
 from tests.unit.orders import body, request
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.results import SAGA_VERSION
+from models.messages import SAGA_VERSION
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import (
     CLOSE_ORDER,

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from models.order import OrderId, Total
-from models.status import Failure, OrderView
+from models.money import Total
+from models.view import Failure, OrderView
 
 
 class Wire(BaseModel):
@@ -39,7 +39,7 @@ SAGA_VERSION = 2
 class SagaInput(Wire):
     """Version 1 had no `version` in its input."""
 
-    order_id: OrderId
+    order_id: str
     limits: Limits = Limits()
     version: int = 1
 
@@ -50,7 +50,7 @@ class StepTask(Wire):
     `operation_id` names the effect, never the attempt: `<order id>:<operation>`.
     """
 
-    order_id: OrderId
+    order_id: str
     operation_id: str
 
 
@@ -68,7 +68,7 @@ class UndoTask(StepTask):
 class CloseTask(Wire):
     """`attention` counts how often the order was parked: the operator's next event is `attention:<n>`."""
 
-    order_id: OrderId
+    order_id: str
     outcome: OrderView
     attention: int = 0
 

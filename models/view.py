@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_serializer
+from pydantic import BaseModel, ConfigDict, SkipValidation, ValidationError, model_serializer
 
-from models.order import OrderRecord, Total
-
-OrderStatus = Literal[
-    "accepted",
-    "running",
-    "awaiting_approval",
-    "completed",
-    "rejected",
-    "compensating",
-    "compensated",
-    "cancelled",
-    "needs_attention",
-]
-StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
-# `resolved`: taken as done on an operator's evidence.
-CompensationStatus = Literal["running", "done", "failed", "resolved"]
-
-STEP_NAMES = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
+from models.money import Total
+from models.order_record import OrderRecord
+from models.states import STEP_NAMES, CompensationStatus, OrderStatus, StepStatus
 
 
 class View(BaseModel):
+    """Read tolerantly: a state that a later version wrote is shown as it is."""
+
     model_config = ConfigDict(
         extra="ignore", hide_input_in_errors=True, json_schema_serialization_defaults_required=True
     )
@@ -34,12 +21,12 @@ class View(BaseModel):
 
 class StepView(View):
     name: str
-    status: StepStatus = "pending"
+    status: SkipValidation[StepStatus] = "pending"
 
 
 class CompensationView(View):
     name: str
-    status: CompensationStatus
+    status: SkipValidation[CompensationStatus]
 
 
 class Failure(View):
@@ -67,11 +54,11 @@ class OrderView(View):
     """`steps` lists all five always; `compensations` are in the order in which they ran."""
 
     order_id: str
-    status: OrderStatus
+    status: SkipValidation[OrderStatus]
     total: Total | None = None
-    steps: list[StepView]
+    steps: list[StepView] = []
     failure: Failure | None = None
-    compensations: list[CompensationView]
+    compensations: list[CompensationView] = []
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
@@ -86,7 +73,20 @@ def fresh_view(order_id: str, status: OrderStatus = "accepted") -> OrderView:
 def view_of(record: OrderRecord, custom_status: object) -> OrderView:
     """The truest view: a final outcome, else what the saga says, else how it was parked, else that it was accepted."""
     if record.outcome is not None and (record.is_final or not isinstance(custom_status, dict)):
-        return OrderView.model_validate(record.outcome)
-    if isinstance(custom_status, dict):
-        return OrderView.model_validate(custom_status)
-    return fresh_view(record.order_id)
+        view = _read(record, record.outcome)
+    elif isinstance(custom_status, dict):
+        view = _read(record, custom_status)
+    else:
+        return fresh_view(record.order_id)
+    for shown in view.compensations:  # resolved, and the saga has not come to it yet
+        if shown.status == "failed" and shown.name in record.resolved:
+            shown.status = "resolved"
+    return view
+
+
+def _read(record: OrderRecord, view: dict[str, Any]) -> OrderView:
+    """A view that cannot be read, because another version wrote it, hides its details and not the order."""
+    try:
+        return OrderView.model_validate(view)
+    except ValidationError:
+        return fresh_view(record.order_id, record.state)

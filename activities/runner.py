@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
-from models.results import StepRefused, StepUnknown, wire
+from models.messages import StepRefused, StepUnknown, wire
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,45 @@
+"""May this step still act? May this undo begin? The order's record says so; every step and every undo asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol
+
+from models import order_record
+from models.errors import Refused
+from models.messages import StepCancelled, StepDone, UndoTask
+from models.order_record import Change, OrderRecord
+
+Rule = ParamSpec("Rule")
+
+
+class Orders(Protocol):
+    """The orders' records, as every activity needs them."""
+
+    def read(self, order_id: str) -> OrderRecord: ...
+
+    def change(
+        self,
+        order: OrderRecord | str,
+        rule: Callable[Concatenate[OrderRecord, Rule], Change | None],
+        *args: Rule.args,
+        **kwargs: Rule.kwargs,
+    ) -> OrderRecord:
+        """Apply a transition of `models.order_record`. Returns the record as it then stands."""
+
+
+def refuse_or_cancel(order: OrderRecord) -> StepCancelled | None:
+    """None: the step may act. A cancel is honoured here, at the safe point before a step acts.
+
+    Raises Refused("already_undone") for a do that arrives after its order's undo has begun.
+    """
+    if order.undoing is not None or order.is_final:
+        raise Refused("already_undone")
+    return StepCancelled() if order.cancel_requested else None
+
+
+def begin_undo(task: UndoTask, undo: str, orders: Orders) -> tuple[OrderRecord, StepDone | None]:
+    """The record, in which the undo has begun; with an outcome if an operator has resolved this undo already."""
+    failure = None if task.failure is None else task.failure.model_dump(mode="json")
+    order = orders.change(task.order_id, order_record.begin_undo, failure, task.attention)
+    return order, StepDone(resolved=True) if undo in order.resolved else None

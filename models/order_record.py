@@ -1,0 +1,409 @@
+"""The order's record: what our own table holds of an order, read tolerantly, and the rules by which it may change.
+
+The rules are the functions below the record, one a transition: each looks at the record as it was read and returns the
+`Change` to write, or None when there is nothing to write, or raises Conflict when the record forbids what was asked.
+They are pure. `services.table_orders` writes a change under the ETag of exactly the record that was looked at, so what
+a rule decides is decided on the state that it changes; when another writer was first, the rule decides again.
+
+Which transition may start in which state is `docs/decisions`' table, made from these functions by a test.
+
+Stored data is read tolerantly. What the client sent is kept as it came and parsed only when a step asks for it: a rule
+of the public edge that has become stricter, a field that came or went, must not keep an order in flight from being
+cancelled, refunded, closed, listed or erased.
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+
+from models.errors import Conflict, Unavailable
+from models.money import Total
+from models.order_request import Decision, Evidence, Reason
+from models.states import FINAL_STATES, OrderStatus
+
+# What the hash of a body that was erased begins with.
+ERASED = "erased:"
+
+
+class Stored(BaseModel):
+    """Read tolerantly: what another version of this code wrote must not break an order in flight."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
+
+
+class StoredCustomer(Stored):
+    id: str = ""
+    name: str = ""
+    email: str = ""
+
+
+class StoredItem(Stored):
+    sku: str
+    quantity: int
+
+
+class StoredAddress(Stored):
+    name: str = ""
+    line1: str = ""
+    line2: str | None = None
+    city: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+
+class Contents(Stored):
+    """What the client sent, as the steps need it."""
+
+    customer: StoredCustomer = StoredCustomer()
+    items: tuple[StoredItem, ...] = ()
+    payment_method: str = ""
+    shipping_address: StoredAddress = StoredAddress()
+
+
+class Line(Stored):
+    """One line of an order with the price that validation fixed for it."""
+
+    sku: str
+    quantity: int
+    price_minor: int
+
+
+class Approval(Stored):
+    """What an order over the threshold waits for: a decision about `total`, at most until `deadline`.
+
+    `asked` numbers the saga's waits: each has an event name of its own. `verdict` is None, `approved`, `rejected` or
+    `expired`.
+    """
+
+    deadline: AwareDatetime
+    total: Total
+    asked: int = 1
+    verdict: str | None = None
+    approver: str | None = None
+    comment: str | None = None
+
+    @property
+    def wake(self) -> str:
+        """The event that the saga waits for now."""
+        return f"decision:{self.asked}"
+
+
+class OrderRecord(Stored):
+    """The order as our own table holds it: what decides duplicates, cancels and approvals, and all that the steps need.
+
+    - `sent`: the client's order as JSON, as it was stored; empty when its personal data was erased.
+    - `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after.
+    - `undoing` is set by the first undo and never taken back: from then on no step may act.
+    - `resolved`: the compensations that count as done on an operator's evidence, with the evidence.
+    - `attention` counts how often the order was parked; the saga waits for the event `attention:<n>`.
+    - `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
+
+    States and the like are plain texts, because a later version may have written one that this code does not know.
+    """
+
+    order_id: str
+    state: SkipValidation[OrderStatus]
+    body_hash: str
+    accepted_at: AwareDatetime
+    changed_at: AwareDatetime | None = None
+    sent: str = ""
+    lines: tuple[Line, ...] = ()
+    total: Total | None = None
+    payment_intent_id: str | None = None
+    payment_wake: str | None = None
+    charged_minor: int = 0
+    refund_id: str | None = None
+    refunded_minor: int = 0
+    goods: str | None = None
+    tracking_number: str | None = None
+    confirmation: str | None = None
+    farewell: str | None = None
+    cancel_requested: bool = False
+    approval: Approval | None = None
+    undoing: dict[str, Any] | None = None
+    resolved: dict[str, dict[str, Any]] = {}
+    attention: int = 0
+    healed: int = 0
+    outcome: dict[str, Any] | None = None
+    stored: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
+
+    @property
+    def is_erased(self) -> bool:
+        return not self.sent
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Until the confirmation has claimed the order, unless it is undone already."""
+        return not (self.is_final or self.undoing is not None or self.confirmation)
+
+    @functools.cached_property
+    def contents(self) -> Contents:
+        """What the client sent. Raises Unavailable when it was erased or is no order at all: nothing can act on it."""
+        if self.is_erased:
+            raise Unavailable(f"The personal data of order {self.order_id} was erased.")
+        try:
+            return Contents.model_validate_json(self.sent)
+        except ValidationError as unreadable:
+            fields = sorted({".".join(map(str, error["loc"])) or "all of it" for error in unreadable.errors()})
+            raise Unavailable(f"What is stored of order {self.order_id} cannot be read: {', '.join(fields)}.") from None
+
+    def priced_total(self) -> Total:
+        """The total that validation fixed. Asking before it did is a fault of the caller."""
+        if self.total is None:
+            raise ValueError(f"order {self.order_id} has no total yet: validate_order fixes it")
+        return self.total
+
+    @property
+    def stage(self) -> str:
+        """The state, and if it says too little, how far the order is: for sentences."""
+        if self.state == "running" and self.confirmation:
+            return "being confirmed"
+        return "to be cancelled" if self.cancel_requested and not self.is_final else self.state
+
+    @property
+    def parked_compensations(self) -> tuple[str, ...]:
+        """The compensations of a parked order that wait for an operator."""
+        if self.state != "needs_attention":
+            return ()
+        shown = (self.outcome or {}).get("compensations", [])
+        failed = [entry.get("name") for entry in shown if entry.get("status") == "failed"]
+        return tuple(name for name in failed if name not in self.resolved)
+
+
+class Acceptance(NamedTuple):
+    """What became of an order at the edge: `inserted` is true for exactly one POST of an order id, ever."""
+
+    inserted: bool
+    record: OrderRecord
+
+
+class Change(NamedTuple):
+    """What a transition writes, with its audit row.
+
+    `facts`: attributes of the record and their new values. `remarks`: what only the audit row keeps. `event`: the audit
+    row's event.
+    """
+
+    event: str
+    facts: Mapping[str, Any]
+    remarks: Mapping[str, str] = {}
+
+
+# The steps' own facts. A fact that is there already is neither written nor audited again.
+
+
+def start(record: OrderRecord, lines: tuple[Line, ...], total: Total, deadline: datetime | None) -> Change | None:
+    """accepted -> running, with the prices that hold from now on; with a deadline, -> awaiting_approval.
+
+    Any other state, and an order that is to be cancelled, is left as it is.
+    """
+    if record.state != "accepted" or record.cancel_requested:
+        return None
+    facts = {"state": "running", "lines": lines, "total": total}
+    if deadline is not None:
+        facts |= {"state": "awaiting_approval", "approval": Approval(deadline=deadline, total=total)}
+    return Change(str(facts["state"]), facts)
+
+
+def note_payment_intent(record: OrderRecord, intent_id: str) -> Change | None:
+    return _noted(record, "payment_intent_opened", payment_intent_id=intent_id)
+
+
+def note_payment_unknown(record: OrderRecord, wake: str) -> Change | None:
+    """`wake`: the one event that the saga waits for until it asks again."""
+    return _noted(record, "payment_unknown", payment_wake=wake)
+
+
+def note_charged(record: OrderRecord) -> Change | None:
+    return _noted(record, "payment_charged", charged_minor=record.priced_total().amount_minor)
+
+
+def note_refund(record: OrderRecord, refund_id: str) -> Change | None:
+    amount = record.priced_total().amount_minor
+    return _noted(record, "payment_refunded", refund_id=refund_id, charged_minor=amount, refunded_minor=amount)
+
+
+def note_goods(record: OrderRecord, goods: str) -> Change | None:
+    """`goods`: reserved, sold or released."""
+    return _noted(record, f"goods_{goods}", goods=goods)
+
+
+def note_shipment(record: OrderRecord, tracking_number: str) -> Change | None:
+    return _noted(record, "label_issued", tracking_number=tracking_number)
+
+
+def claim_confirmation(record: OrderRecord) -> Change | None:
+    """Write `sending`, the point of no return. An order that is to be cancelled or undone is left unclaimed."""
+    if record.confirmation is not None or record.cancel_requested or record.undoing is not None:
+        return None
+    return Change("confirmation_claimed", {"confirmation": "sending"})
+
+
+def note_confirmation_sent(record: OrderRecord) -> Change | None:
+    return _noted(record, "confirmation_sent", confirmation="sent")
+
+
+def claim_farewell(record: OrderRecord) -> Change | None:
+    """One caller ever may send the mail that says what was undone."""
+    return Change("farewell_claimed", {"farewell": "claimed"}) if record.farewell is None else None
+
+
+# Undoing, parking, ending.
+
+
+def begin_undo(record: OrderRecord, failure: dict[str, Any] | None, attention: int = 0) -> Change | None:
+    """Note, once and before anything is undone, that the order goes backwards from here.
+
+    An order that was parked since (`attention` times is what this undo knows of) stays with its operator: an undo that
+    outlived its deadline would else take it away from there, and nobody would bring it back.
+    """
+    if record.undoing is None:
+        return None if record.is_final else Change("compensating", _undoing(failure))
+    parked_before = record.state == "needs_attention" and record.attention <= attention
+    return Change("compensating", {"state": "compensating"}) if parked_before else None
+
+
+def close(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Change | None:
+    """Write the outcome, once: a final order stays as it is. `needs_attention` parks it, and is not final.
+
+    `outcome` is a view of the order as JSON. An order whose cancel was promised ends `cancelled`, whatever else had
+    gone wrong before it was undone.
+    """
+    if record.is_final or (record.state == outcome["status"] and record.attention >= attention):
+        return None
+    status = outcome["status"]
+    if record.cancel_requested and status in {"rejected", "compensated"}:
+        status = "cancelled"
+    along: dict[str, dict[str, Any]] = {"completed": {"goods": "sold"}, "needs_attention": {"attention": attention}}
+    return Change("closed", {"state": status, "outcome": {**outcome, "status": status}, **along.get(status, {})})
+
+
+def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
+    """Leave an order to its operator whose saga cannot be kept alive: from here it only goes backwards."""
+    if record.is_final or record.state == "needs_attention":
+        return None
+    facts = {"state": "needs_attention", "outcome": dict(outcome)}
+    if record.undoing is None and record.total is not None:  # without a total nothing was begun
+        facts["undoing"] = {"failure": None}
+    return Change("parked", facts)
+
+
+def note_healed(record: OrderRecord, healed: int) -> Change | None:
+    """Count how often the sweep had to start this order's saga again."""
+    return _noted(record, "saga_started_again", healed=healed)
+
+
+# What the shop and its operators ask for.
+
+
+def request_cancel(record: OrderRecord) -> Change | None:
+    """Once written, the order will end `cancelled`. Raises Conflict with the state when it cannot."""
+    if record.cancel_requested:
+        return None
+    if not record.can_be_cancelled:
+        raise Conflict(f"Order {record.order_id} is {record.stage}: it can no longer be cancelled.")
+    return Change("cancel_requested", {"cancel_requested": True})
+
+
+def decide_approval(record: OrderRecord, decision: Decision, now: datetime) -> Change:
+    """Record the one decision about the order's total. Raises Conflict for a second or a late one."""
+    if record.approval is None or record.state != "awaiting_approval" or record.approval.verdict:
+        raise Conflict(f"Order {record.order_id} is {record.stage}: it waits for no decision.")
+    if record.approval.deadline <= now:
+        raise Conflict(f"The decision about order {record.order_id} came after its deadline.")
+    said = {
+        "verdict": "approved" if decision.approved else "rejected",
+        "approver": decision.approver,
+        "comment": decision.comment,
+    }
+    event = "approved" if decision.approved else "approval_refused"
+    return Change(event, {"approval": record.approval.model_copy(update=said)})
+
+
+def expire_approval(record: OrderRecord) -> Change | None:
+    """No decision came in time. A decision that was recorded before stays."""
+    if record.approval is None or record.approval.verdict:
+        return None
+    return Change("approval_expired", {"approval": record.approval.model_copy(update={"verdict": "expired"})})
+
+
+def renew_approval_wait(record: OrderRecord) -> Change | None:
+    """Give the saga's next wait a number of its own, while there is no decision."""
+    if record.approval is None or record.approval.verdict or record.cancel_requested:
+        return None
+    again = record.approval.model_copy(update={"asked": record.approval.asked + 1})
+    return Change("approval_asked_again", {"approval": again})
+
+
+def resume_after_approval(record: OrderRecord) -> Change | None:
+    """awaiting_approval -> running, once it was approved."""
+    return Change("running", {"state": "running"}) if record.state == "awaiting_approval" else None
+
+
+def request_retry(record: OrderRecord, compensation: str, reason: Reason) -> Change:
+    """needs_attention -> compensating: the parked undos are tried again, as somebody asks and says why.
+
+    Raises Conflict when this undo waits for no operator: another one was first. The state changes here and not when the
+    undo begins, so that evidence which comes later is refused: the retry may pay what the evidence says was paid.
+    """
+    _refuse_unless_parked(record, compensation)
+    return Change("compensation_retry_requested", {"state": "compensating"}, _said(compensation, reason))
+
+
+def resolve(record: OrderRecord, compensation: str, evidence: Evidence) -> Change:
+    """Take an undo as done on an operator's evidence. The order goes on when no other undo waits.
+
+    Raises Conflict when this undo waits for no operator.
+    """
+    _refuse_unless_parked(record, compensation)
+    facts: dict[str, Any] = {"resolved": {**record.resolved, compensation: evidence.model_dump()}}
+    if record.parked_compensations == (compensation,):
+        facts["state"] = "compensating"
+    return Change("compensation_resolved", facts, {**_said(compensation, evidence), "reference": evidence.reference})
+
+
+def erase(record: OrderRecord, key: bytes) -> Change | None:
+    """Take the personal data out of a finished order. Raises Conflict while it is not finished. Safe to repeat.
+
+    The body's hash is replaced by one that is keyed with `key`, which is random and which the caller throws away: else
+    somebody who guesses the body could confirm it by the hash. So a repeated order is no longer recognised by its body;
+    its id stays taken.
+    """
+    if not record.is_final:
+        raise Conflict(f"Order {record.order_id} is {record.stage}: only a finished order's data can be erased.")
+    if record.is_erased and record.body_hash.startswith(ERASED):
+        return None
+    keyed = hmac.digest(key, record.body_hash.encode(), "sha256").hex()
+    return Change("personal_data_erased", {"sent": "", "body_hash": f"{ERASED}{keyed}"})
+
+
+def _noted(record: OrderRecord, event: str, **facts: Any) -> Change | None:
+    known = all(getattr(record, name) == value for name, value in facts.items())
+    return None if known else Change(event, facts)
+
+
+def _undoing(failure: dict[str, Any] | None) -> dict[str, Any]:
+    return {"state": "compensating", "undoing": {"failure": failure}}
+
+
+def _said(compensation: str, reason: Reason) -> dict[str, str]:
+    return {"compensation": compensation, "by": reason.by, "reason": reason.reason}
+
+
+def _refuse_unless_parked(record: OrderRecord, compensation: str) -> None:
+    if record.state != "needs_attention":
+        raise Conflict(f"Order {record.order_id} is {record.stage}: no undo of it waits for an operator.")
+    if compensation in record.resolved:
+        raise Conflict(f"{compensation} of order {record.order_id} is resolved already.")
+    if compensation not in record.parked_compensations:
+        raise Conflict(f"{compensation} of order {record.order_id} does not wait for an operator.")

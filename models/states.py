@@ -1,0 +1,42 @@
+"""The names of an order's states, of its steps and of its compensations. Each stands here once.
+
+They are stored in records and histories and shown by the API, so a name that is here stays.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+OrderStatus = Literal[
+    "accepted",
+    "running",
+    "awaiting_approval",
+    "compensating",
+    "needs_attention",
+    "completed",
+    "rejected",
+    "compensated",
+    "cancelled",
+]
+FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled"})
+# The states in which an order is to have a saga that moves it on. A parked order (`needs_attention`) waits for its
+# operator, who starts a saga if there is none.
+DRIVEN_STATES = frozenset({"accepted", "running", "awaiting_approval", "compensating"})
+
+StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
+# `resolved`: taken as done on an operator's evidence.
+CompensationStatus = Literal["running", "done", "failed", "resolved"]
+
+VALIDATE_ORDER = "validate_order"
+RESERVE_INVENTORY = "reserve_inventory"
+PROCESS_PAYMENT = "process_payment"
+CREATE_SHIPMENT = "create_shipment"
+SEND_CONFIRMATION = "send_confirmation"
+CLOSE_ORDER = "close_order"
+RELEASE_INVENTORY = "release_inventory"
+REFUND_PAYMENT = "refund_payment"
+CANCEL_SHIPMENT = "cancel_shipment"
+
+STEP_NAMES = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT, SEND_CONFIRMATION)
+# In the order in which they run: the reverse of the steps that they undo.
+COMPENSATION_NAMES = (CANCEL_SHIPMENT, REFUND_PAYMENT, RELEASE_INVENTORY)

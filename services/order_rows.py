@@ -1,0 +1,118 @@
+"""How an order's record lies in table `orders`: one row `order`, and one row `audit:<n>` for each change.
+
+`FACTS` is the one list of what a record holds: the attribute, its column, how it is written, and whether an audit row
+may keep it. Columns that another version wrote are left alone: a change is merged into the row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from models.errors import Unavailable
+from models.money import Total
+from models.order_record import Approval, Change, Line, OrderRecord
+
+Columns = dict[str, Any]
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)
+
+
+class Fact(NamedTuple):
+    """`write` makes the column's value, `read` the attribute's. `audited`: of the order itself, nothing personal."""
+
+    attribute: str
+    column: str
+    write: Callable[[Any], Any] = _plain
+    read: Callable[[Any], Any] = _plain
+    audited: bool = False
+
+
+FACTS = (
+    Fact("state", "State", audited=True),
+    Fact("body_hash", "BodyHash"),
+    Fact("accepted_at", "AcceptedAt"),
+    Fact("sent", "Request"),
+    Fact(
+        "lines",
+        "Lines",
+        lambda lines: _json([line.model_dump() for line in lines]),
+        lambda text: tuple(Line.model_validate(line) for line in json.loads(text)),
+    ),
+    Fact("payment_intent_id", "PaymentIntentId", audited=True),
+    Fact("payment_wake", "PaymentWake", audited=True),
+    Fact("charged_minor", "ChargedMinor", audited=True),
+    Fact("refund_id", "RefundId", audited=True),
+    Fact("refunded_minor", "RefundedMinor", audited=True),
+    Fact("goods", "Goods", audited=True),
+    Fact("tracking_number", "TrackingNumber", audited=True),
+    Fact("confirmation", "Confirmation", audited=True),
+    Fact("farewell", "Farewell"),
+    Fact("cancel_requested", "CancelRequested"),
+    Fact(
+        "approval",
+        "Approval",
+        lambda approval: approval.model_dump_json(),
+        Approval.model_validate_json,
+        audited=True,
+    ),
+    Fact("undoing", "Undoing", _json, json.loads),
+    Fact("resolved", "Resolved", _json, json.loads),
+    Fact("attention", "Attention", audited=True),
+    Fact("healed", "Healed", audited=True),
+    Fact("outcome", "Outcome", _json, json.loads, audited=True),
+)
+BY_ATTRIBUTE = {fact.attribute: fact for fact in FACTS}
+# An operator's own words, which an audit row keeps and the record does not.
+REMARKS = {"compensation": "Compensation", "by": "By", "reason": "Reason", "reference": "Reference"}
+
+
+def order_row(order_id: str, facts: Mapping[str, Any], audits: int) -> Columns:
+    """The row `order`, or what of it changes. `audits` numbers the audit row that goes with it."""
+    keys = {"PartitionKey": order_id, "RowKey": "order"}
+    return {**keys, **_columns(facts), "Audits": audits, "ChangedAt": datetime.now(UTC)}
+
+
+def audit_row(order_id: str, number: int, change: Change) -> Columns:
+    keys = {"PartitionKey": order_id, "RowKey": f"audit:{number:06d}"}
+    kept = {name: value for name, value in change.facts.items() if name == "total" or BY_ATTRIBUTE[name].audited}
+    remarks = {REMARKS[name]: words for name, words in change.remarks.items()}
+    return {**keys, "At": datetime.now(UTC), "Event": change.event, **_columns(kept), **remarks}
+
+
+def _columns(facts: Mapping[str, Any]) -> Columns:
+    """A total is two columns, because storage can compare numbers."""
+    columns = {BY_ATTRIBUTE[name].column: BY_ATTRIBUTE[name].write(facts[name]) for name in facts if name != "total"}
+    if (total := facts.get("total")) is not None:
+        columns |= {"AmountMinor": total.amount_minor, "Currency": total.currency}
+    return columns
+
+
+def record_of(row: Columns) -> OrderRecord:
+    """`row`: all columns, with the ETag of exactly this state as `etag`. Raises Unavailable for a row that is no order.
+
+    A column that is not there leaves the attribute's default.
+    """
+    try:
+        facts = {fact.attribute: fact.read(row[fact.column]) for fact in FACTS if row.get(fact.column) is not None}
+        if row.get("AmountMinor") is not None:
+            facts["total"] = Total(amount_minor=row["AmountMinor"], currency=row["Currency"])
+        return OrderRecord(order_id=row["PartitionKey"], changed_at=row.get("ChangedAt"), stored=row, **facts)
+    except (KeyError, TypeError, ValueError) as damaged:  # pydantic's ValidationError is a ValueError
+        raise Unavailable(f"The record of order {row.get('PartitionKey')} cannot be read: {_why(damaged)}.") from None
+
+
+def _why(damaged: Exception) -> str:
+    """What is wrong, without the values: they may be personal."""
+    errors = getattr(damaged, "errors", None)
+    if errors is None:
+        return f"{type(damaged).__name__} in its columns"
+    return ", ".join(sorted({".".join(map(str, error["loc"])) for error in errors()}))

@@ -1,0 +1,247 @@
+"""`OrderIndex` against real tables: no accepted order is missing from it, and a list reads no more than it shows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from azure.data.tables import TableClient
+
+from models.errors import Unavailable
+from models.money import Total
+from models.order_list import IndexEntry
+from models.order_record import Line, OrderRecord, begin_undo, close, note_charged, start
+from models.states import OrderStatus
+from models.view import CompensationView, fresh_view
+from reconciliation.sweep import Place
+from services import storage, table_orders
+from services.order_index import OPEN, OrderIndex, index_key
+from services.sweep_reports import SweepReports
+from services.table_orders import TableOrders
+from tests.servers import Azurite
+from tests.unit.orders import request
+
+LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)
+TOTAL = Total(amount_minor=25800, currency="gbp")
+# A day of the test's own, so that pages hold nothing else.
+LONG_AGO = datetime(2020, 5, 17, 12, tzinfo=UTC)
+
+
+class Shop:
+    """The index and the orders over tables of their own."""
+
+    def __init__(self, azurite: Azurite, name: str) -> None:
+        account = storage.connect({storage.SETTING: azurite.connection_string})
+        self.index_table = storage.open_table(account, f"index{name}")
+        self.index = OrderIndex(self.index_table)
+        self.orders = TableOrders(storage.open_table(account, f"orders{name}"), self.index)
+
+    def accept(self, accepted_at: datetime = LONG_AGO, order_id: str = "") -> OrderRecord:
+        with patch.object(table_orders, "_now", lambda: accepted_at):
+            return self.orders.accept(order_id or str(uuid.uuid4()), request()).record
+
+    def ended(self, order: OrderRecord, status: OrderStatus) -> OrderRecord:
+        return self.orders.change(order, close, fresh_view(order.order_id, status).as_json(), 0)
+
+    def entries(self, order_id: str) -> list[IndexEntry]:
+        """Every entry of the order, wherever it lies."""
+        rows = self.index_table.query_entities(f"OrderId eq '{order_id}'")
+        places = [(row["PartitionKey"], row["RowKey"]) for row in rows]
+        return [entry for place in places for entry in self._at(*place)]
+
+    def _at(self, partition: str, key: str) -> Iterator[IndexEntry]:
+        return self.index._query(f"PartitionKey eq '{partition}' and RowKey eq '{key}'", 1)
+
+
+@pytest.fixture
+def shop(azurite: Azurite) -> Shop:
+    return Shop(azurite, uuid.uuid4().hex)
+
+
+def test_an_entry_follows_its_order_from_the_open_partition_to_its_day(shop: Shop) -> None:
+    order = shop.accept()
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.partition, entry.status, entry.skus, entry.amount_minor) == (
+        OPEN,
+        "accepted",
+        ("CRUNCHY-ARMCHAIR",),
+        None,
+    )
+    order = shop.orders.change(order, start, LINES, TOTAL, None)
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.status, entry.amount_minor, entry.currency) == ("running", 25800, "gbp")
+    order = shop.ended(order, "completed")
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.partition, entry.status, entry.accepted_at) == ("2020-05-17", "completed", LONG_AGO)
+
+
+def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_held(shop: Shop) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    order = shop.orders.change(order, note_charged)
+    order = shop.orders.change(order, begin_undo, {"step": "send_confirmation", "reason": "recipient_rejected"})
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.status, entry.failure, entry.held_minor) == ("compensating", "recipient_rejected", 25800)
+    view = fresh_view(order.order_id, "needs_attention")
+    view.compensations = [CompensationView(name="refund_payment", status="failed")]
+    order = shop.orders.change(order, close, view.as_json(), 1)
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.status, entry.waits_for, entry.since) == ("needs_attention", "refund_payment", order.changed_at)
+    waiting = shop.orders.change(shop.accept(), start, LINES, TOTAL, datetime(2030, 1, 1, tzinfo=UTC))
+    (entry,) = shop.entries(waiting.order_id)
+    assert entry.waits_for == "approval until 2030-01-01T00:00:00Z"
+
+
+def test_the_entry_is_written_before_the_record_so_that_no_accepted_order_is_missing(shop: Shop) -> None:
+    order_id = str(uuid.uuid4())
+    away = patch.object(TableClient, "submit_transaction", side_effect=Unavailable("storage is away"))
+    with away, pytest.raises(Unavailable):
+        shop.accept(order_id=order_id)
+    assert shop.orders.find(order_id) is None
+    assert [entry.status for entry in shop.entries(order_id)] == ["accepted"]
+    # The same order again, later: its record is written under an entry of its own, and the sweep drops the other.
+    shop.accept(LONG_AGO + timedelta(minutes=1), order_id)
+    assert len(shop.entries(order_id)) == 2
+    record = shop.orders.read(order_id)
+    for entry in shop.index.unfinished(None, 10):
+        shop.index.put_right(entry, record)
+    (entry,) = shop.entries(order_id)
+    assert entry.key == index_key(record.accepted_at, order_id)
+
+
+def test_a_repeated_post_leaves_no_second_entry(shop: Shop) -> None:
+    order = shop.accept()
+    shop.accept(LONG_AGO + timedelta(hours=1), order.order_id)
+    assert len(shop.entries(order.order_id)) == 1
+    shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
+    shop.accept(LONG_AGO + timedelta(hours=2), order.order_id)
+    (entry,) = shop.entries(order.order_id)
+    assert (entry.partition, entry.status) == ("2020-05-17", "completed")
+
+
+def test_closing_again_moves_an_entry_that_the_first_try_left_behind(shop: Shop) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    with patch.object(OrderIndex, "follow", side_effect=Unavailable("storage is away")), pytest.raises(Unavailable):
+        shop.ended(order, "completed")
+    assert [entry.partition for entry in shop.entries(order.order_id)] == [OPEN]
+    shop.ended(order, "completed")
+    assert [entry.partition for entry in shop.entries(order.order_id)] == ["2020-05-17"]
+
+
+def written_by_older_code(shop: Shop, order: OrderRecord) -> None:
+    """As it was before there was an open partition: every order in the partition of its day."""
+    row: dict[str, Any] = {
+        "PartitionKey": "2020-05-17",
+        "RowKey": index_key(order.accepted_at, order.order_id),
+        "OrderId": order.order_id,
+        "Status": "running",
+        "Skus": "CRUNCHY-ARMCHAIR",
+        "AcceptedAt": order.accepted_at,
+    }
+    shop.index_table.upsert_entity(row)
+    shop.index_table.delete_entity(OPEN, row["RowKey"])
+
+
+def test_an_unfinished_order_in_the_partition_of_its_day_is_found_and_moved(shop: Shop) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    done = shop.ended(shop.orders.change(shop.accept(), start, LINES, TOTAL, None), "completed")
+    written_by_older_code(shop, order)
+    (entry,) = shop.index.unfinished_of_day(LONG_AGO.date(), 10)
+    assert entry.order_id == order.order_id
+    shop.index.put_right(entry, order)
+    assert [entry.partition for entry in shop.entries(order.order_id)] == [OPEN]
+    assert shop.index.unfinished_of_day(LONG_AGO.date(), 10) == ()
+    assert [entry.partition for entry in shop.entries(done.order_id)] == ["2020-05-17"]
+
+
+def test_a_list_is_newest_first_over_both_partitions_and_each_order_is_in_one_page(shop: Shop) -> None:
+    orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(6)]
+    for order in orders[::2]:
+        shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
+    today, found, after = LONG_AGO.date(), list[str](), None
+    while True:
+        page = shop.index.page(None, today, today, 2, after)
+        found += [entry.order_id for entry in page.entries]
+        after = page.continuation
+        if after is None:
+            break
+    assert found == [order.order_id for order in reversed(orders)]
+
+
+def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
+    day = timedelta(days=1)
+    midnight = LONG_AGO.replace(hour=0)
+    orders = {moment: shop.accept(moment).order_id for moment in (midnight, midnight + day, midnight - day)}
+    for status in (None, "accepted"):
+        page = shop.index.page(status, midnight.date(), midnight.date(), 10, None)
+        assert [entry.order_id for entry in page.entries] == [orders[midnight]]
+    assert shop.index.page("completed", midnight.date(), midnight.date(), 10, None).entries == ()
+    page = shop.index.page(None, (midnight + day).date(), (midnight - day).date(), 10, None)
+    assert len(page.entries) == 3
+
+
+def test_an_order_that_is_just_ending_is_listed_once_as_ended(shop: Shop) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    with patch.object(TableClient, "delete_entity"):
+        shop.ended(order, "completed")
+    assert len(shop.entries(order.order_id)) == 2
+    page = shop.index.page(None, LONG_AGO.date(), LONG_AGO.date(), 10, None)
+    assert [(entry.order_id, entry.status) for entry in page.entries] == [(order.order_id, "completed")]
+
+
+@pytest.mark.parametrize("orders", [10, 60])
+def test_the_first_page_takes_two_reads_however_many_orders_there_are(shop: Shop, orders: int) -> None:
+    for number in range(orders):
+        order = shop.accept(LONG_AGO + timedelta(seconds=number))
+        if number % 2:
+            shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
+    asked: list[str] = []
+    send = shop.index_table._client.table.query_entities
+
+    def counted(*args: Any, **given: Any) -> Any:
+        asked.append(str(given.get("query_options") or args))
+        return send(*args, **given)
+
+    with patch.object(shop.index_table._client.table, "query_entities", counted):
+        page = shop.index.page(None, LONG_AGO.date(), LONG_AGO.date() - timedelta(days=6), 5, None)
+    assert len(page.entries) == 5
+    assert len(asked) == 2
+
+
+def test_a_row_that_another_version_wrote_is_listed_by_its_key(shop: Shop) -> None:
+    key = index_key(LONG_AGO, "order-of-tomorrow")
+    shop.index_table.upsert_entity({"PartitionKey": OPEN, "RowKey": key, "Status": "awaiting_customer", "New": 1})
+    (entry,) = shop.index.page(None, LONG_AGO.date(), LONG_AGO.date(), 10, None).entries
+    assert (entry.order_id, entry.status, entry.accepted_at) == ("order-of-tomorrow", "awaiting_customer", LONG_AGO)
+
+
+def test_the_sweep_goes_on_after_a_key_and_so_comes_to_every_entry(shop: Shop) -> None:
+    orders = {shop.accept(LONG_AGO + timedelta(minutes=number)).order_id for number in range(5)}
+    first = shop.index.unfinished(None, 3)
+    second = shop.index.unfinished(first[-1].key, 3)
+    assert {entry.order_id for entry in first + second} == orders
+    assert (len(first), len(second)) == (3, 2)
+
+
+def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_not_end_well(shop: Shop) -> None:
+    reports = SweepReports(shop.index_table)
+    assert (reports.last(), reports.place()) == (None, Place())
+    place = Place("0123", LONG_AGO.date())
+    reports.note({"sagas_started": 2}, [], place)
+    last = reports.last()
+    assert last is not None
+    assert last == {"at": last["at"], "sagas_started": 2}
+    assert reports.place() == place
+    reports.note({"not_mended": 1}, ["order-1"], Place())
+    since = (reports.last() or {})["not_well_since"]
+    with patch("services.sweep_reports.datetime") as clock:
+        clock.now.return_value = datetime.now(UTC) + timedelta(minutes=3)
+        reports.note({"parts_failed": 1}, [], Place())
+    last = reports.last()
+    assert last is not None
+    assert (last["not_well_since"], last["parts_failed"]) == (since, 1)
+    reports.note({}, [], Place())
+    assert set(reports.last() or {}) == {"at"}
