@@ -18,8 +18,8 @@ from bench import volume
 from devhost import entity_host, instance_rows, sessions, verdict, worker_link
 from edge import orders as orders_edge
 from edge.problems import MAX_BODY_BYTES
-from models.order import OrderRequest
-from models.results import Limits
+from models.messages import Limits
+from models.order_request import OrderRequest
 from reconciliation import sweep
 from services import stripe_payments, stripe_webhooks, wiring
 from tests.documents import ROOT, text_of
@@ -95,7 +95,8 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     },
     "docs/decisions/0022-sweep-and-its-bounds.md": {
         "left alone for {} seconds": (sweep.GRACE.total_seconds(),),
-        "the last {} days, the newest {} a run": (sweep.DAYS, sweep.LIMIT),
+        "Unfinished orders, {} a run": (sweep.LIMIT,),
+        "one of the last {} days": (sweep.DAYS,),
         "older than {} minutes, {} a run": (minutes(sweep.RESERVED_FOR.total_seconds()), sweep.LIMIT),
         "started again {} times": (sweep.MAX_HEALINGS,),
     },
