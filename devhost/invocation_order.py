@@ -119,8 +119,8 @@ class InvocationOrder:
             if self._steps[later].number is not None:
                 self._compare(later, self._steps[later].leaves[0].what)
 
-    def begins_anew(self, leaf: Leaf) -> None:
-        """The leaf ends the list: nobody waits for it."""
+    def over_at_once(self, leaf: Leaf) -> None:
+        """Nobody waits for the leaf: it is a signal, or it ends the list."""
         leaf.over = 0
 
     def concludes(self) -> None:

@@ -22,6 +22,8 @@ from azure.durable_functions.models.actions.CreateTimerAction import CreateTimer
 from azure.durable_functions.models.history import HistoryEvent
 from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 
+from devhost.dead_ends import dead_end
+
 MAX_KEPT = 1000
 KEPT_FOR_S = 10.0
 
@@ -61,32 +63,35 @@ class Session:
     def begin(self) -> Told:
         """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
         context = self._context
-        try:
-            text = self._executor.execute(context, context.histories, self._function)
-        except Exception as fault:
-            return self._told(len(context.histories), _raiser(fault))
-        return self._told(len(context.histories), lambda: text)
+        return self._told(
+            len(context.histories), lambda: self._executor.execute(context, context.histories, self._function)
+        )
 
     def go_on(self, events: list[dict[str, Any]]) -> Told:
         """Take the events of one more turn, up to the one that ends the execution."""
         self.used = time.monotonic()
         self.turn += 1
         self._context._action_payload_v2, self._taken = [], 0
+        return self._told(len(events), lambda: self._state_after(events))
+
+    def _state_after(self, events: list[dict[str, Any]]) -> str:
         for event in (HistoryEvent(**each) for each in events):
             self._context._histories.append(event)
             if self._executor.has_execution_completed:
                 break
             self._executor.process_event(event)
-        return self._told(len(events), self._executor.get_orchestrator_state_str)
+        return str(self._executor.get_orchestrator_state_str())
 
     def _count(self, event: HistoryEvent) -> None:
         self._taken += 1
         self._take(event)
 
-    def _told(self, given: int, state: State) -> Told:
-        """What the host needs beside the state: `first`, the number of actions that were yielded before this turn's;
-        `cancelled`, which of all are timers that were cancelled in this turn; `left`, how many events followed the end.
+    def _told(self, given: int, work: State) -> Told:
+        """Do the work of a turn. What the host needs beside its state: `first`, the number of actions that were yielded
+        before this turn's; `cancelled`, which of all are timers that were cancelled in this turn; `left`, how many
+        events followed the end.
         """
+        state, fault = _attempt(work)
         first, left = self._yielded, given - self._taken
         for action in self._context._action_payload_v2:
             for leaf in leaves(action):
@@ -96,6 +101,8 @@ class Session:
         cancelled = [number for number, timer in self._timers.items() if timer.is_cancelled]
         for number in cancelled:
             del self._timers[number]
+        if end := dead_end(self._executor, fault, self._yielded + 1):
+            state = _raiser(end)
         return {"first": first, "cancelled": cancelled, "left": left}, state
 
 
@@ -148,6 +155,15 @@ def leaves(action: Any) -> Iterator[Any]:
 def read_events(body: bytes) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = json.loads(body)
     return events
+
+
+def _attempt(work: State) -> tuple[State, Exception | None]:
+    """What gives the result of the work, or raises what it raised."""
+    try:
+        text = work()
+    except Exception as fault:
+        return _raiser(fault), fault
+    return lambda: text, None
 
 
 def _raiser(fault: Exception) -> State:

@@ -306,7 +306,7 @@ class Ledger:
         leaf = self.order.yielded(new.step, new.whole, _describe(task.kind, task.name))
         if task.kind == CONTINUE:
             self.restart = task
-            self.order.begins_anew(leaf)
+            self.order.over_at_once(leaf)
         if task.kind == WAIT:
             self.order.waits(leaf, task.name)
         if task.kind in NUMBERED:
@@ -314,6 +314,7 @@ class Ledger:
             self.order.numbered(leaf, task.id)
         if task.kind == SIGNAL:
             del self.open[task.id]  # nothing answers it
+            self.order.over_at_once(leaf)
         if task.kind == TIMER:
             self._admit_timer(index, task)
         return task

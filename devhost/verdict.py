@@ -176,8 +176,16 @@ class Judge:
     async def _replayed(self, kind: str, instance: Instance, fresh: list[Event]) -> State:
         reply = await self._ask(kind, instance, instance.replay_context(fresh))
         if not reply.ok:
-            raise OrchestrationFault(worker_message(reply))
+            raise OrchestrationFault(self._reason(instance, reply))
         return read_state(reply, warm=False)
+
+    def _reason(self, instance: Instance, reply: Reply) -> str:
+        """A sentence where the worker has one, and its stack in the log; else all that it says."""
+        if "sentence" not in reply.header:
+            return worker_message(reply)
+        if reply.stack:
+            log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, reply.stack)
+        return str(reply.header["sentence"])
 
     def failed(self, instance: Instance, fault: OrchestrationFault) -> Verdict:
         log.error("Instance %s of '%s' fails: %s", instance.id, instance.name, fault)

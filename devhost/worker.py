@@ -23,7 +23,6 @@ import signal
 import sys
 import threading
 import time
-import uuid
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -39,9 +38,11 @@ from azure.functions.timer import TimerRequest
 
 from devhost import frames
 from devhost.crew import Call, Crew, Pool
+from devhost.dead_ends import DeadEnd
 from devhost.entity_batch import run_batch
 from devhost.events import compact_json, iso_time
 from devhost.failures import error_of, stack_of, text_of
+from devhost.invocation_context import InvocationContext
 from devhost.quick_sdk import quicken
 from devhost.sessions import Session, Sessions, State, read_events, supported
 from devhost.turns_ahead import Answer, TurnsAhead
@@ -72,12 +73,15 @@ class Function:
         self._bindings: list[dict[str, Any]] = definition.get_bindings_dict()["bindings"]
         self._signature = inspect.signature(self.code).parameters
 
-    def arguments(self, value: Any, client: str) -> dict[str, Any]:
-        """The keyword arguments of a call: the trigger's value, durable clients, `context` where it is asked for."""
+    def arguments(self, value: Any, client: str, headers: dict[str, str]) -> dict[str, Any]:
+        """The keyword arguments of a call: the trigger's value, durable clients, `context` where it is asked for.
+
+        `headers` are those of the request, if there is one.
+        """
         given = {self.parameter: value}
         given |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
         if "context" in self._signature and "context" not in given:
-            given["context"] = InvocationContext(self.name)
+            given["context"] = InvocationContext(self.name, headers)
         return given
 
     def describe(self) -> dict[str, Any]:
@@ -96,37 +100,6 @@ class Function:
             "schedule": trigger.get("schedule"),
             "run_on_startup": bool(trigger.get("runOnStartup")),
         }
-
-
-class InvocationContext(func.Context):  # type: ignore[misc] # the base class has no types
-    """The optional `context` argument of a function."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._id, self._storage = name, str(uuid.uuid4()), threading.local()
-
-    @property
-    def invocation_id(self) -> str:
-        return self._id
-
-    @property
-    def function_name(self) -> str:
-        return self._name
-
-    @property
-    def function_directory(self) -> str:
-        return str(os.getcwd())  # noqa: PTH109 - the app's folder, which the worker made its own
-
-    @property
-    def thread_local_storage(self) -> Any:
-        return self._storage
-
-    @property
-    def trace_context(self) -> Any:
-        return None
-
-    @property
-    def retry_context(self) -> Any:
-        return None
 
 
 class Worker:
@@ -181,7 +154,7 @@ class Worker:
         prepare, finish = CALLS[header["kind"]]
 
         def arguments() -> dict[str, Any]:
-            return function.arguments(prepare(header, body), self._client)
+            return function.arguments(prepare(header, body), self._client, header.get("headers", {}))
 
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
@@ -289,9 +262,11 @@ def frame_of(call_id: int, answer: Answer) -> bytes:
 Turn = Callable[[Sessions, Function, dict[str, Any], bytes], Answer]
 
 
-def replay(_sessions: Sessions, function: Function, _header: dict[str, Any], context: bytes) -> Answer:
+def replay(_sessions: Sessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
     """Run the SDK's replay of an orchestrator over a whole history, and keep nothing."""
-    return _state(lambda: str(function.code(context.decode())))
+    if not supported(function.code):
+        return _state(lambda: str(function.code(context.decode())))
+    return _state(Session(function.code, context.decode(), header["turn"]).begin()[1])
 
 
 def begin(sessions: Sessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
@@ -301,7 +276,8 @@ def begin(sessions: Sessions, function: Function, header: dict[str, Any], contex
     session = Session(function.code, context.decode(), header["turn"])
     told, state = session.begin()
     answer, text = _state(state)
-    sessions.keep(header["session"], session)
+    if answer["ok"]:
+        sessions.keep(header["session"], session)
     return {**answer, **told}, text
 
 
@@ -320,7 +296,8 @@ def _go_on(sessions: Sessions, header: dict[str, Any], events: list[dict[str, An
     except Exception:  # a replay says the same to whoever can mend it, or shows that only the session was broken
         log.exception("A warm orchestration could not go on; it is replayed from its history.")
         return GONE
-    sessions.keep(header["session"], session)
+    if answer["ok"]:
+        sessions.keep(header["session"], session)
     return {**answer, **told}, text
 
 
@@ -328,9 +305,11 @@ TURNS: dict[str, Turn] = {"replay": replay, "begin": begin, "go_on": go_on}
 
 
 def _state(state: State) -> Answer:
-    """The SDK's state as JSON text, also when user code raised."""
+    """The SDK's state as JSON text, also when user code raised; a `sentence` where the execution cannot go on."""
     try:
         return {"ok": True}, state().encode()
+    except DeadEnd as end:
+        return {"ok": False, "sentence": str(end), "error": str(end), "stack": end.stack}, b""
     except Exception as fault:
         text = _state_in(fault)
         if text is None:

@@ -111,9 +111,11 @@ def one_yield(rng: random.Random, context: Any, before: list[Any]) -> Generator[
 
 def drawn(seed: int) -> Program:
     def program(context: Any) -> Generator[Any, Any, Any]:
-        rng = random.Random(seed)
+        rng, of_signals = random.Random(seed), random.Random(-seed)
         before: list[Any] = []
         for _ in range(4):
+            if of_signals.random() < 0.3:
+                context.signal_entity(df.EntityId("tally", "x"), "add", 1)
             try:
                 yield from one_yield(rng, context, before)
             except Exception:

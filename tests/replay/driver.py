@@ -16,12 +16,23 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar
 
-from tests.replay.oracle import HTTP_ACTIVITY, Action, Event, Kind, Orchestrator, UnknownAction, request, response
+from tests.replay.oracle import (
+    ENTITY_REQUEST,
+    HTTP_ACTIVITY,
+    Action,
+    Event,
+    Kind,
+    Orchestrator,
+    UnknownAction,
+    request,
+    response,
+)
 
 EXECUTION_ID = "0123456789abcdef0123456789abcdef"
 BEGINNING = datetime(2026, 1, 1, 12, tzinfo=UTC)
 COMPLETED, FAILED = 1, 3
-ACTIVITY, ACTIVITY_RETRY, CHILD, CHILD_RETRY, TIMER, WAIT, HTTP, WHEN_ANY, WHEN_ALL = 0, 1, 2, 3, 5, 6, 8, 11, 12
+ACTIVITY, ACTIVITY_RETRY, CHILD, CHILD_RETRY, TIMER, WAIT, HTTP, SIGNAL = 0, 1, 2, 3, 5, 6, 8, 9
+WHEN_ANY, WHEN_ALL = 11, 12
 
 
 @dataclass(frozen=True)
@@ -318,6 +329,14 @@ class _Player:
     def create_timer(self, action: Action) -> Event:
         return self.timer(action["fireAt"])
 
+    def signal(self, action: Action) -> Event:
+        """Nothing answers it."""
+        message = {"op": action["operation"], "signal": True, "id": str(self.next_id), "input": action["input"]}
+        sent = {"InstanceId": action["instanceId"], "Name": ENTITY_REQUEST, "Input": json.dumps(message)}
+        event = _event(Kind.EventSent, self.take_id(), **sent)
+        self.open.discard(event["EventId"])
+        return event
+
     def wait(self, action: Action) -> None:
         """Waiting for an event takes no id and leaves no row."""
 
@@ -355,7 +374,7 @@ class _Player:
         if event["EventType"] == Kind.TimerCreated:
             wait = datetime.fromisoformat(event["FireAt"]) - self.now
             self.send(wait.total_seconds(), _event(Kind.TimerFired, TimerId=event["EventId"], FireAt=event["FireAt"]))
-        else:
+        elif event["EventType"] != Kind.EventSent:
             called = (event["Name"], event["Input"])
             self.attempts[called] += 1
             answer = self.world(Call(event["Name"], json.loads(event["Input"]), self.attempts[called]))
@@ -369,4 +388,5 @@ class _Player:
         TIMER: create_timer,
         WAIT: wait,
         HTTP: call_http,
+        SIGNAL: signal,
     }
