@@ -7,6 +7,7 @@
     python3 dev.py check    format, lint, types and the fast tests
     python3 dev.py bench    measured speeds, beside what storage alone allows
     python3 dev.py order    place, follow and steer orders over the public API
+    python3 dev.py load     many orders at once against a deployment, and a judgement
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 
 It needs Python 3.11 and nothing else, so it is one file of the standard library. Each verb first makes what it needs:
@@ -1246,6 +1247,10 @@ def order(arguments: argparse.Namespace) -> int:
     return _client("devtools.orders", arguments.rest)
 
 
+def load(arguments: argparse.Namespace) -> int:
+    return _client("devtools.load", arguments.rest)
+
+
 def _client(module: str, words: Sequence[str]) -> int:
     """A client of the API, in the caller's folder and with the packages of `.venv`; its help needs none of them."""
     python: Word = sys.executable
@@ -1290,7 +1295,7 @@ def run_in_front(command: Sequence[Word], environment: Mapping[str, str] | None 
 # ---------------------------------------------------------------------------------------------------------------- verbs
 
 
-CLIENTS = {"order": order}
+CLIENTS = {"order": order, "load": load}
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -1309,6 +1314,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     benching = verbs.add_parser("bench", add_help=False, help="measured speeds, as a table (--help tells the rest)")
     benching.set_defaults(run=bench)
     verbs.add_parser("order", add_help=False, help="place, follow and steer orders (--help tells the rest)")
+    verbs.add_parser("load", add_help=False, help="many orders at once, and a judgement (--help tells the rest)")
     if words and words[0] in CLIENTS:  # all that follows is theirs, options and all
         return argparse.Namespace(verb=words[0], run=CLIENTS[words[0]], rest=list(words[1:]))
     arguments, rest = parser.parse_known_args(words)

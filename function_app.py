@@ -140,7 +140,8 @@ async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     faults = startup_faults() + data_folder.faults(os.environ)
-    return await health_edge.report(faults, wiring.providers(os.environ), last_sweep)
+    providers, stripe_key = wiring.providers(os.environ), wiring.kind_of_stripe_key(os.environ)
+    return await health_edge.report(faults, providers, stripe_key, last_sweep)
 
 
 # The API, told: static, anonymous, without data.

@@ -52,10 +52,21 @@ def target(url: str | None, key: str | None, data: Path) -> Target:
     parts = _parts(url)
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise Trouble("--url is the origin alone, such as https://shop.azurewebsites.net: without /api behind it.")
-    found = Target(f"{parts.scheme}://{parts.netloc}", key)
+    found = Target(f"{parts.scheme}://{parts.netloc}", key, _started_there(parts, data))
     if key and parts.scheme != "https" and not found.is_local:
         raise Trouble("--url must begin with https://, because the function key would travel in clear.")
     return found
+
+
+def _started_there(parts: Any, data: Path) -> dict[str, Any] | None:
+    """The urls.json of the product that `start` runs, if that is what the address names."""
+    try:
+        urls = started(data)
+    except Trouble:
+        return None
+    own = urlsplit(str(urls["host"]))
+    same = parts.hostname in LOOPBACK and parts.port == own.port and parts.scheme == own.scheme
+    return urls if same else None
 
 
 def _parts(url: str) -> Any:

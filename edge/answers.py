@@ -89,6 +89,7 @@ class Received(Answer):
 class Health(Answer):
     status: Literal["ok"]
     providers: dict[str, str]
+    stripe_key: Literal["live", "test", "none"] = Field(description="With a live one, real cards are charged.")
     faults: list[str]
     sweep: dict[str, Any] | None = Field(description="When the sweep last ran, and what it found.")
 

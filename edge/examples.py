@@ -69,6 +69,7 @@ STOCK = {
 HEALTHY = {
     "status": "ok",
     "providers": {"storage": "ok", "payments": "configured", "mail": "configured", "push": "configured"},
+    "stripe_key": "test",
     "faults": [],
     "sweep": {"at": "2026-11-26T09:31:00Z"},
 }

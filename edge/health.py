@@ -15,9 +15,9 @@ from models.errors import Unavailable
 
 
 async def report(
-    faults: list[str], providers: Mapping[str, str], last_sweep: Callable[[], object]
+    faults: list[str], providers: Mapping[str, str], stripe_key: str, last_sweep: Callable[[], object]
 ) -> func.HttpResponse:
-    """`faults`: sentences about settings; `providers`: what stands behind each need.
+    """`faults`: sentences about settings; `providers`: what stands behind each need; `stripe_key`: which kind it is.
 
     `last_sweep` reads storage for what the sweep last found, and raises Unavailable when that does not answer.
     """
@@ -29,7 +29,7 @@ async def report(
         except Unavailable as fault:
             checks["storage"] = "unavailable"
             faults = [str(fault)]
-    told = {"providers": checks, "faults": faults, "sweep": swept}
+    told = {"providers": checks, "stripe_key": stripe_key, "faults": faults, "sweep": swept}
     if faults:
         return Problem(503, " ".join(faults), more=told).response()
     return json_response({"status": "ok", **told})

@@ -245,5 +245,13 @@ def providers(env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def kind_of_stripe_key(env: Mapping[str, str]) -> str:
+    """`live`, `test` or `none`. What is not marked as a test key counts as live: with it, real cards are charged."""
+    key = env.get("STRIPE_API_KEY") or ""
+    if not key:
+        return "none"
+    return "test" if key.startswith(("sk_test_", "rk_test_")) else "live"
+
+
 def _codes(countries: str) -> list[str]:
     return [code.strip() for code in countries.split(",") if code.strip()]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import dev
-from services.wiring import SETTINGS, faults
+from services.wiring import SETTINGS, faults, kind_of_stripe_key
 
 GOOD = {setting.name: setting.example for setting in SETTINGS}
 AZURE = {name: value for name, value in GOOD.items() if name != "AzureWebJobsStorage"} | {
@@ -72,3 +72,11 @@ def test_push_is_optional() -> None:
 def test_the_example_file_is_json_that_local_tools_read() -> None:
     file = json.loads((dev.ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
     assert all(isinstance(value, str) for value in file["Values"].values())
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [("sk_test_abc", "test"), ("rk_test_abc", "test"), ("sk_live_abc", "live"), ("sk_abc", "live"), ("", "none")],
+)
+def test_a_key_that_is_not_marked_as_a_test_key_counts_as_live(key: str, kind: str) -> None:
+    assert kind_of_stripe_key({"STRIPE_API_KEY": key}) == kind
