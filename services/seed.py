@@ -10,11 +10,18 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from models.errors import OrderSagaError
 from models.stock import InventoryUpdate
 from services import storage
 from services.table_stock import TableStock
+
+
+class WrongCatalogue(OrderSagaError):
+    """A row that a PUT of stock would refuse."""
 
 
 def seed(stock: TableStock, catalogue: Path) -> int:
@@ -27,10 +34,20 @@ def seed(stock: TableStock, catalogue: Path) -> int:
     rows = json.loads(catalogue.read_text(encoding="utf-8"))
     if not isinstance(rows, list):
         raise TypeError("A catalogue is a list.")
-    entries = [(row.pop("sku"), InventoryUpdate.model_validate(row)) for row in rows]
-    for sku, entry in entries:
-        stock.put(sku, entry)
-    return len(entries)
+    updates = [_update(row) for row in rows]
+    for sku, update in updates:
+        stock.put(sku, update)
+    return len(updates)
+
+
+def _update(row: dict[str, Any]) -> tuple[str, InventoryUpdate]:
+    """Raises WrongCatalogue, before anything is written."""
+    sku = row.pop("sku")
+    try:
+        return sku, InventoryUpdate.model_validate(row)
+    except ValidationError as invalid:
+        told = [f"{error['loc'][0]} {error['msg'].removeprefix('Value error, ')}" for error in invalid.errors()]
+        raise WrongCatalogue(f"The catalogue's row of {sku} is wrong: {'; '.join(told)}.") from None
 
 
 def main() -> int:

@@ -136,7 +136,7 @@ class TableStock:
     def _take(self, line: Line) -> Any:
         row = self._get(f"sku:{line.sku}")
         if row is None:
-            raise Refused("unknown_sku")
+            raise Refused("unknown_sku", skus=[line.sku])
         if row["OnHand"] - row["Reserved"] < line.quantity:
             raise Refused("out_of_stock")
         return _guarded(row, {"Reserved": row["Reserved"] + line.quantity})

@@ -16,7 +16,7 @@ from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
 from models.stock import InventoryUpdate, StockItem
 from services import storage
-from services.seed import seed
+from services.seed import WrongCatalogue, seed
 from services.table_stock import TableStock
 from tests.servers import Azurite
 
@@ -157,8 +157,9 @@ def test_nothing_reserved_cannot_be_sold(stock: TableStock, sku: str) -> None:
 
 
 def test_an_unknown_sku_is_refused(stock: TableStock) -> None:
-    with pytest.raises(Refused, match="unknown_sku"):
+    with pytest.raises(Refused, match="unknown_sku") as refused:
         stock.reserve(new_order(), lines(("NOBODY-SELLS-THIS", 1)))
+    assert refused.value.skus == ("NOBODY-SELLS-THIS",)
     assert stock.items(["NOBODY-SELLS-THIS"]) == {}
 
 
@@ -244,3 +245,19 @@ def test_the_catalogue_is_written_only_into_an_empty_stock(azurite: Azurite, tmp
     empty.put("A", units(9))
     assert seed(empty, catalogue) == 0
     assert counts(empty, "A") == (9, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"currency": "xyz"}, "currency must be a currency that Stripe charges"), ({"price_minor": 0}, "price_minor")],
+)
+def test_a_catalogue_with_a_wrong_row_is_told_in_a_sentence_and_nothing_of_it_is_written(
+    azurite: Azurite, tmp_path: Path, wrong: dict[str, Any], named: str
+) -> None:
+    empty = table(azurite, f"stockwrong{uuid.uuid4().hex[:8]}")
+    row = {"on_hand": 5, "price_minor": 100, "currency": "gbp"}
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps([{"sku": "GOOD", **row}, {"sku": "BAD", **row, **wrong}]))
+    with pytest.raises(WrongCatalogue, match=f"row of BAD is wrong: {named}"):
+        seed(empty, catalogue)
+    assert empty.is_empty()
