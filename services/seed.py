@@ -20,8 +20,8 @@ from services import storage
 from services.table_stock import TableStock
 
 
-class WrongCatalogue(OrderSagaError):
-    """A row that a PUT of stock would refuse."""
+class WrongRow(ValueError):
+    """A row that a PUT of stock would refuse. The message names the SKU and what is wrong with it."""
 
 
 def seed(stock: TableStock, catalogue: Path) -> int:
@@ -41,13 +41,13 @@ def seed(stock: TableStock, catalogue: Path) -> int:
 
 
 def _update(row: dict[str, Any]) -> tuple[str, InventoryUpdate]:
-    """Raises WrongCatalogue, before anything is written."""
+    """Raises WrongRow."""
     sku = row.pop("sku")
     try:
         return sku, InventoryUpdate.model_validate(row)
     except ValidationError as invalid:
         told = [f"{error['loc'][0]} {error['msg'].removeprefix('Value error, ')}" for error in invalid.errors()]
-        raise WrongCatalogue(f"The catalogue's row of {sku} is wrong: {'; '.join(told)}.") from None
+        raise WrongRow(f" The row of {sku} is wrong: {'; '.join(told)}.") from None
 
 
 def main() -> int:
@@ -63,8 +63,10 @@ def main() -> int:
     except OSError as fault:
         sys.stderr.write(f"{sys.argv[1]} cannot be read ({fault.strerror}): put the catalogue back.\n")
         return 1
-    except (ValueError, TypeError, LookupError, AttributeError):  # pydantic's errors are ValueErrors
-        sys.stderr.write(f"{sys.argv[1]} is no catalogue: a JSON array of sku, on_hand, price_minor and currency.\n")
+    except (ValueError, TypeError, LookupError, AttributeError) as fault:
+        row = fault if isinstance(fault, WrongRow) else ""
+        told = f"{sys.argv[1]} is no catalogue: a JSON array of sku, on_hand, price_minor and currency.{row}\n"
+        sys.stderr.write(told)
         return 1
     sys.stdout.write(f"{count} SKUs written.\n" if count else "There is stock already: nothing written.\n")
     return 0

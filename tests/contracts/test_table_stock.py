@@ -16,7 +16,7 @@ from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
 from models.stock import InventoryUpdate, StockItem
 from services import storage
-from services.seed import WrongCatalogue, seed
+from services.seed import WrongRow, seed
 from services.table_stock import TableStock
 from tests.servers import Azurite
 
@@ -258,6 +258,6 @@ def test_a_catalogue_with_a_wrong_row_is_told_in_a_sentence_and_nothing_of_it_is
     row = {"on_hand": 5, "price_minor": 100, "currency": "gbp"}
     catalogue = tmp_path / "catalogue.json"
     catalogue.write_text(json.dumps([{"sku": "GOOD", **row}, {"sku": "BAD", **row, **wrong}]))
-    with pytest.raises(WrongCatalogue, match=f"row of BAD is wrong: {named}"):
+    with pytest.raises(WrongRow, match=f"row of BAD is wrong: {named}"):
         seed(empty, catalogue)
     assert empty.is_empty()

@@ -193,6 +193,17 @@ def test_a_catalogue_that_is_none_is_named(
     assert f"{catalogue} is no catalogue: a JSON array of sku, on_hand" in capsys.readouterr().err
 
 
+def test_the_row_of_a_catalogue_that_a_put_would_refuse_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(f"[{GOOD_ROW}, {GOOD_ROW.replace('gbp', 'xyz').replace('A', 'OAK-SHELF')}]")
+    assert _seeded(catalogue, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert f"{catalogue} is no catalogue" in said
+    assert "The row of OAK-SHELF is wrong: currency must be a currency that Stripe charges" in said
+
+
 def test_a_catalogue_that_is_a_folder_or_missing_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
