@@ -193,8 +193,8 @@ class PureLedger:
     def __init__(self) -> None:
         self.rows: list[JsonObject] = []
 
-    def commits(self) -> Iterator[JsonObject]:
-        return iter(())
+    def recall(self, take: Callable[[JsonObject], None]) -> None:
+        """There is nothing to recall."""
 
     def commit(self, rows: list[JsonObject], **state: Any) -> list[JsonObject]:
         self.rows += rows
