@@ -136,7 +136,7 @@ def _default_hub(environment: dict[str, str]) -> str:
 def _account(environment: dict[str, str]) -> StorageAccount:
     text = environment.get("AzureWebJobsStorage")
     if not text:
-        if environment.get("AzureWebJobsStorage__accountName"):
+        if any(name.startswith("AzureWebJobsStorage__") for name in environment):
             raise BadSettings("devhost signs with an account's key: set AzureWebJobsStorage to a connection string.")
         raise BadSettings("AzureWebJobsStorage is not set; for Azurite on its usual ports: UseDevelopmentStorage=true.")
     try:

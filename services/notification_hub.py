@@ -15,16 +15,27 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import NamedTuple
-from urllib.parse import quote_plus, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
 from models.errors import Unavailable
+from services.addresses import parse_http
 
 API_VERSION = "2015-01"
 TIMEOUT_S = 10.0
 TOKEN_LIFE_S = 300
 PARTS = ("Endpoint", "SharedAccessKeyName", "SharedAccessKey", "EntityPath")
-SCHEMES = {"sb": "https", "https": "https", "http": "http"}
+ENCRYPTED = ("sb", "https")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A hub that sends us elsewhere has not taken the push; followed, the token would go there, perhaps over http."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirect)
 
 
 class Hub(NamedTuple):
@@ -46,10 +57,14 @@ def parse_connection(connection: str) -> Hub:
     if missing:
         raise ValueError(f"PUSH_CONNECTION lacks {' and '.join(f'{name}=...' for name in missing)}")
     endpoint, key_name, key, hub = (given[name.lower()] for name in PARTS)
-    address = urlsplit(endpoint)
-    if address.scheme not in SCHEMES or not address.netloc:
-        raise ValueError("PUSH_CONNECTION must have an Endpoint that begins with sb://, https:// or http://")
-    return Hub(f"{SCHEMES[address.scheme]}://{address.netloc}/{hub}", key_name, key)
+    try:
+        address = parse_http(endpoint, ENCRYPTED)
+    except ValueError:
+        raise ValueError(
+            "PUSH_CONNECTION must have an Endpoint of sb://host or https://host; http:// is for this machine alone"
+        ) from None
+    scheme = "https" if address.scheme in ENCRYPTED else address.scheme
+    return Hub(f"{scheme}://{address.origin}/{hub}", key_name, key)
 
 
 class NotificationHub:
@@ -72,7 +87,7 @@ class NotificationHub:
             },
         )
         try:
-            urllib.request.urlopen(request, timeout=TIMEOUT_S).close()  # noqa: S310
+            _opener.open(request, timeout=TIMEOUT_S).close()
         except urllib.error.HTTPError as error:
             error.close()
             hint = " (is PUSH_CONNECTION right?)" if error.code in {401, 403, 404} else ""

@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from activities.notification import Mail
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
+from services.addresses import is_loopback
 
 TIMEOUT_S = 10.0
 PORTS = {"smtp": 25, "smtps": 465}
@@ -106,6 +107,8 @@ class SmtpMail:
             with self._session() as connection:
                 self._address(connection, mail)
                 _hand_over(connection, mail, message)
+        except smtplib.SMTPNotSupportedError:
+            raise _unavailable(mail, "of SMTP_URL offers no STARTTLS or no login that is known here") from None
         except smtplib.SMTPAuthenticationError as error:
             raise _unavailable(mail, f"refused the login in SMTP_URL ({error.smtp_code})") from None
         except (smtplib.SMTPException, OSError) as error:
@@ -133,8 +136,12 @@ class SmtpMail:
         return smtplib.SMTP(host, port, local_hostname=name, timeout=TIMEOUT_S)
 
     def _encrypt(self, connection: smtplib.SMTP) -> None:
-        """A password never travels in the clear: where a login is asked for, a server without STARTTLS is an error."""
-        wanted = self._server.user is not None or connection.has_extn("starttls")
+        """Neither a password nor a customer's address leaves this machine in the clear.
+
+        A server elsewhere that offers no STARTTLS is an error: somebody on the way may have taken the offer out.
+        """
+        here = is_loopback(self._server.host) and self._server.user is None
+        wanted = not here or connection.has_extn("starttls")
         if wanted and not self._server.encrypted:
             connection.starttls(context=ssl.create_default_context())
             connection.ehlo()

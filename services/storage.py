@@ -1,7 +1,10 @@
 """The storage account: how it is named by settings, how its faults are translated, how writers make way for each other.
 
 The connection is the Functions host's own (`AzureWebJobsStorage`), in each of its forms: a connection string,
-`UseDevelopmentStorage=true`, or an identity (`AzureWebJobsStorage__accountName`).
+`UseDevelopmentStorage=true`, or an identity. An identity comes with the account's name
+(`AzureWebJobsStorage__accountName`) or with its three addresses (`__blobServiceUri`, `__queueServiceUri` and
+`__tableServiceUri`), which is what azd's templates set. As in the host, a connection string goes before an identity,
+and an address before the name.
 """
 
 from __future__ import annotations
@@ -18,8 +21,13 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, LinearRetry
 
 from models.errors import OrderSagaError, Unavailable
+from services.addresses import parse_http
+from services.connections import azure_transport
 
 SETTING = "AzureWebJobsStorage"
+ACCOUNT = f"{SETTING}__accountName"
+# The app uses no queues; the host does.
+URIS = {service: f"{SETTING}__{service}ServiceUri" for service in ("blob", "queue", "table")}
 # The emulator's account and key are published constants:
 # https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
 EMULATOR = (
@@ -30,12 +38,11 @@ EMULATOR = (
     "TableEndpoint=http://127.0.0.1:10002/devstoreaccount1;"
 )
 # Short: an activity that fails is retried by the saga on durable timers, which hold no thread.
-PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "connection_timeout": 5, "read_timeout": 15}
+CONNECT_AND_READ_S = (5.0, 15.0)
+PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2}
 # The blob client waits 15 seconds before its first retry, unless it is told otherwise by a policy of its own kind.
 BLOB_PATIENCE: dict[str, Any] = {
     "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
-    "connection_timeout": 5,
-    "read_timeout": 15,
 }
 WRITE_ATTEMPTS = 60
 
@@ -46,37 +53,59 @@ class Storage(NamedTuple):
 
 
 def faults(env: Mapping[str, str]) -> list[str]:
-    """What is wrong with the storage settings, as sentences."""
-    if env.get(f"{SETTING}__accountName"):
-        return []
+    """What is wrong with the storage settings, as sentences that quote no value."""
     connection = env.get(SETTING, "")
     if not connection:
-        return [f"{SETTING} is not set: give a connection string, or {SETTING}__accountName to use an identity."]
+        return _faults_of_an_identity(env)
     if connection != "UseDevelopmentStorage=true" and "AccountName=" not in connection:
         return [f"{SETTING} is no storage connection string: it names no AccountName."]
     return []
 
 
+def _faults_of_an_identity(env: Mapping[str, str]) -> list[str]:
+    given = {name: env[name] for name in URIS.values() if env.get(name)}
+    if not given and not env.get(ACCOUNT):
+        return [
+            f"{SETTING} is not set: give a connection string, or {ACCOUNT} or the three of "
+            f"{SETTING}__blobServiceUri, __queueServiceUri and __tableServiceUri to use an identity."
+        ]
+    missing = [] if env.get(ACCOUNT) else [name for name in URIS.values() if name not in given]
+    return [
+        *(f"{name} is not set: an identity needs all three addresses, or {ACCOUNT}." for name in missing),
+        *(f"{name} {fault}." for name, value in given.items() if (fault := _fault_of(value)) is not None),
+    ]
+
+
+def _fault_of(address: str) -> str | None:
+    try:
+        parse_http(address)
+    except ValueError as fault:
+        return str(fault)
+    return None
+
+
 def connect(env: Mapping[str, str]) -> Storage:
     """Clients for tables and blobs. Opens no connection."""
-    account = env.get(f"{SETTING}__accountName")
-    if account:
-        return _by_identity(env, account)
-    connection = env[SETTING]
+    connection = env.get(SETTING)
+    if not connection:
+        return _by_identity(env)
     text = EMULATOR if connection == "UseDevelopmentStorage=true" else connection
     return Storage(
-        TableServiceClient.from_connection_string(text, **PATIENCE),
-        BlobServiceClient.from_connection_string(text, **BLOB_PATIENCE),
+        TableServiceClient.from_connection_string(text, **PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)),
+        BlobServiceClient.from_connection_string(text, **BLOB_PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)),
     )
 
 
-def _by_identity(env: Mapping[str, str], account: str) -> Storage:
+def _by_identity(env: Mapping[str, str]) -> Storage:
     credential = DefaultAzureCredential(managed_identity_client_id=env.get(f"{SETTING}__clientId"))
-    tables = env.get(f"{SETTING}__tableServiceUri", f"https://{account}.table.core.windows.net")
-    blobs = env.get(f"{SETTING}__blobServiceUri", f"https://{account}.blob.core.windows.net")
+    tables, blobs = (
+        env.get(URIS[service]) or f"https://{env[ACCOUNT]}.{service}.core.windows.net" for service in ("table", "blob")
+    )
     return Storage(
-        TableServiceClient(tables, credential=credential, **PATIENCE),
-        BlobServiceClient(blobs, credential=credential, **BLOB_PATIENCE),
+        TableServiceClient(tables, credential=credential, **PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)),
+        BlobServiceClient(
+            blobs, credential=credential, **BLOB_PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)
+        ),
     )
 
 

@@ -34,6 +34,7 @@ import stripe
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
 from models.order_record import OrderRecord
+from services.connections import shared_session
 
 GENERATIONS = 5
 CONNECT_AND_READ_S = (10.0, 10.0)
@@ -63,7 +64,7 @@ class _KeyBurnt(Exception):
 
 
 class StripePayments:
-    """Fulfils `Payments` and `PaymentMethods`. Safe to share between threads: the SDK keeps one connection for each."""
+    """Fulfils `Payments` and `PaymentMethods`. Safe to share between threads."""
 
     def __init__(self, api_key: str, api_base: str) -> None:
         # At INFO the SDK logs the path of every request, and payment methods stand in paths.
@@ -72,7 +73,7 @@ class StripePayments:
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")},
-            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_S),
+            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_S, session=shared_session()),
             max_network_retries=0,
         )
         self._intents = client.v1.payment_intents

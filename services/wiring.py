@@ -14,6 +14,7 @@ from models.countries import COUNTRIES
 from models.messages import Limits
 from reconciliation.sweep import Reconciler
 from services import storage
+from services.addresses import parse_http
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub, parse_connection
 from services.order_index import OrderIndex
@@ -56,8 +57,12 @@ class Services(NamedTuple):
     limits: Limits
 
 
-def _url(value: str) -> str | None:
-    return None if value.startswith(("http://", "https://")) else "must begin with http:// or https://."
+def _http_address(value: str) -> str | None:
+    try:
+        parse_http(value)
+    except ValueError as fault:
+        return f"{fault}."
+    return None
 
 
 def _countries(value: str) -> str | None:
@@ -114,10 +119,13 @@ SETTINGS = (
         storage.SETTING,
         "UseDevelopmentStorage=true",
         None,
-        "The storage account: a connection string, or `AzureWebJobsStorage__accountName` to use an identity.",
+        "The storage account: a connection string, or `AzureWebJobsStorage__accountName` to use an identity, or in its "
+        "place `AzureWebJobsStorage__blobServiceUri`, `__queueServiceUri` and `__tableServiceUri`.",
     ),
     Setting("STRIPE_API_KEY", "sk_test_sandbox", None, "Stripe's secret key.", _stripe_key),
-    Setting("STRIPE_API_BASE", "http://127.0.0.1:12111", "https://api.stripe.com", "Where Stripe's API is.", _url),
+    Setting(
+        "STRIPE_API_BASE", "http://127.0.0.1:12111", "https://api.stripe.com", "Where Stripe's API is.", _http_address
+    ),
     Setting(
         "SMTP_URL",
         "smtp://127.0.0.1:1025",

@@ -58,7 +58,7 @@ def test_the_parts_come_in_any_order_and_sb_is_called_as_https() -> None:
     expected = Hub("https://shop.servicebus.windows.net/orders", "send", "c2VjcmV0a2V5=")
     assert parse_connection(WHOLE) == expected
     assert parse_connection(";".join(reversed(WHOLE.split(";")))) == expected
-    assert parse_connection(WHOLE.replace("sb://", "http://")).url == "http://shop.servicebus.windows.net/orders"
+    assert parse_connection(WHOLE.replace("sb://", "https://")).url == expected.url
 
 
 @pytest.mark.parametrize("missing", ["Endpoint", "SharedAccessKeyName", "SharedAccessKey", "EntityPath"])

@@ -294,6 +294,28 @@ def test_a_password_is_never_sent_in_the_clear(post: Post, order_id: str) -> Non
     assert handler.logins == []
 
 
+# A host that is not named as this machine, and is it: the resolver takes it for 127.0.0.1, as it takes any server.
+ELSEWHERE = "127.1"
+
+
+def test_nothing_goes_to_another_machine_in_the_clear(post: Post, order_id: str) -> None:
+    """A server that offers no STARTTLS may be one from whose greeting somebody took it out."""
+    handler, port = post()
+    to = f"{uuid.uuid4().hex}@example.com"
+    told = failure(lambda: SmtpMail(f"smtp://{ELSEWHERE}:{port}", SENDER).send(mail(order_id, to)))
+    assert "Unavailable" in told
+    assert "of SMTP_URL offers no STARTTLS" in told
+    assert to not in told
+    assert handler.messages == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
+def test_this_machine_may_be_written_to_in_the_clear(post: Post, order_id: str, host: str) -> None:
+    handler, port = post()
+    SmtpMail(f"smtp://{host}:{port}", SENDER).send(mail(order_id))
+    assert handler.encrypted == [False]
+
+
 def test_a_certificate_that_nobody_vouches_for_is_not_believed(post: Post, tls: ssl.SSLContext, order_id: str) -> None:
     handler, port = post(tls_context=tls)
     with pytest.raises(Unavailable, match="SSLCertVerificationError"):

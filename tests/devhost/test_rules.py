@@ -324,6 +324,12 @@ def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given
         load(write(tmp_path, {"functionTimeout": given_timeout}), {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
 
 
+@pytest.mark.parametrize("name", ["accountName", "blobServiceUri", "tableServiceUri"])
+def test_storage_by_an_identity_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadSettings, match="signs with an account.s key: set AzureWebJobsStorage to a conn"):
+        load(write(tmp_path, {"version": "2.0"}), {f"AzureWebJobsStorage__{name}": "x"})
+
+
 def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     account = parse_connection_string(
         "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=a2V5;EndpointSuffix=x.y"
