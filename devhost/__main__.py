@@ -13,6 +13,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -26,6 +27,7 @@ from devhost.engine import Engine, Options
 from devhost.entity_api import EntityApi
 from devhost.entity_host import Entities, EntityOptions
 from devhost.free_space import FreeSpace
+from devhost.http_bodies import Bodies
 from devhost.http_server import HttpEdge
 from devhost.hub_lock import HubTaken, lock_hub
 from devhost.management import Management
@@ -38,6 +40,8 @@ from devhost.tables import Outage, StorageRefused, Tables
 from devhost.verdict import Judge
 from devhost.watch import Watch
 from devhost.worker_link import AppRefused, WorkerLink
+from loopback import visitors
+from loopback.visitors import Visitors
 
 log = logging.getLogger("devhost")
 
@@ -81,6 +85,7 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         "--port", type=int, default=DEFAULT_PORT, help=f"the port to serve on (default: {DEFAULT_PORT})"
     )
     parser.add_argument("--enable-auth", action="store_true", help="ask for a key, as Azure does")
+    visitors.add_option(parser)
     parser.add_argument(
         "--full-replays",
         action="store_true",
@@ -109,7 +114,8 @@ async def serve(arguments: argparse.Namespace) -> None:
         try:
             watch = Watch(app) if arguments.watch else None
             options = arguments.full_replays, arguments.cpu
-            await serve_hub(Parts(settings, worker, listener, key, secret, *options, watch, space), stop)
+            doors = Doors(key, secret, Visitors(arguments.allow_host), space)
+            await serve_hub(Parts(settings, worker, listener, doors, *options, watch), stop)
         finally:
             await worker.close()
 
@@ -119,22 +125,26 @@ def function_key(settings: Settings) -> str:
     return settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)
 
 
+class Doors(NamedTuple):
+    """Who is let in; see HttpEdge."""
+
+    key: str | None
+    secret: str
+    visitors: Visitors
+    space: FreeSpace
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What a running host is made of, before it is put together.
-
-    `secret`: see HttpEdge. `watch`: whose changes it follows, if any.
-    """
+    """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
 
     settings: Settings
     worker: WorkerLink
     listener: socket.socket
-    key: str | None
-    secret: str
+    doors: Doors
     full_replays: bool
     count_cpu: bool
     watch: Watch | None
-    space: FreeSpace
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
@@ -151,7 +161,7 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         account = CpuAccount()
         if parts.count_cpu:
             account.begin()
-        watching = [asyncio.create_task(parts.space.watch())]
+        watching = [asyncio.create_task(parts.doors.space.watch())]
         if parts.watch:
             watching.append(asyncio.create_task(parts.watch.follow(app.renew)))
         await stopping
@@ -185,17 +195,18 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     entities = Entities(store, worker, app.functions, of_entities)
     engine = Engine(store, judge, activities, entities, options)
     unfinished = await engine.resume()
-    entity_api, version = EntityApi(entities, store, app.functions), settings.default_version
-    management = Management(engine, entity_api, store, app.functions, key=parts.key or "", version=version)
-    home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    whole = (app.routes, worker, management)
-    edge = HttpEdge(*whole, key=parts.key, secret=parts.secret, home_page=home_page, space=parts.space)
-    runner = web.ServerRunner(web.Server(edge.handle, access_log=None))
-    await runner.setup()
-    await web.SockSite(runner, parts.listener, shutdown_timeout=1.0).start()
+    runner = await http_edge(parts, app, engine, EntityApi(entities, store, app.functions), store).serve(parts.listener)
     announce(app.routes, parts, unfinished)
     app.start_timers()
     return engine, runner, app
+
+
+def http_edge(parts: Parts, app: ServedApp, engine: Engine, entity_api: EntityApi, store: Store) -> HttpEdge:
+    settings, doors, bodies = parts.settings, parts.doors, Bodies(parts.settings.max_body_bytes)
+    options = {"key": doors.key or "", "version": settings.default_version}
+    management = Management(engine, entity_api, store, app.functions, bodies, **options)
+    home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
+    return HttpEdge(app.routes, parts.worker, management, bodies=bodies, home_page=home_page, **doors._asdict())
 
 
 def spare_the_collector() -> None:
@@ -226,8 +237,8 @@ def announce(routes: list[routing.Route], parts: Parts, unfinished: int) -> None
     for route in routes:
         methods = ",".join(sorted(route.methods)) or "any"
         log.info("%s: [%s] http://%s:%d/%s", route.function["name"], methods, HOST, port, route.template)
-    if parts.key is not None:
-        log.info("Function key: %s", parts.key)
+    if parts.doors.key is not None:
+        log.info("Function key: %s", parts.doors.key)
     if unfinished:
         log.info("%d unfinished instance(s) go on.", unfinished)
     log.info("Serving the task hub '%s' on http://%s:%d.", parts.settings.hub, HOST, port)

@@ -9,7 +9,7 @@ RPC = "/durabletask"
 CONNECTION = "Storage"
 
 
-def query_of(hub: str, key: str) -> str:
+def url_query(hub: str, key: str) -> str:
     return f"taskHub={hub}&connection={CONNECTION}&code={quote(key, safe='')}"
 
 
@@ -45,7 +45,7 @@ def client_binding(port: int, hub: str, key: str, secret: str) -> str:
                 "createNewInstancePostUri": f"{start}?code={code}",
                 "createAndWaitOnNewInstancePostUri": waiting,
             },
-            "managementUrls": management_urls(base, "INSTANCEID", query_of(hub, key)),
+            "managementUrls": management_urls(base, "INSTANCEID", url_query(hub, key)),
             "baseUrl": base,
             "requiredQueryStringParameters": f"code={code}",
             "rpcBaseUrl": f"http://127.0.0.1:{port}{RPC}/{secret}/",

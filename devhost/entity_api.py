@@ -1,12 +1,11 @@
 """The HTTP API of entities: read a state, signal an operation, delete, list."""
 
-import json
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-from devhost.api_queries import TOKEN_HEADER, Query, argument_fault, flag, json_body, moment, page_size, quoted
+from devhost.api_queries import BODY, Query, argument_fault, beginning_with, flag, json_body, page, page_size, since
 from devhost.entities import EMPTY_KEY, MAX_ENTITY_KEY, EntityId, Scheduler
 from devhost.entity_host import Entities
 from devhost.events import compact_json, iso_time
@@ -15,9 +14,7 @@ from devhost.keys import unescape_key
 from devhost.responses import Refusal, empty, json_response
 from devhost.status_body import parsed
 from devhost.store import Store
-from devhost.tables import Row, odata_time
-
-AFTER_AT = chr(ord("@") + 1)
+from devhost.tables import Row
 
 
 class EntityApi:
@@ -43,46 +40,39 @@ class EntityApi:
             raise argument_fault(self._functions.no_entity(values["name"]))
         if len(values["key"]) > MAX_ENTITY_KEY:
             raise argument_fault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
-        await self._entities.signal(_entity(values), operation, await _given(request))
+        await self._entities.signal(_entity(values), operation, _given(request[BODY]))
         return empty(HTTPStatus.ACCEPTED)
 
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         """The entities that exist, a page at a time. A page may hold fewer than were asked for, or none."""
-        top, token = page_size(query), json_body(request.headers.get(TOKEN_HEADER) or "{}")
+        top = page_size(query)
         await self._entities.write_rows()
-        rows, token = await self._store.instances(_condition(query, values.get("name")), top, token)
+        rows, following = await page(request, self._store, _condition(query, values.get("name")), top)
         found = [(row, Scheduler.from_text((await self._store.with_texts(row)).get("Input"))) for row in rows]
         with_state = flag(query, "fetchstate", False)
         bodies = [_body(row, scheduler, with_state) for row, scheduler in found if scheduler.exists]
-        return json_response(HTTPStatus.OK, bodies, {TOKEN_HEADER: compact_json(token)} if token else {})
+        return json_response(HTTPStatus.OK, bodies, following)
 
 
 def _entity(values: dict[str, str]) -> EntityId:
     return EntityId(values["name"].lower(), "" if values["key"] == EMPTY_KEY else values["key"])
 
 
-async def _given(request: web.BaseRequest) -> str | None:
-    """The body as the JSON text that becomes the operation's input: what is not declared as JSON is a JSON string."""
-    content = (await request.content.read()).decode(errors="replace")
-    if not content:
+def _given(text: str) -> str | None:
+    """The body as the JSON text that becomes the operation's input, None without one. Raises Refusal (400)."""
+    if not text:
         return None
-    if request.content_type != "application/json":
-        return compact_json(content)
     try:
-        return compact_json(json.loads(content))
-    except (ValueError, RecursionError) as fault:
-        raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": f"Could not parse JSON content: {fault}"}) from fault
+        return compact_json(json_body(text))
+    except Refusal as refusal:
+        message = f"Could not parse JSON content: {refusal.body['ExceptionMessage']}"
+        raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": message}) from refusal
 
 
 def _condition(query: Query, name: str | None) -> str:
     """The OData filter of a list."""
-    prefix = quoted(f"@{name.lower()}@") if name else "@"
-    after = f"{prefix[:-1]}{AFTER_AT}"
-    parts = [f"PartitionKey ge '{prefix}' and PartitionKey lt '{after}'"]
-    for field, operator in (("lastoperationtimefrom", "ge"), ("lastoperationtimeto", "le")):
-        if query.get(field):
-            parts.append(f"LastUpdatedTime {operator} datetime'{odata_time(moment(query[field]))}'")
-    return " and ".join(parts)
+    prefix = f"@{name.lower()}@" if name else "@"
+    return " and ".join([beginning_with(prefix), *since(query, "LastUpdatedTime", "lastoperationtime")])
 
 
 def _body(row: Row, scheduler: Scheduler, with_state: bool) -> dict[str, Any]:

@@ -7,24 +7,32 @@ routing.py) and not aiohttp's.
 import hmac
 import logging
 import re
+import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
 from multidict import CIMultiDict
 
 from devhost import routing
 from devhost.client_binding import RPC, WEBHOOK
 from devhost.free_space import FreeSpace
+from devhost.http_bodies import Bodies, ClientGone
+from devhost.http_heads import readable
 from devhost.management import Management
 from devhost.responses import Refusal, empty
 from devhost.worker_link import CallTimedOut, WorkerDied, WorkerLink
+from loopback.visitors import Refused, Visitors
 
 log = logging.getLogger("devhost.http")
 
-MAX_BODY_BYTES = 104_857_600
 STARTS = re.compile(r"orchestrators/|entities/|instances/[^/]+/restart", re.IGNORECASE)
+HEADERS_WITHIN_S = 30.0
+"""How long a connection may take to send the headers of its next request, and so be idle. Kestrel's, for headers."""
+CLIENTS_FAULTS = (ConnectionError, HttpProcessingError, RequestPayloadError, PayloadAccessError)
 FRAMING = ("content-length", "transfer-encoding", "connection")
 HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app is up and running.</p>"
 
@@ -41,25 +49,42 @@ class HttpEdge:
         worker: WorkerLink,
         management: Management,
         *,
+        visitors: Visitors,
+        bodies: Bodies,
         key: str | None,
         secret: str,
         home_page: bool,
         space: FreeSpace,
     ) -> None:
         self._routes, self._worker, self._management = routes, worker, management
-        self._key, self._secret, self._home_page, self._space = key, secret, home_page, space
+        self._visitors, self._bodies, self._space = visitors, bodies, space
+        self._key, self._secret, self._home_page = key, secret, home_page
+
+    async def serve(self, listener: socket.socket) -> web.ServerRunner:
+        """Answer what comes to a bound socket, until the runner is cleaned up."""
+        logging.getLogger("aiohttp.server").addFilter(is_no_fault_of_a_client)
+        options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": HEADERS_WITHIN_S}
+        runner = web.ServerRunner(web.Server(self.handle, access_log=None, **options), shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        return runner
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        refused = self._visitors.refused(request.method, request.headers, keyless=self._key is None)
+        if refused:
+            return refusal_in_words(refused)
         try:
             return await self._route(request)
         except Refusal as refusal:
             return refusal.response()
+        except ClientGone:
+            return empty(HTTPStatus.BAD_REQUEST)  # never sent
         except Exception:
             log.exception("%s %s could not be answered.", request.method, request.path)
             return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
-        path = request.raw_path.split("?", 1)[0]
+        path = readable(request.raw_path).split("?", 1)[0]
         for base, handler in self._built_in():
             if path.lower().startswith(base):
                 return await handler(request, path[len(base) :])
@@ -95,7 +120,8 @@ class HttpEdge:
         if route.function["auth_level"] != "anonymous":
             self._check_key(request)
         self._space.check(request.method)
-        body = await read_body(request)
+        # As on the real host, a chunked upload arrives empty.
+        body = await self._bodies.read(request) if request.content_length else b""
         name = route.function["name"]
         try:
             reply = await self._worker.call("http", name, body, **request_fields(request), route_params=values)
@@ -121,26 +147,31 @@ def is_same(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
-async def read_body(request: web.BaseRequest) -> bytes:
-    """The body of a request with a Content-Length; as on the real host, a chunked upload arrives empty."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    return await request.content.read() if request.content_length else b""
+def refusal_in_words(refused: Refused) -> web.Response:
+    response = web.Response(status=refused.status, text=refused.sentence)
+    response.force_close()
+    return response
+
+
+def is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """For the log of aiohttp's server: a client that leaves, or sends what is no HTTP, is no traceback."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], CLIENTS_FAULTS)
 
 
 def request_fields(request: web.BaseRequest) -> dict[str, Any]:
     """A request as func.HttpRequest shows it: lower-case header names, repeated values joined, empty ones dropped."""
     params: dict[str, str] = {}
-    for name, value in request.query.items():
-        if value:
-            params[name] = f"{params[name]},{value}" if name in params else value
+    for name, text in request.query.items():
+        if text:
+            key, value = readable(name), readable(text)
+            params[key] = f"{params[key]},{value}" if key in params else value
     headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        key = name.lower()
+    for name, text in request.headers.items():
+        key, value = readable(name).lower(), readable(text)
         headers[key] = f"{headers[key]},{value}" if key in headers else value
     return {
         "method": request.method,
-        "url": f"{request.scheme}://{request.host}{request.raw_path}",
+        "url": f"{request.scheme}://{request.host}{readable(request.raw_path)}",
         "headers": headers,
         "params": params,
     }

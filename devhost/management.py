@@ -15,31 +15,41 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from devhost.api_queries import (
+    BODY,
     MAX_PAGE,
-    TOKEN_HEADER,
     Query,
     argument_fault,
+    beginning_with,
     fault_body,
     flag,
     json_body,
-    moment,
+    json_text,
+    page,
     page_size,
-    quoted,
+    query_of,
+    seconds,
     server_fault,
+    since,
+    statuses,
 )
-from devhost.client_binding import WEBHOOK, management_urls, query_of
+from devhost.client_binding import WEBHOOK, management_urls, url_query
 from devhost.engine import Engine, WrongState
 from devhost.entity_api import EntityApi
 from devhost.events import compact_json
 from devhost.functions import Functions
+from devhost.http_bodies import Bodies, ClientGone, is_gone
 from devhost.keys import unescape_key
 from devhost.responses import Refusal, empty, json_response
 from devhost.status_body import history_body, status_body
 from devhost.store import FINISHED, InstanceExists, Store
-from devhost.tables import Row, odata_time
+from devhost.tables import Row
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
+MAX_WAIT_S, LEAST_PAUSE_S = 230.0, 0.1
+"""How long Azure's load balancer lets an answer take, and how often the status is read at most."""
+LOOK_AFTER_S = 1.0
+"""How often a start that waits looks whether its client still does."""
 ANY = "*"
 
 Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
@@ -47,19 +57,28 @@ Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Await
 
 class Management:
     def __init__(
-        self, engine: Engine, entity_api: EntityApi, store: Store, functions: Functions, *, key: str, version: str
+        self,
+        engine: Engine,
+        entity_api: EntityApi,
+        store: Store,
+        functions: Functions,
+        bodies: Bodies,
+        *,
+        key: str,
+        version: str,
     ) -> None:
-        self._engine, self._store, self._functions = engine, store, functions
+        self._engine, self._store, self._functions, self._bodies = engine, store, functions, bodies
         self.entity_api = entity_api
         self._key, self._default_version = key, version
 
     async def handle(self, request: web.BaseRequest, path: str) -> web.Response:
         """Answer a request; `path` is what follows the base address."""
-        query = {name.lower(): value for name, value in request.query.items()}
+        query = query_of(request)
         for method, pattern, handler in ROUTES:
             found = pattern.fullmatch(path)
             if found and method in (request.method, ANY):
                 values = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
+                request[BODY] = json_text(request, await self._bodies.read(request))
                 return await handler(self, request, query, values)
         return empty(HTTPStatus.NOT_FOUND)
 
@@ -69,8 +88,7 @@ class Management:
             raise argument_fault(self._functions.no_orchestrator(name))
         wait = waiting(query)
         instance_id = checked_id(values.get("id") or uuid.uuid4().hex)
-        content = (await request.content.read()).decode(errors="replace")
-        given = compact_json(json_body(content)) if content.strip() else None
+        given = compact_json(json_body(request[BODY])) if request[BODY].strip() else None
         await self._start(name, instance_id, given, query.get("version", self._default_version))
         return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
 
@@ -83,22 +101,25 @@ class Management:
     async def _waited(
         self, request: web.BaseRequest, query: Query, instance_id: str, timeout: float, pause: float
     ) -> web.Response:
+        """The end of an instance, or the answer of a start once the time is over. Raises ClientGone."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         ended: Row | None = None
-        while True:
+        while not is_gone(request):
             row = ended or await self._engine.status(instance_id)
             if row and row["RuntimeStatus"] == "Completed":
                 return json_response(HTTPStatus.OK, status_body(instance_id, row, False)["output"])
             if row and row["RuntimeStatus"] in FINISHED:
                 return await self.status(request, query, {"id": instance_id})
-            if loop.time() + pause > deadline:
+            left = deadline - loop.time()
+            if left <= 0:
                 return self._accepted(request, instance_id)
-            ended = await self._engine.end_of(instance_id, pause)
+            ended = await self._engine.end_of(instance_id, min(pause, left, LOOK_AFTER_S))
+        raise ClientGone
 
     def _accepted(self, request: web.BaseRequest, instance_id: str) -> web.Response:
         base = f"{request.scheme}://{request.host}{WEBHOOK}"
-        body = management_urls(base, instance_id, query_of(self._store.hub, self._key))
+        body = management_urls(base, instance_id, url_query(self._store.hub, self._key))
         del body["rewindPostUri"]
         headers = {"Location": body["statusQueryGetUri"], "Retry-After": "10"}
         return json_response(HTTPStatus.ACCEPTED, body, headers)
@@ -121,19 +142,16 @@ class Management:
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         top = page_size(query)
         await self._engine.write_rows()
-        token = json_body(request.headers.get(TOKEN_HEADER) or "{}")
-        rows, token = await self._store.instances(condition(request, query), top, token)
+        rows, following = await page(request, self._store, condition(request, query), top)
         show_input = flag(query, "showinput", True)
         bodies = [
             status_body(unescape_key(row["PartitionKey"]), await self._store.with_texts(row), show_input)
             for row in rows
         ]
-        return json_response(HTTPStatus.OK, bodies, {TOKEN_HEADER: compact_json(token)} if token else {})
+        return json_response(HTTPStatus.OK, bodies, following)
 
     async def raise_event(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        if request.content_type != "application/json":
-            raise Refusal(HTTPStatus.BAD_REQUEST, {"Message": "Only application/json request content is supported"})
-        payload = compact_json(json_body((await request.content.read()).decode(errors="replace")))
+        payload = compact_json(json_body(request[BODY]))
         return _told(await self._engine.raise_event(values["id"], values["event"], payload))
 
     async def terminate(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
@@ -236,27 +254,14 @@ def waiting(query: Query) -> tuple[float, float] | None:
     """Timeout and pause in seconds of a start that waits, or None."""
     if not (query.get("timeout") and query.get("pollinginterval")):
         return None
-    try:
-        timeout, pause = float(query["timeout"]), float(query["pollinginterval"])
-    except ValueError as fault:
-        raise argument_fault("timeout and pollingInterval must be numbers of seconds.") from fault
+    timeout, pause = (seconds(query, name) for name in ("timeout", "pollingInterval"))
     if pause > timeout:
         raise argument_fault("Total timeout should be bigger than retry timeout.")
-    return timeout, pause
+    return min(timeout, MAX_WAIT_S), max(pause, LEAST_PAUSE_S)
 
 
 def condition(request: web.BaseRequest, query: Query) -> str:
     """The OData filter of a list or a purge."""
-    parts = []
-    for name, operator in (("createdtimefrom", "ge"), ("createdtimeto", "le")):
-        if query.get(name):
-            parts.append(f"CreatedTime {operator} datetime'{odata_time(moment(query[name]))}'")
-    wanted = [
-        each for name, text in request.query.items() if name.lower() == "runtimestatus" for each in text.split(",")
-    ]
-    if any(wanted):
-        parts.append("(" + " or ".join(f"RuntimeStatus eq '{quoted(each)}'" for each in wanted if each) + ")")
-    if query.get("instanceidprefix"):
-        prefix = quoted(query["instanceidprefix"])
-        parts.append(f"PartitionKey ge '{prefix}' and PartitionKey lt '{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}'")
-    return " and ".join(parts)
+    prefix = query.get("instanceidprefix")
+    named = [beginning_with(prefix)] if prefix else []
+    return " and ".join([*since(query, "CreatedTime", "createdtime"), *statuses(request), *named])

@@ -21,6 +21,8 @@ HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 MAX_PARTITIONS = 16
 TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
+BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+DEFAULT_BODY_BYTES = 104_857_600
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
 
 
@@ -44,6 +46,7 @@ class Settings:
     default_version: str
     partitions: int
     function_timeout_s: float | None
+    max_body_bytes: int
 
 
 def load(app: Path, environment: dict[str, str]) -> Settings:
@@ -70,6 +73,7 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         default_version=str(durable.get("defaultversion") or ""),
         partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
         function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
+        max_body_bytes=_max_body_bytes(merged.get(BODY_LIMIT)),
     )
 
 
@@ -202,6 +206,14 @@ def _function_timeout(given: Any) -> float | None:
     if total < 1:
         raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{given}'.")
     return total
+
+
+def _max_body_bytes(given: str | None) -> int:
+    if not given:
+        return DEFAULT_BODY_BYTES
+    if not re.fullmatch(r"[0-9]{1,18}", given):
+        raise BadSettings(f"{BODY_LIMIT} must be a whole number of bytes; it is '{given}'.")
+    return int(given)
 
 
 def _partitions(provider: dict[str, Any]) -> int:

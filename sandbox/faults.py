@@ -19,9 +19,7 @@ into a connection that breaks off.
 
 import asyncio
 import math
-import os
 import random
-import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractContextManager, suppress
@@ -29,6 +27,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from sandbox import kills
 from sandbox.ledger import JsonLines, JsonObject
 
 Answer_co = TypeVar("Answer_co", covariant=True)
@@ -203,7 +202,7 @@ async def _refuse(_fired: Fired, operation: Operation[Any]) -> Any:
 async def _kill_after_commit(fired: Fired, operation: Operation[Any]) -> Any:
     answer = operation.perform()
     if fired.rule.kill_pid:
-        _kill(fired.rule.kill_pid)
+        kills.kill(fired.rule.kill_pid)
     return answer
 
 
@@ -220,11 +219,6 @@ FAULTS: dict[str, Callable[[Fired, Operation[Any]], Awaitable[Any]]] = {
     "refuse": _refuse,
     "kill_after_commit": _kill_after_commit,
 }
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):  # it is dead already, as the rule wants it
-        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows: any signal ends the process at once
 
 
 def _checked_plan(plan: Any, operations: Collection[str]) -> JsonObject:
@@ -263,10 +257,14 @@ def _rule_checks(operations: Collection[str]) -> dict[str, tuple[Callable[[Any],
         "times": (lambda it: it is None or _is_int(it, least=0), "a whole number from 0, or null for no limit"),
         "probability": (lambda it: _is_number(it) and 0 <= it <= 1, "a number from 0 to 1"),
         "delay_s": (lambda it: _is_number(it) and it >= 0, "a number of seconds from 0"),
-        "kill_pid": (lambda it: it == 0 or _is_int(it, least=2), "a process id, or 0 for none"),
+        "kill_pid": (_may_be_killed, "the id of a process that the product started, or 0 for none"),
     }
     assert checks.keys() == {field.name for field in fields(Rule)}
     return checks
+
+
+def _may_be_killed(value: Any) -> bool:
+    return value == 0 or (_is_int(value, least=2) and not kills.is_a_strangers(value))
 
 
 def _is_int(value: Any, least: float = -math.inf) -> bool:

@@ -17,6 +17,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from loopback import visitors
+from loopback.visitors import Visitors, is_json
 from sandbox.faults import Faults, PlanRefused
 from sandbox.ledger import Damaged, Ledger, NotKept
 
@@ -28,7 +30,22 @@ def arguments(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--port", type=int, required=True, help="HTTP port on 127.0.0.1")
     parser.add_argument("--data", type=Path, required=True, help="directory of the ledger and the fault plan")
+    visitors.add_option(parser)
     return parser
+
+
+def application(allowed: list[str]) -> web.Application:
+    """An application that answers programs on this machine, and no page of another site. `allowed`: names of hosts."""
+    gate = Visitors(allowed)
+
+    @web.middleware
+    async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refused = gate.refused(request.method, request.headers, keyless=True)
+        if refused:
+            return web.json_response({"error": refused.sentence}, status=refused.status)
+        return await handler(request)
+
+    return web.Application(middlewares=[let_in, _told_when_not_kept])
 
 
 def listen(port: int) -> socket.socket:
@@ -55,7 +72,7 @@ def run(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 async def serve_until_stopped(app: web.Application, on: socket.socket) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False)
     await runner.setup()
     await web.SockSite(runner, on).start()
     try:
@@ -95,13 +112,12 @@ def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults:
         return web.json_response(faults.plan)
 
     async def replace(request: web.Request) -> web.Response:
-        return _replaced(faults, await request.read())
+        return _replaced(faults, request.headers.get("Content-Type", ""), await request.read())
 
     async def clear(_request: web.Request) -> web.Response:
         faults.clear()
         return web.json_response(faults.plan)
 
-    app.middlewares.append(_told_when_not_kept)
     app.router.add_get("/sandbox/health", health)
     app.router.add_get(ledger_path, rows)
     app.router.add_get("/sandbox/faults", plan)
@@ -118,11 +134,13 @@ async def _told_when_not_kept(request: web.Request, handler: Handler) -> web.Str
         return web.json_response({"error": {"type": "api_error", "message": str(fault)}}, status=503)
 
 
-def _replaced(faults: Faults, body: bytes) -> web.Response:
+def _replaced(faults: Faults, content_type: str, body: bytes) -> web.Response:
+    if body and not is_json(content_type):
+        return web.json_response({"error": "A fault plan is sent as application/json."}, status=415)
     try:
         faults.replace(json.loads(body))
     except PlanRefused as refused:
         return web.json_response({"error": str(refused)}, status=400)
-    except ValueError:
+    except (ValueError, RecursionError):
         return web.json_response({"error": "A fault plan is JSON."}, status=400)
     return web.json_response(faults.plan)

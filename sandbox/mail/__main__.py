@@ -3,8 +3,6 @@
 import argparse
 import socket
 
-from aiohttp import web
-
 from sandbox import process
 from sandbox.faults import Faults
 from sandbox.ledger import Ledger
@@ -24,7 +22,7 @@ async def serve(options: argparse.Namespace, http: socket.socket, smtp: socket.s
     ledger = Ledger(options.data / "messages.jsonl")
     ledger.recall()  # a message has no state besides its row
     faults = Faults(options.data / "messages-faults.jsonl", OPERATIONS)
-    app = web.Application()
+    app = process.application(options.allow_host)
     process.control_edge(app, "/sandbox/messages", ledger, faults)
     push_edge.serve(app, ledger, faults)
     async with await smtp_edge.listen(smtp, ledger, faults):

@@ -34,7 +34,7 @@ def built(options: argparse.Namespace) -> web.Application:
     ledger = Ledger(options.data / "payments.jsonl")
     faults = Faults(options.data / "payments-faults.jsonl", routes)
     books = Books(ledger)
-    app = web.Application()
+    app = process.application(options.allow_host)
     process.control_edge(app, "/sandbox/ledger", ledger, faults)
     Edge(Till(books, _announcer(app, books, options)), faults, routes).serve(app)
     return app

@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk_test_sandbox"
 PATIENCE_S = 60.0
+JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class SandboxProcess:
         return self.put_plan({"seed": seed, "rules": list(rules)})
 
     def put_plan(self, plan: Any) -> Reply:
-        return call("PUT", f"{self.url}/sandbox/faults", json.dumps(plan).encode())
+        return call("PUT", f"{self.url}/sandbox/faults", json.dumps(plan).encode(), JSON)
 
     def v1(
         self, method: str, path: str, params: dict[str, str] | None = None, key: str = "", wait_s: float = 20

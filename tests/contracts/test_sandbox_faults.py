@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.sandbox_process import Reply, SandboxProcess, call, eventually
+from tests.contracts.sandbox_process import JSON, Reply, SandboxProcess, call, eventually
 
 CONFIRM = "payment_intents.confirm"
 CUT = (RemoteDisconnected, ConnectionResetError)
@@ -308,7 +308,8 @@ def test_a_plan_that_cannot_be_followed_is_refused_by_name_and_the_old_one_stays
 
 
 def test_a_plan_that_is_not_json_is_refused(payments: SandboxProcess) -> None:
-    assert call("PUT", f"{payments.url}/sandbox/faults", b"{").status == 400
+    for body in (b"{", b"", b"\xff", b"[" * 100_000, b'{"seed": ' + b"9" * 5000 + b"}"):
+        assert call("PUT", f"{payments.url}/sandbox/faults", body, JSON).status == 400
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,13 @@ def test_a_client_signals_reads_and_deletes(host: Devhost) -> None:
 
 
 def test_the_api_takes_operations_as_the_extension_does(host: Devhost) -> None:
-    """The SDK decodes an input twice: a JSON body has to be a string that holds JSON, a plain one is that string."""
+    """The SDK decodes an input twice: a JSON body has to be a string that holds JSON. A plain one is refused, because
+    any web page may send one.
+    """
     address = host.api("/Entities/account/$?op=add")
     assert host.post(address, "5").status == 202
-    assert host.request("POST", address, b"6", **{"Content-Type": "text/plain"}).status == 202
+    assert host.request("POST", address, b"6", **{"Content-Type": "text/plain"}).status == 415
+    assert host.post(address, "6").status == 202
     becomes(host, "account", "$", 11)
     assert host.rows("Instances", "@account@")[0]["Name"] == "@account"
     refused = host.request("POST", address, b"{", **{"Content-Type": "application/json"})

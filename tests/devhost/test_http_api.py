@@ -295,17 +295,59 @@ def test_what_is_asked_in_the_wrong_state_is_a_server_error(host: Devhost, runni
 
 
 @pytest.mark.parametrize(
-    ("content_type", "body", "wanted"),
+    ("content_type", "body", "status"),
     [
-        ("text/plain", b"1", {"Message": "Only application/json request content is supported"}),
-        ("application/json", b"{", "Invalid JSON content"),
-        ("application/json", b"", "Invalid JSON content"),
+        ("text/plain", b"1", 415),
+        ("application/json", b"{", 400),
+        ("application/json", b"", 400),
+        ("text/plain", b"", 400),
+        ("application/json", b"[" * 65 + b"]" * 65, 400),
     ],
 )
-def test_an_event_has_to_be_json(host: Devhost, running: str, content_type: str, body: bytes, wanted: Any) -> None:
+def test_an_event_has_to_be_json(host: Devhost, running: str, content_type: str, body: bytes, status: int) -> None:
     reply = send(host, "POST", f"/instances/{running}/raiseEvent/x", body, **{"Content-Type": content_type})
-    assert (reply.status, reply.headers["Content-Type"]) == (400, JSON_TYPE)
-    assert reply.json == wanted or (set(reply.json) == FAULT and reply.json["Message"] == wanted)
+    assert (reply.status, reply.headers["Content-Type"]) == (status, JSON_TYPE)
+    if status == 415:
+        assert reply.json == {"Message": "Only application/json request content is supported"}
+    else:
+        assert (set(reply.json), reply.json["Message"]) == (FAULT, "Invalid JSON content")
+
+
+KINDS_OF_JSON = (
+    "application/json",
+    "APPLICATION/JSON;charset=utf-8",
+    "application/cloudevents+json",
+    " text/x+json ; q=1",
+)
+OTHER_KINDS = (
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/jsonp",
+    "json",
+    "x+json",
+    "multipart/form-data",
+    "",
+)
+
+
+@pytest.mark.parametrize(
+    "path", ["/orchestrators/plain", "/instances/nobody/raiseEvent/x", "/instances/nobody/terminate"]
+)
+def test_a_body_is_declared_as_json_or_refused(host: Devhost, path: str) -> None:
+    def status(kind: str, body: bytes = b"{}") -> int:
+        return send(host, "POST", path, body, **{"Content-Type": kind}).status
+
+    assert {kind: status(kind) for kind in KINDS_OF_JSON} == dict.fromkeys(KINDS_OF_JSON, status("application/json"))
+    assert {kind: status(kind) for kind in OTHER_KINDS} == dict.fromkeys(OTHER_KINDS, 415)
+    assert 415 not in {status(kind, b"") for kind in OTHER_KINDS}
+
+
+def test_json_is_read_sixty_four_deep_as_newtonsoft_does(host: Devhost) -> None:
+    deep = b'{"a":' * 64 + b'"[[[[{{{{ in a text \\" do not count"' + b"}" * 64
+    kind = {"Content-Type": "application/json"}
+    assert send(host, "POST", "/orchestrators/plain", deep, **kind).status == 202
+    assert send(host, "POST", "/orchestrators/plain", b"[" + deep + b"]", **kind).status == 400
+    assert send(host, "POST", "/orchestrators/plain", b"[" * 500_000, **kind).status == 400
 
 
 def test_a_content_type_may_name_its_charset(host: Devhost, running: str) -> None:

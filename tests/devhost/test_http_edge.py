@@ -1,11 +1,13 @@
 """The HTTP edge: function routes by the Functions host's rules, and the Durable API beside them."""
 
+import gzip
 import http.client
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from devhost.settings import BadSettings, load
 from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
 from tests.servers import Azurite, FreePorts
@@ -99,6 +101,51 @@ def test_bodies_have_a_limit_and_chunked_ones_arrive_empty(host: Devhost) -> Non
     chunked.close()
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/api/bare", "/api/nothing", "/durabletask/instances", "/runtime/webhooks/durabletask/x"]
+)
+def test_a_web_page_cannot_reach_a_laptop(host: Devhost, path: str) -> None:
+    """The rules themselves are tested in tests/unit/test_visitors.py."""
+    for foreign in ("evil.example", f"127.0.0.1.evil.example:{host.port}", ""):
+        reply = host.get(path, Host=foreign)
+        assert (reply.status, "--allow-host" in reply.text) == (421, True)
+    for method in ("GET", "POST", "DELETE", "OPTIONS"):
+        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
+            assert host.request(method, path, None, **headers).status == 403
+    same = host.get(path)
+    followed = host.get(path, **{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"})
+    assert (followed.status, followed.body) == (same.status, same.body)
+    assert host.get(path, Host="localhost", Origin="http://localhost").status == same.status
+
+
+def test_hosts_keys_and_the_size_of_bodies_are_settings(new_host: Callable[..., Devhost]) -> None:
+    arguments = ("--allow-host", "tunnel.example", "--enable-auth")
+    settings = {"DEVHOST_FUNCTION_KEY": "k", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "1000"}
+    host = new_host(arguments=arguments, settings=settings).start()
+    key = {"x-functions-key": "k"}
+    assert host.get("/api/bare", Host="tunnel.example", **key).text == "bare"
+    assert host.get("/api/bare", Host="evil.example", **key).status == 421
+    assert host.get("/api/bare", Origin="https://evil.example", **key).text == "bare"
+    assert host.get("/api/bare", Origin="https://evil.example").status == 401
+    json_key = {**key, "Content-Type": "application/json"}
+    for path in ("/api/size", host.api("/orchestrators/echo"), "/durabletask/orchestrators/echo"):
+        assert host.request("POST", path, b'"' + b"x" * 998 + b'"', **json_key).status < 300
+        assert host.request("POST", path, b'"' + b"x" * 999 + b'"', **json_key).status == 413
+
+
+def test_a_compressed_body_is_handed_through(host: Devhost) -> None:
+    packed = gzip.compress(b"x" * 1_000_000)
+    assert host.request("POST", "/api/size", packed, **{"Content-Encoding": "gzip"}).text == str(len(packed))
+
+
+@pytest.mark.parametrize("limit", ["0x10", "-1", "many", "1e3", "٣"])
+def test_a_limit_that_is_no_number_of_bytes_is_refused_with_one_sentence(limit: str, tmp_path: Path) -> None:
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": limit}
+    with pytest.raises(BadSettings, match="FUNCTIONS_REQUEST_BODY_SIZE_LIMIT must be a whole number of bytes"):
+        load(tmp_path, environment)
+
+
 def test_the_home_page_says_that_the_app_runs(host: Devhost) -> None:
     assert "up and running" in host.get("/").text
 
@@ -154,9 +201,10 @@ def test_a_bad_start_is_400_and_says_why(host: Devhost, path: str, content: obje
 
 
 def test_a_start_with_bad_json_is_400(host: Devhost) -> None:
-    reply = host.request("POST", host.api("/orchestrators/echo"), b"{")
+    kind = {"Content-Type": "application/json"}
+    reply = host.request("POST", host.api("/orchestrators/echo"), b"{", **kind)
     assert (reply.status, reply.json["Message"]) == (400, "Invalid JSON content")
-    assert host.request("POST", host.api("/orchestrators/echo"), b"[" * 100_000).status == 400
+    assert host.request("POST", host.api("/orchestrators/echo"), b"[" * 100_000, **kind).status == 400
 
 
 def test_a_second_start_of_a_running_id_is_refused_and_of_a_finished_one_not(host: Devhost) -> None:
@@ -219,7 +267,7 @@ def test_events_are_refused_by_the_state_of_their_instance(host: Devhost) -> Non
     assert host.event(done, "x", 1).status == 410
     running = host.begin("approval")
     path = host.api(f"/instances/{running}/raiseEvent/answer")
-    assert host.request("POST", path, b"1", **{"Content-Type": "text/plain"}).status == 400
+    assert host.request("POST", path, b"1", **{"Content-Type": "text/plain"}).status == 415
     assert host.request("POST", path, b"{", **{"Content-Type": "application/json"}).status == 400
     assert host.request("POST", path, b"", **{"Content-Type": "application/json"}).status == 400
     assert (host.event(running, "answer", 1).status, host.event(running, "x", 1).body) == (202, b"")

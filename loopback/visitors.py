@@ -1,0 +1,92 @@
+"""Which requests a server on 127.0.0.1 answers, because every web page in a browser on this machine can reach it.
+
+Two ways in are closed. A page whose own name leads to 127.0.0.1 (DNS rebinding) sends that name as `Host`: 421. A page
+of another site that sends a form or a `fetch` here has a foreign `Origin`, or a browser that says so in
+`Sec-Fetch-Site`: 403. A top-level navigation is let through, because a link in a mail and the way back from a bank are
+one; what it asks for is a `GET`. Programs send none of these headers. Behind that, a body of JSON is taken only when it
+is declared as JSON (`is_json`): a form of another site cannot do that.
+
+Rejected: a token in each form (programs would have to fetch one first), and a list of allowed origins (a page that the
+server itself has served has its origin in `Host`).
+"""
+
+import argparse
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from multidict import CIMultiDictProxy
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
+ORIGIN = re.compile(r"https?://(.+)")
+JSON_TYPE = re.compile(r"(application/json|[\w.!#$&^-]+/[\w.!#$&^+-]+\+json)\s*(;.*)?", re.ASCII | re.IGNORECASE)
+FOREIGN_SITES = frozenset({"cross-site", "same-site"})
+
+
+class Refused(NamedTuple):
+    """The answer to a request that is not let in: the status, and a sentence for who sent it."""
+
+    status: int
+    sentence: str
+
+
+class Visitors:
+    """`names`: the hosts, besides the loopback names, by which the server may be called; see `host_name`."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self._names = frozenset((*LOOPBACK_NAMES, *names))
+
+    def refused(self, method: str, headers: CIMultiDictProxy[str], *, keyless: bool) -> Refused | None:
+        """Why this request is not answered, or None. `keyless`: the server asks nobody for a key."""
+        hosts = headers.getall("Host", [])
+        if len(hosts) != 1:  # RFC 9112, section 3.2
+            return Refused(400, "A request names one Host.")
+        host = hosts[0].lower()
+        found = HOST.fullmatch(host)
+        if found is None or found[1] not in self._names:
+            return Refused(421, self._only_these())
+        if keyless and _is_foreign(host, headers) and not _is_navigation(method, headers):
+            return Refused(403, "A page of another site may not send this request.")
+        return None
+
+    def _only_these(self) -> str:
+        return f"This server answers to {', '.join(sorted(self._names))}; --allow-host names another host."
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type is `application/json` or ends in `+json`."""
+    return JSON_TYPE.fullmatch(content_type.strip()) is not None
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """`--allow-host NAME`, as often as wanted; the names are `allow_host` of what is parsed."""
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        type=host_name,
+        metavar="NAME",
+        help="answer requests that name this host, too (a tunnel, a container's name for this machine)",
+    )
+
+
+def host_name(text: str) -> str:
+    """A host as `Visitors` takes it: lower-case, without the port. Raises ArgumentTypeError."""
+    found = HOST.fullmatch(text.lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no name of a host")
+    return found[1]
+
+
+def _is_foreign(host: str, headers: CIMultiDictProxy[str]) -> bool:
+    """Whether a browser says that a page of another site asks. A page's own origin is the host that it calls."""
+    for origin in headers.getall("Origin", ()):
+        own = ORIGIN.fullmatch(origin.lower())
+        if own is None or own[1] != host:
+            return True
+    return any(site.strip().lower() in FOREIGN_SITES for site in headers.getall("Sec-Fetch-Site", ()))
+
+
+def _is_navigation(method: str, headers: CIMultiDictProxy[str]) -> bool:
+    return method == "GET" and headers.get("Sec-Fetch-Mode", "").strip().lower() == "navigate"
