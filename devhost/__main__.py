@@ -40,8 +40,7 @@ from devhost.tables import Outage, StorageRefused, Tables
 from devhost.verdict import Judge
 from devhost.watch import Watch
 from devhost.worker_link import AppRefused, WorkerLink
-from loopback import visitors
-from loopback.visitors import Visitors
+from loopback.visitors import ALLOW_HOST, Visitors
 
 log = logging.getLogger("devhost")
 
@@ -85,7 +84,7 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
         "--port", type=int, default=DEFAULT_PORT, help=f"the port to serve on (default: {DEFAULT_PORT})"
     )
     parser.add_argument("--enable-auth", action="store_true", help="ask for a key, as Azure does")
-    visitors.add_option(parser)
+    parser.add_argument("--allow-host", **ALLOW_HOST)
     parser.add_argument(
         "--full-replays",
         action="store_true",

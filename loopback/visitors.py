@@ -13,7 +13,7 @@ server itself has served has its origin in `Host`).
 import argparse
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from multidict import CIMultiDictProxy
 
@@ -59,24 +59,22 @@ def is_json(content_type: str) -> bool:
     return JSON_TYPE.fullmatch(content_type.strip()) is not None
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """`--allow-host NAME`, as often as wanted; the names are `allow_host` of what is parsed."""
-    parser.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        type=host_name,
-        metavar="NAME",
-        help="answer requests that name this host, too (a tunnel, a container's name for this machine)",
-    )
-
-
 def host_name(text: str) -> str:
     """A host as `Visitors` takes it: lower-case, without the port. Raises ArgumentTypeError."""
     found = HOST.fullmatch(text.lower())
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no name of a host")
     return found[1]
+
+
+ALLOW_HOST: dict[str, Any] = {
+    "action": "append",
+    "default": [],
+    "type": host_name,
+    "metavar": "NAME",
+    "help": "answer requests that name this host, too (a tunnel, a container's name for this machine)",
+}
+"""What argparse is to make of `--allow-host NAME`, which may be given several times."""
 
 
 def _is_foreign(host: str, headers: CIMultiDictProxy[str]) -> bool:

@@ -17,8 +17,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from loopback import visitors
-from loopback.visitors import Visitors, is_json
+from loopback.visitors import ALLOW_HOST, Visitors, is_json
 from sandbox.faults import Faults, PlanRefused
 from sandbox.ledger import Damaged, Ledger, NotKept
 
@@ -30,7 +29,7 @@ def arguments(program: str, description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--port", type=int, required=True, help="HTTP port on 127.0.0.1")
     parser.add_argument("--data", type=Path, required=True, help="directory of the ledger and the fault plan")
-    visitors.add_option(parser)
+    parser.add_argument("--allow-host", **ALLOW_HOST)
     return parser
 
 

@@ -47,17 +47,8 @@ async def serving(grace_s: float = 0.3, limit: int = LIMIT) -> AsyncIterator[tup
     bodies = Bodies(limit, grace_s)
     reading = Reading(bodies)
     worker, management = cast(WorkerLink, None), cast(Management, reading)
-    edge = HttpEdge(
-        [],
-        worker,
-        management,
-        visitors=Visitors(),
-        bodies=bodies,
-        key=None,
-        secret="its own",
-        home_page=True,
-        space=FreeSpace({}),
-    )
+    doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
+    edge = HttpEdge([], worker, management, bodies=bodies, home_page=True, **doors)
     listener = socket.create_server(("127.0.0.1", 0))
     runner = await edge.serve(listener)
     try:

@@ -5,7 +5,7 @@ import argparse
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from loopback.visitors import Visitors, add_option, host_name
+from loopback.visitors import ALLOW_HOST, Visitors, host_name
 
 HOST = ("Host", "127.0.0.1:7071")
 NAVIGATION = ("Sec-Fetch-Mode", "navigate")
@@ -105,7 +105,7 @@ def test_two_answers_of_a_browser_are_judged_by_the_worse() -> None:
 
 def test_hosts_are_allowed_by_name_and_without_their_port() -> None:
     parser = argparse.ArgumentParser()
-    add_option(parser)
+    parser.add_argument("--allow-host", **ALLOW_HOST)
     assert parser.parse_args([]).allow_host == []
     assert parser.parse_args(["--allow-host", "A.example:80", "--allow-host", "b"]).allow_host == ["a.example", "b"]
     for wrong in ("", "http://a.example", "a b", "a/b", "*"):
