@@ -14,10 +14,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-# Stripe's reference of `amount` says "up to eight digits"; the card networks of some currencies take more.
+# Stripe's reference of `amount` says "up to eight digits"; some card networks take more, and some regions no more.
 EIGHT_DIGITS = 99_999_999
-# What a whole-number column of a storage table holds: less than the twelve digits of IDR and the ten of COP.
-LARGEST_STORED = 2_147_483_647
 # The most units of one SKU that an order may have.
 MAX_QUANTITY = 10_000
 
@@ -75,7 +73,8 @@ MINIMA = {
     **dict.fromkeys("mxn thb".split(), 1000),
     **{"bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500},
 }
-MAXIMA = {"inr": 999_999_999, **dict.fromkeys("cop idr".split(), LARGEST_STORED)}
+MAXIMA = {"inr": 999_999_999, "cop": 9_999_999_999, "idr": 999_999_999_999}
+LARGEST = max(MAXIMA.values())
 
 
 def _rows(codes: list[str], decimals: int, granularity: int) -> dict[str, Currency]:

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from models.money import CURRENCIES, LARGEST_STORED
+from models.money import CURRENCIES, LARGEST
 from models.order_request import Model
 
 
@@ -45,7 +45,7 @@ class InventoryUpdate(Model):
     """The body of `PUT /api/inventory/{sku}`."""
 
     on_hand: Annotated[int, Field(ge=0, le=1_000_000_000)]
-    price_minor: Annotated[int, Field(ge=1, le=LARGEST_STORED)]
+    price_minor: Annotated[int, Field(ge=1, le=LARGEST)]
     currency: Annotated[str, AfterValidator(_charged_currency), Field(json_schema_extra={"enum": sorted(CURRENCIES)})]
 
     @model_validator(mode="after")

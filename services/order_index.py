@@ -28,7 +28,7 @@ from models.errors import OrderSagaError
 from models.order_list import IndexEntry, Page
 from models.order_record import OrderRecord
 from models.states import FINAL_STATES
-from services.storage import storage_faults
+from services.storage import number, plain, storage_faults
 
 OPEN = "open"
 # Row keys sort upwards: counting down from here puts the newest first. Milliseconds since 1970.
@@ -170,10 +170,10 @@ def _row(record: OrderRecord) -> dict[str, Any]:
         "Since": record.changed_at,
         "WaitsFor": _waits_for(record),
         "Failure": _failure(record),
-        "HeldMinor": record.charged_minor - record.refunded_minor,
+        "HeldMinor": number(record.charged_minor - record.refunded_minor),
     }
     if record.total is not None:
-        row |= {"AmountMinor": record.total.amount_minor, "Currency": record.total.currency}
+        row |= {"AmountMinor": number(record.total.amount_minor), "Currency": record.total.currency}
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -199,6 +199,7 @@ def _failure(record: OrderRecord) -> str | None:
 
 def _entry(row: Mapping[str, Any]) -> IndexEntry:
     """Read tolerantly: the key alone says which order it is and when it was accepted."""
+    row = plain(row)
     countdown, _, order_id = row["RowKey"].partition(":")
     accepted_at = datetime.fromtimestamp((END_OF_TIME_MS - int(countdown)) / 1000, UTC)
     return IndexEntry(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from models.errors import Unavailable
 from models.money import Total
 from models.order_record import Approval, Change, Line, OrderRecord
+from services.storage import number, plain
 
 Columns = dict[str, Any]
 
@@ -49,9 +50,9 @@ FACTS = (
     ),
     Fact("payment_intent_id", "PaymentIntentId", audited=True),
     Fact("payment_wake", "PaymentWake", audited=True),
-    Fact("charged_minor", "ChargedMinor", audited=True),
+    Fact("charged_minor", "ChargedMinor", number, audited=True),
     Fact("refund_id", "RefundId", audited=True),
-    Fact("refunded_minor", "RefundedMinor", audited=True),
+    Fact("refunded_minor", "RefundedMinor", number, audited=True),
     Fact("goods", "Goods", audited=True),
     Fact("tracking_number", "TrackingNumber", audited=True),
     Fact("confirmation", "Confirmation", audited=True),
@@ -92,7 +93,7 @@ def _columns(facts: Mapping[str, Any]) -> Columns:
     """A total is two columns, because storage can compare numbers."""
     columns = {BY_ATTRIBUTE[name].column: BY_ATTRIBUTE[name].write(facts[name]) for name in facts if name != "total"}
     if (total := facts.get("total")) is not None:
-        columns |= {"AmountMinor": total.amount_minor, "Currency": total.currency}
+        columns |= {"AmountMinor": number(total.amount_minor), "Currency": total.currency}
     return columns
 
 
@@ -101,6 +102,7 @@ def record_of(row: Columns) -> OrderRecord:
 
     A column that is not there leaves the attribute's default.
     """
+    row = plain(row)
     try:
         facts = {fact.attribute: fact.read(row[fact.column]) for fact in FACTS if row.get(fact.column) is not None}
         if row.get("AmountMinor") is not None:

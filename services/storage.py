@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
-from azure.data.tables import TableClient, TableServiceClient
+from azure.data.tables import EdmType, EntityProperty, TableClient, TableServiceClient
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, LinearRetry
 
@@ -116,6 +116,16 @@ def open_table(storage: Storage, name: str) -> TableClient:
             return storage.tables.create_table(name)
         except ResourceExistsError:
             return storage.tables.get_table_client(name)
+
+
+def number(value: int) -> int | EntityProperty:
+    """A whole number as a column takes it: of 32 bits, unless the column is told that it has 64."""
+    return value if -(2**31) <= value < 2**31 else EntityProperty(value, EdmType.INT64)
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a row, without what the client wraps numbers of 64 bits in."""
+    return {name: value.value if isinstance(value, EntityProperty) else value for name, value in row.items()}
 
 
 @contextmanager

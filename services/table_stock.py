@@ -24,14 +24,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.data.tables import EntityProperty, TableClient, TableTransactionError, UpdateMode
+from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem
-from services.storage import storage_faults, write_attempts
+from services.storage import number, plain, storage_faults, write_attempts
 
 PARTITION = "stock"
+COUNTS = ("OnHand", "Reserved", "PriceMinor")
 ResultT = TypeVar("ResultT")
 LOST_THE_RACE = frozenset({409, 412})
 
@@ -111,7 +112,7 @@ class TableStock:
     def _put_once(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         row = self._get(f"sku:{sku}")
         _refuse_stale(sku, row, if_match)
-        columns = {"OnHand": update.on_hand, "PriceMinor": update.price_minor, "Currency": update.currency}
+        columns = {"OnHand": update.on_hand, "PriceMinor": number(update.price_minor), "Currency": update.currency}
         if row is None:
             self._submit([("create", _entity(f"sku:{sku}", {**columns, "Reserved": 0}))])
         elif update.on_hand < row["Reserved"]:
@@ -180,7 +181,8 @@ class TableStock:
         except ResourceNotFoundError:
             return None
         if row_key.startswith("sku:"):
-            row |= {column: _whole(row.get(column)) for column in ("OnHand", "Reserved", "PriceMinor")}
+            row |= {column: 0 for column in COUNTS} | plain(row)
+            row |= {column: _whole(row[column]) for column in COUNTS}
         return row
 
     def _submit(self, operations: list[Any]) -> None:
@@ -221,9 +223,7 @@ def _reservation(order_id: str, state: str, lines: str) -> dict[str, Any]:
 
 
 def _whole(value: object) -> int:
-    """A number of a row, as older code or a person may have written it (64 bits, a text); 0 where there is none."""
-    if isinstance(value, EntityProperty):
-        value = value.value
+    """A number of a row, as older code or a person may have written it (a text, say); 0 where there is none."""
     try:
         return int(value)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):

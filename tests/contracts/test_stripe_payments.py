@@ -80,7 +80,7 @@ def test_a_card_passes(payments: StripePayments) -> None:
     payments.check_method("pm_card_visa")
 
 
-@pytest.mark.parametrize("currency", ["gbp", "cny", "jpy", "kwd", "isk", "ugx", "huf", "inr"])
+@pytest.mark.parametrize("currency", ["gbp", "cny", "jpy", "kwd", "isk", "ugx", "huf", "inr", "idr"])
 def test_stripe_itself_draws_the_line_where_we_draw_it(
     payments: StripePayments, order: OrderRecord, currency: str
 ) -> None:

@@ -135,6 +135,18 @@ def test_starting_fixes_the_prices_once(orders: TableOrders, order_id: str) -> N
     assert audits(orders, order_id) == ["accepted", "running"]
 
 
+def test_an_amount_of_more_than_32_bits_is_kept_charged_and_refunded(orders: TableOrders, order_id: str) -> None:
+    placed(orders, order_id)
+    total = Total(amount_minor=999_999_999_999, currency="idr")
+    orders.change(order_id, start, LINES, total, None)
+    assert orders.read(order_id).total == total
+    assert (listed(orders, order_id).amount_minor, listed(orders, order_id).currency) == (999_999_999_999, "idr")
+    charged = orders.change(order_id, note_charged)
+    assert charged.charged_minor == orders.read(order_id).charged_minor == 999_999_999_999
+    refunded = orders.change(order_id, note_refund, "re_1")
+    assert refunded.refunded_minor == orders.read(order_id).refunded_minor == 999_999_999_999
+
+
 def test_a_closed_order_cannot_be_started_or_closed_otherwise(orders: TableOrders, order_id: str) -> None:
     order = placed(orders, order_id)
     orders.change(order_id, close, ended(order_id, "rejected"), 0)

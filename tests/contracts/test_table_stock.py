@@ -220,6 +220,15 @@ def test_a_row_that_todays_put_would_refuse_is_read_reserved_released_and_put_ri
     assert stock.items([sku])[sku].price_minor == 300
 
 
+def test_a_price_of_more_than_32_bits_is_kept(stock: TableStock, sku: str) -> None:
+    dear = InventoryUpdate(on_hand=10, price_minor=999_999_999_999, currency="idr")
+    assert stock.put(sku, dear).item.price_minor == 999_999_999_999
+    stock.reserve(new_order(), lines((sku, 1)))
+    assert stock.items([sku])[sku] == StockItem(
+        sku=sku, on_hand=10, reserved=1, price_minor=999_999_999_999, currency="idr"
+    )
+
+
 def test_counting_below_what_is_reserved_is_a_conflict(stock: TableStock, sku: str) -> None:
     stock.reserve(new_order(), lines((sku, 4)))
     with pytest.raises(Conflict, match="4 units"):

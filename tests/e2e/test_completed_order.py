@@ -121,7 +121,11 @@ def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: World, orde
 
 @pytest.mark.parametrize(
     ("price", "currency", "total", "written"),
-    [(2505, "kwd", 5010, ("2.505 KWD", "5.010 KWD")), (50_000, "isk", 100_000, ("500 ISK", "1000 ISK"))],
+    [
+        (2505, "kwd", 5010, ("2.505 KWD", "5.010 KWD")),
+        (50_000, "isk", 100_000, ("500 ISK", "1000 ISK")),
+        (5_000_000_000, "idr", 10_000_000_000, ("50000000.00 IDR", "100000000.00 IDR")),
+    ],
 )
 def test_what_is_charged_is_what_the_mail_says_in_any_currency(
     world: World, price: int, currency: str, total: int, written: tuple[str, str]
