@@ -64,7 +64,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-from devtools import data_folder, packages, trouble
+from devtools import data_folder, packages, tree_copy, trouble
+from devtools.talk import Follower
 from devtools.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parent
@@ -686,9 +687,11 @@ class Children:
                     f"Its last line: {self._last_line(child)} (all of them: {child.log})."
                 )
 
-    def watch(self) -> None:
-        """Until one ends or a signal arrives, whichever raises first."""
+    def watch(self, news: Callable[[], Iterable[str]] = list) -> None:
+        """Until one ends or a signal arrives, whichever raises first. Prints the news meanwhile."""
         while True:
+            for line in news():
+                say(line)
             self.refuse_an_end()
             pause(0.1)
 
@@ -852,7 +855,8 @@ def asked_of_the_environment(script: str, *arguments: str, environment: Mapping[
 def _serve(data: Path, ports: Ports, with_host: bool) -> None:
     """Returns never: ends by Interrupted, or by Trouble when a process ends."""
     children = Children(data)
-    urls = data / "urls.json"
+    urls, log = data / "urls.json", data / "logs" / "devhost.log"
+    talk = Follower(log, log.stat().st_size if log.exists() else 0)
     try:
         environment = {**environment_of_the_app(ports), "DEVHOST_DATA": str(data)}
         for warning in data_folder.emptied(data):
@@ -865,14 +869,14 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
         if with_host:
             _start_the_host(children, ports, environment)
         replace_text(urls, json.dumps(addresses(ports, children.pids()), indent=2))
-        say(welcome(ports) if with_host else advice_for_func(ports))
-        children.watch()
+        say(welcome(ports, data / "logs") if with_host else advice_for_func(ports, data / "logs"))
+        children.watch(talk.news)
     finally:
         with contextlib.suppress(OSError):
             urls.unlink(missing_ok=True)
         children.stop()
-        for warning in data_folder.unsaved(data):
-            say(warning)
+        for line in (*talk.news(), *data_folder.unsaved(data)):
+            say(line)
         say("Everything is stopped.")
 
 
@@ -921,7 +925,7 @@ def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
     }
 
 
-def welcome(ports: Ports) -> str:
+def welcome(ports: Ports, logs: Path) -> str:
     order = f"{address(ports.host)}/api/orders"
     command = ["curl", "-i", order, "-H", "Content-Type: application/json", "-d", json.dumps(example_order())]
     return f"""
@@ -933,6 +937,7 @@ Ready. Ctrl-C stops everything.
   mail      {address(ports.mail)}/sandbox/messages
   storage   Azure Storage Explorer, "Connect to storage", "Connection string"; the history is in {TASK_HUB}History:
             {ports.storage_connection_string}
+  logs      {logs}
 
 An order, ready to paste:
 
@@ -940,7 +945,7 @@ An order, ready to paste:
 """
 
 
-def advice_for_func(ports: Ports) -> str:
+def advice_for_func(ports: Ports, logs: Path) -> str:
     differing = "".join(f'\n    "{name}": "{value}",' for name, value in ports.settings().items())
     change = "" if ports == Ports() else f"\n\n  and in its Values:\n{differing}"
     port = "" if ports == Ports() else f" --port {ports.host}"
@@ -950,6 +955,8 @@ Ready for `func start`, without a host of its own. Ctrl-C stops everything. In a
   {"copy" if WINDOWS else "cp"} local.settings.json.example local.settings.json{change}
 
   func start{port}
+
+The logs are in {logs}.
 """
 
 
@@ -1226,21 +1233,34 @@ FAST_TESTS = ("tests/architecture", "tests/unit")
 
 
 def test(arguments: argparse.Namespace) -> int:
-    """Everything, a file at a time on three workers: tests wait a lot. With arguments: as they say."""
+    """Everything, a file at a time on three workers: tests wait a lot. With arguments: as they say.
+
+    They run in a copy of the tree, so one may go on editing. What pytest remembers stays in the tree.
+    """
     set_up(*TESTING)
     # In the order of the folders: by the number of their tests, the two longest files would come last.
     everything = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-    return run_in_front([python_of(VENV), "-m", "pytest", *(arguments.rest or everything)])
+    with tree_copy.copied(ROOT) as tree:
+        words = tree_copy.arguments_in(tree, ROOT, arguments.rest) or everything
+        memory: list[Word] = ["-o", f"cache_dir={ROOT / '.pytest_cache'}"]
+        command: list[Word] = [python_of(tree / VENV.name), "-m", "pytest", *memory, *words]
+        return run_in_front(command, tree_copy.environment_in(ROOT, os.environ), tree)
 
 
 def proof(arguments: argparse.Namespace) -> int:
-    set_up(*TESTING)
-    return run_in_front([python_of(VENV), "-m", "tests.proof", *arguments.rest])
+    return _tool("tests.proof", arguments.rest)
 
 
 def bench(arguments: argparse.Namespace) -> int:
+    return _tool("bench", arguments.rest)
+
+
+def _tool(package: str, words: Sequence[str]) -> int:
+    """A tool of development, in this folder; its help needs no set-up."""
+    if {"-h", "--help"} & set(words):
+        return run_in_front([sys.executable, "-m", f"{package}.options", "--help"])
     set_up(*TESTING)
-    return run_in_front([python_of(VENV), "-m", "bench", *arguments.rest])
+    return run_in_front([python_of(VENV), "-m", package, *words])
 
 
 def order(arguments: argparse.Namespace) -> int:
@@ -1315,7 +1335,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     benching.set_defaults(run=bench)
     verbs.add_parser("order", add_help=False, help="place, follow and steer orders (--help tells the rest)")
     verbs.add_parser("load", add_help=False, help="many orders at once, and a judgement (--help tells the rest)")
-    if words and words[0] in CLIENTS:  # all that follows is theirs, options and all
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2, "\ndev.py: name a verb.\n")
+    if words[0] in CLIENTS:  # all that follows is theirs, options and all
         return argparse.Namespace(verb=words[0], run=CLIENTS[words[0]], rest=list(words[1:]))
     arguments, rest = parser.parse_known_args(words)
     if rest and arguments.run not in {test, proof, bench}:

@@ -39,9 +39,16 @@ def close_order(task: CloseTask, orders: Orders, stock: Stock, mailer: Mailer) -
     if task.outcome.status == "completed":
         stock.sell(task.order_id)
     order = orders.change(task.order_id, close, task.outcome.as_json(), task.attention)
+    log.info("order %s %s", order.order_id, _ending(order))
     if order.state in {"compensated", "cancelled"}:
         _bid_farewell(order, orders, mailer)
     return OrderFinal(outcome=order.outcome or task.outcome.as_json())
+
+
+def _ending(order: OrderRecord) -> str:
+    """`completed`, or `compensated (process_payment: card_declined)`: codes of ours, and nothing of the customer's."""
+    failure = (order.outcome or {}).get("failure")
+    return f"{order.state} ({failure['step']}: {failure['reason']})" if failure else str(order.state)
 
 
 def _bid_farewell(order: OrderRecord, orders: Orders, mailer: Mailer) -> None:

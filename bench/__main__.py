@@ -6,20 +6,19 @@ Figures of different moments of a busy machine cannot be compared; so floor and 
 the ratio of their medians.
 """
 
-import argparse
 import asyncio
 import json
 import secrets
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from bench import report
 from bench.floor import TablesFloor, replays_ms
+from bench.options import parse
 from bench.shop import opened
 from bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
 from bench.volume import ORDERS, ORDERS_AMONG_KILLS, shortfalls, volume
@@ -45,7 +44,7 @@ QUICK = Plan({1: 3, 16: 16, 64: 64}, {}, 1, (10, 100), 20, 0)
 
 
 def main() -> int:
-    arguments = parse_arguments(sys.argv[1:])
+    arguments = parse()
     if arguments.volume:
         return many_orders()
     figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
@@ -64,19 +63,6 @@ def many_orders() -> int:
     failed = shortfalls(steady, killed)
     print(f"Not as promised: {'; '.join(failed)}." if failed else "As promised.")
     return 1 if failed else 0
-
-
-def parse_arguments(given: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
-    parser.add_argument(
-        "--quick", action="store_true", help="a few seconds instead of some minutes, and no real orders"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the orders per second as an SVG")
-    parser.add_argument(
-        "--volume", action="store_true", help="thousands of orders with kills and without; exit status 1 on any loss"
-    )
-    return parser.parse_args(given)
 
 
 async def measure(plan: Plan) -> dict[str, Any]:

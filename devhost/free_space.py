@@ -17,7 +17,7 @@ from aiohttp import web
 from devhost.responses import Refusal, json_response
 from devhost.settings import BadSettings
 
-log = logging.getLogger("devhost")
+log = logging.getLogger("devhost.space")
 
 FOLDER, LIMIT = "DEVHOST_DATA", "DEVHOST_MIN_FREE_MB"
 DEFAULT_LIMIT_MB = "200"

@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +55,28 @@ def test_the_order_that_start_prints_is_taken(product: Product) -> None:
     answer = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, check=True).stdout
     assert answer.startswith("HTTP/1.1 202")
     order = json.loads(answer[answer.index("{") :])["id"]
+    assert product.final_view(order)["status"] == "completed"
+
+
+def test_start_says_where_its_logs_are_and_how_each_order_ends(product: Product) -> None:
+    assert f"\n  logs      {product.data / 'logs'}\n" in product.said()
+    taken = product.order().json()["id"]
+    declined = product.order(payment_method="pm_card_visa_chargeDeclined").json()["id"]
+    product.final_view(taken)
+    product.final_view(declined)
+    product.wait_for(lambda: f" order {taken} completed\n" in product.said(), 10, "line of the order")
+    ending = f" order {declined} compensated (process_payment: card_declined)\n"
+    product.wait_for(lambda: ending in product.said(), 10, "line of the order that was undone")
+    assert product.said().count(f"order {taken} ") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the children of a process")
+def test_start_says_that_a_worker_was_replaced_and_how_orders_go_on(product: Product) -> None:
+    children = Path(f"/proc/{product.pids['devhost']}/task/{product.pids['devhost']}/children")
+    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    said = "ERROR: The worker ended by itself (exit code -9); starting another."
+    product.wait_for(lambda: said in product.said(), 20, "line of the worker")
+    order = product.order().json()["id"]
     assert product.final_view(order)["status"] == "completed"
 
 

@@ -8,7 +8,6 @@ what is wrong; then the chaos run; then the mutants, which show that all of thes
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 import dev
 from tests.proof.chaos import Chaos
+from tests.proof.options import parse
 from tests.proof.report import Report
 
 # A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
@@ -31,7 +31,7 @@ JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ign
 
 
 def main() -> int:
-    options = _parsed()
+    options = parse()
     told: dict[str, Any] = {}
     failed = []
     if not options.chaos_only and not _passes("judges", [sys.executable, "-m", "pytest", *JUDGES], told):
@@ -51,15 +51,6 @@ def main() -> int:
     proved = "Nothing was found." if options.chaos_only else "Proved."
     dev.say(f"\nNot proved: {', '.join(failed)}." if failed else f"\n{proved}")
     return 1 if failed else 0
-
-
-def _parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dev.py proof", description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--orders", type=int, default=100, help="orders of the chaos run (default: 100)")
-    parser.add_argument("--seed", type=int, default=1, help="what everything random is drawn from (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report there")
-    parser.add_argument("--chaos-only", action="store_true", help="without the judges and the mutants")
-    return parser.parse_args()
 
 
 def _passes(name: str, command: list[str], told: dict[str, Any]) -> bool:

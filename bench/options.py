@@ -1,0 +1,23 @@
+"""The options of the bench: apart and of the standard library, so that its help needs no set-up."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds instead of some minutes, and no real orders"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the orders per second as an SVG")
+    parser.add_argument(
+        "--volume", action="store_true", help="thousands of orders with kills and without; exit status 1 on any loss"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    parse()

@@ -1,0 +1,57 @@
+"""What `start` says of what goes on: a line for each order that ends, for new code, and for what goes wrong.
+
+The log of devhost is read as it grows. The worker's lines are in it too: both write `time level logger: message`. The
+lines under a message (a traceback, say) stay in the log.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ (INFO|WARNING|ERROR|CRITICAL) +([\w.]+): (.*)")
+# Who says at INFO what a person wants to see: the app of orders that end, devhost of the code that it serves and of its
+# disk. Its first lines, which list the routes and the address, are left out.
+NEWS = ("activities.closing", "devhost.watch", "devhost.space")
+
+
+class Follower:
+    """Reads a log from `offset` on."""
+
+    def __init__(self, log: Path, offset: int) -> None:
+        self._log, self._offset = log, offset
+        self._last = ""
+
+    def news(self) -> list[str]:
+        """The new lines that a person wants to see, each once in a row."""
+        told = []
+        for line in self._new_lines():
+            sentence = sentence_of(line)
+            if sentence and sentence[8:] != self._last:
+                self._last = sentence[8:]
+                told.append(sentence)
+        return told
+
+    def _new_lines(self) -> list[str]:
+        """Whole lines only: one that is being written is read at the next look."""
+        try:
+            if self._log.stat().st_size <= self._offset:
+                return []
+            with self._log.open("rb") as file:
+                file.seek(self._offset)
+                whole = file.read().rpartition(b"\n")[0]
+        except OSError:
+            return []
+        self._offset += len(whole) + 1 if whole else 0
+        return whole.decode(errors="replace").splitlines()
+
+
+def sentence_of(line: str) -> str | None:
+    """`12:30:01 order demo-1 completed`, or `12:30:01 WARNING: …`; None for a line that is not for the terminal."""
+    found = LINE.fullmatch(line)
+    if found is None:
+        return None
+    clock, level, logger, message = found.groups()
+    if level == "INFO":
+        return f"{clock} {message}" if logger in NEWS else None
+    return f"{clock} {level}: {message}"

@@ -1,0 +1,43 @@
+"""A copy of the tree to run the tests in, so that one may go on editing meanwhile.
+
+The tests start the product from the files of their tree, some of them with `--watch`: an edit in the middle of a run
+would reach a half of it. The copy takes a tenth of a second. What was installed is linked, and what pytest and
+hypothesis remember from run to run stays in the tree. Rejected: a worktree of git, which leaves out what is not
+committed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+LEFT_OUT = (".git", ".venv", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
+LINKED = (".venv", "azurite/node_modules")
+
+
+@contextlib.contextmanager
+def copied(root: Path) -> Iterator[Path]:
+    """The copy, for the length of a block. Where links are not allowed (Windows) it is the tree itself."""
+    if os.name == "nt":
+        yield root
+        return
+    with tempfile.TemporaryDirectory(prefix="order-saga-tests-", ignore_cleanup_errors=True) as folder:
+        tree = Path(folder).resolve() / root.name
+        shutil.copytree(root, tree, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        for name in LINKED:
+            (tree / name).symlink_to(root / name, target_is_directory=True)
+        yield tree
+
+
+def arguments_in(tree: Path, root: Path, words: Sequence[str]) -> list[str]:
+    """Arguments of pytest that name files of the tree by their whole path, as names in the copy."""
+    return [str(tree / Path(word).relative_to(root)) if word.startswith(f"{root}{os.sep}") else word for word in words]
+
+
+def environment_in(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Examples that hypothesis found stay in the tree."""
+    return {"HYPOTHESIS_STORAGE_DIRECTORY": str(root / ".hypothesis"), **environment}
