@@ -49,6 +49,11 @@ def _country(code: str) -> str:
     return code
 
 
+def _absent_when_blank(text: object) -> object:
+    """A form sends a field that nobody filled in as an empty text."""
+    return None if isinstance(text, str) and not text.strip() else text
+
+
 ORDER_ID_PATTERN = r"^[A-Za-z0-9-]{1,64}$"
 SKU_PATTERN = r"^[A-Z0-9-]{1,64}$"
 # The shape that HTML gives an e-mail address. Whether it exists is for the mail server to say.
@@ -58,6 +63,7 @@ OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
 Sku = Annotated[str, StringConstraints(pattern=SKU_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_text)]
 LabelText = Annotated[Text, AfterValidator(_label_text)]
+AbsentWhenBlank = BeforeValidator(_absent_when_blank)
 
 
 class Model(BaseModel):
@@ -80,7 +86,7 @@ class Item(Model):
 class Address(Model):
     name: LabelText
     line1: LabelText
-    line2: LabelText | None = None
+    line2: Annotated[LabelText | None, AbsentWhenBlank] = None
     city: LabelText
     postal_code: LabelText
     country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_country)]
@@ -127,14 +133,9 @@ class Evidence(Reason):
     reference: Text
 
 
-def _absent_when_blank(text: object) -> object:
-    """A form sends a field that nobody filled in as an empty text."""
-    return None if isinstance(text, str) and not text.strip() else text
-
-
 class Decision(Model):
     """The body of `POST /api/orders/{id}/approval`."""
 
     approved: bool
     approver: Text
-    comment: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
+    comment: Annotated[Text | None, AbsentWhenBlank] = None

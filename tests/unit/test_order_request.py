@@ -85,6 +85,13 @@ def test_an_address_may_be_latin_greek_or_cyrillic(city: str) -> None:
     assert request(shipping_address__city=city).shipping_address.city == city
 
 
+@pytest.mark.parametrize("line2", ["", "  ", "\u00a0", None])
+def test_a_second_line_that_was_left_empty_is_no_line(line2: str | None) -> None:
+    sent = request(shipping_address__line2=line2)
+    assert sent.shipping_address.line2 is None
+    assert sent.body_hash() == request().body_hash()
+
+
 def test_a_letter_and_its_accent_written_apart_are_joined() -> None:
     assert request(shipping_address__city="Łódz\u0301").shipping_address.city == "Łódź"
 
