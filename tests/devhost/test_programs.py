@@ -145,7 +145,8 @@ def assert_histories_replay(theatre: Theatre, orchestrator: Orchestrator) -> Non
     for instance, history in stored.items():
         (end,) = [event for event in history if event["EventType"] == Kind.ExecutionCompleted]
         assert STATUS[end["OrchestrationStatus"]] == rows[instance]["RuntimeStatus"], instance
-        assert rows[instance]["Output"] == end["Result"] or len(end["Result"]) > LARGE, instance
+        output = rows[instance]["Output"]
+        assert output == end["Result"] or (len(end["Result"]) > LARGE and output.startswith("http")), instance
         assert replayed(history, orchestrator) == end["Result"], instance
         if numbered_alike(program_of(history)):
             assert walk(history, orchestrator) == [], json.dumps(program_of(history))

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,15 @@ def test_start_says_that_a_worker_was_replaced_and_how_orders_go_on(product: Pro
     assert product.final_view(order)["status"] == "completed"
 
 
+@pytest.fixture
+def as_at_a_terminal() -> Iterator[None]:
+    """Under nohup the tests ignore SIGHUP, and what they start inherits that: rightly so, but not in this test."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("as_at_a_terminal")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_stops_everything_with_exit_status_0(new_product: NewProduct, name: str) -> None:
     product = new_product().start()

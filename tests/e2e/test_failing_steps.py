@@ -80,7 +80,8 @@ def test_a_step_that_stays_down_is_undone_with_all_before_it(stage: Stage, step:
     # What is down stays down for the undo too, until the customer has seen the step fail.
     with DOWN[step](stage, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}])
-        dev.wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
+        failed = dev.wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
+        assert failed, world.view(order_id)
     view = world.ended(order_id)
     own = [UNDO[name] for name in STEPS[: STEPS.index(step) + 1] if name in UNDO]
     assert compensations(view) == [(name, "done") for name in reversed(own)]

@@ -129,4 +129,5 @@ def _sampled(auditor: Auditor) -> Iterator[None]:
     finally:
         over.set()
         watching.join(60)
+    assert not watching.is_alive(), "the auditor's last look did not end"
     assert not broken, broken

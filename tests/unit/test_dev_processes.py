@@ -137,6 +137,18 @@ def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path,
         assert mine
 
 
+def test_a_hang_up_that_is_ignored_stays_ignored_and_an_interrupt_does_not(log: Path) -> None:
+    """As under nohup, and as a shell's `&` has it; both are inherited."""
+    script = (
+        "import dev, signal; dev.listen_for_signals(); told = map(signal.getsignal, (signal.SIGHUP, signal.SIGINT)); "
+    )
+    script += "print([each is signal.SIG_IGN for each in told], flush=True)"
+    ignoring = ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", sys.executable, "-c", script]
+    process = dev.launch(ignoring, log)
+    process.wait(60)
+    assert dev.last_line(log) == "[True, False]"
+
+
 def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
     numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
     with (
