@@ -20,7 +20,7 @@ from activities import closing, inventory, notification, payment, shipping, vali
 from activities.runner import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
-from edge import openapi, operators, pages, webhooks
+from edge import labels, openapi, operators, pages, trail, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
 from edge.sagas import start_saga, wake_saga
@@ -82,6 +82,16 @@ async def get_order(req: func.HttpRequest, client) -> func.HttpResponse:
     return await answered(services, lambda its: orders_edge.show(req, client, its.orders))
 
 
+@app.route(route="orders/{order_id}/events", methods=["GET"])
+async def list_events(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: trail.show(req, its.orders))
+
+
+@app.route(route="orders/{order_id}/label", methods=["GET"])
+async def get_label(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: labels.show(req, its.orders, its.labels))
+
+
 @app.route(route="orders/{order_id}/cancel", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def cancel_order(req: func.HttpRequest, client) -> func.HttpResponse:
@@ -125,6 +135,11 @@ async def stripe_webhook(req: func.HttpRequest, client) -> func.HttpResponse:
             reconciler=its.reconciler,
         ),
     )
+
+
+@app.route(route="inventory", methods=["GET"])
+async def list_inventory(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: inventory_edge.list_all(req, its.stock))
 
 
 @app.route(route="inventory/{sku}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.money import Total
 from models.order_request import OrderId, Sku
 from models.states import OrderStatus
+from models.view import Moment
 
-Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
 Url = Annotated[str, Field(min_length=1)]
 
 
@@ -80,6 +80,30 @@ class StockChanged(StockAnswer):
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
 
     warnings: list[str] = Field(default=[], description="What can hardly be meant, such as a price that sells nothing.")
+
+
+class ListedStock(StockAnswer):
+    etag: str = Field(description="Names this very state: for the `If-Match` of a `PUT`.")
+
+
+class StockList(Answer):
+    items: list[ListedStock]
+    continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
+
+
+class Event(Answer):
+    """One change of the order's record. `facts`: what it wrote, and an operator's own words (`by`, `reason`)."""
+
+    number: int
+    at: Moment
+    event: str
+    facts: dict[str, Any]
+
+
+class EventPage(Answer):
+    order_id: str
+    events: list[Event]
+    continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
 
 
 class Received(Answer):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.labels import GONE
+
 EXAMPLE_ID = "armchairs-2"
 EXAMPLE_SKU = "CRUNCHY-ARMCHAIR"
 HUB = f"https://shop.example/runtime/webhooks/durabletask/instances/{EXAMPLE_ID}"
@@ -42,6 +44,25 @@ COMPENSATED = {
     ],
     "failure": {"step": "process_payment", "reason": "card_declined", "decline_code": "generic_decline"},
     "compensations": [{"name": "release_inventory", "status": "done"}],
+    "accepted_at": "2026-11-26T09:30:00Z",
+    "ended_at": "2026-11-26T09:30:02Z",
+    "lines": [{"sku": EXAMPLE_SKU, "quantity": 2, "price_minor": 12900}],
+    "payment": {"charged_minor": 0, "refunded_minor": 0},
+    "tracking_number": None,
+}
+EVENTS = {
+    "order_id": EXAMPLE_ID,
+    "events": [
+        {"number": 1, "at": "2026-11-26T09:30:00Z", "event": "accepted", "facts": {}},
+        {
+            "number": 2,
+            "at": "2026-11-26T09:30:01Z",
+            "event": "running",
+            "facts": {"state": "running", "total": {"amount_minor": 25800, "currency": "gbp"}},
+        },
+        {"number": 3, "at": "2026-11-26T09:30:01Z", "event": "goods_reserved", "facts": {"goods": "reserved"}},
+    ],
+    "continuation": "3",
 }
 LISTED = {
     "orders": [
@@ -66,6 +87,7 @@ STOCK = {
     "price_minor": 12900,
     "currency": "gbp",
 }
+STOCK_LIST = {"items": [{**STOCK, "etag": "W/\"datetime'2026-11-26T09%3A00%3A00.0000000Z'\""}], "continuation": None}
 HEALTHY = {
     "status": "ok",
     "providers": {"storage": "ok", "payments": "configured", "mail": "configured", "push": "configured"},
@@ -81,6 +103,7 @@ PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     ),
     404: ("There is no order with this id.", {}),
     409: (f"Order {EXAMPLE_ID} is completed: it can no longer be cancelled.", {}),
+    410: (GONE["void"], {}),
     412: (f"sku {EXAMPLE_SKU} is no longer as the If-Match says: read it again.", {}),
     413: ("The body has 300000 bytes; at most 262144 are read.", {}),
     503: ("Order armchairs-2 could not be read. Try again later.", {}),

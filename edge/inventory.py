@@ -1,4 +1,4 @@
-"""`GET` and `PUT /api/inventory/{sku}`."""
+"""`GET /api/inventory`, and `GET` and `PUT /api/inventory/{sku}`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,31 @@ from typing import Any, Protocol
 
 import azure.functions as func
 
+from edge import paging
 from edge.problems import Problem, field_problem, json_response, read_body
 from models.money import price_warnings
 from models.order_request import SKU_PATTERN
-from models.stock import InventoryUpdate, StockEntry
+from models.stock import InventoryUpdate, StockEntry, StockPage
+
+DEFAULT_PAGE = 20
 
 
 class Stock(Protocol):
     def find(self, sku: str) -> StockEntry | None: ...
 
+    def page(self, after: str | None, top: int) -> StockPage:
+        """SKUs in their order."""
+
     def put(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
+
+
+async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
+    """`?top=&continuation=`: SKUs in their order, a page at a time, each with the ETag that a `PUT` may name."""
+    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, SKU_PATTERN)
+    page = await asyncio.to_thread(stock.page, after, top)
+    items = [{**_told(entry), "etag": entry.etag} for entry in page.entries]
+    return json_response({"items": items, "continuation": page.continuation})
 
 
 async def show(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
@@ -47,8 +61,15 @@ def _sku(req: func.HttpRequest) -> str:
 
 
 def _answer(entry: StockEntry, warnings: Sequence[str] = ()) -> func.HttpResponse:
+    body = _told(entry)
+    if warnings:
+        body["warnings"] = list(warnings)
+    return json_response(body, 201 if entry.created else 200, {"ETag": entry.etag})
+
+
+def _told(entry: StockEntry) -> dict[str, Any]:
     item = entry.item
-    body: dict[str, Any] = {
+    return {
         "sku": item.sku,
         "on_hand": item.on_hand,
         "reserved": item.reserved,
@@ -56,6 +77,3 @@ def _answer(entry: StockEntry, warnings: Sequence[str] = ()) -> func.HttpRespons
         "price_minor": item.price_minor,
         "currency": item.currency,
     }
-    if warnings:
-        body["warnings"] = list(warnings)
-    return json_response(body, 201 if entry.created else 200, {"ETag": entry.etag})

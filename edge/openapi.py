@@ -37,12 +37,14 @@ HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "Location": ("Where the orchestration's status is.", {"type": "string"}),
     "Retry-After": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
     "ETag": ("Names this very state.", {"type": "string"}),
+    "Content-Disposition": ("To be shown, not saved.", {"type": "string"}),
     "Cache-Control": ("How long it may be kept.", {"type": "string"}),
 }
 MEANINGS = {
     400: "What was sent is wrong. Each wrong field is named.",
     404: "There is no such thing.",
     409: "The present state forbids it. The sentence says the state.",
+    410: "It was there, and is gone for good.",
     412: "The `If-Match` names a state that has passed.",
     413: "The body is too large.",
     503: "It cannot be done or known now: try again.",

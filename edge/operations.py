@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from edge import answers
+from edge import answers, inventory, paging, trail
 from edge.examples import (
     ACCEPTED,
     COMPENSATED,
     DECISION,
+    EVENTS,
     EVIDENCE,
     EXAMPLE_ID,
     HEALTHY,
@@ -23,12 +24,13 @@ from edge.examples import (
     ORDER,
     REASON,
     STOCK,
+    STOCK_LIST,
 )
-from edge.orders import CONTINUATION_PATTERN, DEFAULT_DAYS, DEFAULT_PAGE, MAX_DAYS, MAX_PAGE
-from models.order_request import Decision, Evidence, OrderRequest, Reason
+from edge.orders import CONTINUATION_PATTERN, DEFAULT_DAYS, DEFAULT_PAGE, MAX_DAYS
+from models.order_request import SKU_PATTERN, Decision, Evidence, OrderRequest, Reason
 from models.states import OrderStatus
 from models.stock import InventoryUpdate
-from models.view import OrderView
+from models.view import OrderDetail
 
 Schema = Mapping[str, Any]
 
@@ -68,7 +70,16 @@ class Operation(NamedTuple):
 DAY: Schema = {"type": "string", "format": "date"}
 STATUS: Schema = {"type": "string", "enum": list(OrderStatus.__args__)}  # type: ignore[attr-defined]
 SIGNED = Parameter("Stripe-Signature", "header", "`t=…,v1=…`: what makes the event Stripe's.", {"type": "string"})
-STATIC = ("Cache-Control",)
+KEPT = ("Cache-Control",)
+
+
+def _pages(default: int, continuation_pattern: str) -> tuple[Parameter, Parameter]:
+    size = {"type": "integer", "minimum": 1, "maximum": paging.MAX_PAGE, "default": default}
+    return (
+        Parameter("top", "query", "How many at most.", size),
+        Parameter("continuation", "query", "Of the page before.", {"type": "string", "pattern": continuation_pattern}),
+    )
+
 
 OPERATIONS: Mapping[str, Operation] = {
     "place_order": Operation(
@@ -102,23 +113,30 @@ OPERATIONS: Mapping[str, Operation] = {
             Parameter("status", "query", "Only orders of this status.", STATUS),
             Parameter("from", "query", f"The oldest UTC day; by default the last {DEFAULT_DAYS} days.", DAY),
             Parameter("to", "query", f"The newest UTC day; today by default. At most {MAX_DAYS} days in all.", DAY),
-            Parameter(
-                "top",
-                "query",
-                "How many at most.",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE},
-            ),
-            Parameter(
-                "continuation", "query", "Of the page before.", {"type": "string", "pattern": CONTINUATION_PATTERN}
-            ),
+            *_pages(DEFAULT_PAGE, CONTINUATION_PATTERN),
         ),
     ),
     "get_order": Operation(
         "Orders",
         "Show an order as its customer sees it",
-        {200: Reply("The order.", OrderView, COMPENSATED)},
+        {200: Reply("The order.", OrderDetail, COMPENSATED)},
         (404, 503),
         says="Free of Durable URLs, keys and personal data.",
+    ),
+    "list_events": Operation(
+        "Orders",
+        "Show an order's audit trail, oldest first",
+        {200: Reply("A page of changes.", answers.EventPage, EVENTS)},
+        (400, 404, 503),
+        parameters=_pages(trail.DEFAULT_PAGE, trail.CONTINUATION_PATTERN),
+        says="Each change of the order's record, and who asked for it and why. Nothing personal of the customer.",
+    ),
+    "get_label": Operation(
+        "Orders",
+        "Fetch the shipping label",
+        {200: Reply("The label, with its address.", "application/pdf", headers=(*KEPT, "Content-Disposition"))},
+        (404, 410, 503),
+        says="404 when there is no label; 410 when it was voided, or erased with the personal data.",
     ),
     "cancel_order": Operation(
         "Orders",
@@ -193,6 +211,13 @@ OPERATIONS: Mapping[str, Operation] = {
         parameters=(SIGNED,),
         says="Believed by its signature alone. An event decides nothing: it makes the saga ask Stripe itself.",
     ),
+    "list_inventory": Operation(
+        "Stock",
+        "List SKUs in their order",
+        {200: Reply("A page of SKUs.", answers.StockList, STOCK_LIST)},
+        (400, 503),
+        parameters=_pages(inventory.DEFAULT_PAGE, SKU_PATTERN),
+    ),
     "get_inventory": Operation(
         "Stock",
         "Show a SKU",
@@ -222,17 +247,17 @@ OPERATIONS: Mapping[str, Operation] = {
     "openapi_document": Operation(
         "Service",
         "This document",
-        {200: Reply("OpenAPI 3.1.", "application/json", headers=STATIC)},
+        {200: Reply("OpenAPI 3.1.", "application/json", headers=KEPT)},
     ),
     "api_docs": Operation(
         "Service",
         "The page that shows this document",
-        {200: Reply("HTML without data.", "text/html", headers=STATIC)},
+        {200: Reply("HTML without data.", "text/html", headers=KEPT)},
     ),
     "api_docs_asset": Operation(
         "Service",
         "A file of that page",
-        {200: Reply("A script or a style sheet.", "*/*", headers=STATIC)},
+        {200: Reply("A script or a style sheet.", "*/*", headers=KEPT)},
         (404,),
     ),
 }

@@ -15,6 +15,7 @@ from typing import Any, Protocol, get_args
 
 import azure.functions as func
 
+from edge import paging
 from edge.problems import Problem, field_problem, json_response, read_body
 from edge.sagas import exists, start_saga
 from models.messages import Limits
@@ -22,11 +23,11 @@ from models.order_list import IndexEntry, Page
 from models.order_record import Acceptance, OrderRecord
 from models.order_request import ORDER_ID_PATTERN, OrderRequest
 from models.states import OrderStatus
-from models.view import OrderView, view_of
+from models.view import OrderView, detailed, moment, view_of
 
 # Runtime statuses in which no orchestration will move the order any more.
 STOPPED = frozenset({"Failed", "Terminated", "Canceled"})
-MAX_PAGE, DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 100, 20, 7, 366
+DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 20, 7, 366
 # What an order may be looked up by: whatever can be a key in storage. A stricter rule for new ids hides no order.
 LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 CONTINUATION_PATTERN = rf"^[0-9]{{13}}:{LOOKUP_PATTERN}$"
@@ -61,7 +62,7 @@ async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpR
     """The customer's view: free of Durable URLs, keys and personal data."""
     record = await found(req, orders)
     view = view_of(record, None) if record.is_final else await _live_view(client, record)
-    return json_response(view.as_json())
+    return json_response(detailed(view, record).as_json())
 
 
 async def found(req: func.HttpRequest, orders: Orders) -> OrderRecord:
@@ -80,7 +81,8 @@ async def list_orders(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     oldest = oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
     if not 0 <= (newest - oldest).days < MAX_DAYS:
         raise field_problem("from", f"must not be after `to`, and at most {MAX_DAYS} days before it")
-    page = await asyncio.to_thread(index.page, status, newest, oldest, _top(req), _continuation(req))
+    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
+    page = await asyncio.to_thread(index.page, status, newest, oldest, top, after)
     return json_response({"orders": [_listed(entry) for entry in page.entries], "continuation": page.continuation})
 
 
@@ -91,7 +93,7 @@ def _listed(entry: IndexEntry) -> dict[str, Any]:
     return {
         "order_id": entry.order_id,
         "status": entry.status,
-        "accepted_at": entry.accepted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "accepted_at": moment(entry.accepted_at),
         "skus": list(entry.skus),
         "total": total,
     }
@@ -112,20 +114,6 @@ def _day(req: func.HttpRequest, name: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         raise field_problem(name, "must be a UTC day such as 2026-01-31") from None
-
-
-def _top(req: func.HttpRequest) -> int:
-    text = req.params.get("top") or str(DEFAULT_PAGE)
-    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
-        raise field_problem("top", f"must be a whole number from 1 to {MAX_PAGE}")
-    return int(text)
-
-
-def _continuation(req: func.HttpRequest) -> str | None:
-    token = req.params.get("continuation") or None
-    if token is not None and not re.fullmatch(CONTINUATION_PATTERN, token):
-        raise field_problem("continuation", "must be one that an earlier page gave")
-    return token
 
 
 async def _live_view(client: Any, record: OrderRecord) -> OrderView:

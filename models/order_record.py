@@ -97,6 +97,7 @@ class Approval(Stored):
 class OrderRecord(Stored):
     """The order as our own table holds it: what decides duplicates, cancels and approvals, and all that the steps need.
 
+    - `ended_at` is written with the final state; orders that older code ended have none.
     - `sent`: the client's order as JSON, as it was stored; empty when its personal data was erased.
     - `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after.
     - `undoing` is set by the first undo and never taken back: from then on no step may act.
@@ -112,6 +113,7 @@ class OrderRecord(Stored):
     body_hash: str
     accepted_at: AwareDatetime
     changed_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
     sent: str = ""
     lines: tuple[Line, ...] = ()
     total: Total | None = None

@@ -35,6 +35,13 @@ class StockEntry(NamedTuple):
     created: bool = False
 
 
+class StockPage(NamedTuple):
+    """`continuation`, the last SKU of a page, is None at the end."""
+
+    entries: tuple[StockEntry, ...]
+    continuation: str | None
+
+
 def _charged_currency(code: str) -> str:
     if code not in CURRENCIES:
         raise ValueError("must be a currency that Stripe charges: its ISO 4217 code in small letters, such as gbp")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, SkipValidation, ValidationError, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, model_serializer
 
+from models.errors import OrderSagaError
 from models.money import Total
 from models.order_record import OrderRecord
 from models.states import STEP_NAMES, CompensationStatus, OrderStatus, StepStatus
+
+Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
 
 
 class View(BaseModel):
@@ -62,6 +66,64 @@ class OrderView(View):
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+
+class LineView(View):
+    """`price_minor`: for one unit; None until validation has fixed it."""
+
+    sku: str
+    quantity: int
+    price_minor: int | None = None
+
+
+class PaymentView(View):
+    """In minor units of the total's currency."""
+
+    charged_minor: int = 0
+    refunded_minor: int = 0
+
+
+class OrderDetail(OrderView):
+    """What the API tells of an order: the saga's own view, and what the order's record has beside it.
+
+    The saga's output and custom status are an OrderView alone: they are in the history, which stays as it is.
+    """
+
+    accepted_at: Moment
+    ended_at: Moment | None = None
+    lines: list[LineView] = []
+    payment: PaymentView = PaymentView()
+    tracking_number: str | None = None
+
+
+def moment(at: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def detailed(view: OrderView, record: OrderRecord) -> OrderDetail:
+    """The view with the record's facts. Nothing of it is personal."""
+    return OrderDetail(
+        **view.model_dump(),
+        accepted_at=moment(record.accepted_at),
+        ended_at=None if record.ended_at is None else moment(record.ended_at),
+        lines=_lines(record),
+        payment=PaymentView(charged_minor=record.charged_minor, refunded_minor=record.refunded_minor),
+        tracking_number=record.tracking_number,
+    )
+
+
+def _lines(record: OrderRecord) -> list[LineView]:
+    """As validation priced them; before that, as they were sent.
+
+    What an order that ended without prices was sent is not told: it would change when the personal data is erased.
+    """
+    if record.lines or record.is_final:
+        return [LineView(**line.model_dump()) for line in record.lines]
+    try:
+        return [LineView(sku=item.sku, quantity=item.quantity) for item in record.contents.items]
+    except OrderSagaError:  # a view can do without what cannot be read
+        return []
 
 
 def fresh_view(order_id: str, status: OrderStatus = "accepted") -> OrderView:

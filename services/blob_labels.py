@@ -20,6 +20,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings, StorageErrorCode
 
 from models.errors import Refused
+from models.label import Label
 from models.order_record import OrderRecord
 from services.label_pdf import erased_label, issued_label, void_label
 from services.storage import storage_faults, write_attempts
@@ -68,6 +69,15 @@ class BlobLabels:
                 found = self._find(order_id)
                 if found is None or _is_void(found) or self._replace(order_id, page, found, "erased"):
                     return
+
+    def read(self, order_id: str) -> Label | None:
+        """The label with its status; None when there never was one. Raises Unavailable."""
+        with storage_faults(f"the label of order {order_id}"):
+            try:
+                found = self._container.download_blob(_name(order_id))
+            except ResourceNotFoundError:
+                return None
+            return Label(found.properties.metadata.get("status", ""), found.readall())
 
     def _void_once(self, order_id: str, page: bytes) -> bool:
         """Whether the label is void now; False when another writer came between reading and writing."""

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from models.audit import AuditEvent
 from models.errors import Unavailable
 from models.money import Total
 from models.order_record import Approval, Change, Line, OrderRecord
+from models.states import FINAL_STATES
 from services.storage import number, plain
 
 Columns = dict[str, Any]
@@ -41,6 +43,7 @@ FACTS = (
     Fact("state", "State", audited=True),
     Fact("body_hash", "BodyHash"),
     Fact("accepted_at", "AcceptedAt"),
+    Fact("ended_at", "EndedAt"),
     Fact("sent", "Request"),
     Fact(
         "lines",
@@ -78,15 +81,40 @@ REMARKS = {"compensation": "Compensation", "by": "By", "reason": "Reason", "refe
 
 def order_row(order_id: str, facts: Mapping[str, Any], audits: int) -> Columns:
     """The row `order`, or what of it changes. `audits` numbers the audit row that goes with it."""
-    keys = {"PartitionKey": order_id, "RowKey": "order"}
-    return {**keys, **_columns(facts), "Audits": audits, "ChangedAt": datetime.now(UTC)}
+    keys, now = {"PartitionKey": order_id, "RowKey": "order"}, datetime.now(UTC)
+    ended = {"EndedAt": now} if facts.get("state") in FINAL_STATES else {}
+    return {**keys, **_columns(facts), **ended, "Audits": audits, "ChangedAt": now}
 
 
 def audit_row(order_id: str, number: int, change: Change) -> Columns:
-    keys = {"PartitionKey": order_id, "RowKey": f"audit:{number:06d}"}
+    keys = {"PartitionKey": order_id, "RowKey": audit_key(number)}
     kept = {name: value for name, value in change.facts.items() if name == "total" or BY_ATTRIBUTE[name].audited}
     remarks = {REMARKS[name]: words for name, words in change.remarks.items()}
     return {**keys, "At": datetime.now(UTC), "Event": change.event, **_columns(kept), **remarks}
+
+
+def audit_key(number: int) -> str:
+    return f"audit:{number:06d}"
+
+
+def audit_event(row: Mapping[str, Any]) -> AuditEvent:
+    """An audit row, read tolerantly: a column that cannot be read is told as it is stored."""
+    row = plain(row)
+    facts: dict[str, Any] = {fact.attribute: _told(fact, row[fact.column]) for fact in FACTS if fact.column in row}
+    if row.get("AmountMinor") is not None:
+        facts["total"] = {"amount_minor": row["AmountMinor"], "currency": row.get("Currency")}
+    facts |= {name: row[column] for name, column in REMARKS.items() if column in row}
+    return AuditEvent(int(row["RowKey"].removeprefix("audit:")), row["At"], row["Event"], facts)
+
+
+def _told(fact: Fact, stored: Any) -> Any:
+    """As plain JSON."""
+    if not isinstance(stored, str) or fact.read is _plain:
+        return stored
+    try:
+        return json.loads(stored)
+    except ValueError:
+        return stored
 
 
 def _columns(facts: Mapping[str, Any]) -> Columns:

@@ -19,11 +19,12 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
+from models.audit import Trail
 from models.errors import Unavailable
 from models.order_record import Acceptance, Change, OrderRecord
 from models.order_request import OrderRequest
 from services.order_index import OrderIndex, index_key
-from services.order_rows import audit_row, order_row, record_of
+from services.order_rows import audit_event, audit_key, audit_row, order_row, record_of
 from services.storage import storage_faults, write_attempts
 
 Rule = ParamSpec("Rule")
@@ -89,6 +90,16 @@ class TableOrders:
         if record is None:
             raise Unavailable(f"Order {order_id} has no record.")
         return record
+
+    def trail(self, order_id: str, after: int, top: int) -> Trail:
+        """The changes of an order's record, oldest first: at most `top` of those after number `after`."""
+        begin = f"RowKey gt '{audit_key(after)}' and RowKey lt 'audit;'"
+        with storage_faults(f"the audit trail of order {order_id}"):
+            rows = self._table.query_entities(
+                f"PartitionKey eq @order and {begin}", parameters={"order": order_id}, results_per_page=top + 1
+            )
+            events = [audit_event(row) for _, row in zip(range(top + 1), rows, strict=False)]
+        return Trail(tuple(events[:top]), events[top - 1].number if len(events) > top else None)
 
     def change(
         self,

@@ -28,7 +28,7 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
-from models.stock import InventoryUpdate, StockEntry, StockItem
+from models.stock import InventoryUpdate, StockEntry, StockItem, StockPage
 from services.storage import number, plain, storage_faults, write_attempts
 
 PARTITION = "stock"
@@ -69,6 +69,16 @@ class TableStock:
         with storage_faults(f"sku {sku}"):
             row = self._get(f"sku:{sku}")
             return None if row is None else _entry(row)
+
+    def page(self, after: str | None, top: int) -> StockPage:
+        """At most `top` SKUs in their order, those after `after`."""
+        begin = "RowKey ge 'sku:'" if after is None else f"RowKey gt 'sku:{after}'"
+        wanted = f"PartitionKey eq '{PARTITION}' and {begin} and RowKey lt 'sku;'"
+        with storage_faults("the stock"):
+            rows = self._table.query_entities(wanted, results_per_page=top + 1)
+            entries = [_entry(row) for _, row in zip(range(top + 1), rows, strict=False)]
+        continuation = entries[top - 1].item.sku if len(entries) > top else None
+        return StockPage(tuple(entries[:top]), continuation)
 
     def is_empty(self) -> bool:
         with storage_faults("the stock"):

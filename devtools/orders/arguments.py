@@ -40,7 +40,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     resolving.add_argument("--reference", required=True, metavar="TEXT", help="the proof, such as a bank's number")
     telling = verbs.add_parser("history", parents=[where], help="the audit trail of an order")
     telling.add_argument("order_id", metavar="ID")
-    telling.add_argument("--json", action="store_true", help="the events as the API has them")
+    telling.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser.parse_args(words)
 
 

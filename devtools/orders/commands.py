@@ -196,13 +196,18 @@ def _failed_undo(api: Api, order_id: str) -> str:
 
 
 def history(api: Api, given: argparse.Namespace) -> int:
-    trail = api.get(order_path(given.order_id, "events"))
-    if given.json:
-        return _as_json(trail)
-    out = console()
-    for event in trail["events"]:
-        out.print(picture.told(event))
-    return 0
+    """Every page of it."""
+    path, continuation, out = order_path(given.order_id, "events"), None, console()
+    while True:
+        page = api.get(path, {"continuation": continuation} if continuation else {})
+        for event in page["events"]:
+            if given.json:
+                _as_json(event, indent=None)
+            else:
+                out.print(picture.told(event))
+        continuation = page["continuation"]
+        if not continuation:
+            return 0
 
 
 def _done(sentence: str) -> int:

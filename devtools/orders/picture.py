@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def facts(view: Mapping[str, Any]) -> Iterator[Text]:
         "refunded": _amount(payment, "refunded_minor", currency),
         "tracking": view.get("tracking_number") or "",
         "accepted": view.get("accepted_at") or "",
-        "changed": view.get("changed_at") or "",
+        "ended": view.get("ended_at") or "",
     }
     for name, text in told.items():
         if text:
@@ -115,7 +116,12 @@ def fields(order: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     return inert(order["order_id"]), status, accepted, money(order["total"]), inert(skus)
 
 
+def _short(value: object) -> object:
+    """A view or another object as its JSON."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
 def told(event: Mapping[str, Any]) -> Text:
     """One line of the audit trail: when, what, and its facts."""
-    facts = [f"{name}={inert(value)}" for name, value in event.items() if name not in {"number", "at", "event"}]
+    facts = [f"{inert(name)}={inert(_short(value))}" for name, value in event["facts"].items()]
     return Text.assemble((inert(event["at"]), "dim"), "  ", (inert(event["event"]), "bold"), "  ", "  ".join(facts))

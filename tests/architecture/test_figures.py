@@ -17,6 +17,7 @@ import dev
 from bench import volume
 from devhost import entity_host, instance_rows, sessions, verdict, worker_link
 from edge import orders as orders_edge
+from edge import paging
 from edge.problems import MAX_BODY_BYTES
 from models.messages import Limits
 from models.order_request import OrderRequest
@@ -69,7 +70,7 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     },
     "docs/operations.md": {
         "the last {} days": (orders_edge.DEFAULT_DAYS,),
-        "`top` (1 to {}, by default {})": (orders_edge.MAX_PAGE, orders_edge.DEFAULT_PAGE),
+        "`top` (1 to {}, by default {})": (paging.MAX_PAGE, orders_edge.DEFAULT_PAGE),
         "At most {} days are listed": (orders_edge.MAX_DAYS,),
         "the saga of the order died {} times": (sweep.MAX_HEALINGS,),
     },

@@ -52,6 +52,19 @@ def symbols(container: ContainerClient) -> dict[str, str]:
     return {code.format.name: code.text for code in zxingcpp.read_barcodes(page(container).render(scale=3).to_pil())}
 
 
+def test_a_label_is_read_with_its_status(labels: BlobLabels, container: ContainerClient) -> None:
+    assert labels.read("order-1") is None, "there is no container yet"
+    labels.issue(running_order())
+    read = labels.read("order-1")
+    assert read is not None
+    assert (read.status, read.pdf[:5]) == ("issued", b"%PDF-")
+    assert read.pdf == blob(container).download_blob().readall()
+    labels.erase("order-1")
+    labels.void("order-2")
+    found = [labels.read(order_id) for order_id in ("order-1", "order-2", "order-3")]
+    assert [label and label.status for label in found] == ["erased", "void", None]
+
+
 def test_a_label_is_a_pdf_that_says_what_it_is(labels: BlobLabels, container: ContainerClient) -> None:
     number = labels.issue(running_order(sent=request(shipping_address__city="Łódź").model_dump_json()))
     stored = blob(container).get_blob_properties()

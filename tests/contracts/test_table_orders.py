@@ -399,3 +399,50 @@ def test_storage_that_is_away_is_unavailable_and_quotes_nothing(ports: object) -
     nowhere = storage.EMULATOR.replace(":10002", ":9")
     with pytest.raises(Unavailable, match="did not answer"):
         storage.open_table(storage.connect({storage.SETTING: nowhere}), "orders")
+
+
+def test_the_trail_tells_each_change_and_who_asked_for_it(orders: TableOrders, order_id: str) -> None:
+    order = placed(orders, order_id)
+    deadline = datetime.now(UTC) + timedelta(hours=1)
+    order = orders.change(order, start, LINES, TOTAL, deadline)
+    order = orders.change(order, decide_approval, Decision(approved=True, approver="grace"), datetime.now(UTC))
+    order = orders.change(order, begin_undo, {"step": "send_confirmation", "reason": "recipient_rejected"})
+    order = orders.change(order, close, parked(order_id), 1)
+    orders.change(order, resolve, "refund_payment", PROOF)
+    trail = orders.trail(order_id, 0, 100)
+    assert trail.continuation is None
+    assert [event.number for event in trail.events] == [1, 2, 3, 4, 5, 6]
+    facts = {event.event: event.facts for event in trail.events}
+    assert facts["accepted"] == {}
+    assert facts["awaiting_approval"]["total"] == {"amount_minor": 25800, "currency": "gbp"}
+    assert facts["approved"]["approval"]["approver"] == "grace"
+    assert facts["closed"]["outcome"]["status"] == "needs_attention"
+    assert (
+        facts["compensation_resolved"].items()
+        >= {
+            "compensation": "refund_payment",
+            "by": "ada",
+            "reason": "the card is closed",
+            "reference": "SEPA-4711",
+        }.items()
+    )
+    assert "Ada" not in str(trail) and "pm_card" not in str(trail)
+
+
+def test_the_trail_is_read_in_pages(orders: TableOrders, order_id: str) -> None:
+    order = placed(orders, order_id)
+    order = orders.change(order, start, LINES, TOTAL, None)
+    order = orders.change(order, note_goods, "reserved")
+    pages = [orders.trail(order_id, after, 2) for after in (0, 2)]
+    assert [[event.event for event in page.events] for page in pages] == [["accepted", "running"], ["goods_reserved"]]
+    assert [page.continuation for page in pages] == [2, None]
+    assert orders.trail(str(uuid.uuid4()), 0, 2) == ((), None)
+
+
+def test_an_order_notes_when_it_ended_and_keeps_it(orders: TableOrders, order_id: str) -> None:
+    order = orders.change(placed(orders, order_id), start, LINES, TOTAL, None)
+    assert order.ended_at is None
+    order = orders.change(order, close, ended(order_id, "completed"), 0)
+    assert order.ended_at is not None and order.ended_at >= order.accepted_at
+    assert orders.change(order, erase, b"key").ended_at == order.ended_at
+    assert orders.read(order_id).ended_at == order.ended_at

@@ -14,7 +14,7 @@ from azure.data.tables import EdmType, EntityProperty
 
 from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
-from models.stock import InventoryUpdate, StockItem
+from models.stock import InventoryUpdate, StockEntry, StockItem
 from services import storage
 from services.seed import WrongRow, seed
 from services.table_stock import TableStock
@@ -270,3 +270,25 @@ def test_a_catalogue_with_a_wrong_row_is_told_in_a_sentence_and_nothing_of_it_is
     with pytest.raises(WrongRow, match=f"row of BAD is wrong: {named}"):
         seed(empty, catalogue)
     assert empty.is_empty()
+
+
+def test_every_sku_is_listed_once_and_no_order_is(azurite: Azurite) -> None:
+    stock = table(azurite, "stocklist")
+    skus = [f"SKU-{number:02d}" for number in range(7)]
+    for sku in reversed(skus):
+        stock.put(sku, units(10))
+    stock.reserve("order-1", lines(("SKU-03", 2)))
+    listed: list[StockEntry] = []
+    after, sizes = None, []
+    while True:
+        page = stock.page(after, 3)
+        listed += page.entries
+        sizes.append(len(page.entries))
+        after = page.continuation
+        if after is None:
+            break
+    assert ([entry.item.sku for entry in listed], sizes) == (skus, [3, 3, 1])
+    assert [entry.item.reserved for entry in listed] == [0, 0, 0, 2, 0, 0, 0]
+    assert [entry.etag for entry in listed] == [found.etag for sku in skus if (found := stock.find(sku))]
+    assert stock.page("SKU-03", 3).continuation is None, "a full page may be the last one"
+    assert stock.page("SKU-06", 3) == ((), None)

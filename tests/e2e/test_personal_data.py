@@ -152,6 +152,13 @@ def test_no_blob_but_a_label_and_no_queue_holds_a_word_of_a_customer(
         assert found_in(path.read_text(errors="replace")) == [], path.name
 
 
+def test_no_answer_of_the_api_but_a_label_holds_a_word_of_a_customer(shop: World, ended: dict[str, str]) -> None:
+    paths = [f"/api/orders/{order_id}{more}" for order_id in ended.values() for more in ("", "/events")]
+    for path in [*paths, "/api/orders?top=100", "/api/inventory?top=100"]:
+        answer = shop.get(path)
+        assert (answer.status, found_in(answer.body.decode())) == (200, []), path
+
+
 def test_no_log_holds_a_word_of_a_customer(shop_product: Product, ended: dict[str, str]) -> None:
     logs = list((shop_product.data / "logs").glob("*.log"))
     assert "devhost.log" in {log.name for log in logs}

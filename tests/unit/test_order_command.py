@@ -48,7 +48,10 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "/api/orders/strange": (200, ["no", "order"]),
     "/api/orders/calm/events": (
         200,
-        {"events": [{"number": 1, "at": "2026-11-26T09:30:00Z", "event": "accepted", "reason": HOSTILE}]},
+        {
+            "events": [{"number": 1, "at": HOSTILE, "event": HOSTILE, "facts": {"by": HOSTILE, HOSTILE: [HOSTILE]}}],
+            "continuation": None,
+        },
     ),
     "/api/orders": (
         200,
