@@ -33,7 +33,7 @@ FRENCH = """
 # At the beginning of a line, with a number behind them, in these countries.
 ABBREVIATIONS = {
     "BP": FRENCH,
-    "CP": "AO BR CA CH CV GW IT MZ RO SM ST VA",
+    "CP": "AO BR CA CH CV GW IT MZ SM ST VA",
     "PF": "AT CH DE HU LI",
     "PB": "AX FI NO SJ",
     "PL": "AX FI",
@@ -46,7 +46,8 @@ ABBREVIATIONS = {
     "AA": "CO",
     "SLP": "KE TZ",
     "T.Th.": "CY GR",
-    "apartado": "AD AR BO CL CO CR CU DO EC ES GT HN MX NI PA PE PR PT PY SV UY VE",
+    # Mexico City has a street of this name.
+    "apartado": "AD AR BO CL CO CR CU DO EC ES GT HN NI PA PE PR PT PY SV UY VE",
     "apdo": "AD AR BO CL CO CR CU DO EC ES GT HN MX NI PA PE PR PT PY SV UY VE",
     "casilla": "AR BO CL EC PE PY UY",
     "skrytka": "PL",
