@@ -183,6 +183,8 @@ async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
     tables, blobs = Tables(settings.account, http, outage), Blobs(settings.account, http, outage)
     store = Store(settings.hub, tables, blobs, Queues(settings.account, http), settings.partitions)
     app = ServedApp(worker, settings)
+    for sentence in settings.unserved:
+        log.warning("%s", sentence)
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         both.create_task(app.load())
         both.create_task(store.open())

@@ -1,7 +1,7 @@
-"""HTTP routes as ASP.NET Core reads them in a Functions app: templates, constraints, registration order.
+"""HTTP routes as ASP.NET Core reads them in a Functions app: templates, constraints, order.
 
-Routes are tried in the order of the app's functions and the first that fits wins; a wrong verb is no match (404, never
-405). A template becomes one regular expression and a list of checks, so that a match is one call.
+Routes are tried in the order of their functions' names, case aside, and the first that fits wins; a wrong verb is no
+match (404, never 405). A template becomes one regular expression and a list of checks, so that a match is one call.
 """
 
 import re
@@ -115,9 +115,12 @@ class Route:
 
 
 def build(prefix: str, functions: list[dict[str, Any]]) -> list[Route]:
-    """The routes of the HTTP functions, in their order. Raises BadRoute."""
+    """The routes of the HTTP functions, in the order in which they are tried. Raises BadRoute.
+
+    In upper case, as .NET compares names without case: an underscore comes after the letters.
+    """
     routes: list[Route] = []
-    for function in functions:
+    for function in sorted(functions, key=lambda each: each["name"].upper()):
         route = compile_route(prefix, function)
         rival = next((each for each in routes if _conflict(each, route)), None)
         if rival:

@@ -1,12 +1,15 @@
 """The app as the host serves it: its functions, its routes and its timers, which follow its code."""
 
 import asyncio
+import logging
 from typing import Any
 
-from devhost import routing, timer_trigger
+from devhost import routing, timer_trigger, unserved
 from devhost.functions import Functions
 from devhost.settings import Settings
 from devhost.worker_link import WorkerLink
+
+log = logging.getLogger("devhost")
 
 
 class ServedApp:
@@ -18,6 +21,7 @@ class ServedApp:
         self.routes: list[routing.Route] = []
         self._schedules: list[tuple[dict[str, Any], timer_trigger.Schedule]] = []
         self._timers: list[asyncio.Task[None]] = []
+        self._said: set[str] = set()
 
     async def load(self) -> None:
         """Start the first worker. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
@@ -45,6 +49,10 @@ class ServedApp:
         schedules = timer_trigger.schedules(found.with_trigger("timerTrigger"), self._settings.environment)
         self.functions.become(described)
         self.routes[:], self._schedules = routes, schedules
+        for sentence in unserved.sentences(found.all, self._settings):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                log.warning("%s", sentence)
 
     def start_timers(self) -> None:
         self.stop_timers()

@@ -7,6 +7,7 @@ hub name may be `%NAME%` of a setting. Nothing here opens a connection.
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from devhost.storage_account import StorageAccount, parse_connection_string
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"
 PRODUCTION = "production"
+OWN_PROVIDER, OWN_CONNECTION = "AzureStorage", "AzureWebJobsStorage"
 ENTITY_BATCH = 5000
 HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 MAX_PARTITIONS = 16
@@ -47,6 +49,7 @@ class Settings:
     partitions: int
     function_timeout_s: float | None
     max_body_bytes: int
+    unserved: tuple[str, ...] = ()
 
 
 def load(app: Path, environment: dict[str, str]) -> Settings:
@@ -74,7 +77,26 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
         function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
         max_body_bytes=_max_body_bytes(merged.get(BODY_LIMIT)),
+        unserved=tuple(_unserved(durable)),
     )
+
+
+def _unserved(durable: dict[str, Any]) -> Iterator[str]:
+    """What host.json asks for and devhost does not do, a sentence each."""
+    provider = _lower_keys(durable.get("storageprovider") or {})
+    kept = "devhost keeps the hub in AzureWebJobsStorage."
+    kind = str(provider.get("type") or OWN_PROVIDER)
+    if kind.lower() != OWN_PROVIDER.lower():
+        yield f"host.json asks for the storage provider {kind}; {kept}"
+        return
+    for key in ("connectionName", "connectionStringName"):
+        if provider.get(key.lower(), OWN_CONNECTION) not in (OWN_CONNECTION, "Storage"):
+            yield f"host.json asks for the storage of {provider[key.lower()]} ({key}); {kept}"
+    for key in ("trackingStoreConnectionName", "trackingStoreConnectionStringName"):
+        if provider.get(key.lower()):
+            yield f"host.json asks for a tracking store in {provider[key.lower()]} ({key}); {kept}"
+    if durable.get("notifications"):
+        yield "host.json asks for notifications; devhost sends none."
 
 
 def local_values(app: Path) -> dict[str, str]:
@@ -113,7 +135,11 @@ def hub_name(given: Any, environment: dict[str, str]) -> str:
         return _default_hub(environment)
     name = resolve(str(given), environment)
     if not HUB_NAME.fullmatch(name):
-        raise BadSettings(f"hubName '{name}' must be 3 to 45 letters and digits, and start with a letter.")
+        raise BadSettings(
+            f"hubName '{name}' must be 3 to 45 letters and digits, and start with a letter, because devhost keeps the "
+            f"hub in AzureWebJobsStorage; {OVERRIDE_PREFIX}extensions__durableTask__hubName, in the environment or in "
+            "local.settings.json, overrides it."
+        )
     return name
 
 

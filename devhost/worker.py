@@ -14,8 +14,6 @@ import contextlib
 import ctypes
 import functools
 import gc
-import importlib
-import inspect
 import json
 import logging
 import os
@@ -30,19 +28,18 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import azure.functions as func
-from azure.functions.decorators.function_app import FunctionRegister
 from azure.functions.durable_functions import ActivityTriggerConverter
 from azure.functions.http import HttpResponseConverter
 from azure.functions.meta import Datum
 from azure.functions.timer import TimerRequest
 
 from devhost import frames
+from devhost.app_functions import Function, Unloadable, functions_of, import_app
 from devhost.crew import Call, Crew, Pool
 from devhost.dead_ends import DeadEnd
 from devhost.entity_batch import run_batch
 from devhost.events import compact_json, iso_time
 from devhost.failures import error_of, stack_of, text_of
-from devhost.invocation_context import InvocationContext
 from devhost.quick_sdk import quicken
 from devhost.sessions import Session, Sessions, State, read_events, supported
 from devhost.turns_ahead import Answer, TurnsAhead
@@ -57,49 +54,6 @@ PR_SET_PDEATHSIG = 1
 MAX_RESULT_BYTES = 64 * 2**20
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
-DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
-
-
-class Function:
-    """One function of the app, as the worker calls it."""
-
-    def __init__(self, definition: Any) -> None:
-        trigger = definition.get_trigger()
-        self.name: str = definition.get_function_name()
-        self.trigger: str = trigger.type
-        self.parameter: str = trigger.name
-        self.code: Callable[..., Any] = definition.get_user_function()
-        self.is_async = inspect.iscoroutinefunction(self.code)
-        self._bindings: list[dict[str, Any]] = definition.get_bindings_dict()["bindings"]
-        self._signature = inspect.signature(self.code).parameters
-
-    def arguments(self, value: Any, client: str, headers: dict[str, str]) -> dict[str, Any]:
-        """The keyword arguments of a call: the trigger's value, durable clients, `context` where it is asked for.
-
-        `headers` are those of the request, if there is one.
-        """
-        given = {self.parameter: value}
-        given |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
-        if "context" in self._signature and "context" not in given:
-            given["context"] = InvocationContext(self.name, headers)
-        return given
-
-    def describe(self) -> dict[str, Any]:
-        """What the host needs to know of it, as plain JSON."""
-        trigger = next(each for each in self._bindings if each["name"] == self.parameter)
-        durable_name = trigger.get("orchestration") or trigger.get("activity") or trigger.get("entityName") or self.name
-        return {
-            "name": self.name,
-            "trigger": self.trigger,
-            "durable_name": durable_name if self.trigger in DURABLE_TRIGGERS else self.name,
-            "route": trigger.get("route"),
-            "methods": [getattr(method, "value", method) for method in trigger.get("methods") or []],
-            "auth_level": str(
-                getattr(trigger.get("authLevel"), "value", trigger.get("authLevel") or "function")
-            ).lower(),
-            "schedule": trigger.get("schedule"),
-            "run_on_startup": bool(trigger.get("runOnStartup")),
-        }
 
 
 class Worker:
@@ -225,25 +179,15 @@ class Worker:
         self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
         self._ahead = TurnsAhead(self._go_on, self._send, self._turns)
         try:
-            module = importlib.import_module("function_app")
-        except ModuleNotFoundError as fault:
-            if fault.name == "function_app":
-                return {"ok": False, "sentence": f"There is no function_app.py in {header['app']}."}, b""
-            raise
-        quicken()
-        functions = [Function(definition) for definition in app_object(module).get_functions()]
+            module = import_app(header["app"])
+            quicken()
+            functions, faults = functions_of(module)
+        except Unloadable as fault:
+            return {"ok": False, "sentence": str(fault)}, b""
         self._functions = {function.name: function for function in functions}
         gc.freeze()  # what is imported stays: there is nothing in it to collect
-        faults = module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
+        faults += module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
         return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
-
-
-def app_object(module: Any) -> Any:
-    """The one FunctionApp of the module."""
-    apps = [value for value in vars(module).values() if isinstance(value, FunctionRegister)]
-    if len(apps) != 1:
-        raise ValueError(f"function_app.py must hold exactly one FunctionApp at module level; it holds {len(apps)}.")
-    return apps[0]
 
 
 def failure(fault: BaseException) -> Answer:

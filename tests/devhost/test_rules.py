@@ -83,6 +83,29 @@ def described(name: str, template: str, *methods: str) -> dict[str, Any]:
     return {"name": name, "route": template, "methods": list(methods)}
 
 
+def test_routes_are_tried_in_the_order_of_their_functions_names_case_aside() -> None:
+    names = ["search", "Any_user", "anyuser", "latest", "b", "Az", "aa", "a1"]
+    routes = routing.build("api", [described(name, f"{{{name}}}") for name in names])
+    # As .NET compares: in upper case, where an underscore comes after the letters and digits before them.
+    assert [each.function["name"] for each in routes] == [
+        "a1",
+        "aa",
+        "anyuser",
+        "Any_user",
+        "Az",
+        "b",
+        "latest",
+        "search",
+    ]
+
+
+def test_the_first_function_by_name_wins_whatever_was_declared_first() -> None:
+    functions = [described(name, template) for name, template in (("one", "orders/{id}"), ("latest", "orders/latest"))]
+    for each in (functions, functions[::-1]):
+        found = routing.find(routing.build("api", each), "GET", "/api/orders/latest")
+        assert found and found[0].function["name"] == "latest"
+
+
 def test_one_template_may_serve_two_verbs_but_not_one_verb_twice() -> None:
     assert len(routing.build("api", [described("a", "x", "GET"), described("b", "x", "POST")])) == 2
     with pytest.raises(routing.BadRoute, match="conflicts with the route defined by function 'a'"):

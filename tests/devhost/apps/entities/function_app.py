@@ -44,7 +44,7 @@ def account(context):
     context.set_result(balance)
 
 
-@app.entity_trigger(context_name="ctx", entity_name="Journal")
+@app.entity_trigger(context_name="context", entity_name="Journal")
 def journal_function(ctx):
     """The list of what it was told, in order; `slowly` takes as long as it says."""
     lines = ctx.get_state(list)

@@ -1,0 +1,86 @@
+"""What of an app devhost does not serve, said once at load, with the function's name. Pure rules over descriptions.
+
+Served are the triggers and bindings of the two tables below; whatever else azure-functions has, now or later, is named.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from devhost.settings import BadSettings, Settings, resolve
+
+SERVED_TRIGGERS = ("httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger", "entityTrigger")
+SERVED_BINDINGS = (("durableClient", "in"), ("http", "out"))
+RETURN = "$return"
+OWN_CONNECTIONS = ("", "Storage", "AzureWebJobsStorage")
+TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
+UTC = re.compile(r":?(Etc/)?(UTC|UCT|GMT|Universal|Zulu|Greenwich)?[+-]?0*|Coordinated Universal Time", re.IGNORECASE)
+# What is said of a function of which the worker has found this.
+FACTS = {
+    "retries": "it is tried once, because devhost does not follow its retry policy",
+    "use_monitor": "runs that it misses while devhost is down are not made up for, whatever use_monitor says",
+    "never_awaited": "each of its runs fails, here as in Azure, because the SDK does not await an async def",
+    "never_async": "each of its calls fails, here as in Azure, because the SDK awaits a function with a durable client",
+}
+
+Described = dict[str, Any]
+
+
+def sentences(described: list[Described], settings: Settings) -> list[str]:
+    """One for each function with something that is not served; `described` as by app_functions.Function.describe."""
+    found = ((function["name"], "; ".join(_of_function(function, settings))) for function in described)
+    return [f"Function '{name}': {what}." for name, what in found if what]
+
+
+def missing(bindings: list[Described]) -> list[str]:
+    """The parameters that a function is called with in Azure and not here."""
+    return [
+        f"{'output' if each['direction'] == 'out' else 'input'} '{each['name']}' ({each['type']})"
+        for each in bindings
+        if each["name"] != RETURN and (each["type"], each["direction"]) not in SERVED_BINDINGS[:1]
+    ]
+
+
+def _of_function(function: Described, settings: Settings) -> Iterator[str]:
+    if function["trigger"] not in SERVED_TRIGGERS:
+        yield f"it is never called, because devhost does not serve its {function['trigger']}"
+    elif lacks := missing(function["bindings"]):
+        yield f"each of its calls fails, because devhost does not serve its {' and its '.join(lacks)}"
+    for each in function["bindings"]:
+        yield from _of_binding(each, settings)
+    for fact, what in FACTS.items():
+        if function[fact]:
+            yield what
+    if function["trigger"] == "timerTrigger":
+        yield from _of_zone(function, settings)
+
+
+def _of_binding(binding: Described, settings: Settings) -> Iterator[str]:
+    if binding["name"] == RETURN and (binding["type"], binding["direction"]) not in SERVED_BINDINGS:
+        yield f"what it returns goes nowhere, because devhost does not serve its output {RETURN} ({binding['type']})"
+    if binding["type"] == "durableClient":
+        yield from _of_client(binding, settings)
+
+
+def _of_client(binding: Described, settings: Settings) -> Iterator[str]:
+    hub, connection = (_resolved(binding.get(key) or "", settings) for key in ("taskHub", "connectionName"))
+    if hub and hub.lower() != settings.hub.lower():
+        yield f"its client works on the task hub '{settings.hub}' and not on '{hub}'"
+    environment = settings.environment
+    if connection not in OWN_CONNECTIONS and environment.get(connection) != environment["AzureWebJobsStorage"]:
+        yield f"its client works on the storage of AzureWebJobsStorage and not of '{connection}'"
+
+
+def _of_zone(function: Described, settings: Settings) -> Iterator[str]:
+    zone = next((name for name in TIME_ZONES if settings.environment.get(name)), None)
+    told = settings.environment[zone] if zone else ""
+    is_cron = " " in _resolved(function["schedule"] or "", settings).strip()
+    if zone and is_cron and not UTC.fullmatch(told):
+        yield f"its schedule is in UTC, and not in {told} ({zone})"
+
+
+def _resolved(text: str, settings: Settings) -> str:
+    try:
+        return resolve(text, settings.environment)
+    except BadSettings:  # said by whoever needs the setting
+        return text
