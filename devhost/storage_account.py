@@ -80,7 +80,14 @@ def parse_connection_string(text: str) -> StorageAccount:
     blobs, tables = _endpoint(parts, "blob"), _endpoint(parts, "table")
     # Who names the address of the blobs and none of the queues has none.
     queues = "" if "BlobEndpoint" in parts and "QueueEndpoint" not in parts else _endpoint(parts, "queue")
-    return StorageAccount(name, base64.b64decode(key), blobs, tables, queues)
+    return StorageAccount(name, _decoded(key), blobs, tables, queues)
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.b64decode(key, validate=True)
+    except ValueError:
+        raise ValueError("AzureWebJobsStorage: its AccountKey is not the base64 text that Azure shows.") from None
 
 
 def _endpoint(parts: dict[str, str], service: str) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from devtools.terminal import Trouble
+from devtools.trouble import Trouble
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 KEY_VARIABLE = "ORDER_API_KEY"
@@ -81,7 +81,7 @@ def _parts(url: str) -> Any:
 
 
 def started(data: Path) -> dict[str, Any]:
-    """The urls.json of a running product."""
+    """The urls.json of a running product. Raises Trouble for one that is missing, unreadable or damaged."""
     file = data / "urls.json"
     try:
         urls: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -89,6 +89,12 @@ def started(data: Path) -> dict[str, Any]:
         raise Trouble(
             "No product runs here: start one with `python3 dev.py start`, or name a deployment with --url."
         ) from None
+    except OSError as fault:
+        raise Trouble(f"{file} cannot be read ({fault.strerror}): start the product again, or use --url.") from None
+    except (ValueError, RecursionError):
+        urls = {"host": None}
+    if not isinstance(urls, dict) or not isinstance(urls.get("host", ""), str):
+        raise Trouble(f"{file} is damaged: start the product again, or name it with --url.")
     if "host" not in urls:
         raise Trouble("`dev.py start --no-host` runs no host of its own: name yours with --url.")
     return urls

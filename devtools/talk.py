@@ -1,12 +1,13 @@
 """What `start` says of what goes on: a line for each order that ends, for new code, and for what goes wrong.
 
-The log of devhost is read as it grows. The worker's lines are in it too: both write `time level logger: message`. The
-lines under a message (a traceback, say) stay in the log.
+The log of devhost is read as it grows. The worker's lines are in it too: both write `time level logger: message`. Of
+the lines under a message that ends with a colon, such as a traceback, the last one is told, which names the exception.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ (INFO|WARNING|ERROR|CRITICAL) +([\w.]+): (.*)")
@@ -25,8 +26,10 @@ class Follower:
     def news(self) -> list[str]:
         """The new lines that a person wants to see, each once in a row."""
         told = []
-        for line in self._new_lines():
+        for line, last_under_it in _messages(self._new_lines()):
             sentence = sentence_of(line)
+            if sentence and sentence.endswith(":") and last_under_it:
+                sentence = f"{sentence} {last_under_it}"
             if sentence and sentence[8:] != self._last:
                 self._last = sentence[8:]
                 told.append(sentence)
@@ -44,6 +47,17 @@ class Follower:
             return []
         self._offset += len(whole) + 1 if whole else 0
         return whole.decode(errors="replace").splitlines()
+
+
+def _messages(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Each first line of a message, with the last line under it that is not empty."""
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        if LINE.fullmatch(line) or not found:
+            found.append((line, ""))
+        elif line.strip():
+            found[-1] = (found[-1][0], line.strip())
+    return found
 
 
 def sentence_of(line: str) -> str | None:

@@ -37,10 +37,6 @@ STYLES = {
 }
 
 
-class Trouble(Exception):
-    """Something the person at the terminal can mend; the text is one clear sentence for them."""
-
-
 def inert(text: object) -> str:
     """As it is, but for characters that would act on a terminal: those become `\\u{1b}`."""
     return "".join(each if is_shown(each) else f"\\u{{{ord(each):x}}}" for each in str(text))

@@ -32,7 +32,7 @@ class NotKept(Exception):
     """A line that could not be written; nothing of it was done. The message says which file and why."""
 
     def __init__(self, path: Path, fault: OSError) -> None:
-        super().__init__(f"{path} cannot be written ({fault.strerror}), so nothing was done: mend that.")
+        super().__init__(f"{path} cannot be written ({fault.strerror}), so nothing was done. Make room for it.")
         log.error("%s", self)
 
 

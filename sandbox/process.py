@@ -67,7 +67,8 @@ def run(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
     except OSError as fault:
         if fault.filename is None:
             raise
-        sys.exit(f"The sandbox cannot keep its data: {fault.filename} cannot be used ({fault.strerror}): mend that.")
+        reason = f"{fault.filename} cannot be used ({fault.strerror})"
+        sys.exit(f"The sandbox cannot keep its data: {reason}: move it away, or name another folder with --data.")
 
 
 async def serve_until_stopped(app: web.Application, on: socket.socket) -> None:

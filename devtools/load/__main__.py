@@ -22,7 +22,8 @@ def main(words: list[str]) -> int:
     """0 when all is right, 1 when something is wrong, 2 for a wrong command line, 130 after a stop."""
     given = parse(words)
     # What needs the environment of `.venv` is imported only now: `--help` works without one.
-    from devtools.terminal import Trouble, inert, write_what_can_be_written  # noqa: PLC0415
+    from devtools.terminal import inert, write_what_can_be_written  # noqa: PLC0415
+    from devtools.trouble import Trouble  # noqa: PLC0415
 
     write_what_can_be_written()
     try:
@@ -62,7 +63,7 @@ async def _load(given: argparse.Namespace) -> int:
 
 async def _refuse_live_cards(deployment: Deployment, origin: str, yes: bool) -> None:
     """Raises Trouble for a deployment that would charge real cards, unless that was said to be meant."""
-    from devtools.terminal import Trouble  # noqa: PLC0415
+    from devtools.trouble import Trouble  # noqa: PLC0415
 
     health = await deployment.ask("GET", "/api/health")
     kind = health.get("stripe_key") if isinstance(health, dict) else None

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from devtools.api_client import Away, Target, client_options, read
-from devtools.terminal import Trouble
+from devtools.trouble import Trouble
 
 AWAY_AT_MOST_S = 60.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0

@@ -13,7 +13,7 @@ from devtools.audit.auditor import Auditor
 from devtools.load.book import Book
 from devtools.load.orders import sku_of
 from devtools.load.run import Load
-from devtools.terminal import Trouble
+from devtools.trouble import Trouble
 
 SHOWN_AT_MOST = 20
 

@@ -14,7 +14,8 @@ def main(words: list[str]) -> int:
     # What needs the environment of `.venv` is imported only now: `--help` works without one.
     from devtools.api_client import Api, target  # noqa: PLC0415
     from devtools.orders.commands import COMMANDS  # noqa: PLC0415
-    from devtools.terminal import Trouble, inert, write_what_can_be_written  # noqa: PLC0415
+    from devtools.terminal import inert, write_what_can_be_written  # noqa: PLC0415
+    from devtools.trouble import Trouble  # noqa: PLC0415
 
     write_what_can_be_written()
     try:

@@ -17,7 +17,8 @@ from rich.text import Text
 import dev
 from devtools.api_client import Api, Away, order_path
 from devtools.orders import picture
-from devtools.terminal import Trouble, can_redraw, console, inert
+from devtools.terminal import can_redraw, console, inert
+from devtools.trouble import Trouble
 
 FINAL = frozenset({"completed", "rejected", "compensated", "cancelled"})
 POLL_S = 0.5

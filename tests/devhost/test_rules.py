@@ -172,13 +172,14 @@ def test_a_key_holds_no_forbidden_character_and_gives_its_id_back(instance_id: s
 
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model, "Characters
 # disallowed in key fields": four of them, and the control characters of both blocks.
+STAND_INS = {"/": "0", "\\": "1", "#": "2", "?": "3"}  # of the provider's KeySanitation.cs, as is the shift by 0xC0
 FORBIDDEN_IN_KEYS = {*"/\\#?", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))}
 
 
 @pytest.mark.parametrize("character", sorted(FORBIDDEN_IN_KEYS), ids=lambda character: f"U+{ord(character):04X}")
 def test_each_forbidden_character_is_written_as_two_that_are_allowed(character: str) -> None:
     key = escape_key(f"a{character}b")
-    assert (key[:2], len(key), key[-1]) == ("a^", 4, "b")
+    assert key == f"a^{STAND_INS.get(character) or chr(0xC0 + ord(character))}b"
     assert key[2] not in FORBIDDEN_IN_KEYS
     assert unescape_key(key) == f"a{character}b"
 
@@ -360,6 +361,25 @@ def test_an_account_in_azure_has_its_usual_endpoints() -> None:
     assert account.table_endpoint == "https://shop.table.x.y"
     assert account.blob_endpoint == "https://shop.blob.x.y"
     assert account.queue_endpoint == "https://shop.queue.x.y"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must be a connection string with AccountName and AccountKey"),
+        ("hello", "must be a connection string with AccountName and AccountKey"),
+        ("AccountName=shop", "must be a connection string with AccountName and AccountKey"),
+        ("AccountKey=a2V5", "must be a connection string with AccountName and AccountKey"),
+        ("AccountName=shop;AccountKey=", "must be a connection string with AccountName and AccountKey"),
+        ("AccountName=shop;AccountKey=a2V", "AccountKey is not the base64 text"),
+        ("AccountName=shop;AccountKey=a2V5!", "AccountKey is not the base64 text"),
+    ],
+)
+def test_a_connection_string_that_cannot_be_used_is_refused_in_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as refused:
+        parse_connection_string(text)
+    assert str(refused.value).startswith("AzureWebJobsStorage")
+    assert "a2V" not in str(refused.value)
 
 
 def test_an_account_that_names_no_queues_has_none() -> None:

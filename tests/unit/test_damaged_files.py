@@ -15,7 +15,7 @@ import pytest
 
 import dev
 import services.seed
-from devtools import trouble
+from devtools import api_client, trouble
 from devtools.trouble import Trouble, sentence_of
 from services import storage
 
@@ -230,3 +230,16 @@ def _seeded(catalogue: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(services.seed, "TableStock", lambda table: EmptyStock())
     monkeypatch.setattr(storage, "open_table", lambda account, name: None)
     return services.seed.main()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "null", '{"host": 7}', '{"host": null}', "[" * 100_000])
+def test_a_client_names_a_damaged_note_of_addresses(tmp_path: Path, text: str) -> None:
+    (tmp_path / "urls.json").write_text(text)
+    with pytest.raises(Trouble, match=r"urls.json is damaged: start the product again, or name it with --url"):
+        api_client.started(tmp_path)
+
+
+def test_a_client_names_a_note_of_addresses_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "urls.json").mkdir()
+    with pytest.raises(Trouble, match=r"urls.json cannot be read \(Is a directory\): start the product again"):
+        api_client.started(tmp_path)

@@ -66,6 +66,19 @@ def test_news_begin_where_the_log_was_and_each_line_is_told_when_it_is_whole(tmp
     assert talk.news() == ["12:30:01 order 3 completed", "12:30:01 order 4 completed"]
 
 
+def test_a_message_that_ends_with_a_colon_is_told_with_the_last_line_under_it(tmp_path: Path) -> None:
+    log = tmp_path / "devhost.log"
+    under = "Traceback (most recent call last):\n  File x\nmodels.errors.Unavailable: Storage is away.\n\n"
+    log.write_text(
+        f"{AT} WARNING devhost.activity: Activity 'close_order' (instance o-1) raised:\n{under}"
+        f"{AT} ERROR   devhost: A sentence of its own.\n{under}"
+    )
+    assert Follower(log, 0).news() == [
+        "12:30:01 WARNING: Activity 'close_order' (instance o-1) raised: models.errors.Unavailable: Storage is away.",
+        "12:30:01 ERROR: A sentence of its own.",
+    ]
+
+
 def test_the_same_words_in_a_row_are_told_once(tmp_path: Path) -> None:
     log = tmp_path / "devhost.log"
     log.write_bytes(f"{AT} WARNING edge.problems: answered 503: no\n".encode() * 5 + log_line(1))
