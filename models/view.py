@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -55,7 +56,7 @@ class Failure(View):
 
 
 class OrderView(View):
-    """`steps` lists all five always; `compensations` are in the order in which they ran."""
+    """`steps` lists every step of the order's version of the saga, `compensations` those that ran, in that order."""
 
     order_id: str
     status: SkipValidation[OrderStatus]
@@ -126,9 +127,9 @@ def _lines(record: OrderRecord) -> list[LineView]:
         return []
 
 
-def fresh_view(order_id: str, status: OrderStatus = "accepted") -> OrderView:
-    """The view of an order of which nothing has happened yet."""
-    steps = [StepView(name=name) for name in STEP_NAMES]
+def fresh_view(order_id: str, status: OrderStatus = "accepted", step_names: Iterable[str] = STEP_NAMES) -> OrderView:
+    """The view of an order of which nothing has happened yet. `step_names`: those of its version of the saga."""
+    steps = [StepView(name=name) for name in step_names]
     return OrderView(order_id=order_id, status=status, steps=steps, compensations=[])
 
 

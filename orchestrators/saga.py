@@ -43,7 +43,7 @@ from models.messages import (
 )
 from models.states import CompensationStatus, StepStatus
 from models.view import CompensationView, Failure, StepView, fresh_view
-from orchestrators.steps import CLOSE_ORDER, UNDOABLE, Retry, Step, step_retry, undo_retry
+from orchestrators.steps import CLOSE_ORDER, Retry, Step, step_retry, steps_of, undo_retry
 
 Turns = Generator[Any, Any, Any]
 Answer = Outcome | None
@@ -69,18 +69,25 @@ class Saga:
         given = SagaInput.model_validate(context.get_input())
         self.limits = given.limits
         self._version = given.version
+        self._steps = steps_of(given.version)
         self._context = context
         self._order_id = given.order_id
         self._undo_log: list[Step] = []
-        self._view = fresh_view(given.order_id, "running")
+        self._view = fresh_view(given.order_id, "running", [step.activity for step in self._steps])
         self._attention = 0
 
     def on_failure(self, step: Step) -> None:
         """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
-        self._undo_log.append(step)
+        if step in self._steps:
+            self._undo_log.append(step)
 
     def do(self, step: Step, *, best_effort: bool = False) -> Turns:
-        """Run a step until it is done. Raises StepFailed when it is not, unless it is `best_effort`."""
+        """Run a step until it is done. Raises StepFailed when it is not, unless it is `best_effort`.
+
+        An order of a version that does not have the step does without it.
+        """
+        if step not in self._steps:
+            return
         self._show_step(step, "running")
         answer = yield from self._do(step)
         while isinstance(answer, StepWaiting):
@@ -147,7 +154,7 @@ class Saga:
     def _go_on_undoing(self, answer: OrderUndoing) -> None:
         """Every undo is safe when its do never happened, so all of them are registered."""
         self._view.total, self._view.failure = answer.total, answer.failure
-        self._undo_log = list(UNDOABLE)
+        self._undo_log = [step for step in self._steps if step.undo]
         self._attention = answer.attention
         for step in self._view.steps:
             step.status = "pending"

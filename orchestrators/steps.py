@@ -15,7 +15,8 @@ from models import states
 class Step(NamedTuple):
     """One row.
 
-    `operation` names the effect in its operation id; `undo` is the compensating activity, if there is one. After
+    `operation` names the effect in its operation id; `undo` is the compensating activity, if there is one. `since` is
+    the version of the saga that brought the step: orders of older versions do without it. After
     `deadline_s` seconds an attempt, of the step or of its undo, counts as unknown: the next one finds out what became
     of it, and an effect that comes late finds a reservation, an intent, a label or a tombstone of its own id.
     """
@@ -24,6 +25,7 @@ class Step(NamedTuple):
     operation: str
     undo: str | None
     deadline_s: float
+    since: int = 1
 
     def operation_id(self, order_id: str) -> str:
         """The id of this step's one effect for this order: known before the call, the same in every attempt."""
@@ -40,7 +42,13 @@ SEND_CONFIRMATION = Step(states.SEND_CONFIRMATION, "notify", undo=None, deadline
 # The last activity of every path. It has no operation of its own: closing twice is closing once.
 CLOSE_ORDER = Step(states.CLOSE_ORDER, "close", undo=None, deadline_s=45)
 
-UNDOABLE = (RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT)
+# In the order in which they run; `models.states.STEP_NAMES` has their names in the same order.
+STEPS = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT, SEND_CONFIRMATION)
+
+
+def steps_of(version: int) -> tuple[Step, ...]:
+    """The steps of an order of that version of the saga."""
+    return tuple(step for step in STEPS if step.since <= version)
 
 
 class Retry(NamedTuple):

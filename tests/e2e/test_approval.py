@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import dev
-from tests.e2e.world import NOTHING, STEPS, World, new_id, statuses, wait_for
+from tests.e2e.world import NOTHING, World, new_id, statuses, wait_for
+from tests.steps import STEPS
 
 THRESHOLD = 50_000
 PRICE = 60_000

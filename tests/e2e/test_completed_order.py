@@ -13,8 +13,9 @@ import pytest
 import zxingcpp
 
 import dev
-from tests.e2e.world import STEPS, World, compensations, new_id, statuses
+from tests.e2e.world import World, compensations, new_id, statuses
 from tests.product import Product
+from tests.steps import STEPS
 
 CANARIES = {
     "name": "Canary Marmalade",

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import closing
 
 import dev
-from tests.e2e.world import NOTHING, STEPS, World, statuses
+from tests.e2e.world import NOTHING, World, statuses
 from tests.product import Product
+from tests.steps import STEPS
 
 
 def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(

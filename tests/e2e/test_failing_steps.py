@@ -14,18 +14,14 @@ import pytest
 
 import dev
 from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
-from tests.e2e.world import NOTHING, STEPS, compensations, new_id, statuses
+from tests.e2e.world import NOTHING, compensations, new_id, statuses
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.servers import Azurite, FreePorts, Sandbox
+from tests.steps import STEPS, UNDO
 
 PRICE = 1000
-UNDO = {
-    "reserve_inventory": "release_inventory",
-    "process_payment": "refund_payment",
-    "create_shipment": "cancel_shipment",
-}
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ from azure.storage.blob import BlobServiceClient
 import dev
 
 FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
-STEPS = ["validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation"]
 
 
 class Effects(NamedTuple):

@@ -36,7 +36,6 @@ from models.order_record import Line, decide_approval, request_cancel, request_r
 from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.stock import InventoryUpdate
 from orchestrators.order_saga import order_saga
-from orchestrators.steps import UNDOABLE
 from services import blob_labels
 from services.blob_labels import BlobLabels
 from services.order_index import OrderIndex
@@ -45,6 +44,7 @@ from services.table_orders import TableOrders
 from services.table_stock import TableStock
 from services.wiring import Services
 from tests.proof.pure_world import PureLabels, PureMailServer, PurePush, PureStripe, PureTable
+from tests.steps import STEPS, UNDO
 
 ORDER, SKU, OTHER = "order-1", "CRUNCHY-ARMCHAIR", "SMALL-TABLE"
 ON_HAND, PRICE = 5, 12900
@@ -52,8 +52,7 @@ TOTAL = 2 * PRICE + PRICE
 LIMITS = {"step_retry_s": 3, "undo_retry_s": 3}
 # More than any order of these scenarios needs: one that takes longer goes in circles.
 MAX_TURNS = 250
-STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
-UNDOS = tuple(str(step.undo) for step in reversed(UNDOABLE))
+UNDOS = tuple(reversed(UNDO.values()))
 FINAL = {"completed", "rejected", "compensated", "cancelled"}
 
 logging.getLogger("activities").setLevel(logging.CRITICAL)
@@ -397,7 +396,7 @@ class Run:
             self.demand(not unsure, f"{view['status']}, and {unsure} not confirmed")
         if view["status"] == "needs_attention":
             tried = {entry["name"] for entry in view["compensations"]}
-            untried = [str(step.undo) for step in UNDOABLE if steps[step.activity] == "done" and step.undo not in tried]
+            untried = [undo for step, undo in UNDO.items() if steps[step] == "done" and undo not in tried]
             self.demand(not untried, f"parked, and {untried} was not tried")
         if "refund_payment" in undone or steps["process_payment"] == "undone":
             self.demand(money == 0 or self.resolved, "refund_payment is done, and money is held")

@@ -1,10 +1,10 @@
-"""The paths of the order saga, each as a world that answers its calls.
+"""The paths of the order saga, each as a world that answers its calls; for each version of the saga, by its number.
 
 What the tests play, and what stored histories were made of.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -13,16 +13,12 @@ import azure.durable_functions as df
 
 from models.messages import SAGA_VERSION
 from orchestrators.order_saga import order_saga
+from orchestrators.steps import steps_of
 from tests.replay.driver import BEGINNING, Broken, Call, Done, Raised, World, play
 from tests.replay.oracle import Event, Orchestrator
+from tests.steps import UNDO
 
 ORDER = "order-1"
-STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
-UNDO = {
-    "create_shipment": "cancel_shipment",
-    "process_payment": "refund_payment",
-    "reserve_inventory": "release_inventory",
-}
 SHORT = {"step_retry_s": 3, "undo_retry_s": 5}
 ORDER_SAGA: Orchestrator = df.Orchestrator.create(order_saga)
 
@@ -85,63 +81,70 @@ def undo_of(steps: Iterable[str]) -> tuple[str, ...]:
     return tuple(UNDO[step] for step in reversed(list(steps)) if step in UNDO)
 
 
-ALL_UNDONE = undo_of(STEPS)
+def names_of(version: int) -> tuple[str, ...]:
+    """The steps of an order of that version."""
+    return tuple(step.activity for step in steps_of(version))
+
+
+Names = Sequence[str]
 
 
 def _status(failed: str) -> str:
     return "rejected" if failed == "validate_order" else "compensated"
 
 
-def _at_each_step(name: str, make: Callable[[str], Scenario]) -> dict[str, Scenario]:
-    return {f"{step} {name}": make(step) for step in STEPS}
-
-
 def _done(step: str) -> Answer:
     return VALID if step == "validate_order" else DONE
 
 
-def _refused(step: str) -> Scenario:
-    return Scenario({step: [REFUSED]}, _status(step), undo_of(STEPS[: STEPS.index(step)]))
+def _refused(step: str, steps: Names) -> Scenario:
+    return Scenario({step: [REFUSED]}, _status(step), undo_of(steps[: steps.index(step)]))
 
 
-def _given_up(answer: Answer) -> Callable[[str], Scenario]:
+def _given_up(answer: Answer) -> Callable[[str, Names], Scenario]:
     """A fault and an unknown outcome do not prove that nothing happened: the step's own undo runs too."""
-    return lambda step: Scenario({step: [answer]}, _status(step), undo_of(STEPS[: STEPS.index(step) + 1]))
+    return lambda step, steps: Scenario({step: [answer]}, _status(step), undo_of(steps[: steps.index(step) + 1]))
 
 
-def _recovered(step: str) -> Scenario:
+def _recovered(step: str, _: Names) -> Scenario:
     return Scenario({step: [BROKEN, UNKNOWN, _done(step)]})
 
 
-def _late(step: str) -> Scenario:
+def _late(step: str, _: Names) -> Scenario:
     """The first attempt outlives its deadline, and answers while a later step runs."""
     return Scenario({step: [LATE, _done(step)]})
 
 
-def _cancelled(step: str) -> Scenario:
+def _cancelled(step: str, steps: Names) -> Scenario:
     ended = Done({"kind": "final", "outcome": {"order_id": ORDER, "status": "cancelled"}})
     answers: dict[str, list[Answer]] = {step: [CANCELLED], "close_order": [ended]}
-    return Scenario(answers, "cancelled", undo_of(STEPS[: STEPS.index(step) + 1]))
+    return Scenario(answers, "cancelled", undo_of(steps[: steps.index(step) + 1]))
 
 
-def _undo_recovered(step: str) -> Scenario:
+def _undo_recovered(step: str, steps: Names) -> Scenario:
     answers = {"send_confirmation": [REFUSED], UNDO[step]: [BROKEN, UNKNOWN, DONE]}
-    return Scenario(answers, "compensated", ALL_UNDONE)
+    return Scenario(answers, "compensated", undo_of(steps))
 
 
-def _undo_late(step: str) -> Scenario:
+def _undo_late(step: str, steps: Names) -> Scenario:
     answers = {"send_confirmation": [REFUSED], UNDO[step]: [LATE, DONE]}
-    return Scenario(answers, "compensated", ALL_UNDONE)
+    return Scenario(answers, "compensated", undo_of(steps))
 
 
-def _parked(after: list[Answer], *operator: str) -> Callable[[str], Scenario]:
+def _ended_parked(step: str, steps: Names) -> Scenario:
+    """Version 1 ended where today's saga waits for an operator."""
+    answers = {"send_confirmation": [REFUSED], UNDO[step]: [BROKEN]}
+    return Scenario(answers, "needs_attention", undo_of(steps), SHORT)
+
+
+def _parked(after: list[Answer], *operator: str) -> Callable[[str, Names], Scenario]:
     """Four attempts a round with the short limits; `operator` raises these events an hour apart."""
     events = tuple(Raised(name, "{}", 3600.0 * (hour + 1)) for hour, name in enumerate(operator))
 
-    def make(step: str) -> Scenario:
+    def make(step: str, steps: Names) -> Scenario:
         answers = {"send_confirmation": [REFUSED], UNDO[step]: [*[BROKEN] * 4, *after]}
         status = "compensated" if operator else "needs_attention"
-        return Scenario(answers, status, ALL_UNDONE, SHORT, events)
+        return Scenario(answers, status, undo_of(steps), SHORT, events)
 
     return make
 
@@ -188,66 +191,73 @@ WAKES = {
         {"process_payment": [_unknown_charge(1), _unknown_charge(2), _unknown_charge(3), DONE]}
     ),
 }
-HEALED = {
-    "healed": Scenario({"validate_order": [_undoing()]}, "compensated", ALL_UNDONE),
-    "healed after a refusal": Scenario(
-        {"validate_order": [_undoing(failure={"step": "process_payment", "reason": "no"})]}, "compensated", ALL_UNDONE
-    ),
-    "healed and parked": Scenario(
-        {"validate_order": [_undoing()], "refund_payment": [*[BROKEN] * 4, DONE]},
-        "compensated",
-        ALL_UNDONE,
-        SHORT,
-        (Raised("attention:1", "{}", 3600),),
-    ),
-}
 
 
-def _at_each_undo(name: str, make: Callable[[str], Scenario]) -> dict[str, Scenario]:
-    return {f"{undo} {name}": make(step) for step, undo in UNDO.items()}
+def _healed(steps: Names) -> dict[str, Scenario]:
+    all_undone = undo_of(steps)
+    refused = _undoing(failure={"step": "process_payment", "reason": "no"})
+    parked = {"validate_order": [_undoing()], "refund_payment": [*[BROKEN] * 4, DONE]}
+    return {
+        "healed": Scenario({"validate_order": [_undoing()]}, "compensated", all_undone),
+        "healed after a refusal": Scenario({"validate_order": [refused]}, "compensated", all_undone),
+        "healed and parked": Scenario(parked, "compensated", all_undone, SHORT, (Raised("attention:1", "{}", 3600),)),
+    }
+
+
+Make = Callable[[str, Names], Scenario]
+
+
+def _at_each_step(name: str, make: Make, steps: Names) -> dict[str, Scenario]:
+    return {f"{step} {name}": make(step, steps) for step in steps}
+
+
+def _at_each_undo(name: str, make: Make, steps: Names) -> dict[str, Scenario]:
+    return {f"{UNDO[step]} {name}": make(step, steps) for step in steps if step in UNDO}
 
 
 UNKNOWN_SKU: Answer = Done({"kind": "refused", "reason": "unknown_sku", "skus": ["NOBODY-SELLS-THIS"]})
-BOTH_VERSIONS = {
-    "completed": Scenario(),
-    "refused for an unknown sku": Scenario({"validate_order": [UNKNOWN_SKU]}, "rejected"),
-    "confirmation refused and ignored": Scenario(
-        {"send_confirmation": [REFUSED]}, limits={"confirmation_failure": "ignore"}
-    ),
-    "ended before": Scenario({"validate_order": [FINAL]}),
-    "record closed late": Scenario({"close_order": [BROKEN, DONE]}),
-    "record never closed": Scenario({"close_order": [BROKEN]}, status=None, limits=SHORT),
-    **_at_each_step("refused", _refused),
-    **_at_each_step("down", _given_up(BROKEN)),
-    **_at_each_step("unknown", _given_up(UNKNOWN)),
-    **_at_each_step("recovered", _recovered),
-    **_at_each_undo("recovered", _undo_recovered),
-}
 
 
-def _first_version(scenario: Scenario) -> Scenario:
-    return replace(scenario, version=1)
+def _of_every_version(steps: Names) -> dict[str, Scenario]:
+    return {
+        "completed": Scenario(),
+        "refused for an unknown sku": Scenario({"validate_order": [UNKNOWN_SKU]}, "rejected"),
+        "confirmation refused and ignored": Scenario(
+            {"send_confirmation": [REFUSED]}, limits={"confirmation_failure": "ignore"}
+        ),
+        "ended before": Scenario({"validate_order": [FINAL]}),
+        "record closed late": Scenario({"close_order": [BROKEN, DONE]}),
+        "record never closed": Scenario({"close_order": [BROKEN]}, status=None, limits=SHORT),
+        **_at_each_step("refused", _refused, steps),
+        **_at_each_step("down", _given_up(BROKEN), steps),
+        **_at_each_step("unknown", _given_up(UNKNOWN), steps),
+        **_at_each_step("recovered", _recovered, steps),
+        **_at_each_undo("recovered", _undo_recovered, steps),
+    }
 
 
-def _ended_parked(step: str) -> Scenario:
-    """Version 1 ended where today's saga waits for an operator."""
-    answers = {"send_confirmation": [REFUSED], UNDO[step]: [BROKEN]}
-    return Scenario(answers, "needs_attention", ALL_UNDONE, SHORT, version=1)
+def _since_the_second_version(steps: Names) -> dict[str, Scenario]:
+    """Deadlines, cancels, operators, approvals, wake-ups and healing."""
+    return {
+        **_at_each_step("late", _late, steps),
+        **_at_each_step("cancelled", _cancelled, steps),
+        **_at_each_undo("late", _undo_late, steps),
+        **_at_each_undo("parked", _parked([]), steps),
+        **_at_each_undo("retried", _parked([DONE], "attention:1"), steps),
+        **_at_each_undo("retried twice", _parked([*[BROKEN] * 4, DONE], "attention:1", "attention:2"), steps),
+        **_at_each_undo("resolved", _parked([RESOLVED], "attention:1"), steps),
+        **APPROVALS,
+        **WAKES,
+        **_healed(steps),
+    }
 
 
-SCENARIOS = {
-    **BOTH_VERSIONS,
-    **_at_each_step("late", _late),
-    **_at_each_step("cancelled", _cancelled),
-    **_at_each_undo("late", _undo_late),
-    **_at_each_undo("parked", _parked([])),
-    **_at_each_undo("retried", _parked([DONE], "attention:1")),
-    **_at_each_undo("retried twice", _parked([*[BROKEN] * 4, DONE], "attention:1", "attention:2")),
-    **_at_each_undo("resolved", _parked([RESOLVED], "attention:1")),
-    **APPROVALS,
-    **WAKES,
-    **HEALED,
-}
-FIRST_VERSION = {name: _first_version(scenario) for name, scenario in BOTH_VERSIONS.items()} | _at_each_undo(
-    "down", _ended_parked
-)
+def _paths(version: int) -> dict[str, Scenario]:
+    steps = names_of(version)
+    later = _at_each_undo("down", _ended_parked, steps) if version == 1 else _since_the_second_version(steps)
+    found = {**_of_every_version(steps), **later}
+    return {name: replace(scenario, version=version) for name, scenario in found.items()}
+
+
+VERSIONS = {version: _paths(version) for version in range(1, SAGA_VERSION + 1)}
+SCENARIOS = VERSIONS[SAGA_VERSION]

@@ -13,17 +13,10 @@ from typing import Any
 import pytest
 
 from models.messages import SAGA_VERSION
+from orchestrators import steps
 from orchestrators.order_saga import order_saga
-from orchestrators.steps import (
-    CLOSE_ORDER,
-    CREATE_SHIPMENT,
-    PROCESS_PAYMENT,
-    RESERVE_INVENTORY,
-    SEND_CONFIRMATION,
-    VALIDATE_ORDER,
-    step_retry,
-    undo_retry,
-)
+from orchestrators.steps import CLOSE_ORDER, step_retry, undo_retry
+from tests.steps import STEPS, UNDO
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = {"amount_minor": 25800, "currency": "gbp"}
@@ -37,13 +30,7 @@ FAULT = RuntimeError("Activity function 'x' failed:  Unavailable: storage did no
 # The activity does not answer before its deadline.
 LATE = "late"
 
-STEPS = ["validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation"]
-UNDO = {
-    "reserve_inventory": "release_inventory",
-    "process_payment": "refund_payment",
-    "create_shipment": "cancel_shipment",
-}
-ROWS = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT, SEND_CONFIRMATION, CLOSE_ORDER)
+ROWS = (*steps.STEPS, CLOSE_ORDER)
 DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
 
 
