@@ -30,6 +30,7 @@ FAULT = RuntimeError("Activity function 'x' failed:  Unavailable: storage did no
 # The activity does not answer before its deadline.
 LATE = "late"
 
+ALL_UNDOS = tuple(reversed(UNDO.values()))
 ROWS = (*steps.STEPS, CLOSE_ORDER)
 DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
 
@@ -187,7 +188,7 @@ def statuses(view: dict[str, Any]) -> dict[str, str]:
     return {step["name"]: step["status"] for step in view["steps"]}
 
 
-def test_an_order_goes_through_all_five_steps_and_is_closed() -> None:
+def test_an_order_goes_through_all_steps_and_is_closed() -> None:
     theatre = Theatre()
     outcome = theatre.play()
     assert theatre.calls == [*STEPS, "close_order"]
@@ -277,11 +278,10 @@ def test_an_undo_that_cannot_be_confirmed_does_not_keep_the_others_from_running(
     theatre = Theatre({"send_confirmation": [REFUSED], "refund_payment": [FAULT]})
     outcome = theatre.park()
     assert outcome["status"] == "needs_attention"
-    assert outcome["compensations"] == [
-        {"name": "cancel_shipment", "status": "done"},
-        {"name": "refund_payment", "status": "failed"},
-        {"name": "release_inventory", "status": "done"},
-    ]
+    assert {entry["name"]: entry["status"] for entry in outcome["compensations"]} == {
+        **dict.fromkeys(ALL_UNDOS, "done"),
+        "refund_payment": "failed",
+    }
     assert statuses(outcome)["process_payment"] == "done"
     assert theatre.calls[-1] == "close_order"
 
@@ -430,7 +430,7 @@ def test_a_cancel_found_at_a_step_keeps_the_undo_of_that_step_too(step: str) -> 
 def test_a_cancel_is_no_confirmation_that_failed() -> None:
     theatre = Theatre({"send_confirmation": [CANCELLED]}, {"confirmation_failure": "ignore"})
     theatre.play()
-    assert theatre.calls[5:] == ["cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+    assert theatre.calls[len(STEPS) :] == [*ALL_UNDOS, "close_order"]
 
 
 @pytest.mark.parametrize("script", [{}, {"create_shipment": [CANCELLED]}])
@@ -571,7 +571,7 @@ def test_a_healed_saga_goes_on_undoing_and_never_forward(failure: dict[str, str]
     undoing = _sent({"kind": "undoing", "total": TOTAL, "failure": failure})
     theatre = Theatre({"validate_order": [undoing]})
     outcome = theatre.play()
-    assert theatre.calls == ["validate_order", "cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+    assert theatre.calls == ["validate_order", *ALL_UNDOS, "close_order"]
     assert outcome["status"] == "compensated"
     assert outcome["total"] == TOTAL
     assert outcome["failure"] == failure
@@ -581,11 +581,10 @@ def test_a_healed_saga_goes_on_undoing_and_never_forward(failure: dict[str, str]
 def test_a_healed_saga_parks_like_any_other() -> None:
     theatre = Theatre({"validate_order": [{"kind": "undoing"}], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1})
     view = theatre.park()
-    assert [(entry["name"], entry["status"]) for entry in view["compensations"]] == [
-        ("cancel_shipment", "failed"),
-        ("refund_payment", "done"),
-        ("release_inventory", "done"),
-    ]
+    assert {entry["name"]: entry["status"] for entry in view["compensations"]} == {
+        **dict.fromkeys(ALL_UNDOS, "done"),
+        "cancel_shipment": "failed",
+    }
 
 
 def test_a_healed_saga_counts_on_from_the_times_that_the_order_was_parked() -> None:
@@ -639,7 +638,9 @@ def test_an_old_orders_undo_is_given_what_it_always_was(version: int | None) -> 
 def test_an_old_order_still_undoes_in_reverse(step: str, version: int | None) -> None:
     theatre = Theatre({step: [FAULT]}, {"step_retry_s": 1}, version=version)
     theatre.play()
-    assert [name for name in theatre.calls if name in UNDO.values()] == expected_undo(step, own=True)
+    old = {row.activity for row in steps.steps_of(version or 1)}
+    undone = [UNDO[name] for name in reversed(STEPS[: STEPS.index(step) + 1]) if name in UNDO and name in old]
+    assert [name for name in theatre.calls if name in UNDO.values()] == (undone if step in old else [])
 
 
 @first_version
