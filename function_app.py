@@ -20,7 +20,7 @@ from activities import closing, inventory, notification, payment, shipping, vali
 from activities.runner import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
-from edge import labels, openapi, operators, pages, trail, webhooks
+from edge import labels, openapi, operators, overview, pages, trail, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
 from edge.sagas import start_saga, wake_saga
@@ -92,6 +92,12 @@ async def get_label(req: func.HttpRequest) -> func.HttpResponse:
     return await answered(services, lambda its: labels.show(req, its.orders, its.labels))
 
 
+@app.route(route="orders/{order_id}/timeline", methods=["GET"])
+@app.durable_client_input(client_name="client")
+async def get_timeline(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: overview.order_timeline(req, client, its.orders))
+
+
 @app.route(route="orders/{order_id}/cancel", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def cancel_order(req: func.HttpRequest, client) -> func.HttpResponse:
@@ -152,11 +158,39 @@ async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
     return await answered(services, lambda its: inventory_edge.put(req, its.stock))
 
 
+@app.route(route="inventory/{sku}/holders", methods=["GET"])
+async def get_holders(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: inventory_edge.holders(req, its.stock, its.order_index))
+
+
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     faults = startup_faults() + data_folder.faults(os.environ)
     providers, stripe_key = wiring.providers(os.environ), wiring.kind_of_stripe_key(os.environ)
     return await health_edge.report(faults, providers, stripe_key, last_sweep)
+
+
+# The dashboard: a shell without data, and what it asks for.
+
+
+@app.route(route="dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def dashboard(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.dashboard()
+
+
+@app.route(route="dashboard/{asset}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def dashboard_asset(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.dashboard_asset(req)
+
+
+@app.route(route="operations/overview", methods=["GET"])
+async def get_overview(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: overview.show(req, its.order_index))
+
+
+@app.route(route="operations/counts", methods=["GET"])
+async def get_counts(req: func.HttpRequest) -> func.HttpResponse:
+    return await answered(services, lambda its: overview.counts(req, its.sweeps.ended))
 
 
 # The API, told: static, anonymous, without data.

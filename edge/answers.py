@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.money import Total
 from models.order_request import OrderId, Sku
 from models.states import OrderStatus
-from models.view import Moment
+from models.view import Moment, OrderDetail
 
+Instant = Annotated[
+    str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$", description="ISO 8601, UTC, milliseconds.")
+]
 Url = Annotated[str, Field(min_length=1)]
 
 
@@ -40,11 +43,133 @@ class ListedOrder(Answer):
     accepted_at: Moment
     skus: list[str]
     total: Total | None = Field(description="Null until validation has fixed it.")
+    since: Moment | None = Field(description="When it came into its state.")
+    waits_for: str | None = Field(description="An approval and its deadline, or the undos that wait for an operator.")
+    failure: str | None = Field(description="Why it is or was undone.")
+    held_minor: int = Field(description="Charged and not given back, in minor units of the total's currency.")
 
 
 class OrderPage(Answer):
     orders: list[ListedOrder]
     continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
+
+
+class Unfinished(Answer):
+    count: int = Field(description="At most 1,000.")
+    more: bool = Field(description="There are more than `count`.")
+    by_status: dict[str, int]
+
+
+class Overview(Answer):
+    needs_you: list[ListedOrder]
+    unfinished: Unfinished
+    orders: list[ListedOrder]
+    continuation: str | None = Field(
+        description="Of `GET /api/orders`, for what is older; null when this is all of today."
+    )
+    actor: str | None = Field(description="The name that App Service authentication vouches for.")
+
+
+class EndedCounts(Answer):
+    day: str = Field(description="The UTC day on which the orders were accepted.")
+    states: dict[str, int]
+    more: bool = Field(description="There are more than were counted.")
+    at: Moment
+
+
+class Counts(Answer):
+    ended: EndedCounts | None
+
+
+class Attempt(Answer):
+    """One call of an activity. `result` is null while it runs."""
+
+    activity: str
+    path: Literal["step", "undo", "close"]
+    number: int
+    started_at: Instant
+    ended_at: Instant | None
+    result: str | None
+    reason: str | None
+
+
+class Wait(Answer):
+    reason: Literal["retry", "approval", "operator"]
+    activity: str
+    since: Instant
+    until: Instant | None
+
+
+class Due(Answer):
+    what: Literal["retry", "deadline", "approval"]
+    at: Instant
+
+
+class Reference(Answer):
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
+
+    key: str = Field(description="The idempotency key: the effect is done once under it.")
+    reference: str | None = Field(default=None, description="The provider's.")
+
+
+class Can(Answer):
+    """What may be asked for now."""
+
+    cancel: bool
+    decide: bool
+    retry: list[str]
+    resolve: list[str]
+    erase: bool
+    stopped: bool = Field(description="Its orchestration was stopped: the sweep starts it again.")
+
+
+class TimelineEvent(Answer):
+    """A change of the order's record: who asked for it and why, and the ids. `…/events` has the whole of it."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
+
+    at: Instant
+    event: str
+    by: str | None = None
+    reason: str | None = None
+    compensation: str | None = None
+    reference: str | None = None
+    payment_intent_id: str | None = None
+    refund_id: str | None = None
+    tracking_number: str | None = None
+
+
+class Approval(Answer):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    deadline: str
+    total: Total
+    verdict: str | None
+
+
+class Timeline(OrderDetail):
+    goods: str | None = Field(description="reserved, sold or released; null before that.")
+    approval: Approval | None
+    history: Literal["live", "gone"]
+    attempts: list[Attempt]
+    waits: list[Wait]
+    due: Due | None = Field(description="What comes next by itself.")
+    references: dict[str, Reference] = Field(description="By step and undo.")
+    events: list[TimelineEvent]
+    can: Can
+    actor: str | None = Field(description="The name that App Service authentication vouches for.")
+
+
+class Holder(Answer):
+    order_id: str
+    status: str
+    quantity: int
+
+
+class Holders(Answer):
+    sku: str
+    holders: list[Holder]
+    more: bool
 
 
 class CancelAccepted(Answer):

@@ -64,17 +64,61 @@ EVENTS = {
     ],
     "continuation": "3",
 }
-LISTED = {
-    "orders": [
+LISTED_ORDER = {
+    "order_id": EXAMPLE_ID,
+    "status": "compensated",
+    "accepted_at": "2026-11-26T09:30:00Z",
+    "skus": [EXAMPLE_SKU],
+    "total": {"amount_minor": 25800, "currency": "gbp"},
+    "since": "2026-11-26T09:30:02Z",
+    "waits_for": None,
+    "failure": "card_declined",
+    "held_minor": 0,
+}
+LISTED = {"orders": [LISTED_ORDER], "continuation": None}
+OVERVIEW = {
+    "needs_you": [
         {
-            "order_id": EXAMPLE_ID,
-            "status": "compensated",
-            "accepted_at": "2026-11-26T09:30:00Z",
-            "skus": [EXAMPLE_SKU],
-            "total": {"amount_minor": 25800, "currency": "gbp"},
+            **LISTED_ORDER,
+            "order_id": "armchairs-3",
+            "status": "needs_attention",
+            "waits_for": "refund_payment",
+            "failure": "recipient_rejected",
+            "held_minor": 25800,
         }
     ],
+    "unfinished": {"count": 1, "more": False, "by_status": {"needs_attention": 1}},
+    "orders": [LISTED_ORDER],
     "continuation": None,
+    "actor": None,
+}
+TIMELINE = {
+    **COMPENSATED,
+    "goods": "released",
+    "approval": None,
+    "history": "live",
+    "attempts": [
+        {
+            "activity": "process_payment",
+            "path": "step",
+            "number": 1,
+            "started_at": "2026-11-26T09:30:01.204Z",
+            "ended_at": "2026-11-26T09:30:01.377Z",
+            "result": "refused",
+            "reason": "generic_decline",
+        }
+    ],
+    "waits": [],
+    "due": None,
+    "references": {"process_payment": {"key": f"{EXAMPLE_ID}:pay", "reference": "pi_3Q"}},
+    "events": [{"at": "2026-11-26T09:30:00.911Z", "event": "accepted"}],
+    "can": {"cancel": False, "decide": False, "retry": [], "resolve": [], "erase": True, "stopped": False},
+    "actor": None,
+}
+HOLDERS = {
+    "sku": EXAMPLE_SKU,
+    "holders": [{"order_id": "armchairs-3", "status": "needs_attention", "quantity": 2}],
+    "more": False,
 }
 DECISION = {"approved": True, "approver": "grace", "comment": "a known customer"}
 REASON = {"by": "grace", "reason": "the provider answers again"}

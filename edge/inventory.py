@@ -12,10 +12,13 @@ import azure.functions as func
 from edge import paging
 from edge.problems import Problem, field_problem, json_response, read_body
 from models.money import price_warnings
+from models.order_list import IndexEntry
 from models.order_request import SKU_PATTERN
 from models.stock import InventoryUpdate, StockEntry, StockPage
 
 DEFAULT_PAGE = 20
+
+MOST_HOLDERS = 20
 
 
 class Stock(Protocol):
@@ -24,8 +27,16 @@ class Stock(Protocol):
     def page(self, after: str | None, top: int) -> StockPage:
         """SKUs in their order."""
 
+    def reserved_for(self, order_id: str, sku: str) -> int:
+        """Units of a SKU that are held for an order now."""
+
     def put(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
+
+
+class Index(Protocol):
+    def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
+        """What one read holds, newest first, and whether there are more."""
 
 
 async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
@@ -51,6 +62,22 @@ async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
     sku, update = _sku(req), read_body(req, InventoryUpdate)
     shelf = await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match"))
     return _answer(shelf, price_warnings(update.price_minor, update.currency))
+
+
+async def holders(req: func.HttpRequest, stock: Stock, index: Index) -> func.HttpResponse:
+    """Which orders hold units of a SKU: of the newest 1,000 unfinished, at most `MOST_HOLDERS`.
+
+    One read of the index, and one for each order that names the SKU.
+    """
+    sku = _sku(req)
+    unfinished, more = await asyncio.to_thread(index.newest_unfinished)
+    named = [entry for entry in reversed(unfinished) if sku in entry.skus]
+    holding = []
+    for entry in named[:MOST_HOLDERS]:
+        quantity = await asyncio.to_thread(stock.reserved_for, entry.order_id, sku)
+        if quantity:
+            holding.append({"order_id": entry.order_id, "status": entry.status, "quantity": quantity})
+    return json_response({"sku": sku, "holders": holding, "more": more or len(named) > MOST_HOLDERS})
 
 
 def _sku(req: func.HttpRequest) -> str:

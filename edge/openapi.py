@@ -16,8 +16,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from edge.answers import ProblemAnswer
+from edge.described import Operation, Parameter, Reply
 from edge.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
-from edge.operations import OPERATIONS, Operation, Parameter, Reply
+from edge.operations import OPERATIONS
 from models.order_request import OrderId, Sku
 from models.view import Failure
 
@@ -120,7 +121,7 @@ def _operation(trigger: Trigger) -> dict[str, Any]:
         made["parameters"] = parameters
     if told.body is not None:
         made["requestBody"] = {
-            "required": True,
+            "required": told.body_required,
             "content": {"application/json": {"schema": _reference(told.body), "example": told.body_example}},
         }
     made["responses"] = _responses(told, trigger.anonymous)

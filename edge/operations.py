@@ -7,11 +7,10 @@ together in both directions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel
 
 from edge import answers, inventory, paging, trail
+from edge.dashboard_operations import DASHBOARD_OPERATIONS
+from edge.described import Operation, Parameter, Reply, Schema
 from edge.examples import (
     ACCEPTED,
     COMPENSATED,
@@ -27,45 +26,10 @@ from edge.examples import (
     STOCK_LIST,
 )
 from edge.orders import CONTINUATION_PATTERN, DEFAULT_DAYS, DEFAULT_PAGE, MAX_DAYS
-from models.order_request import SKU_PATTERN, Decision, Evidence, OrderRequest, Reason
+from models.order_request import SKU_PATTERN, Decision, Evidence, OrderRequest, Reason, Remark
 from models.states import OrderStatus
 from models.stock import InventoryUpdate
 from models.view import OrderDetail
-
-Schema = Mapping[str, Any]
-
-
-class Reply(NamedTuple):
-    """A success. `content`: a model, or the media type of what is no JSON; None: an empty body."""
-
-    means: str
-    content: type[BaseModel] | str | None = None
-    example: Any = None
-    headers: tuple[str, ...] = ()
-
-
-class Parameter(NamedTuple):
-    """A parameter of the query or a header; those of the path stand in the route."""
-
-    name: str
-    place: str
-    means: str
-    schema: Schema
-    example: Any = None
-
-
-class Operation(NamedTuple):
-    """`problems`: the statuses that are answered as application/problem+json."""
-
-    tag: str
-    summary: str
-    replies: Mapping[int, Reply]
-    problems: tuple[int, ...] = ()
-    body: type[BaseModel] | None = None
-    body_example: Any = None
-    parameters: tuple[Parameter, ...] = ()
-    says: str = ""
-
 
 DAY: Schema = {"type": "string", "format": "date"}
 STATUS: Schema = {"type": "string", "enum": list(OrderStatus.__args__)}  # type: ignore[attr-defined]
@@ -148,7 +112,10 @@ OPERATIONS: Mapping[str, Operation] = {
                 {"order_id": EXAMPLE_ID, "status": "running", "cancel_requested": True},
             )
         },
-        (404, 409, 503),
+        (400, 404, 409, 413, 503),
+        Remark,
+        REASON,
+        body_required=False,
         says="Safe to repeat. 409 when it is too late: the confirmation is sent, or the order has ended.",
     ),
     "decide_approval": Operation(
@@ -200,7 +167,10 @@ OPERATIONS: Mapping[str, Operation] = {
         "Operators",
         "Erase the personal data of a finished order",
         {204: Reply("Name, address, e-mail and payment method are gone; ids and amounts stay.")},
-        (404, 409, 503),
+        (400, 404, 409, 413, 503),
+        Remark,
+        REASON,
+        body_required=False,
         says="Safe to repeat. 409 while the order is not finished.",
     ),
     "stripe_webhook": Operation(
@@ -260,4 +230,5 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: Reply("A script or a style sheet.", "*/*", headers=KEPT)},
         (404,),
     ),
+    **DASHBOARD_OPERATIONS,
 }

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Concatenate, ParamSpec, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import azure.functions as func
+from pydantic import BaseModel
 
+from edge.actors import actor
 from edge.orders import Orders as Found
 from edge.orders import found
 from edge.problems import Problem, json_response, read_body
@@ -29,10 +31,11 @@ from models.order_record import (
 )
 from models.order_record import erase as erase_record
 from models.order_record import resolve as resolve_undo
-from models.order_request import Decision, Evidence, Reason
+from models.order_request import Decision, Evidence, Reason, Remark
 from models.states import COMPENSATION_NAMES
 
 Rule = ParamSpec("Rule")
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Orders(Found, Protocol):
@@ -53,9 +56,16 @@ class Labels(Protocol):
 
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the order ends `cancelled`. 409 with its state otherwise. Safe to repeat."""
-    record = await found(req, orders)
+    remark = _remark(req)
+    return await cancel_order(await found(req, orders), client, orders, remark)
+
+
+async def cancel_order(
+    record: OrderRecord, client: Any, orders: Orders, remark: Mapping[str, str]
+) -> func.HttpResponse:
+    """As `cancel`, of a record. `remark`: `by` and `reason`, for the audit trail."""
     if record.state != "cancelled":
-        record = await asyncio.to_thread(orders.change, record, request_cancel)
+        record = await asyncio.to_thread(orders.change, record, request_cancel, remark)
     if record.state == "awaiting_approval" and record.approval is not None:
         await wake_saga(client, record.order_id, record.approval.wake)
     return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
@@ -63,7 +73,7 @@ async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.Htt
 
 async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the decision is recorded for this total. 409 for a second or a late one."""
-    decision = read_body(req, Decision)
+    decision = _signed(req, read_body(req, Decision), "approver")
     record = await found(req, orders)
     record = await asyncio.to_thread(orders.change, record, decide_approval, decision, datetime.now(UTC))
     assert record.approval is not None, "a decision was recorded without an approval to decide"
@@ -78,7 +88,7 @@ async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.Ht
 
 async def retry(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
     """202: the undo is tried again. 409 when it does not wait for an operator."""
-    reason, compensation = read_body(req, Reason), _compensation(req)
+    reason, compensation = _signed(req, read_body(req, Reason), "by"), _compensation(req)
     record = await found(req, orders)
     record = await asyncio.to_thread(orders.change, record, request_retry, compensation, reason)
     await _resume_undoing(client, record, limits)
@@ -90,7 +100,7 @@ async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Li
 
     The order goes on when the last undo that waited is resolved; until then the others wait as before.
     """
-    evidence, compensation = read_body(req, Evidence), _compensation(req)
+    evidence, compensation = _signed(req, read_body(req, Evidence), "by"), _compensation(req)
     record = await found(req, orders)
     record = await asyncio.to_thread(orders.change, record, resolve_undo, compensation, evidence)
     if record.state == "compensating":
@@ -100,10 +110,23 @@ async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Li
 
 async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
     """204: name, address, e-mail and payment method are gone; ids and amounts stay. 409 while it is not finished."""
+    remark = _remark(req)
     record = await found(req, orders)
-    await asyncio.to_thread(orders.change, record, erase_record, secrets.token_bytes(32))
+    await asyncio.to_thread(orders.change, record, erase_record, secrets.token_bytes(32), remark)
     await asyncio.to_thread(labels.erase, record.order_id)
     return func.HttpResponse(status_code=204)
+
+
+def _signed(req: func.HttpRequest, said: ModelT, name: str) -> ModelT:
+    """What was said, by the name that App Service authentication vouches for, where it is on."""
+    who = actor(req)
+    return said if who is None else said.model_copy(update={name: who})
+
+
+def _remark(req: func.HttpRequest) -> dict[str, str]:
+    """Who asks and why, for the audit trail: a body that may be left out."""
+    said = _signed(req, read_body(req, Remark) if req.get_body() else Remark(), "by")
+    return said.model_dump(exclude_none=True)
 
 
 async def _resume_undoing(client: Any, record: OrderRecord, limits: Limits) -> None:

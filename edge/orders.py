@@ -83,10 +83,10 @@ async def list_orders(req: func.HttpRequest, index: Index) -> func.HttpResponse:
         raise field_problem("from", f"must not be after `to`, and at most {MAX_DAYS} days before it")
     top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
     page = await asyncio.to_thread(index.page, status, newest, oldest, top, after)
-    return json_response({"orders": [_listed(entry) for entry in page.entries], "continuation": page.continuation})
+    return json_response({"orders": [listed(entry) for entry in page.entries], "continuation": page.continuation})
 
 
-def _listed(entry: IndexEntry) -> dict[str, Any]:
+def listed(entry: IndexEntry) -> dict[str, Any]:
     total = None
     if entry.amount_minor is not None:
         total = {"amount_minor": entry.amount_minor, "currency": entry.currency}
@@ -96,6 +96,10 @@ def _listed(entry: IndexEntry) -> dict[str, Any]:
         "accepted_at": moment(entry.accepted_at),
         "skus": list(entry.skus),
         "total": total,
+        "since": moment(entry.since) if entry.since else None,
+        "waits_for": entry.waits_for,
+        "failure": entry.failure,
+        "held_minor": entry.held_minor,
     }
 
 

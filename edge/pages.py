@@ -6,6 +6,7 @@ Swagger UI is the published package swagger-ui-dist, unchanged, under `static/sw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +33,15 @@ DOCS_ASSETS = {
     "docs.js": ("docs.js", "text/javascript"),
 }
 
+DASHBOARD_ASSETS = {
+    "dashboard.css": ("dashboard.css", "text/css"),
+    "dashboard.js": ("dashboard.js", "text/javascript"),
+    "order.js": ("order.js", "text/javascript"),
+    "actions.js": ("actions.js", "text/javascript"),
+    "page.js": ("page.js", "text/javascript"),
+    "stock.js": ("stock.js", "text/javascript"),
+}
+
 
 def api_document(text: str) -> func.HttpResponse:
     """The OpenAPI document."""
@@ -45,7 +55,21 @@ def docs() -> func.HttpResponse:
 
 def docs_asset(req: func.HttpRequest) -> func.HttpResponse:
     """One file of that page; 404 for any other name."""
-    found = DOCS_ASSETS.get(req.route_params["asset"])
+    return _asset(DOCS_ASSETS, req)
+
+
+def dashboard() -> func.HttpResponse:
+    """The operators' page: a shell, which asks for its data with a key of its own."""
+    return _answer(_file("dashboard.html"), HTML, "no-cache")
+
+
+def dashboard_asset(req: func.HttpRequest) -> func.HttpResponse:
+    """One file of that page; 404 for any other name."""
+    return _asset(DASHBOARD_ASSETS, req)
+
+
+def _asset(assets: Mapping[str, tuple[str, str]], req: func.HttpRequest) -> func.HttpResponse:
+    found = assets.get(req.route_params["asset"])
     if found is None:
         return Problem(404, "There is no such file.").response()
     return _answer(_file(found[0]), found[1], "public, max-age=3600")

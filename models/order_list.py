@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
+
+# The states in which an order goes on only when somebody decides.
+WAITING_FOR_SOMEBODY = frozenset({"needs_attention", "awaiting_approval"})
 
 
 class IndexEntry(NamedTuple):
@@ -33,3 +36,29 @@ class Page(NamedTuple):
 
     entries: tuple[IndexEntry, ...]
     continuation: str | None
+
+
+class Front(NamedTuple):
+    """What a first look needs: the newest unfinished orders, and the newest of today that have ended."""
+
+    unfinished: tuple[IndexEntry, ...]
+    more_unfinished: bool
+    ended_today: tuple[IndexEntry, ...]
+    more_today: bool
+
+    def newest(self, top: int) -> tuple[IndexEntry, ...]:
+        """Both together, newest first. An order that is just ending has both of its rows: the ended one counts."""
+        rows = {entry.key: entry for entry in (*self.unfinished, *self.ended_today)}
+        return tuple(rows[key] for key in sorted(rows)[:top])
+
+    def needing_somebody(self) -> tuple[IndexEntry, ...]:
+        """Oldest first."""
+        return tuple(entry for entry in reversed(self.unfinished) if entry.status in WAITING_FOR_SOMEBODY)
+
+
+class EndedCounts(NamedTuple):
+    """How many orders that were accepted on a UTC day have ended, by state. `more`: there are more than that."""
+
+    day: date
+    states: dict[str, int]
+    more: bool

@@ -308,13 +308,13 @@ def note_healed(record: OrderRecord, healed: int) -> Change | None:
 # What the shop and its operators ask for.
 
 
-def request_cancel(record: OrderRecord) -> Change | None:
+def request_cancel(record: OrderRecord, remark: Mapping[str, str] | None = None) -> Change | None:
     """Once written, the order will end `cancelled`. Raises Conflict with the state when it cannot."""
     if record.cancel_requested:
         return None
     if not record.can_be_cancelled:
         raise Conflict(f"Order {record.order_id} is {record.stage}: it can no longer be cancelled.")
-    return Change("cancel_requested", {"cancel_requested": True})
+    return Change("cancel_requested", {"cancel_requested": True}, remark or {})
 
 
 def decide_approval(record: OrderRecord, decision: Decision, now: datetime) -> Change:
@@ -374,7 +374,7 @@ def resolve(record: OrderRecord, compensation: str, evidence: Evidence) -> Chang
     return Change("compensation_resolved", facts, {**_said(compensation, evidence), "reference": evidence.reference})
 
 
-def erase(record: OrderRecord, key: bytes) -> Change | None:
+def erase(record: OrderRecord, key: bytes, remark: Mapping[str, str] | None = None) -> Change | None:
     """Take the personal data out of a finished order. Raises Conflict while it is not finished. Safe to repeat.
 
     The body's hash is replaced by one that is keyed with `key`, which is random and which the caller throws away: else
@@ -386,7 +386,7 @@ def erase(record: OrderRecord, key: bytes) -> Change | None:
     if record.is_erased and record.body_hash.startswith(ERASED):
         return None
     keyed = hmac.digest(key, record.body_hash.encode(), "sha256").hex()
-    return Change("personal_data_erased", {"sent": "", "body_hash": f"{ERASED}{keyed}"})
+    return Change("personal_data_erased", {"sent": "", "body_hash": f"{ERASED}{keyed}"}, remark or {})
 
 
 def _noted(record: OrderRecord, event: str, **facts: Any) -> Change | None:

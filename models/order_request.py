@@ -133,6 +133,13 @@ class Evidence(Reason):
     reference: Text
 
 
+class Remark(Model):
+    """Who asks and why, of a request that is answered without it too: `POST …/cancel`, `DELETE …/personal-data`."""
+
+    by: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
+    reason: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
+
+
 class Decision(Model):
     """The body of `POST /api/orders/{id}/approval`."""
 

@@ -40,3 +40,13 @@ CANCEL_SHIPMENT = "cancel_shipment"
 STEP_NAMES = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMENT, SEND_CONFIRMATION)
 # In the order in which they run: the reverse of the steps that they undo.
 COMPENSATION_NAMES = (CANCEL_SHIPMENT, REFUND_PAYMENT, RELEASE_INVENTORY)
+# Which step each compensation undoes.
+UNDOES = {CANCEL_SHIPMENT: CREATE_SHIPMENT, REFUND_PAYMENT: PROCESS_PAYMENT, RELEASE_INVENTORY: RESERVE_INVENTORY}
+# What names a step's one effect, in its operation id `<order id>:<operation>`.
+OPERATIONS = {
+    VALIDATE_ORDER: "validate",
+    RESERVE_INVENTORY: "reserve",
+    PROCESS_PAYMENT: "pay",
+    CREATE_SHIPMENT: "ship",
+    SEND_CONFIRMATION: "notify",
+}

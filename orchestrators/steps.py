@@ -33,12 +33,20 @@ class Step(NamedTuple):
 
 
 # It changes nothing, so there is nothing to undo.
-VALIDATE_ORDER = Step(states.VALIDATE_ORDER, "validate", undo=None, deadline_s=20)
-RESERVE_INVENTORY = Step(states.RESERVE_INVENTORY, "reserve", undo=states.RELEASE_INVENTORY, deadline_s=20)
-PROCESS_PAYMENT = Step(states.PROCESS_PAYMENT, "pay", undo=states.REFUND_PAYMENT, deadline_s=45)
-CREATE_SHIPMENT = Step(states.CREATE_SHIPMENT, "ship", undo=states.CANCEL_SHIPMENT, deadline_s=20)
+VALIDATE_ORDER = Step(states.VALIDATE_ORDER, states.OPERATIONS[states.VALIDATE_ORDER], undo=None, deadline_s=20)
+RESERVE_INVENTORY = Step(
+    states.RESERVE_INVENTORY, states.OPERATIONS[states.RESERVE_INVENTORY], undo=states.RELEASE_INVENTORY, deadline_s=20
+)
+PROCESS_PAYMENT = Step(
+    states.PROCESS_PAYMENT, states.OPERATIONS[states.PROCESS_PAYMENT], undo=states.REFUND_PAYMENT, deadline_s=45
+)
+CREATE_SHIPMENT = Step(
+    states.CREATE_SHIPMENT, states.OPERATIONS[states.CREATE_SHIPMENT], undo=states.CANCEL_SHIPMENT, deadline_s=20
+)
 # A sent message cannot be unsent. It comes last, so that nothing is announced that could still be undone.
-SEND_CONFIRMATION = Step(states.SEND_CONFIRMATION, "notify", undo=None, deadline_s=45)
+SEND_CONFIRMATION = Step(
+    states.SEND_CONFIRMATION, states.OPERATIONS[states.SEND_CONFIRMATION], undo=None, deadline_s=45
+)
 # The last activity of every path. It has no operation of its own: closing twice is closing once.
 CLOSE_ORDER = Step(states.CLOSE_ORDER, "close", undo=None, deadline_s=45)
 

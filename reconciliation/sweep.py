@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 from models.errors import OrderSagaError
-from models.order_list import IndexEntry
+from models.order_list import EndedCounts, IndexEntry
 from models.order_record import Change, OrderRecord, note_healed, note_refund, park
 from models.states import COMPENSATION_NAMES, REFUND_PAYMENT, RELEASE_INVENTORY
 from models.view import CompensationView, OrderView, fresh_view
@@ -65,6 +65,9 @@ class Index(Protocol):
     def unfinished_of_day(self, day: date, limit: int) -> tuple[IndexEntry, ...]:
         """Entries of unfinished orders that older code wrote into the partition of their day."""
 
+    def ended_of_day(self, day: date) -> EndedCounts:
+        """How many orders of a day ended how; bounded."""
+
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
         """Make the index say what the record says, in one place only."""
 
@@ -96,7 +99,9 @@ class Place(NamedTuple):
 class Reports(Protocol):
     def place(self) -> Place: ...
 
-    def note(self, found: Mapping[str, int], not_mended: Sequence[str], place: Place) -> None: ...
+    def note(
+        self, found: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None
+    ) -> None: ...
 
 
 class Sagas(NamedTuple):
@@ -189,6 +194,10 @@ class Reconciler:
         next_day = day - timedelta(days=1)
         return [*entries, *older], Place(after, next_day if (today - next_day).days < DAYS else None)
 
+    def ended(self, today: date) -> EndedCounts:
+        """What the dashboard shows of orders that have ended; nobody counts them when it is looked at."""
+        return self._index.ended_of_day(today)
+
     def current(self, entry: IndexEntry, now: datetime) -> OrderRecord | None:
         """The record of an order that is to have a saga; the index is put right on the way."""
         record = self._orders.find(entry.order_id)
@@ -221,6 +230,7 @@ def parked_view(order: OrderRecord) -> OrderView:
 async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[str, int]:
     """One run; what was found, by kind. A part that fails is logged, and the others still run."""
     now, findings, place = datetime.now(UTC), Findings(), Place()
+    ended: EndedCounts | None = None
     for part in (reconciler.payments, reconciler.reservations):
         try:
             for order_id, look in await asyncio.to_thread(part, now):
@@ -231,10 +241,11 @@ async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[
         entries, place = await asyncio.to_thread(_unfinished, reconciler, reports, now.date())
         for entry in entries:
             await findings.take(entry.order_id, _look_after(reconciler, sagas, entry, now))
+        ended = await asyncio.to_thread(reconciler.ended, now.date())
     except OrderSagaError as fault:
         findings.part_failed(fault)
     found = dict(sorted(findings.counts.items()))
-    await asyncio.to_thread(reports.note, found, findings.not_mended, place)
+    await asyncio.to_thread(reports.note, found, findings.not_mended, place, ended)
     if found:
         log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in found.items()))
     return found

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient
 
 from models.errors import OrderSagaError
-from models.order_list import IndexEntry, Page
+from models.order_list import EndedCounts, Front, IndexEntry, Page
 from models.order_record import OrderRecord
 from models.states import FINAL_STATES
 from services.storage import number, plain, storage_faults
@@ -34,6 +35,9 @@ OPEN = "open"
 # Row keys sort upwards: counting down from here puts the newest first. Milliseconds since 1970.
 END_OF_TIME_MS = 9_999_999_999_999
 MAX_DAYS_A_PAGE = 400
+# What storage answers at most in one read.
+MOST_UNFINISHED = 1000
+COUNT_READS = 5
 FINAL_IN_ANY_ORDER = " or ".join(f"Status eq '{state}'" for state in sorted(FINAL_STATES))
 
 
@@ -102,6 +106,35 @@ class OrderIndex:
         merged = _each_order_once(heapq.merge(unfinished, ended, key=lambda entry: entry.key))
         entries = tuple(itertools.islice(merged, top))
         return Page(entries, entries[-1].key if len(entries) == top else None)
+
+    def front(self, today: date, top: int) -> Front:
+        """The unfinished orders and the newest of today that have ended: two reads, whatever the store holds."""
+        unfinished, more = self.newest_unfinished()
+        ended, more_today = self._one_read(f"PartitionKey eq '{today.isoformat()}'", top)
+        return Front(unfinished, more, ended, more_today)
+
+    def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
+        """What one read holds, newest first, and whether there are more."""
+        return self._one_read(f"PartitionKey eq '{OPEN}'", MOST_UNFINISHED)
+
+    def ended_of_day(self, day: date) -> EndedCounts:
+        """How many orders of a day ended how: at most `COUNT_READS` reads."""
+        states: Counter[str] = Counter()
+        with storage_faults("the index of orders"):
+            wanted = f"PartitionKey eq '{day.isoformat()}'"
+            pages: Any = self._table.query_entities(
+                wanted, results_per_page=MOST_UNFINISHED, select=["Status"]
+            ).by_page()
+            for page in itertools.islice(pages, COUNT_READS):
+                states.update(str(row.get("Status")) for row in page)
+            return EndedCounts(day, dict(states), pages.continuation_token is not None)
+
+    def _one_read(self, wanted: str, limit: int) -> tuple[tuple[IndexEntry, ...], bool]:
+        """At most `limit` entries, and whether there are more."""
+        with storage_faults("the index of orders"):
+            pages: Any = self._table.query_entities(wanted, results_per_page=limit).by_page()
+            entries = tuple(_entry(row) for row in next(pages, ()))
+            return entries, pages.continuation_token is not None
 
     def unfinished(self, after: str | None, limit: int) -> tuple[IndexEntry, ...]:
         """Entries of the open partition in the order of their keys, beginning after the key `after`."""

@@ -10,6 +10,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
+from models.order_list import EndedCounts
 from reconciliation.sweep import Place
 from services.storage import storage_faults
 
@@ -23,8 +24,10 @@ class SweepReports:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    def note(self, found: Mapping[str, int], not_mended: Sequence[str], place: Place) -> None:
-        """Keep what a run found, by kind, and the ids of the orders that it could not mend."""
+    def note(
+        self, found: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None = None
+    ) -> None:
+        """Keep what a run found, by kind, the ids of the orders that it could not mend, and how many had ended how."""
         now = datetime.now(UTC)
         row = {
             **KEYS,
@@ -34,6 +37,9 @@ class SweepReports:
             "After": place.after or "",
             "Day": place.day.isoformat() if place.day else "",
         }
+        if ended is not None:
+            counted = {"day": ended.day.isoformat(), "states": ended.states, "more": ended.more}
+            row |= {"Ended": json.dumps(counted), "CountedAt": now}
         if ended_well(found):
             row["NotWellSince"] = ""
         elif not (before := self._row() or {}).get("NotWellSince"):
@@ -57,6 +63,11 @@ class SweepReports:
             return None
         since = {"not_well_since": row["NotWellSince"]} if row.get("NotWellSince") else {}
         return {"at": _text(row["At"]), **json.loads(row["Report"]), **since}
+
+    def ended(self) -> dict[str, Any] | None:
+        """What a run last counted: `day`, `states` (how many orders ended how), `more`, `at`. None before that."""
+        row = self._row() or {}
+        return {**json.loads(row["Ended"]), "at": _text(row["CountedAt"])} if row.get("Ended") else None
 
     def _row(self) -> Mapping[str, Any] | None:
         with storage_faults("the report of the sweep"):

@@ -28,6 +28,8 @@ from services.order_rows import audit_event, audit_key, audit_row, order_row, re
 from services.storage import storage_faults, write_attempts
 
 Rule = ParamSpec("Rule")
+# What the index says of an order besides its state: which of its undos wait.
+LISTED = frozenset({"state", "resolved"})
 LOST_THE_RACE = frozenset({409, 412})
 
 
@@ -147,7 +149,7 @@ class TableOrders:
         return record
 
     def _followed(self, record: OrderRecord, change: Change) -> OrderRecord:
-        if "state" in change.facts:
+        if not LISTED.isdisjoint(change.facts):
             self._index.follow(record)
         return record
 

@@ -108,6 +108,14 @@ class TableStock:
             rows = self._table.query_entities(f"{wanted} and ChangedAt lt {moment}", select=["RowKey"])
             return [row["RowKey"].removeprefix("order:") for _, row in zip(range(limit), rows, strict=False)]
 
+    def reserved_for(self, order_id: str, sku: str) -> int:
+        """How many units of a SKU are held for an order now: 0 once they are sold or released."""
+        with storage_faults(f"the stock of order {order_id}"):
+            row = self._get(f"order:{order_id}")
+        if row is None or row.get("State") != "reserved":
+            return 0
+        return sum(int(line["quantity"]) for line in json.loads(row["Lines"]) if line["sku"] == sku)
+
     def _write(self, what: str, once: Callable[[], ResultT]) -> ResultT:
         """Try until no other writer was first."""
         with storage_faults(what):

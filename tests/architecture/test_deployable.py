@@ -280,7 +280,16 @@ def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_writt
 
 
 # Which routes ask for no key: they change nothing, tell nothing, or are believed by a signature of their own.
-ANONYMOUS = {"api_docs", "api_docs_asset", "get_inventory", "health", "openapi_document", "stripe_webhook"}
+ANONYMOUS = {
+    "api_docs",
+    "api_docs_asset",
+    "dashboard",
+    "dashboard_asset",
+    "get_inventory",
+    "health",
+    "openapi_document",
+    "stripe_webhook",
+}
 
 
 def test_every_route_but_the_named_ones_asks_for_a_function_key(worker: FunctionsWorker) -> None:

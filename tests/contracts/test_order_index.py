@@ -9,16 +9,17 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, TableServiceClient
 
 from models.errors import Unavailable
 from models.money import Total
-from models.order_list import IndexEntry
-from models.order_record import Line, OrderRecord, begin_undo, close, note_charged, start
+from models.order_list import EndedCounts, IndexEntry
+from models.order_record import Line, OrderRecord, begin_undo, close, note_charged, resolve, start
+from models.order_request import Evidence
 from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import Place
-from services import storage, table_orders
+from services import order_index, storage, table_orders
 from services.order_index import OPEN, OrderIndex, index_key
 from services.sweep_reports import SweepReports
 from services.table_orders import TableOrders
@@ -245,3 +246,78 @@ def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_no
     assert (last["not_well_since"], last["parts_failed"]) == (since, 1)
     reports.note({}, [], Place())
     assert set(reports.last() or {}) == {"at"}
+
+
+# What the dashboard reads.
+
+
+class Reads:
+    """Counts what storage answers."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def one_more(self, _response: object) -> None:
+        self.number += 1
+
+
+def filled(azurite: Azurite, orders: int) -> tuple[OrderIndex, Reads]:
+    """An index with so many unfinished orders, and as many that were accepted today and have ended."""
+    reads = Reads()
+    account = TableServiceClient.from_connection_string(azurite.connection_string, raw_response_hook=reads.one_more)
+    table = account.create_table_if_not_exists(f"filled{uuid.uuid4().hex[:12]}")
+    now = datetime.now(UTC)
+    for partition, status in ((OPEN, "running"), (now.date().isoformat(), "completed")):
+        for first in range(0, orders, 100):
+            rows = [
+                {
+                    "PartitionKey": partition,
+                    "RowKey": index_key(now - timedelta(milliseconds=number), f"{status}-{number}"),
+                    "Status": status,
+                }
+                for number in range(first, first + 100)
+            ]
+            table.submit_transaction([("create", row) for row in rows])
+    reads.number = 0
+    return OrderIndex(table), reads
+
+
+def test_a_first_look_costs_two_reads_with_a_hundred_orders_and_with_ten_thousand(azurite: Azurite) -> None:
+    for orders in (100, 5000):  # as many unfinished, and as many that have ended
+        index, reads = filled(azurite, orders)
+        front = index.front(datetime.now(UTC).date(), 50)
+        assert reads.number == 2
+        assert len(front.unfinished) == min(orders, 1000) and front.more_unfinished == (orders > 1000)
+        newest = front.newest(50)
+        assert len(newest) == 50 and {entry.order_id for entry in newest} >= {"running-0", "completed-0"}
+
+
+def test_the_ended_of_a_day_are_counted_up_to_a_bound(azurite: Azurite) -> None:
+    index, reads = filled(azurite, 200)
+    today = datetime.now(UTC).date()
+    with patch.multiple(order_index, MOST_UNFINISHED=50, COUNT_READS=3):
+        counted = index.ended_of_day(today)
+    assert (counted.states, counted.more, reads.number) == ({"completed": 150}, True, 3)
+    assert index.ended_of_day(today).states == {"completed": 200}
+
+
+def test_the_report_of_the_sweep_keeps_what_was_counted(shop: Shop) -> None:
+    reports = SweepReports(shop.index_table)
+    assert reports.ended() is None
+    day = LONG_AGO.date()
+    reports.note({}, [], Place(), EndedCounts(day, {"completed": 3}, False))
+    reports.note({"parts_failed": 1}, [], Place())  # a run that could not count leaves the last count
+    told = reports.ended()
+    assert told is not None and told.pop("at")
+    assert told == {"day": "2020-05-17", "states": {"completed": 3}, "more": False}
+
+
+def test_the_index_follows_when_one_of_two_undos_is_resolved(shop: Shop) -> None:
+    order = shop.accept()
+    view = fresh_view(order.order_id, "needs_attention")
+    view.compensations = [
+        CompensationView(name=name, status="failed") for name in ("refund_payment", "cancel_shipment")
+    ]
+    order = shop.orders.change(order, close, view.as_json(), 1)
+    shop.orders.change(order, resolve, "refund_payment", Evidence(by="Grace", reason="paid back", reference="BACS 1"))
+    assert [entry.waits_for for entry in shop.entries(order.order_id)] == ["cancel_shipment"]

@@ -1,0 +1,76 @@
+"""What the routes of the dashboard are for: the part of operations.py that is about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge import answers
+from edge.described import Operation, Parameter, Reply
+from edge.examples import EXAMPLE_SKU, HOLDERS, OVERVIEW, TIMELINE
+
+TAG = "Dashboard"
+STATIC, POLLED = ("Cache-Control",), ("ETag", "Cache-Control")
+KNOWN = Parameter(
+    "If-None-Match", "header", "The ETag of the answer before: 304 if nothing changed.", {"type": "string"}
+)
+UNCHANGED = Reply("Nothing has changed.", headers=POLLED)
+
+DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
+    "dashboard": Operation(
+        TAG,
+        "The operators' page",
+        {200: Reply("HTML without data. The page asks for its data with a function key.", "text/html", headers=STATIC)},
+    ),
+    "dashboard_asset": Operation(
+        TAG, "A file of that page", {200: Reply("A script or a style sheet.", "*/*", headers=STATIC)}, (404,)
+    ),
+    "get_overview": Operation(
+        TAG,
+        "What needs somebody, the unfinished, and the newest orders",
+        {
+            200: Reply("Parked orders and approvals come oldest first.", answers.Overview, OVERVIEW, POLLED),
+            304: UNCHANGED,
+        },
+        (503,),
+        parameters=(KNOWN,),
+        says="Two reads of storage, however many orders there are: the unfinished, and today's (UTC) that have ended.",
+    ),
+    "get_counts": Operation(
+        TAG,
+        "How many orders have ended how",
+        {
+            200: Reply(
+                "As the sweep last counted; null before its first run.",
+                answers.Counts,
+                {
+                    "ended": {
+                        "day": "2026-11-26",
+                        "states": {"completed": 41, "compensated": 2},
+                        "more": False,
+                        "at": "2026-11-26T09:31:00Z",
+                    }
+                },
+            )
+        },
+        (503,),
+    ),
+    "get_timeline": Operation(
+        TAG,
+        "What an order did, when",
+        {
+            200: Reply("Its attempts, its waits, and its audit trail.", answers.Timeline, TIMELINE, POLLED),
+            304: UNCHANGED,
+        },
+        (404, 503),
+        parameters=(KNOWN,),
+        says="Attempts come from the orchestration's history while it exists; `history` is `gone` after that, and the "
+        "audit trail is what is left. Free of personal data.",
+    ),
+    "get_holders": Operation(
+        TAG,
+        "Which orders hold units of a SKU",
+        {200: Reply("At most 20, of the newest 1,000 unfinished orders.", answers.Holders, HOLDERS)},
+        (400, 503),
+        says=f"Reads the index once, and the reservation of each order that names the SKU, such as {EXAMPLE_SKU}.",
+    ),
+}

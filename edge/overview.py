@@ -1,0 +1,120 @@
+"""`GET /api/operations/overview` and `GET /api/orders/{order_id}/timeline`: what the dashboard shows.
+
+The overview costs two reads of storage, however many orders there are: the unfinished, and today's that have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+import azure.functions as func
+
+from edge import orders as orders_edge
+from edge.actors import actor
+from edge.orders import STOPPED, found, listed
+from edge.problems import json_response
+from edge.unchanged import polled
+from models import timeline
+from models.audit import AuditEvent, Trail
+from models.order_list import Front
+from models.order_record import OrderRecord
+from models.view import detailed, view_of
+
+TOP, MOST_EVENTS = 50, 500
+TOLD = ("by", "reason", "compensation", "reference", "payment_intent_id", "refund_id", "tracking_number")
+DECISIONS = frozenset({"approved", "approval_refused"})
+Counted = Callable[[], dict[str, Any] | None]
+
+
+class Index(Protocol):
+    def front(self, today: date, top: int) -> Front: ...
+
+
+class Orders(orders_edge.Orders, Protocol):
+    def trail(self, order_id: str, after: int, top: int) -> Trail: ...
+
+
+async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
+    """200, or 304 when nothing has changed since the ETag that is given."""
+    front = await asyncio.to_thread(index.front, datetime.now(UTC).date(), TOP)
+    newest = front.newest(TOP)
+    states = Counter(entry.status for entry in front.unfinished)
+    body = {
+        "needs_you": [listed(entry) for entry in front.needing_somebody()],
+        "unfinished": {
+            "count": len(front.unfinished),
+            "more": front.more_unfinished,
+            "by_status": dict(sorted(states.items())),
+        },
+        "orders": [listed(entry) for entry in newest],
+        "continuation": newest[-1].key if len(newest) == TOP else None,
+        "actor": actor(req),
+    }
+    return polled(req, body)
+
+
+async def counts(req: func.HttpRequest, counted: Counted) -> func.HttpResponse:
+    """How many orders have ended how, as the sweep last counted: one read. Null before that."""
+    return json_response({"ended": await asyncio.to_thread(counted)})
+
+
+async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
+    """The order's attempts, waits and events. `history` is `gone` when only the audit trail is left of it."""
+    record = await found(req, orders)
+    status = await client.get_status(record.order_id, show_history=True, show_history_output=True)
+    trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
+    told = _timeline(record, status if status and status.instance_id else None, trail.events)
+    return polled(req, {**told, "actor": actor(req)})
+
+
+def _timeline(record: OrderRecord, status: Any, events: Sequence[AuditEvent]) -> dict[str, Any]:
+    history = _history(status)
+    done = timeline.attempts(history)
+    view = view_of(record, status.custom_status if status else None)
+    stopped = bool(status) and status.runtime_status is not None and status.runtime_status.name in STOPPED
+    if stopped and not record.is_final:
+        view.status = "needs_attention"
+    next_due = timeline.due(record, history, done, datetime.now(UTC))
+    return {
+        **detailed(view, record).as_json(),
+        "goods": record.goods,
+        "approval": None if record.approval is None else record.approval.model_dump(mode="json"),
+        "history": "live" if done else "gone",
+        "attempts": list(timeline.as_json(done)),
+        "waits": list(timeline.as_json(timeline.waits(record, done))),
+        "due": next(timeline.as_json([next_due]), None) if next_due else None,
+        "references": timeline.references(record),
+        "events": [_event(each) for each in events],
+        "can": _can(record, stopped),
+    }
+
+
+def _event(event: AuditEvent) -> dict[str, Any]:
+    """Who, why, and the ids: what the page shows of a change. The whole of it is in `…/events`."""
+    told = {name: str(event.facts[name]) for name in TOLD if event.facts.get(name)}
+    decided = event.facts.get("approval")
+    if event.event in DECISIONS and isinstance(decided, dict):
+        told |= {"by": decided.get("approver") or "", "reason": decided.get("comment") or ""}
+    return {"at": timeline.shown(event.at), "event": event.event, **{name: text for name, text in told.items() if text}}
+
+
+def _history(status: Any) -> list[dict[str, Any]]:
+    """SDK 1.7 leaves the entries under the name that they have in the host's answer."""
+    entries = getattr(status, "historyEvents", None) or getattr(status, "history", None) or []
+    return [entry for entry in entries if isinstance(entry, dict)]
+
+
+def _can(record: OrderRecord, stopped: bool) -> dict[str, Any]:
+    """What an operator may ask for now."""
+    return {
+        "cancel": record.can_be_cancelled and not record.cancel_requested,
+        "decide": record.state == "awaiting_approval" and record.approval is not None and not record.approval.verdict,
+        "retry": list(record.parked_compensations),
+        "resolve": list(record.parked_compensations),
+        "erase": record.is_final and not record.is_erased,
+        "stopped": stopped and not record.is_final,
+    }

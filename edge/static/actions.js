@@ -1,0 +1,161 @@
+// What an operator can do with an order: each action says what will happen, asks who and why, and shows the answer.
+
+import { announce, h, money, openDialog, send, totalOf, words } from "/api/dashboard/page.js";
+
+const WHO = "who";
+const UNDO_SENTENCES = {
+  refund_payment: "gives the money back",
+  release_inventory: "puts the goods back on the shelf",
+  cancel_shipment: "voids the shipping label",
+};
+
+// For a row of "needs you".
+export function actionsOf(order, actor, done) {
+  const waits = (order.waits_for ?? "").split(", ").filter(Boolean);
+  const can = {
+    decide: order.status === "awaiting_approval",
+    retry: order.status === "needs_attention" ? waits : [],
+    resolve: order.status === "needs_attention" ? waits : [],
+  };
+  return buttons(order, can, actor, done);
+}
+
+// For the page of one order.
+export function orderActions(order, done) {
+  return buttons(order, order.can, order.actor, done);
+}
+
+function buttons(order, can, actor, done) {
+  const offered = [
+    can.decide && [approve, refuse].map((make) => make(order)),
+    can.retry?.map((undo) => retry(order, undo)),
+    can.resolve?.map((undo) => resolve(order, undo)),
+    can.cancel && cancel(order),
+    can.erase && erase(order),
+  ];
+  const all = offered.flat().filter(Boolean);
+  if (!all.length) return null;
+  return h(
+    "div",
+    { class: "buttons" },
+    all.map((action) => h("button", { class: action.kind, onclick: () => ask(action, order, actor, done), "data-focus": `${action.name} ${order.order_id}` }, action.name)),
+  );
+}
+
+function path(order, rest) {
+  return `orders/${encodeURIComponent(order.order_id)}/${rest}`;
+}
+
+function approve(order) {
+  return {
+    name: "Approve",
+    kind: "primary",
+    tells: `The order goes on: its goods are reserved, and ${totalOf(order)} are charged.`,
+    why: "Comment",
+    send: (said) => send("POST", path(order, "approval"), decision(true, said)),
+    answer: (body) => `Approved for ${money(body.total.amount_minor, body.total.currency)}.`,
+  };
+}
+
+function refuse(order) {
+  return {
+    name: "Refuse",
+    kind: "",
+    tells: "The order ends as rejected. Nothing was charged or reserved.",
+    why: "Comment",
+    send: (said) => send("POST", path(order, "approval"), decision(false, said)),
+    answer: () => "Refused.",
+  };
+}
+
+function decision(approved, said) {
+  return { approved, approver: said.by, ...(said.reason ? { comment: said.reason } : {}) };
+}
+
+function retry(order, undo) {
+  return {
+    name: `Retry ${words(undo)}`,
+    kind: "primary",
+    tells: `Every undo that waits is tried again. This one ${UNDO_SENTENCES[undo] ?? "runs again"}, once, whatever happened before.`,
+    why: "Reason",
+    needsWhy: true,
+    send: (said) => send("POST", path(order, `compensations/${undo}/retry`), said),
+    answer: () => "It is tried again.",
+  };
+}
+
+function resolve(order, undo) {
+  return {
+    name: `Resolve ${words(undo)}`,
+    kind: "",
+    tells: `It counts as done on your evidence, and nothing is done by the service. Use it when you did by hand what ${UNDO_SENTENCES[undo] ?? "it does"}.`,
+    why: "Reason",
+    needsWhy: true,
+    reference: true,
+    send: (said) => send("POST", path(order, `compensations/${undo}/resolve`), said),
+    answer: (body) => (body.status === "compensating" ? "Resolved: the order goes on." : "Resolved. Another undo still waits."),
+  };
+}
+
+function cancel(order) {
+  return {
+    name: "Cancel the order",
+    kind: "danger",
+    tells: "What was done is undone: the label voided, the money given back, the goods released. The customer gets a mail.",
+    why: "Reason",
+    send: (said) => send("POST", path(order, "cancel"), said),
+    answer: () => "It is being cancelled.",
+  };
+}
+
+function erase(order) {
+  return {
+    name: "Erase personal data",
+    kind: "danger",
+    tells: "Name, address, e-mail and payment method are erased for good, also from the label. Ids and amounts stay.",
+    why: "Reason",
+    send: (said) => send("DELETE", path(order, "personal-data"), said),
+    answer: () => "Erased.",
+  };
+}
+
+// The dialog.
+
+function ask(action, order, actor, done) {
+  const before = document.activeElement;
+  const field = (name, label, attributes) => [h("label", { for: `say-${name}` }, label), h(attributes.rows ? "textarea" : "input", { id: `say-${name}`, name, autocomplete: "off", maxlength: "200", ...attributes })];
+  const say = h("div", { role: "alert" });
+  const go = h("button", { class: action.kind || "primary" }, action.name);
+  const close = () => document.getElementById("dialog").close();
+  const form = h(
+    "form",
+    { onsubmit: (event) => perform(event, action, say, go, done) },
+    h("h2", { id: "dialog-title" }, action.name),
+    h("p", {}, h("bdi", { class: "id" }, order.order_id)),
+    h("p", {}, action.tells),
+    field("by", actor ? "Who (you are signed in)" : "Who", { required: true, value: actor ?? sessionStorage.getItem(WHO) ?? "", readonly: Boolean(actor) }),
+    action.reference ? field("reference", "Evidence, such as the number of a bank transfer", { required: true }) : null,
+    field("reason", action.needsWhy ? action.why : `${action.why} (may be left out)`, { rows: 2, required: action.needsWhy }),
+    say,
+    h("div", { class: "buttons" }, go, h("button", { type: "button", onclick: close }, "Close")),
+  );
+  openDialog(form).addEventListener("close", () => before?.isConnected && before.focus(), { once: true });
+  form.querySelector("input:not([readonly]), textarea").focus();
+}
+
+async function perform(event, action, say, go, done) {
+  event.preventDefault();
+  const said = Object.fromEntries([...new FormData(event.target)].map(([name, value]) => [name, value.trim()]).filter(([, value]) => value));
+  if (said.by) sessionStorage.setItem(WHO, said.by);
+  go.disabled = true;
+  try {
+    const told = action.answer(await action.send(said));
+    say.replaceChildren(h("p", { class: "answer" }, told));
+    announce(told);
+    go.remove();
+  } catch (fault) {
+    go.disabled = false;
+    say.replaceChildren(h("p", { class: "answer refused" }, fault.message));
+  }
+  done();
+}

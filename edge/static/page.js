@@ -1,0 +1,243 @@
+// What every view of the dashboard is made of: elements, words, times, money, and the calls to the API.
+// Text goes into the page as text only: nothing here or elsewhere parses markup.
+
+const STATUS_WORDS = {
+  accepted: "accepted",
+  running: "running",
+  awaiting_approval: "awaiting approval",
+  awaiting_customer: "awaiting customer",
+  compensating: "being undone",
+  needs_attention: "needs attention",
+  completed: "completed",
+  rejected: "rejected",
+  compensated: "undone",
+  cancelled: "cancelled",
+};
+export const STATUSES = Object.keys(STATUS_WORDS);
+export const FINAL = ["completed", "rejected", "compensated", "cancelled"];
+const KEY = "x-functions-key";
+// Their hundredths are gone, and amounts still count in them.
+const DECIMALS = { isk: 2, ugx: 2 };
+
+// `h("a", {href: "#/"}, "text", element)`: attributes that are null or false are left out, `on…` are listeners.
+export function h(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.flat(5).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+export function statusPill(status) {
+  const known = Object.hasOwn(STATUS_WORDS, status);
+  return h("span", { class: `pill ${known ? status : "unknown"}` }, known ? STATUS_WORDS[status] : words(status));
+}
+
+// `refund_payment` -> `refund payment`.
+export function words(name) {
+  return String(name ?? "").replaceAll("_", " ");
+}
+
+export function money(amount, currency) {
+  if (amount === null || amount === undefined || !currency) return "";
+  const decimals = DECIMALS[currency] ?? decimalsOf(currency);
+  const digits = DECIMALS[currency] && amount % 100 === 0 ? 0 : decimals;
+  const number = (amount / 10 ** decimals).toLocaleString("en-GB", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return `${number} ${currency.toUpperCase()}`;
+}
+
+function decimalsOf(currency) {
+  try {
+    return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits;
+  } catch {
+    return 2;
+  }
+}
+
+// `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+export function duration(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 10) return `${(ms / 1000).toFixed(1)} s`;
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return minutes < 10 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 24 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+// For ages: no tenths that flicker.
+export function age(ms) {
+  return ms < 60000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : duration(ms);
+}
+
+export function clock(text) {
+  const at = new Date(text);
+  const day = at.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+  const time = at.toLocaleTimeString("en-GB");
+  return at.toDateString() === new Date().toDateString() ? time : `${day}, ${time}`;
+}
+
+// An element whose text is the age of a moment, or the time until it; `tick` keeps it true.
+export function since(text, before = "", after = "") {
+  return ticking("since", text, before, after);
+}
+
+export function until(text, before = "", after = "") {
+  return ticking("until", text, before, after);
+}
+
+function ticking(kind, text, before, after) {
+  if (!text) return null;
+  const element = h("time", { datetime: text, title: new Date(text).toLocaleString("en-GB"), class: "num" });
+  element.dataset.kind = kind;
+  element.dataset.before = before;
+  element.dataset.after = after;
+  say(element);
+  return element;
+}
+
+function say(element) {
+  const { kind, before, after } = element.dataset;
+  const at = Date.parse(element.getAttribute("datetime"));
+  const ms = kind === "since" ? Date.now() - at : at - Date.now();
+  const told = `${before}${ms < 0 && kind === "until" ? "now" : age(ms)}${after}`;
+  if (element.textContent !== told) element.textContent = told;
+}
+
+export function tick() {
+  document.querySelectorAll("time[data-kind]").forEach(say);
+}
+
+export function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+export function held(order) {
+  if (order.status === "awaiting_approval") return "nothing yet";
+  const waits = order.waits_for ?? "";
+  const parts = [];
+  if (order.held_minor > 0) parts.push(money(order.held_minor, order.total?.currency));
+  if (waits.includes("release_inventory")) parts.push("goods");
+  if (waits.includes("cancel_shipment")) parts.push("label");
+  return parts.join(" · ") || "nothing";
+}
+
+export function orderLink(order, tag = "span") {
+  return h(tag, { class: "id" }, h("a", { href: `#/order/${encodeURIComponent(order.order_id)}`, "data-focus": `order ${order.order_id}` }, h("bdi", {}, order.order_id)));
+}
+
+export function totalOf(order) {
+  return order.total ? money(order.total.amount_minor, order.total.currency) : "";
+}
+
+export function fact(name, value) {
+  return value ? h("div", {}, h("dt", {}, name), h("dd", {}, value)) : null;
+}
+
+// The API. The key is asked for after a 401 only, and kept for this tab's session: never in a URL.
+
+export class Failed extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+const known = new Map(); // path -> {etag, body}: what a 304 stands for
+let asking = null;
+
+// The parsed body of a GET. `fresh` is false when nothing has changed since the last call.
+export async function get(path) {
+  const before = known.get(path);
+  const answer = await call(path, { headers: before ? { "If-None-Match": before.etag } : {} });
+  if (answer.status === 304) return { body: before.body, fresh: false };
+  const body = await answer.json();
+  if (known.size > 20) known.clear();
+  if (answer.headers.get("ETag")) known.set(path, { etag: answer.headers.get("ETag"), body });
+  return { body, fresh: true };
+}
+
+export async function send(method, path, body, headers = {}) {
+  const answer = await call(path, {
+    method,
+    headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...headers },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
+}
+
+export async function blob(path) {
+  return (await call(path, {})).blob();
+}
+
+async function call(path, options) {
+  for (;;) {
+    const key = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers, ...(key ? { [KEY]: key } : {}) };
+    const answer = await fetch(`/api/${path}`, { ...options, headers, cache: "no-store", credentials: "same-origin" });
+    if (answer.status === 401) {
+      sessionStorage.removeItem(KEY);
+      await askForKey(Boolean(key));
+    } else if (answer.ok || answer.status === 304) {
+      return answer;
+    } else {
+      throw new Failed(answer.status, await sentence(answer));
+    }
+  }
+}
+
+async function sentence(answer) {
+  try {
+    return (await answer.json()).detail ?? `The server answered ${answer.status}.`;
+  } catch {
+    return `The server answered ${answer.status}.`;
+  }
+}
+
+function askForKey(wasWrong) {
+  asking ??= new Promise((resolve) => {
+    const input = h("input", { id: "key", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
+    const form = h(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          sessionStorage.setItem(KEY, input.value.trim());
+          asking = null;
+          document.getElementById("dialog").close();
+          resolve();
+        },
+      },
+      h("h2", { id: "dialog-title" }, "Function key"),
+      h("p", {}, wasWrong ? "The function app refused this key." : "This function app asks for a key."),
+      h("label", { for: "key" }, "Function key or host key"),
+      input,
+      h("p", { class: "hint" }, "It is kept until this tab is closed, and sent in a header only."),
+      h("div", { class: "buttons" }, h("button", { class: "primary" }, "Use this key")),
+    );
+    openDialog(form);
+  });
+  return asking;
+}
+
+export function openDialog(content) {
+  const dialog = document.getElementById("dialog");
+  dialog.replaceChildren(content);
+  if (!dialog.open) dialog.showModal();
+  return dialog;
+}
+
+// Put new content in, and leave the keyboard where it was: elements with the same `data-focus` are the same to a reader.
+export function replace(parent, ...children) {
+  const focused = document.activeElement?.dataset?.focus;
+  parent.replaceChildren(...children.flat(5).filter(Boolean));
+  if (focused) parent.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+}
