@@ -136,8 +136,8 @@ class Evidence(Reason):
 class Remark(Model):
     """Who asks and why, of a request that is answered without it too: `POST …/cancel`, `DELETE …/personal-data`."""
 
-    by: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
-    reason: Annotated[Text | None, BeforeValidator(_absent_when_blank)] = None
+    by: Annotated[Text | None, AbsentWhenBlank] = None
+    reason: Annotated[Text | None, AbsentWhenBlank] = None
 
 
 class Decision(Model):
