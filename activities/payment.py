@@ -42,21 +42,23 @@ def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepD
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     try:
-        order = _charge(order, task.operation_id, orders, payments)
+        if order.payment_intent_id is not None:
+            payments.settle(order.order_id, order.payment_intent_id)
+        else:
+            order = _open(order, task.operation_id, orders, payments)
+            # Another writer may have been here while the intent was opened: the record of now decides, not ours.
+            if cancelled := guards.refuse_or_cancel(order):
+                return cancelled
+            payments.confirm(order.order_id, str(order.payment_intent_id))
     except OutcomeUnknown as unknown:
         return _unknown(orders, order, unknown)
     orders.change(order, note_charged)
     return StepDone()
 
 
-def _charge(order: OrderRecord, operation_id: str, orders: Orders, payments: Payments) -> OrderRecord:
-    if order.payment_intent_id is not None:
-        payments.settle(order.order_id, order.payment_intent_id)
-        return order
-    intent_id = payments.open_intent(order, operation_id)
-    order = orders.change(order, note_payment_intent, intent_id)
-    payments.confirm(order.order_id, intent_id)
-    return order
+def _open(order: OrderRecord, operation_id: str, orders: Orders, payments: Payments) -> OrderRecord:
+    """The record, in which the id of the unconfirmed intent is noted."""
+    return orders.change(order, note_payment_intent, payments.open_intent(order, operation_id))
 
 
 def _unknown(orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> StepUnknown:

@@ -5,7 +5,7 @@ The rules are the functions below the record, one a transition: each looks at th
 They are pure. `services.table_orders` writes a change under the ETag of exactly the record that was looked at, so what
 a rule decides is decided on the state that it changes; when another writer was first, the rule decides again.
 
-Which transition may start in which state is `docs/decisions`' table, made from these functions by a test.
+Which transition may start in which state stands in docs/order-states.md; a test holds the functions to it.
 
 Stored data is read tolerantly. What the client sent is kept as it came and parsed only when a step asks for it: a rule
 of the public edge that has become stricter, a field that came or went, must not keep an order in flight from being
@@ -245,8 +245,8 @@ def note_shipment(record: OrderRecord, tracking_number: str) -> Change | None:
 
 
 def claim_confirmation(record: OrderRecord) -> Change | None:
-    """Write `sending`, the point of no return. An order that is to be cancelled or undone is left unclaimed."""
-    if record.confirmation is not None or record.cancel_requested or record.undoing is not None:
+    """Write `sending`, the point of no return. An order that is to be cancelled, is undone or has ended is left."""
+    if record.is_final or record.confirmation is not None or record.cancel_requested or record.undoing is not None:
         return None
     return Change("confirmation_claimed", {"confirmation": "sending"})
 
@@ -256,8 +256,10 @@ def note_confirmation_sent(record: OrderRecord) -> Change | None:
 
 
 def claim_farewell(record: OrderRecord) -> Change | None:
-    """One caller ever may send the mail that says what was undone."""
-    return Change("farewell_claimed", {"farewell": "claimed"}) if record.farewell is None else None
+    """One caller ever may send the mail that says what was undone, once the order has ended so."""
+    if record.farewell is not None or record.state not in {"compensated", "cancelled"}:
+        return None
+    return Change("farewell_claimed", {"farewell": "claimed"})
 
 
 # Undoing, parking, ending.

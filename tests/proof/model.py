@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import stripe
@@ -32,7 +33,7 @@ from activities.validation import Policy
 from models.errors import Conflict
 from models.messages import SAGA_VERSION
 from models.money import Total
-from models.order_record import Line, decide_approval, request_cancel, request_retry, resolve, start
+from models.order_record import Line, decide_approval, erase, request_cancel, request_retry, resolve, start
 from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.stock import InventoryUpdate
 from orchestrators.order_saga import order_saga
@@ -68,7 +69,8 @@ class Scenario:
 
     `outage`: calls that fail until the operator has acted so many times. `decisions`: what approvers do each time that
     the order waits. `operator`: what is done about each undo that was parked. `validated_before`: by older code, which
-    took what today's validation refuses.
+    took what today's validation refuses. `beside`: what a second operator asks for at the same moment, and
+    `stands_at`: the request ("read" or "write" of the record) before which that one is held up.
     """
 
     ends: str = "completed"
@@ -79,6 +81,8 @@ class Scenario:
     operator: str = "retry"
     webhooks: bool = False
     validated_before: bool = False
+    beside: str = ""
+    stands_at: str = ""
 
     @property
     def needs_approval(self) -> bool:
@@ -114,6 +118,16 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
+# Two operators who look at one parked order at the same moment, and the second is held up.
+TWO_OPERATORS: dict[str, Scenario] = {
+    f"a {second} beside a {first}, held up at its {request}": Scenario(
+        "compensated", BOUNCING, outage={"refunds.create": 1}, operator=first, beside=second, stands_at=request
+    )
+    for first, second in (("retry", "resolve"), ("resolve", "retry"), ("resolve", "resolve"))
+    for request in ("read", "write")
+}
+
+
 def _page(*_: object) -> bytes:
     """Labels are not looked at here, and drawing one takes longer than an order."""
     return b"page"
@@ -130,7 +144,7 @@ class Run:
         self.numbers = itertools.count()
         self.calm = False
         self.cancel_promised = self.resolved = False
-        self.operated = self.decided = 0
+        self.operated = self.decided = self.heard = 0
         self.under_way: list[tuple[int, Callable[[], None]]] = []
         self.turns = 0
         self.output: Any = None
@@ -146,12 +160,13 @@ class Run:
         self.orders, self.stock = TableOrders(tables[0], OrderIndex(tables[1])), TableStock(tables[2])
         # The activity that stands still may do so in another process, where this one's lock holds nobody up.
         vars(self.stock)["_one_writer"] = contextlib.nullcontext()
+        self.labels = BlobLabels(tables[3])
         threshold = 0 if self.scenario.needs_approval else None
         given: Any = {
             "orders": self.orders,
             "stock": self.stock,
             "payments": stripe_payments(self.stripe),
-            "labels": BlobLabels(tables[3]),
+            "labels": self.labels,
             "mailer": self.mail,
             "push": self.push,
             "policy": Policy(frozenset({"GB"}), threshold, 3600),
@@ -172,7 +187,7 @@ class Run:
     # Playing.
 
     def play(self) -> list[str]:
-        drawn, drawing = {"issued_label": _page, "void_label": _page}, vars(blob_labels)
+        drawn, drawing = dict.fromkeys(("issued_label", "void_label", "erased_label"), _page), vars(blob_labels)
         saved = {name: drawing[name] for name in drawn}
         drawing.update(drawn)
         try:
@@ -200,6 +215,18 @@ class Run:
             self.demand(again.play() == output, "run again, the order ended otherwise")
         self.demand(again.calls == ["validate_order"], f"run again, an ended order called {again.calls}")
         self.demand(self._world() == before, "run again, an ended order changed the world")
+        self._erase()
+
+    def _erase(self) -> None:
+        """What the customer sent goes; what the books and the warehouse need stays."""
+        label, outcome, hashed = self.blobs.status(ORDER), self.record()["Outcome"], self.record()["BodyHash"]
+        with Calm(self):
+            record = self.orders.change(ORDER, erase, b"thrown away")
+            self.labels.erase(ORDER)
+        self.demand(record.is_erased and self.record()["Outcome"] == outcome, "erasing took the outcome")
+        self.demand(hashed not in self.record()["BodyHash"], "the hash of what was erased can confirm a guess")
+        kept = "erased" if label == "issued" else label
+        self.demand(self.blobs.status(ORDER) == kept, f"a label that was {label} is {self.blobs.status(ORDER)}, erased")
 
     def _endings(self) -> set[str]:
         """One thing that goes wrong is a delay. Several may use up a step's patience, and then the order is undone."""
@@ -220,6 +247,8 @@ class Run:
         writes: bool,
         stored_failure: Callable[[], Any] | None = None,
     ) -> Any:
+        Overdue.stop_at(self, name)
+        perform = partial(self._watched, name, perform, writes)
         if self.calm:
             return perform()
         fate = self.plan.get(self.number(f"{name}{'!' if writes else ''}"))
@@ -227,6 +256,15 @@ class Run:
             raise lost()
         request = Request(self, name, perform, lost, stored_failure)
         return FATES.get(fate or "", Request.done)(request)
+
+    def _watched(self, name: str, perform: Callable[[], Any], writes: bool) -> Any:
+        """A step that has read that its order is being undone asks no provider for an effect."""
+        here = Overdue.here
+        if name == "orders.read":
+            here.knows_of_undo = "Undoing" in self.orders_table.rows.get((ORDER, "order"), {})
+        elif writes and not name.startswith("order") and getattr(here, "step", None) in STEPS:
+            self.demand(not here.knows_of_undo, f"{here.step} acts although it has read that its order is undone")
+        return perform()
 
     def number(self, what: str) -> int:
         self.trace.append(what)
@@ -291,25 +329,33 @@ class Run:
         with Calm(self):
             self.operated += 1
             record = self.orders.read(ORDER)
-            waits = [entry for entry in (record.outcome or {})["compensations"] if entry["status"] == "failed"]
+            waits = record.parked_compensations
             self.demand(bool(waits), "parked, and nothing waits for its operator")
-            for shown in waits:
-                self._operate(shown["name"])
+            if self.scenario.beside:
+                Overdue(partial(self._second_operator, waits[0])).start()
+            # A retry is about all that waits.
+            for compensation in waits if self.scenario.operator == "resolve" else waits[:1]:
+                self.demand(self._ask_for(self.scenario.operator, compensation), "nobody is heard who should be")
             Saga.running.raise_event(f"attention:{record.attention}")
 
-    def _operate(self, compensation: str) -> None:
-        try:
-            self._ask_for(compensation)
-        except Conflict as refused:
-            self.violate(f"the saga waits for its operator, who is told: {refused}")
+    def _second_operator(self, compensation: str) -> None:
+        """Looks at the same parked order, is held up, and is too late."""
+        Overdue.here.stands_at = f"orders.{self.scenario.stands_at}"
+        self._ask_for(self.scenario.beside, compensation)
 
-    def _ask_for(self, compensation: str) -> None:
-        if self.scenario.operator == "resolve":
-            self.resolved = True
-            evidence = Evidence(by="Olu", reason="by hand", reference="bank 7")
-            self.orders.change(ORDER, resolve, compensation, evidence)
-        else:
-            self.orders.change(ORDER, request_retry, compensation, Reason(by="Olu", reason="it is up again"))
+    def _ask_for(self, verb: str, compensation: str) -> bool:
+        """As the edge does it. False: 409."""
+        try:
+            if verb == "resolve":
+                evidence = Evidence(by="Olu", reason="by hand", reference="bank 7")
+                self.orders.change(ORDER, resolve, compensation, evidence)
+                self.resolved = True
+            else:
+                self.orders.change(ORDER, request_retry, compensation, Reason(by="Olu", reason="it is up again"))
+        except Conflict:
+            return False
+        self.heard += 1
+        return True
 
     # Invariants.
 
@@ -361,6 +407,9 @@ class Run:
         confirmations = {mail.key for mail in self.mail.accepted if ".confirmation" in mail.key}
         self.demand(len(confirmations) <= 1, "the confirmation has two Message-IDs")
         self.demand(not (confirmations and self.cancel_promised), "a confirmation although a cancel was promised")
+        if self.scenario.beside:
+            self.demand(not (self.resolved and refunded), "paid back by hand and by the provider")
+            self.demand(self.heard <= self.operated, "two operators were heard about one undo")
         if record.get("RefundId"):
             self.demand(refunded == charged > 0, "a refund was noted that the provider does not know")
 
@@ -545,6 +594,13 @@ class Overdue:
         self._stopped.set()
 
     @staticmethod
+    def stop_at(run: Run, name: str) -> None:
+        """Stand still before the request at which this thread is to, once."""
+        if getattr(Overdue.here, "stands_at", None) == name:
+            Overdue.here.stands_at = None
+            Overdue.suspend(run)
+
+    @staticmethod
     def suspend(run: Run) -> None:
         overdue: Overdue = Overdue.here.activity
         Overdue.alive.append(overdue)
@@ -657,10 +713,13 @@ class Saga:
         activity = getattr(function_app, asked.what)
 
         def work() -> Any:
+            Overdue.here.step, Overdue.here.knows_of_undo = asked.what, False
             try:
                 result = activity(json.loads(json.dumps(asked.task)))
             except Exception as fault:
                 return fault
+            finally:
+                Overdue.here.step = None
             if self._run.calm:
                 return result
             if self._run.plan.get(self._run.number(f"answer:{asked.what}")) == "died":

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -99,11 +101,7 @@ class PureTable:
         self._call("write", lambda: self.rows.pop((partition, row), None), writes=True)
 
     def query_entities(self, wanted: str, **_: Any) -> Iterator[Row]:
-        """Only what the sweep asks: the open partition after a key."""
-        match = re.fullmatch(r"PartitionKey eq '(\S+)' and RowKey gt '(\S*)' and RowKey lt '(\S+)'", wanted)
-        assert match, wanted
-        partition, low, high = match.groups()
-        found = self._call("read", lambda: self._between(partition, low, high), writes=False)
+        found = self._call("read", lambda: self._matching(wanted), writes=False)
         return iter(found)
 
     def _call(self, verb: str, perform: Callable[[], Any], *, writes: bool) -> Any:
@@ -114,8 +112,9 @@ class PureTable:
             raise ResourceExistsError("there is one already")
         self._put(entity)
 
-    def _between(self, partition: str, low: str, high: str) -> list[Row]:
-        keys = sorted(key for key in self.rows if key[0] == partition and low < key[1] < high)
+    def _matching(self, wanted: str) -> list[Row]:
+        conditions = [_condition(text) for text in re.split(r" and (?![^(]*\))", wanted)]
+        keys = sorted(key for key, row in self.rows.items() if all(holds(row) for holds in conditions))
         return [_row(self.rows[key]) for key in keys]
 
     def _get(self, partition: str, row: str) -> Row:
@@ -139,6 +138,21 @@ class PureTable:
         etag = next(self._etags)
         self.rows[_key(entity)] = {**self.rows.get(_key(entity), {}), **entity, "etag": etag}
         return etag
+
+
+COMPARED: dict[str, Callable[[Any, Any], bool]] = {name: getattr(operator, name) for name in ("eq", "gt", "ge", "lt")}
+
+
+def _condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
+    """One condition of a filter, of the few forms that the adapters write."""
+    if text.startswith("not ("):
+        inner = [_condition(part) for part in text[len("not (") : -1].split(" or ")]
+        return lambda row: not any(holds(row) for holds in inner)
+    match = re.fullmatch(r"(\w+) (eq|gt|ge|lt) (datetime)?'(.*)'", text)
+    assert match, text
+    column, verb, moment, value = match.groups()
+    wanted = datetime.fromisoformat(value) if moment else value
+    return lambda row: column in row and COMPARED[verb](row[column], wanted)
 
 
 def _key(entity: Mapping[str, Any]) -> tuple[str, str]:

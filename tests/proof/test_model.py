@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.world import World, new_id
-from tests.proof.model import FATES, MAX_TURNS, ORDER, PRICE, SCENARIOS, TURN_FATES, Run, Scenario, explored, singles
+from tests.proof.model import (
+    FATES,
+    MAX_TURNS,
+    ORDER,
+    PRICE,
+    SCENARIOS,
+    TURN_FATES,
+    TWO_OPERATORS,
+    Run,
+    Scenario,
+    explored,
+    singles,
+)
 from tests.servers import Azurite, FreePorts, Sandbox
 
 # Which of a scenario's plans are played: every one, unless it is told here.
@@ -66,6 +78,23 @@ def test_an_undo_that_arrives_after_its_order_was_parked_leaves_it_to_its_operat
     begins = [number for number, what in enumerate(quiet.trace) if number > first and what == "orders.read"]
     for number in begins:
         assert Run(scenario, {number: "overdue"}, late=1).play() == [], number
+
+
+@pytest.mark.parametrize("late", range(2, 12))
+def test_a_step_that_outlived_its_deadline_and_reads_that_its_order_is_undone_does_not_act(late: int) -> None:
+    scenario = SCENARIOS["mailbox refused"]
+    quiet = Run(scenario, {})
+    quiet.play()
+    shipping = quiet.trace.index("turn:create_shipment")
+    reads = quiet.trace.index("orders.read", shipping)
+    assert Run(scenario, {reads: "overdue"}, late).play() == []
+
+
+@pytest.mark.parametrize("name", TWO_OPERATORS)
+@pytest.mark.parametrize("late", [*range(8), MAX_TURNS])
+def test_of_two_operators_who_act_on_one_undo_the_first_is_heard(name: str, late: int) -> None:
+    """Else the money goes back twice: by hand, as the evidence says, and by the provider that is asked again."""
+    assert Run(TWO_OPERATORS[name], {}, late).play() == []
 
 
 # The real thing

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.money import Total
-from models.order_record import Line, OrderRecord
+from models.order_record import Approval, Line, OrderRecord
 from models.order_request import OrderRequest
 
 BODY: dict[str, Any] = {
@@ -54,3 +54,31 @@ def running_order(order_id: str = "order-1", **changes: Any) -> OrderRecord:
         "total": Total(amount_minor=25800, currency="gbp"),
     }
     return OrderRecord(**{**facts, **changes})
+
+
+APPROVAL = Approval(deadline=datetime(2026, 1, 4, 12, tzinfo=UTC), total=Total(amount_minor=25800, currency="gbp"))
+FAILURE = {"step": "send_confirmation", "reason": "recipient_rejected"}
+# The facts of an order in each stage of its life, beside those of `running_order`.
+STAGES: dict[str, dict[str, Any]] = {
+    "accepted": {"state": "accepted", "lines": (), "total": None},
+    "awaiting_approval": {"state": "awaiting_approval", "approval": APPROVAL},
+    "running": {},
+    "to be cancelled": {"cancel_requested": True},
+    "being confirmed": {"confirmation": "sending"},
+    "compensating": {"state": "compensating", "undoing": {"failure": FAILURE}},
+    "needs_attention": {
+        "state": "needs_attention",
+        "undoing": {"failure": FAILURE},
+        "attention": 1,
+        "outcome": {"status": "needs_attention", "compensations": [{"name": "refund_payment", "status": "failed"}]},
+    },
+    **{
+        state: {"state": state, "outcome": {"status": state}}
+        for state in ("completed", "rejected", "compensated", "cancelled")
+    },
+}
+
+
+def order_in(stage: str, **changes: Any) -> OrderRecord:
+    """A record of this stage."""
+    return running_order(**{**STAGES[stage], **changes})
