@@ -64,6 +64,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+from devhost import commented_json
 from devtools import data_folder, packages, tree_copy, trouble
 from devtools.talk import Follower
 from devtools.trouble import Trouble
@@ -804,7 +805,7 @@ def environment_of_the_app(ports: Ports) -> dict[str, str]:
 def settings_in(file: Path) -> dict[str, str]:
     """The `Values` of a local.settings.json; none when there is no such file."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))["Values"]
+        values = commented_json.loads(file.read_text(encoding="utf-8-sig"))["Values"]
         return {str(name): str(value) for name, value in values.items()}
     except FileNotFoundError:
         return {}

@@ -1,5 +1,12 @@
 """`python -m devhost --app DIR --port P`: serve one Durable Functions app until it is told to stop."""
 
+import sys
+
+from devhost.sdk import unfit
+
+if __name__ == "__main__" and (reason := unfit()):
+    sys.exit(reason)  # first: with another SDK, what is imported below may not be there
+
 import argparse
 import asyncio
 import contextlib
@@ -10,7 +17,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple

@@ -4,7 +4,6 @@ A value of the environment wins over local.settings.json; `AzureFunctionsJobHost
 hub name may be `%NAME%` of a setting. Nothing here opens a connection.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devhost import commented_json
 from devhost.storage_account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
@@ -178,7 +178,7 @@ def _account(environment: dict[str, str]) -> StorageAccount:
 def _read_json(file: Path) -> dict[str, Any] | None:
     """The object in a file; None when there is no such file. Raises BadSettings."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = commented_json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except OSError as fault:

@@ -370,5 +370,6 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     lane = os.fdopen(int(sys.argv[2]), "rb") if len(sys.argv) > 2 else None
     configure_logging()
+    os.chdir(sys.argv[1])
     sys.path.insert(0, sys.argv[1])
     Worker(calls, lane, answers_fd).run()

@@ -14,7 +14,8 @@ from typing import Any, cast
 from devhost import frames
 
 BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker import main; sys.path.pop(0); main()"
-ROOT = str(Path(__file__).resolve().parent.parent)
+HERE = Path(__file__).resolve().parent
+ROOT = str(HERE.parent)
 ANSWERS = 1
 
 Take = Callable[[dict[str, Any], bytes], None]
@@ -36,12 +37,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Start a process that imports the app of a folder when it is told to."""
         command = (sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(app))
         if os.name == "nt":  # where a child is given no descriptors but the three
-            return await cls._start(take, command, environment, app)
+            return await cls._start(take, command, environment)
         lane, end = os.pipe()
         loop = asyncio.get_running_loop()
         writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(end, "wb", 0))
         try:
-            process = await cls._start(take, (*command, str(lane)), environment, app, pass_fds=(lane,))
+            process = await cls._start(take, (*command, str(lane)), environment, pass_fds=(lane,))
         except BaseException:
             writing.close()
             raise
@@ -52,9 +53,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @classmethod
     async def _start(
-        cls, take: Take, command: tuple[str, ...], environment: dict[str, str], app: Path, **options: Any
+        cls, take: Take, command: tuple[str, ...], environment: dict[str, str], **options: Any
     ) -> "WorkerProcess":
-        loop, given = asyncio.get_running_loop(), {**options, "stderr": None, "env": environment, "cwd": app}
+        # Not in the app's folder yet: the SDK, when it is imported, reads a host.json there, and fails on a comment.
+        loop, given = asyncio.get_running_loop(), {**options, "stderr": None, "env": environment, "cwd": HERE}
         return (await loop.subprocess_exec(lambda: cls(take), *command, **given))[1]
 
     @property

@@ -10,7 +10,7 @@ from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost import cron, routing
+from devhost import commented_json, cron, routing
 from devhost.engine import is_called_by
 from devhost.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.instance import Instance, Parent
@@ -81,6 +81,64 @@ def test_an_empty_prefix_leaves_the_route_alone() -> None:
 
 def described(name: str, template: str, *methods: str) -> dict[str, Any]:
     return {"name": name, "route": template, "methods": list(methods)}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{\n  // the hub of the shop\n  "a": [1, 2,],\n}', {"a": [1, 2]}),
+        ('/* before */ {"a": /* in */ 1 /* , */ , // after\n} // the end', {"a": 1}),
+        (
+            '{"a": "// no /* comment */ ,}", "b": "\\\\", "c": "\\" // ,]",}',
+            {"a": "// no /* comment */ ,}", "b": "\\", "c": '" // ,]'},
+        ),
+        ('["a", // ,\n ]', ["a"]),
+        ('{"a": {}, "b": [[],],}', {"a": {}, "b": [[]]}),
+        ("1 //", 1),
+        ("/**/[]/***/", []),
+        ('{"a": 1}\r\n// CRLF\r\n', {"a": 1}),
+    ],
+)
+def test_settings_are_read_with_comments_and_last_commas(text: str, value: Any) -> None:
+    assert commented_json.loads(text) == value
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda each: st.lists(each) | st.dictionaries(st.text(), each),
+    )
+)
+def test_what_is_json_is_read_as_json(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        assert commented_json.loads(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{,}",
+        "[,]",
+        "[1,,]",
+        "[1,,2]",
+        '{"a":,}',
+        '{"a": 1}}',
+        "[1 2]",
+        "/* no end",
+        '{"a": "no end // }',
+        "# no",
+        ",",
+        "[1],",
+    ],
+)
+def test_what_is_broken_stays_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"line \d+ column \d+"):
+        commented_json.loads(text)
+
+
+def test_a_fault_is_found_on_its_line() -> None:
+    with pytest.raises(ValueError, match="line 4 column 8"):
+        commented_json.loads('{ // one\n /* two\n three */\n  "a": x\n}')
 
 
 def test_routes_are_tried_in_the_order_of_their_functions_names_case_aside() -> None:

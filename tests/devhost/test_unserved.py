@@ -232,6 +232,15 @@ def test_a_hub_name_that_fits_another_provider_is_refused_with_the_way_out(tmp_p
     assert load(tmp_path, {**storage, way_out: "MyHub"}).hub == "MyHub"
 
 
+def test_an_app_is_served_whose_host_json_has_comments(new_host: Hosts, tmp_path: Path) -> None:
+    app = shutil.copytree(APP, tmp_path / "app")
+    text = (app / "host.json").read_text()
+    (app / "host.json").write_text(f"// the hub of the shop\n{text[: text.rindex('}')]},}} /* the end */")
+    (app / "local.settings.json").write_text('{"IsEncrypted": false, /* plain */ "Values": {"A": "1",},}')
+    host = new_host(app=app).start()
+    assert host.get("/api/to_queue").status == 500
+
+
 def test_what_is_not_served_is_said_once_also_when_the_code_is_loaded_again(new_host: Hosts, tmp_path: Path) -> None:
     app = shutil.copytree(APP, tmp_path / "app")
     host = new_host(app=app, arguments=("--watch",), settings={"WEBSITE_TIME_ZONE": "Asia/Tokyo"}).start()

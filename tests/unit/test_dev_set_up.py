@@ -104,6 +104,12 @@ def settings(file: Path, values: dict[str, str]) -> None:
     file.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
 
 
+def test_settings_are_read_with_comments_and_last_commas(tmp_path: Path) -> None:
+    file = tmp_path / "local.settings.json"
+    file.write_text('{ // plain\n "IsEncrypted": false, "Values": {"A": "http://x//y", /* a hub, */ "B": "1,}",},\n}')
+    assert dev.settings_in(file) == {"A": "http://x//y", "B": "1,}"}
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"Values": 1}', '{"Values": []}'])
 def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> None:
     file = tmp_path / "local.settings.json"

@@ -1,0 +1,30 @@
+"""Whether the Durable SDK that is installed is one that devhost can serve. Asked before anything else is imported."""
+
+import importlib.util
+import sys
+from importlib import metadata
+from pathlib import Path
+
+SDK = "azure-functions-durable"
+EXECUTOR = Path("models", "TaskOrchestrationExecutor.py")
+
+
+def unfit() -> str | None:
+    """What is wrong with the SDK, in one sentence; None when it can be served. Nothing of it is imported."""
+    way_out = f"install one with: {sys.executable} -m pip install '{SDK}<2'."
+    azure = importlib.util.find_spec("azure")
+    folders = [Path(each, "durable_functions") for each in (azure and azure.submodule_search_locations) or ()]
+    found = next((folder for folder in folders if folder.is_dir()), None)
+    if found is None:
+        return f"devhost serves apps of {SDK} 1.x, and none is installed: {way_out}"
+    version = _version()
+    if version.partition(".")[0] not in ("1", "") or not (found / EXECUTOR).exists():
+        return f"devhost serves apps of {SDK} 1.x, and {version or 'another one'} is installed: {way_out}"
+    return None
+
+
+def _version() -> str:
+    try:
+        return metadata.version(SDK)
+    except metadata.PackageNotFoundError:
+        return ""
