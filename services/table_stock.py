@@ -76,7 +76,7 @@ class TableStock:
         wanted = f"PartitionKey eq '{PARTITION}' and {begin} and RowKey lt 'sku;'"
         with storage_faults("the stock"):
             rows = self._table.query_entities(wanted, results_per_page=top + 1)
-            entries = [_entry(row) for _, row in zip(range(top + 1), rows, strict=False)]
+            entries = [_entry(_whole_counts(row)) for _, row in zip(range(top + 1), rows, strict=False)]
         continuation = entries[top - 1].item.sku if len(entries) > top else None
         return StockPage(tuple(entries[:top]), continuation)
 
@@ -198,10 +198,7 @@ class TableStock:
             row = self._table.get_entity(PARTITION, row_key)
         except ResourceNotFoundError:
             return None
-        if row_key.startswith("sku:"):
-            row |= {column: 0 for column in COUNTS} | plain(row)
-            row |= {column: _whole(row[column]) for column in COUNTS}
-        return row
+        return _whole_counts(row) if row_key.startswith("sku:") else row
 
     def _submit(self, operations: list[Any]) -> None:
         try:
@@ -246,6 +243,13 @@ def _whole(value: object) -> int:
         return int(value)  # type: ignore[call-overload, no-any-return]
     except (TypeError, ValueError):
         return 0
+
+
+def _whole_counts(row: Any) -> Any:
+    """The same row of a SKU, each count of it a whole number, also one that is missing or that another tool wrote."""
+    row |= {column: 0 for column in COUNTS} | plain(row)
+    row |= {column: _whole(row[column]) for column in COUNTS}
+    return row
 
 
 def _entry(row: Any) -> StockEntry:

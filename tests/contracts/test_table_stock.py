@@ -212,6 +212,7 @@ def test_a_row_that_todays_put_would_refuse_is_read_reserved_released_and_put_ri
     storage.open_table(account, "stockcontract").create_entity({k: v for k, v in row.items() if v is not None})
     read = StockItem(sku=sku, on_hand=on_hand, reserved=reserved, price_minor=price, currency=currency)
     assert stock.items([sku]) == {sku: read}
+    assert [entry.item for entry in stock.page(sku[:-1], 100).entries if entry.item.sku == sku] == [read]
     stock.reserve(order, lines((sku, 3)))
     assert counts(stock, sku) == (on_hand, reserved + 3)
     stock.release(order)
