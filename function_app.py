@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from functools import partial
+from typing import Any
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -23,6 +24,7 @@ from edge import inventory as inventory_edge
 from edge import labels, openapi, operators, overview, pages, trail, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
+from edge.requests_file import text_of as requests_file_of
 from edge.sagas import start_saga, wake_saga
 from models.errors import Unavailable
 from models.messages import CloseTask, StepTask, UndoTask
@@ -197,16 +199,33 @@ async def get_counts(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @functools.cache
-def api_document() -> str:
-    """The OpenAPI document of the HTTP triggers of this module, as JSON."""
+def described_api() -> dict[str, Any]:
+    """The OpenAPI document of the HTTP triggers of this module."""
     functions = [each.build(app.auth_level) for each in globals().values() if isinstance(each, FunctionBuilder)]
     triggers = [trigger for each in functions if (trigger := openapi.trigger_of(each)) is not None]
-    return json.dumps(openapi.document(triggers), indent=2, ensure_ascii=False)
+    return openapi.document(triggers)
+
+
+@functools.cache
+def api_document() -> str:
+    """The OpenAPI document as JSON."""
+    return json.dumps(described_api(), indent=2, ensure_ascii=False)
+
+
+# `/api` itself: the host serves no empty route, and an optional parameter without a letter is as good as none.
+@app.route(route="{ignored:maxlength(0)?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def front_page(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.front(req, described_api()["paths"])
 
 
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def openapi_document(req: func.HttpRequest) -> func.HttpResponse:
     return pages.api_document(api_document())
+
+
+@app.route(route="requests.http", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def requests_file(req: func.HttpRequest) -> func.HttpResponse:
+    return pages.requests_file(requests_file_of(described_api()))
 
 
 @app.route(route="docs", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -212,8 +212,9 @@ def http_edge(parts: Parts, app: ServedApp, engine: Engine, entity_api: EntityAp
     settings, doors, bodies = parts.settings, parts.doors, Bodies(parts.settings.max_body_bytes)
     options = {"key": doors.key or "", "version": settings.default_version}
     management = Management(engine, entity_api, store, app.functions, bodies, **options)
-    home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-    return HttpEdge(app.routes, parts.worker, management, bodies=bodies, home_page=home_page, **doors._asdict())
+    no_home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() == "true"
+    front = None if no_home_page else f"/{settings.route_prefix}"
+    return HttpEdge(app.routes, parts.worker, management, bodies=bodies, front=front, **doors._asdict())
 
 
 def spare_the_collector() -> None:

@@ -40,6 +40,7 @@ HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app 
 class HttpEdge:
     """`key` is the function, admin and system key; None: no key is asked for, as under `func start`.
 
+    `front`: what `/` shows, the path of the app's own front page, if it has one; None: nothing.
     `secret` stands in the address of the Durable API that the worker's client calls; it stands in for the key there.
     """
 
@@ -53,12 +54,12 @@ class HttpEdge:
         bodies: Bodies,
         key: str | None,
         secret: str,
-        home_page: bool,
+        front: str | None,
         space: FreeSpace,
     ) -> None:
         self._routes, self._worker, self._management = routes, worker, management
         self._visitors, self._bodies, self._space = visitors, bodies, space
-        self._key, self._secret, self._home_page = key, secret, home_page
+        self._key, self._secret, self._front = key, secret, front
 
     async def serve(self, listener: socket.socket) -> web.ServerRunner:
         """Answer what comes to a bound socket, until the runner is cleaned up."""
@@ -92,7 +93,7 @@ class HttpEdge:
         if found:
             return await self._call(request, *found)
         if path == "/":
-            return self._home()
+            return await self._home(request)
         return empty(HTTPStatus.NOT_FOUND)
 
     def _built_in(self) -> list[tuple[str, Callable[[web.BaseRequest, str], Awaitable[web.Response]]]]:
@@ -111,9 +112,13 @@ class HttpEdge:
             self._space.check(request.method)
         return await self._management.handle(request, f"/{rest}")
 
-    def _home(self) -> web.Response:
-        if not self._home_page:
+    async def _home(self, request: web.BaseRequest) -> web.Response:
+        """The app's own front page, where it serves one at the root of its routes; else that the app runs."""
+        if self._front is None:
             return empty(HTTPStatus.NO_CONTENT)
+        found = routing.find(self._routes, request.method, self._front)
+        if found:
+            return await self._call(request, *found)
         return web.Response(text=HOME_PAGE, content_type="text/html")
 
     async def _call(self, request: web.BaseRequest, route: routing.Route, values: dict[str, str]) -> web.Response:

@@ -243,6 +243,11 @@ class Health(Answer):
     sweep: dict[str, Any] | None = Field(description="When the sweep last ran, and what it found.")
 
 
+class Front(Answer):
+    name: str
+    links: dict[str, str] = Field(description="Paths by what is there.")
+
+
 class WrongField(Answer):
     pointer: str = Field(description="A JSON pointer into the body, or the name of a header or parameter.")
     detail: str

@@ -132,6 +132,7 @@ STOCK = {
     "currency": "gbp",
 }
 STOCK_LIST = {"items": [{**STOCK, "etag": "W/\"datetime'2026-11-26T09%3A00%3A00.0000000Z'\""}], "continuation": None}
+FRONT = {"name": "Order saga", "links": {"docs": "/api/docs", "health": "/api/health"}}
 HEALTHY = {
     "status": "ok",
     "providers": {"storage": "ok", "payments": "configured", "mail": "configured", "push": "configured"},

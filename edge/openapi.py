@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
-from edge.answers import ProblemAnswer
+from edge.answers import Front, ProblemAnswer
 from edge.described import Operation, Parameter, Reply
 from edge.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
 from edge.operations import OPERATIONS
@@ -163,6 +163,8 @@ def _reply(reply: Reply) -> dict[str, Any]:
         made["content"] = {reply.content: {}}
     elif reply.content is not None:
         made["content"] = {"application/json": {"schema": _reference(reply.content), "example": reply.example}}
+    if reply.content is Front:
+        made["content"]["text/html"] = {}
     if reply.headers:
         made["headers"] = {name: _header(name) for name in reply.headers}
     return made

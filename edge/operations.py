@@ -18,6 +18,7 @@ from edge.examples import (
     EVENTS,
     EVIDENCE,
     EXAMPLE_ID,
+    FRONT,
     HEALTHY,
     LISTED,
     ORDER,
@@ -213,6 +214,17 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: Reply("Storage answers, and the settings are whole.", answers.Health, HEALTHY)},
         (503,),
         says="Names settings and providers, never a value.",
+    ),
+    "front_page": Operation(
+        "Service",
+        "Where to go from here",
+        {200: Reply("A page of links, or JSON for a client that prefers it.", answers.Front, FRONT, KEPT)},
+        says="By `Accept`: `text/html`, or `application/json`.",
+    ),
+    "requests_file": Operation(
+        "Service",
+        "A request for each route, for editors",
+        {200: Reply("Plain text.", "text/plain", headers=KEPT)},
     ),
     "openapi_document": Operation(
         "Service",

@@ -6,12 +6,14 @@ Swagger UI is the published package swagger-ui-dist, unchanged, under `static/sw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 
 import azure.functions as func
 
+from edge.accept import prefers_json
 from edge.problems import Problem
 
 STATIC = Path(__file__).with_name("static")
@@ -26,10 +28,20 @@ SAFE = {
     "Referrer-Policy": "no-referrer",
 }
 HTML, JSON = "text/html", "application/json"
+NAME = "Order saga"
+# What the front page leads to: path, and what is there.
+LINKS = {
+    "dashboard": ("/api/dashboard", "orders, seen and steered"),
+    "docs": ("/api/docs", "the API, read and tried in a browser"),
+    "openapi": ("/api/openapi.json", "the API document for programs"),
+    "health": ("/api/health", "whether the service can take orders"),
+    "requests": ("/api/requests.http", "a request for each route, for editors that can send them"),
+}
 # What `GET /api/docs/{asset}` serves: nothing else of the folder, and no path.
 DOCS_ASSETS = {
     "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
+    "front.css": ("front.css", "text/css"),
     "docs.js": ("docs.js", "text/javascript"),
 }
 
@@ -46,6 +58,21 @@ DASHBOARD_ASSETS = {
 def api_document(text: str) -> func.HttpResponse:
     """The OpenAPI document."""
     return _answer(text.encode(), JSON, "no-cache")
+
+
+def front(req: func.HttpRequest, served: Collection[str]) -> func.HttpResponse:
+    """Where to go from here, of the paths that are served: a page, or JSON for a client that prefers it."""
+    links = {name: path for name, (path, _) in LINKS.items() if path in served}
+    if prefers_json(req.headers.get("Accept", "")):
+        body, kind = json.dumps({"name": NAME, "links": links}, indent=2).encode(), JSON
+    else:
+        items = "\n".join(f'    <li><a href="{path}">{name}</a>: {LINKS[name][1]}</li>' for name, path in links.items())
+        body, kind = _file("front.html").replace(b"<!-- links -->", items.encode()), HTML
+    return _answer(body, kind, "no-cache", Vary="Accept")
+
+
+def requests_file(text: str) -> func.HttpResponse:
+    return _answer(text.encode(), "text/plain", "no-cache")
 
 
 def docs() -> func.HttpResponse:
@@ -75,8 +102,10 @@ def _asset(assets: Mapping[str, tuple[str, str]], req: func.HttpRequest) -> func
     return _answer(_file(found[0]), found[1], "public, max-age=3600")
 
 
-def _answer(body: bytes, kind: str, caching: str) -> func.HttpResponse:
-    return func.HttpResponse(body, mimetype=kind, charset="utf-8", headers={**SAFE, "Cache-Control": caching})
+def _answer(body: bytes, kind: str, caching: str, **headers: str) -> func.HttpResponse:
+    return func.HttpResponse(
+        body, mimetype=kind, charset="utf-8", headers={**SAFE, "Cache-Control": caching, **headers}
+    )
 
 
 @cache

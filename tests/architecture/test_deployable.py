@@ -285,9 +285,11 @@ ANONYMOUS = {
     "api_docs_asset",
     "dashboard",
     "dashboard_asset",
+    "front_page",
     "get_inventory",
     "health",
     "openapi_document",
+    "requests_file",
     "stripe_webhook",
 }
 

@@ -48,7 +48,7 @@ async def serving(grace_s: float = 0.3, limit: int = LIMIT) -> AsyncIterator[tup
     reading = Reading(bodies)
     worker, management = cast(WorkerLink, None), cast(Management, reading)
     doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
-    edge = HttpEdge([], worker, management, bodies=bodies, home_page=True, **doors)
+    edge = HttpEdge([], worker, management, bodies=bodies, front="/api", **doors)
     listener = socket.create_server(("127.0.0.1", 0))
     runner = await edge.serve(listener)
     try:

@@ -1,0 +1,35 @@
+"""The front door: `/` and `/api` show where to go, every link leads somewhere, an unknown path stays the host's 404."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.product import Product
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/API"])
+def test_the_front_page_is_at_the_root_and_at_api(product: Product, path: str) -> None:
+    answer = product.get(path)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    links = re.findall(r'href="(/[^"]+)"', answer.body.decode())
+    assert {"/api/docs", "/api/health", "/api/requests.http"} <= set(links)
+    assert [link for link in links if product.get(link).status != 200] == []
+
+
+@pytest.mark.parametrize("path", ["/", "/api"])
+def test_a_program_gets_json(product: Product, path: str) -> None:
+    answer = product.get(path, {"Accept": "application/json"})
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.json()["links"]["docs"] == "/api/docs"
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api/docs/nothing/more", "/api//", "/nothing", "/api/orders/a/b"])
+def test_an_unknown_path_stays_the_hosts_404(product: Product, path: str) -> None:
+    answer = product.get(path)
+    assert (answer.status, answer.body) == (404, b"")
+
+
+def test_the_front_page_takes_no_other_verb(product: Product) -> None:
+    assert product.call("POST", "/api").status == 404
