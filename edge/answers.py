@@ -249,7 +249,9 @@ class Front(Answer):
 
 
 class WrongField(Answer):
-    pointer: str = Field(description="A JSON pointer into the body, or the name of a header or parameter.")
+    pointer: str = Field(
+        description="A JSON pointer, to a field of the body or a parameter of the query; or a header's name."
+    )
     detail: str
 
 

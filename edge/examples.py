@@ -151,5 +151,6 @@ PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     410: (GONE["void"], {}),
     412: (f"sku {EXAMPLE_SKU} is no longer as the If-Match says: read it again.", {}),
     413: ("The body has 300000 bytes; at most 262144 are read.", {}),
+    415: ("The body must be JSON and declared so: send `Content-Type: application/json`.", {}),
     503: ("Order armchairs-2 could not be read. Try again later.", {}),
 }

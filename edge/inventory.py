@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import azure.functions as func
 
 from edge import paging
-from edge.problems import Problem, field_problem, json_response, read_body
+from edge.problems import Problem, head_problem, json_response, read_body, refuse_unknown_parameters
 from models.money import price_warnings
 from models.order_list import IndexEntry
 from models.order_request import SKU_PATTERN
@@ -41,6 +41,7 @@ class Index(Protocol):
 
 async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
     """`?top=&continuation=`: SKUs in their order, a page at a time, each with the ETag that a `PUT` may name."""
+    refuse_unknown_parameters(req, *paging.PARAMETERS)
     top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, SKU_PATTERN)
     page = await asyncio.to_thread(stock.page, after, top)
     items = [{**_told(entry), "etag": entry.etag} for entry in page.entries]
@@ -83,7 +84,7 @@ async def holders(req: func.HttpRequest, stock: Stock, index: Index) -> func.Htt
 def _sku(req: func.HttpRequest) -> str:
     sku: str = req.route_params["sku"]
     if not re.fullmatch(SKU_PATTERN, sku):
-        raise field_problem("sku", "must be 1 to 64 capital letters, digits or hyphens")
+        raise head_problem("sku", "must be 1 to 64 capital letters, digits or hyphens")
     return sku
 
 

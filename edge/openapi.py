@@ -48,6 +48,7 @@ MEANINGS = {
     410: "It was there, and is gone for good.",
     412: "The `If-Match` names a state that has passed.",
     413: "The body is too large.",
+    415: "The body is not declared as JSON.",
     503: "It cannot be done or known now: try again.",
 }
 

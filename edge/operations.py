@@ -55,7 +55,7 @@ OPERATIONS: Mapping[str, Operation] = {
                 "The order is stored, and its saga runs.", answers.Accepted, ACCEPTED, ("Location", "Retry-After")
             )
         },
-        (400, 409, 413, 503),
+        (400, 409, 413, 415, 503),
         OrderRequest,
         ORDER,
         (
@@ -85,7 +85,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Orders",
         "Show an order as its customer sees it",
         {200: Reply("The order.", OrderDetail, COMPENSATED)},
-        (404, 503),
+        (400, 404, 503),
         says="Free of Durable URLs, keys and personal data.",
     ),
     "list_events": Operation(
@@ -100,7 +100,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Orders",
         "Fetch the shipping label",
         {200: Reply("The label, with its address.", "application/pdf", headers=(*KEPT, "Content-Disposition"))},
-        (404, 410, 503),
+        (400, 404, 410, 503),
         says="404 when there is no label; 410 when it was voided, or erased with the personal data.",
     ),
     "cancel_order": Operation(
@@ -113,7 +113,7 @@ OPERATIONS: Mapping[str, Operation] = {
                 {"order_id": EXAMPLE_ID, "status": "running", "cancel_requested": True},
             )
         },
-        (400, 404, 409, 413, 503),
+        (400, 404, 409, 413, 415, 503),
         Remark,
         REASON,
         body_required=False,
@@ -129,7 +129,7 @@ OPERATIONS: Mapping[str, Operation] = {
                 {"order_id": EXAMPLE_ID, "decision": "approved", "total": {"amount_minor": 64500, "currency": "gbp"}},
             )
         },
-        (400, 404, 409, 413, 503),
+        (400, 404, 409, 413, 415, 503),
         Decision,
         DECISION,
         says="There is one decision: 409 for a second or a late one.",
@@ -144,7 +144,7 @@ OPERATIONS: Mapping[str, Operation] = {
                 {"order_id": EXAMPLE_ID, "compensation": "refund_payment", "status": "compensating"},
             )
         },
-        (400, 404, 409, 413, 503),
+        (400, 404, 409, 413, 415, 503),
         Reason,
         REASON,
         says="409 when no undo of this order waits for an operator.",
@@ -159,7 +159,7 @@ OPERATIONS: Mapping[str, Operation] = {
                 {"order_id": EXAMPLE_ID, "compensation": "refund_payment", "status": "compensating"},
             )
         },
-        (400, 404, 409, 413, 503),
+        (400, 404, 409, 413, 415, 503),
         Evidence,
         EVIDENCE,
         says="`reference` names the proof, such as the bank's number of a transfer.",
@@ -168,7 +168,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Operators",
         "Erase the personal data of a finished order",
         {204: Reply("Name, address, e-mail and payment method are gone; ids and amounts stay.")},
-        (400, 404, 409, 413, 503),
+        (400, 404, 409, 413, 415, 503),
         Remark,
         REASON,
         body_required=False,
@@ -202,7 +202,7 @@ OPERATIONS: Mapping[str, Operation] = {
             200: Reply("Changed.", answers.StockChanged, STOCK, ("ETag",)),
             201: Reply("Created.", answers.StockChanged, STOCK, ("ETag",)),
         },
-        (400, 409, 412, 413, 503),
+        (400, 409, 412, 413, 415, 503),
         InventoryUpdate,
         {"on_hand": 50, "price_minor": 12900, "currency": "gbp"},
         (Parameter("If-Match", "header", "An ETag: change this very state or nothing (412).", {"type": "string"}),),

@@ -16,7 +16,7 @@ from typing import Any, Protocol, get_args
 import azure.functions as func
 
 from edge import paging
-from edge.problems import Problem, field_problem, json_response, read_body
+from edge.problems import Problem, field_problem, head_problem, json_response, read_body, refuse_unknown_parameters
 from edge.sagas import exists, start_saga
 from models.messages import Limits
 from models.order_list import IndexEntry, Page
@@ -28,6 +28,7 @@ from models.view import OrderView, detailed, moment, view_of
 # Runtime statuses in which no orchestration will move the order any more.
 STOPPED = frozenset({"Failed", "Terminated", "Canceled"})
 DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 20, 7, 366
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
 # What an order may be looked up by: whatever can be a key in storage. A stricter rule for new ids hides no order.
 LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 CONTINUATION_PATTERN = rf"^[0-9]{{13}}:{LOOKUP_PATTERN}$"
@@ -65,8 +66,9 @@ async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpR
     return json_response(detailed(view, record).as_json())
 
 
-async def found(req: func.HttpRequest, orders: Orders) -> OrderRecord:
-    """The record of the order in the path. Raises Problem 404."""
+async def found(req: func.HttpRequest, orders: Orders, *parameters: str) -> OrderRecord:
+    """The record of the order in the path. Raises Problem 404, and 400 for a parameter of the query but these."""
+    refuse_unknown_parameters(req, *parameters)
     order_id = req.route_params["order_id"]
     record = await asyncio.to_thread(orders.find, order_id) if re.fullmatch(LOOKUP_PATTERN, order_id) else None
     if record is None:
@@ -76,6 +78,7 @@ async def found(req: func.HttpRequest, orders: Orders) -> OrderRecord:
 
 async def list_orders(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     """`?status=&from=&to=&top=&continuation=`: days are UTC, `YYYY-MM-DD`; newest first, a page at a time."""
+    refuse_unknown_parameters(req, "status", "from", "to", *paging.PARAMETERS)
     status, newest, oldest = _status(req), _day(req, "to"), _day(req, "from")
     newest = newest or datetime.now(UTC).date()
     oldest = oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
@@ -115,9 +118,12 @@ def _day(req: func.HttpRequest, name: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text) if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else date.min
     except ValueError:
-        raise field_problem(name, "must be a UTC day such as 2026-01-31") from None
+        day = date.min
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise field_problem(name, "must be a UTC day such as 2026-01-31")
+    return day
 
 
 async def _live_view(client: Any, record: OrderRecord) -> OrderView:
@@ -135,9 +141,9 @@ def _new_order_id(req: func.HttpRequest, request: OrderRequest) -> str:
         return request.order_id or str(uuid.uuid4())
     key = re.sub(r'^"(.*)"$', r"\1", key)
     if not re.fullmatch(ORDER_ID_PATTERN, key):
-        raise field_problem("Idempotency-Key", "must be 1 to 64 letters, digits or hyphens")
+        raise head_problem("Idempotency-Key", "must be 1 to 64 letters, digits or hyphens")
     if request.order_id not in {None, key}:
-        raise field_problem("Idempotency-Key", "must equal order_id when both are given")
+        raise head_problem("Idempotency-Key", "must equal order_id when both are given")
     return key
 
 

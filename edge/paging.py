@@ -8,6 +8,7 @@ import azure.functions as func
 
 from edge.problems import field_problem
 
+PARAMETERS = ("top", "continuation")
 MAX_PAGE = 100
 
 

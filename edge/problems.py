@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
@@ -21,6 +24,11 @@ from models.errors import Conflict, OutcomeUnknown, Unavailable
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
+JSON_TYPE = re.compile(r"(application/json|[\w.!#$&^-]+/[\w.!#$&^+-]+\+json)\s*(;.*)?", re.ASCII | re.IGNORECASE)
+PARAMETERS_OF_THE_HOST = frozenset({"code", "clientId"})
+"""The function key and its name, when they come in the query: the Functions host hands them on."""
+MAX_NAME_SHOWN = 100
+SAFE_IN_A_FRAGMENT = "~!$&'()*+,;=:@?"
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ServicesT = TypeVar("ServicesT")
 
@@ -84,22 +92,113 @@ async def answered(
 
 
 def read_body(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
-    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 400 naming every wrong field."""
+    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 415 for what is not declared as JSON, 400 naming
+    every wrong field. A route that has a body takes no parameters of the query.
+    """
+    refuse_unknown_parameters(req)
     body = req.get_body()
     if len(body) > MAX_BODY_BYTES:
         raise Problem(413, f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are read.")
+    if not body:
+        raise _no_body(req)
+    if not JSON_TYPE.fullmatch(req.headers.get("Content-Type", "").strip()):
+        raise Problem(415, "The body must be JSON and declared so: send `Content-Type: application/json`.")
+    if req.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise body_problem("The body is compressed, and is not unpacked here: send it without a Content-Encoding.")
+    _refuse_duplicates(_parsed(body))
     try:
         return model.model_validate_json(body)
     except ValidationError as invalid:
         raise _bad_fields(invalid) from None
 
 
+def refuse_unknown_parameters(req: func.HttpRequest, *known: str) -> None:
+    """Raises Problem 400 for a parameter of the query that the route does not have. The host's own are let through."""
+    unknown = [name for name in req.params if name not in {*known, *PARAMETERS_OF_THE_HOST}]
+    if unknown:
+        there_are = f"there are {', '.join(known)}" if known else "there are none here"
+        errors = [{"pointer": _pointer((name,)), "detail": "There is no such parameter."} for name in unknown]
+        names = ", ".join(name[:MAX_NAME_SHOWN] for name in unknown)
+        raise Problem(400, f"There is no query parameter {names}; {there_are}.", errors)
+
+
 def field_problem(name: str, detail: str) -> Problem:
-    """One wrong value that does not stand in the body: a header or a part of the path."""
+    """One wrong parameter of the query."""
+    return Problem(400, f"{name}: {detail}", [{"pointer": _pointer((name,)), "detail": detail}])
+
+
+def head_problem(name: str, detail: str) -> Problem:
+    """One wrong value of a header or of a part of the path, which no JSON pointer leads to: it goes by its name."""
     return Problem(400, f"{name}: {detail}", [{"pointer": name, "detail": detail}])
 
 
+def body_problem(sentence: str) -> Problem:
+    """A body that is wrong as a whole."""
+    return Problem(400, sentence, [{"pointer": "#", "detail": sentence}])
+
+
+def _no_body(req: func.HttpRequest) -> Problem:
+    if req.headers.get("Transfer-Encoding"):
+        return body_problem("The body is empty: a chunked upload is not read here. Send a Content-Length.")
+    return body_problem("The body is empty: send a JSON object.")
+
+
+class _Doubled(dict[str, Any]):
+    """An object of a body that has some of its names twice."""
+
+    names: tuple[str, ...] = ()
+
+
+def _parsed(body: bytes) -> Any:
+    """The body as JSON, numbers as their texts. Raises Problem 400."""
+    try:
+        return json.loads(
+            body.decode(), object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_refuse_constant
+        )
+    except UnicodeDecodeError:
+        raise body_problem("The body is not UTF-8.") from None
+    except json.JSONDecodeError as fault:
+        where = f"line {fault.lineno}, column {fault.colno}"
+        raise body_problem(f"The body is not JSON: {fault.msg} at {where}.") from None
+    except RecursionError:
+        raise body_problem("The body is nested too deeply.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) == len(pairs):
+        return dict(pairs)
+    doubled = _Doubled(pairs)
+    doubled.names = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return doubled
+
+
+def _refuse_constant(name: str) -> Any:
+    raise body_problem(f"The body is not JSON: {name} is no value of it.")
+
+
+def _refuse_duplicates(content: Any) -> None:
+    """Raises Problem 400: which of two values is meant, nobody can know."""
+    try:
+        twice = [_pointer(location) for location in _doubled_in(content)]
+    except RecursionError:
+        raise body_problem("The body is nested too deeply.") from None
+    if twice:
+        errors = [{"pointer": pointer, "detail": "This name stands twice in one object."} for pointer in twice]
+        raise Problem(400, f"The body names {', '.join(twice)} twice.", errors)
+
+
+def _doubled_in(content: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    if isinstance(content, _Doubled):
+        yield from ((*at, name) for name in content.names)
+    inside = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for place, value in inside:
+        yield from _doubled_in(value, (*at, place))
+
+
 def _bad_fields(invalid: ValidationError) -> Problem:
+    first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":  # what JSON has and Python's own reader lets through, such as half an emoji
+        return body_problem(f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
     errors = [
         {"pointer": _pointer(error["loc"]), "detail": error["msg"].removeprefix("Value error, ")}
         for error in invalid.errors(include_url=False, include_context=False, include_input=False)
@@ -110,5 +209,5 @@ def _bad_fields(invalid: ValidationError) -> Problem:
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     """RFC 6901, as a URI fragment."""
-    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in location]
-    return "#" + "".join(f"/{part}" for part in parts)
+    parts = [str(part).replace("~", "~0").replace("/", "~1")[:MAX_NAME_SHOWN] for part in location]
+    return "#" + "".join(f"/{quote(part, safe=SAFE_IN_A_FRAGMENT, errors='replace')}" for part in parts)

@@ -21,6 +21,8 @@ from models.order_record import OrderRecord
 from models.order_request import ORDER_ID_PATTERN
 
 MAX_EVENT_BYTES = 256 * 1024
+# What storage takes as a key, and as a text.
+EVENT_ID, EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,255}"), re.compile("[^\x00-\x1f\ud800-\udfff]{1,255}")
 
 
 class Orders(Protocol):
@@ -82,6 +84,8 @@ def _told(body: bytes) -> tuple[str, str, str | None]:
         event_id, kind = str(event["id"]), str(event["type"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Problem(400, "The body is no event of Stripe's.") from None
+    if not (EVENT_ID.fullmatch(event_id) and EVENT_TYPE.fullmatch(kind)):
+        raise Problem(400, "The body is no event of Stripe's.")
     return event_id, kind, order_id if _is_order_id(order_id) else None
 
 

@@ -26,7 +26,7 @@ class StripeSignatures:
 
     def check(self, body: bytes, signature: str) -> None:
         """Raises Refused when this body was not signed with our secret within the last five minutes."""
-        if not self._secret:
+        if not self._secret or not signature.isascii():  # Stripe's package raises TypeError for other characters
             raise Refused("wrong_signature")
         try:
             text = body.decode("utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import http.client
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +129,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
     "no UTF-8": (lambda: b'{"order_id": "\xff"}', 400, ["#"]),
     "half a body": (lambda: json.dumps(dev.example_order()).encode()[:-9], 400, ["#"]),
     "an array": (lambda: b"[]", 400, ["#"]),
+    "a name twice": (lambda: b'{"payment_method": "a", "payment_method": "b"}', 400, ["#/payment_method"]),
     "an unknown field": (lambda: json.dumps(dev.example_order(coupon="FREE")).encode(), 400, ["#/coupon"]),
     "a price from the client": (lambda: with_items({**LINE, "price_minor": 1}), 400, ["#/items/0/price_minor"]),
     "a quantity of nothing": (lambda: with_items({**LINE, "quantity": 0}), 400, ["#/items/0/quantity"]),
@@ -155,6 +158,32 @@ def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: World, ca
     answer = dev.fetch(f"{world.urls['host']}/api/orders", "POST", body())
     assert_problem(answer, status, *named)
     assert len(list(world.table_rows("orders"))) == before
+
+
+def test_what_the_host_does_to_a_body_is_told(world: World) -> None:
+    """A chunked upload reaches the app empty, and a compressed one as it came: both as on Azure's host."""
+    body = json.dumps(dev.example_order(order_id=new_id())).encode()
+    connection = http.client.HTTPConnection(world.urls["host"].removeprefix("http://"), timeout=30)
+    cases: list[tuple[Any, dict[str, str], str]] = [
+        (iter([body]), {"Transfer-Encoding": "chunked"}, "The body is empty: a chunked upload is not read here."),
+        (gzip.compress(body), {"Content-Encoding": "gzip"}, "The body is compressed"),
+    ]
+    for sent, headers, sentence in cases:
+        kind = {"Content-Type": "application/json", **headers}
+        connection.request("POST", "/api/orders", sent, kind, encode_chunked="Transfer-Encoding" in headers)
+        answer = connection.getresponse()
+        problem = json.loads(answer.read())
+        assert (answer.status, [error["pointer"] for error in problem["errors"]]) == (400, ["#"])
+        assert problem["detail"].startswith(sentence)
+    connection.close()
+
+
+def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world: World) -> None:
+    order_id = new_id()
+    body = json.dumps(dev.example_order(order_id=order_id)).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        assert_problem(dev.fetch(f"{world.urls['host']}/api/orders", "POST", body, {"Content-Type": kind}), 415)
+    assert world.get(f"/api/orders/{order_id}").status == 404
 
 
 def test_a_problem_does_not_repeat_what_was_sent(world: World) -> None:

@@ -17,6 +17,10 @@ from tests.e2e.orders_on_record import accept, close, note_payment_intent, payme
 from tests.e2e.world import NOTHING, World, new_id, wait_for
 
 SECRET = "whsec_sandbox"
+NO_KEYS = [  # events by their form, with an id or a type that storage cannot keep
+    json.dumps({"id": an_id, "type": a_type, "data": {"object": {}}}).encode()
+    for an_id, a_type in [("a/b", "t"), ("a#b", "t"), ("x" * 2000, "t"), ("evt_1", "\ud800"), ("evt_1", ""), ("", "t")]
+]
 
 
 def event(order_id: str | None, kind: str = "payment_intent.succeeded", **more: Any) -> dict[str, Any]:
@@ -108,7 +112,9 @@ def test_an_event_of_four_minutes_ago_is_still_believed(shop: World) -> None:
     assert send(shop, body, signature(body, age_s=240)).status == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"no JSON", b"{}", b'{"id": "evt_1", "type": "t", "data": {}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"no JSON", b"{}", b'{"id": "evt_1", "type": "t", "data": {}}', b"\xff", *NO_KEYS]
+)
 def test_a_signed_body_that_is_no_event_is_refused(shop: World, body: bytes) -> None:
     assert send(shop, body, signature(body)).status == 400
 
