@@ -4,6 +4,7 @@ Each is one sentence that names the file and the way out, or no trouble at all; 
 a process that is not ours. `/dev/full` is a disk that is full.
 """
 
+import ctypes
 import errno
 import os
 import subprocess
@@ -243,3 +244,77 @@ def test_a_client_names_a_note_of_addresses_that_is_a_folder(tmp_path: Path) -> 
     (tmp_path / "urls.json").mkdir()
     with pytest.raises(Trouble, match=r"urls.json cannot be read \(Is a directory\): start the product again"):
         api_client.started(tmp_path)
+
+
+STUBBED = """
+import dev, sys
+dev.set_up = lambda *steps: None
+dev.refuse_wrong_settings = lambda environment: None
+dev.refuse_taken_ports = lambda wanted: None
+dev._serve = lambda *arguments: dev.say("it would start")
+sys.exit(dev.main(["start", "--data", sys.argv[1]]))
+"""
+
+
+def _as_anybody() -> None:
+    """Root may read and write what it likes, unless these two of its rights are dropped before a program begins."""
+    if sys.platform == "linux":
+        for right in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+            ctypes.CDLL(None).prctl(24, right)  # PR_CAPBSET_DROP; without effect for anybody else
+
+
+def started_by_anybody(data: Path) -> tuple[int, str]:
+    told = subprocess.run(
+        [sys.executable, "-c", STUBBED, str(data)],
+        cwd=dev.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=_as_anybody,
+    )
+    return told.returncode, told.stdout + told.stderr
+
+
+def test_a_lock_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "start.lock").touch(mode=0)
+    status, said = started_by_anybody(tmp_path)
+    assert status == 1
+    assert said == (
+        f"dev.py: {tmp_path}/start.lock cannot be used, because you have no right to it: change its owner or its mode "
+        "(`ls -ld` shows both), and run this again.\n"
+    )
+
+
+def test_a_note_of_processes_that_may_not_be_read_ends_nothing_and_start_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "processes.json").touch(mode=0)
+    status, said = started_by_anybody(tmp_path)
+    assert status == 0
+    assert f"Warning: {tmp_path}/processes.json is damaged" in said
+    assert "it would start" in said
+
+
+@pytest.mark.parametrize("folder", ["", "azurite", "sandbox", "logs"])
+def test_a_folder_that_may_not_be_written_is_named_before_anything_is_started(tmp_path: Path, folder: str) -> None:
+    data = tmp_path / "data"
+    (data / folder).mkdir(parents=True)
+    (data / folder).chmod(0o500)
+    try:
+        status, said = started_by_anybody(data)
+    finally:
+        (data / folder).chmod(0o700)
+    assert status == 1
+    assert said.startswith(f"dev.py: {data / folder}")
+    assert "would start" not in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_data_folder_that_may_not_be_made_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        status, said = started_by_anybody(tmp_path / "data")
+    finally:
+        tmp_path.chmod(0o700)
+    assert (status, said.split(" cannot be used, because you have no right to it")[0]) == (
+        1,
+        f"dev.py: {tmp_path}/data",
+    )
