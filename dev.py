@@ -618,7 +618,7 @@ def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
     for service, port in zip(("blob", "queue", "table"), ports.storage, strict=True):
         listening += [f"--{service}Host", LOOPBACK, f"--{service}Port", str(port)]
     return [
-        *(found[0], "--require", AZURITE / "rows-by-key.cjs"),
+        *(found[0], "--require", AZURITE / "rows-by-key.cjs", "--require", AZURITE / "keep-alive.cjs"),
         AZURITE / "node_modules/azurite/dist/src/azurite.js",
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
         *(["--inMemoryPersistence"] if location is None else ["--location", location]),
@@ -798,8 +798,9 @@ def environment_of_the_app(ports: Ports) -> dict[str, str]:
         "AzureFunctionsJobHost__extensions__durableTask__hubName": TASK_HUB,
         "PYTHONUNBUFFERED": "1",
     }
-    direct = filter(None, (chosen.get("NO_PROXY"), LOOPBACK, "localhost"))
-    return {**chosen, "NO_PROXY": ",".join(direct)}
+    # Programs look at either name first; on Windows both are one.
+    direct = ",".join(filter(None, (chosen.get("no_proxy"), chosen.get("NO_PROXY"), LOOPBACK, "localhost")))
+    return {**chosen, "NO_PROXY": direct} if WINDOWS else {**chosen, "NO_PROXY": direct, "no_proxy": direct}
 
 
 def settings_in(file: Path) -> dict[str, str]:

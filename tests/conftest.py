@@ -4,6 +4,7 @@ Nothing is skipped when one of them cannot start: the fixture fails and says why
 they need. Every session takes ports of its own, so several run side by side.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # plain `pytest` does not put it there; `python -m pytest` does
     sys.path.insert(0, str(ROOT))
+
+# A proxy of the environment has no business with 127.0.0.1, where every server of the tests is.
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "127.1", "localhost")))
 
 import dev  # noqa: E402 - needs the path above
 from tests.product import Product  # noqa: E402

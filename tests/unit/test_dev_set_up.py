@@ -100,6 +100,19 @@ def test_the_environment_goes_before_local_settings_and_those_before_the_example
     assert "TableEndpoint=http://127.0.0.1:23006/devstoreaccount1;" in chosen["AzureWebJobsStorage"]
 
 
+@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
+def test_no_proxy_stands_before_what_start_runs_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A library that looks at the other name first would go by the proxy."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example")
+    monkeypatch.setenv(name, "corp.example")
+    chosen = dev.environment_of_the_app(dev.Ports())
+    assert chosen["NO_PROXY"] == chosen["no_proxy"] == "corp.example,127.0.0.1,localhost"
+
+
 def settings(file: Path, values: dict[str, str]) -> None:
     file.write_text(json.dumps({"IsEncrypted": False, "Values": values}))
 
