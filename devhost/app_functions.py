@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from azure.functions.decorators.function_app import FunctionRegister
 
-from devhost.indexing import refusals
+from devhost.indexing import TYPES_OF_THEIR_OWN, refusals
 from devhost.invocation_context import InvocationContext
 from devhost.unserved import missing
 
@@ -59,6 +60,7 @@ class Function:
         return {
             "name": self.name,
             "trigger": self.trigger,
+            "parameter": self.parameter,
             "durable_name": durable_name if self.trigger in DURABLE_TRIGGERS else self.name,
             "route": trigger.get("route"),
             "methods": [getattr(method, "value", method) for method in trigger.get("methods") or []],
@@ -70,6 +72,7 @@ class Function:
             "use_monitor": bool(trigger.get("useMonitor")),
             "bindings": self._bindings,
             "retries": self._retries,
+            "streams": self.trigger == "httpTrigger" and _serves_streams(),
             **_of_async(self.code),
         }
 
@@ -78,6 +81,12 @@ def _plain(binding: Any) -> dict[str, Any]:
     told = binding.get_dict_repr()
     plain = {"name": binding.name, "type": binding.type, "direction": DIRECTIONS[binding.direction]}
     return plain | {key: told.get(key) for key in ("taskHub", "connectionName")}
+
+
+def _serves_streams() -> bool:
+    """Whether the app wants its requests from a library of streams: the worker then gives it nothing else."""
+    base = sys.modules.get(TYPES_OF_THEIR_OWN)
+    return base is not None and bool(base.HttpV2FeatureChecker.http_v2_enabled())
 
 
 def _of_async(code: Any) -> dict[str, bool]:

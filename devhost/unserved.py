@@ -15,9 +15,14 @@ RETURN = "$return"
 OWN_CONNECTIONS = ("", "Storage", "AzureWebJobsStorage")
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
 UTC = re.compile(r":?(Etc/)?(UTC|UCT|GMT|Universal|Zulu|Greenwich)?[+-]?0*|Coordinated Universal Time", re.IGNORECASE)
+# The names that Azure's host takes, of functions and of bindings: Utility.cs of azure-functions-host.
+FUNCTION_NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
+BINDING_NAME = re.compile(r"(?!.*__)[a-z_][a-z0-9_]{0,127}|\$return", re.IGNORECASE)
+
 # What is said of a function of which the worker has found this.
 FACTS = {
     "retries": "it is tried once, because devhost does not follow its retry policy",
+    "streams": "each of its calls fails, because devhost does not serve requests as streams",
     "use_monitor": "runs that it misses while devhost is down are not made up for, whatever use_monitor says",
     "never_awaited": "each of its runs fails, here as in Azure, because the SDK does not await an async def",
     "never_async": "each of its calls fails, here as in Azure, because the SDK awaits a function with a durable client",
@@ -46,6 +51,7 @@ def _of_function(function: Described, settings: Settings) -> Iterator[str]:
         yield f"it is never called, because devhost does not serve its {function['trigger']}"
     elif lacks := missing(function["bindings"]):
         yield f"each of its calls fails, because devhost does not serve its {' and its '.join(lacks)}"
+    yield from _of_names(function)
     for each in function["bindings"]:
         yield from _of_binding(each, settings)
     for fact, what in FACTS.items():
@@ -53,6 +59,14 @@ def _of_function(function: Described, settings: Settings) -> Iterator[str]:
             yield what
     if function["trigger"] == "timerTrigger":
         yield from _of_zone(function, settings)
+
+
+def _of_names(function: Described) -> Iterator[str]:
+    if not FUNCTION_NAME.fullmatch(function["name"]):
+        yield "Azure's host does not load it, because it does not take its name"
+    for name in (function["parameter"], *(each["name"] for each in function["bindings"])):
+        if not BINDING_NAME.fullmatch(name):
+            yield f"Azure's host does not load it, because it does not take '{name}' as the name of a binding"
 
 
 def _of_binding(binding: Described, settings: Settings) -> Iterator[str]:

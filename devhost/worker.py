@@ -25,6 +25,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 import azure.functions as func
@@ -52,6 +53,7 @@ Work = Callable[[], Answer]
 GONE: Answer = ({"ok": True, "gone": True}, b"")
 PR_SET_PDEATHSIG = 1
 MAX_RESULT_BYTES = 64 * 2**20
+MAX_STATUS = 999
 OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 
@@ -304,7 +306,7 @@ def finish_http(value: Any) -> Answer:
     cookies = [["Set-Cookie", cookie] for cookie in value.headers.get_all("Set-Cookie")]
     encoded = HttpResponseConverter.encode(value, expected_type=None).value
     headers = [[name, datum.value] for name, datum in encoded["headers"].items()]
-    return {"ok": True, "status": value.status_code, "headers": headers + cookies}, value.get_body()
+    return {"ok": True, "status": _status(value.status_code), "headers": headers + cookies}, value.get_body()
 
 
 def _finish_text(text: str) -> Answer:
@@ -317,9 +319,17 @@ def _finish_text(text: str) -> Answer:
         return {"ok": True, "status": 200, "headers": [["Content-Type", "text/plain; charset=utf-8"]]}, text.encode()
     body = described["body"]
     content = body if isinstance(body, str) else json.dumps(body)
-    status = int(described.get("status") or described.get("statusCode") or 200)
+    status = _status(described.get("status") or described.get("statusCode") or 200)
     headers = [[name, str(value)] for name, value in (described.get("headers") or {}).items()]
     return {"ok": True, "status": status, "headers": headers}, content.encode()
+
+
+def _status(told: Any) -> int:
+    """The status of an answer. Raises ValueError for one with which a client would not take it as an answer."""
+    status = int(told)
+    if not HTTPStatus.OK <= status <= MAX_STATUS:
+        raise ValueError(f"an HTTP function must answer with a status from 200 to {MAX_STATUS}, not {status}")
+    return status
 
 
 def prepare_timer(header: dict[str, Any], body: bytes) -> Any:

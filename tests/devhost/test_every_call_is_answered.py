@@ -41,6 +41,13 @@ def test_an_http_function_that_raises_is_a_500_and_the_next_one_is_served(host: 
     assert host.get(f"/api/{kind}/nothing").text == "served"
 
 
+def test_a_status_that_no_client_takes_is_a_500(host: Devhost) -> None:
+    kinds = ("0", "-1", "99", "100", "1000", "abc", "")
+    answered = {status: host.get(f"/api/answer/status%20{status}").status for status in kinds}
+    assert answered == dict.fromkeys(kinds, 500)
+    assert [host.get(f"/api/answer/status%20{status}").status for status in ("299", "599", "999")] == [299, 599, 999]
+
+
 def test_an_answer_that_cannot_be_told_is_a_500(host: Devhost) -> None:
     kinds = ("a status that is no number", "a header that is no text", "a body that is no text", "an object")
     answered = {what: host.get(f"/api/answer/{quote(what)}").status for what in (*kinds, "half an emoji")}

@@ -2,9 +2,11 @@
 
 import inspect
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import azure.durable_functions as df
@@ -190,6 +192,36 @@ def test_a_client_function_that_is_not_async_is_named(settings: Callable[..., Se
         "Function 'function': each of its calls fails, here as in Azure, because the SDK awaits a function with a "
         "durable client."
     ]
+
+
+@pytest.mark.parametrize(
+    ("function", "binding", "told"),
+    [
+        ("place_order", "an_order", []),
+        ("Order-2", "_", []),
+        ("_private", "x", ["it does not take its name"]),
+        ("host", "x", ["it does not take its name"]),
+        ("a.b", "x", ["it does not take its name"]),
+        ("f", "an__order", ["it does not take 'an__order' as the name of a binding"]),
+        ("f", "größe", ["it does not take 'größe' as the name of a binding"]),
+    ],
+)
+def test_names_that_the_host_does_not_take_are_named(
+    function: str, binding: str, told: list[str], settings: Callable[..., Settings]
+) -> None:
+    app = func.FunctionApp()
+    app.function_name(function)(app.timer_trigger(arg_name=binding, schedule="0 0 9 * * *")(named(binding)))
+    why = [f"Function '{function}': Azure's host does not load it, because {each}." for each in told]
+    assert sentences([described(app)], settings()) == why
+
+
+def test_requests_as_streams_are_named(monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]) -> None:
+    app = func.FunctionApp()
+    app.route()(named("req"))
+    base = SimpleNamespace(HttpV2FeatureChecker=SimpleNamespace(http_v2_enabled=lambda: True))
+    monkeypatch.setitem(sys.modules, "azurefunctions.extensions.base", base)
+    (said,) = sentences([described(app)], settings())
+    assert "devhost does not serve requests as streams" in said
 
 
 @pytest.mark.parametrize(

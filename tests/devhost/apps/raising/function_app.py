@@ -113,6 +113,8 @@ async def in_a_task(req: func.HttpRequest) -> str:
 def answers(req: func.HttpRequest) -> func.HttpResponse:
     """What an HTTP function may answer by mistake."""
     what = req.route_params["what"]
+    if what.startswith("status "):
+        return func.HttpResponse("x", status_code=what.removeprefix("status "))
     if what == "a status that is no number":
         return func.HttpResponse("x", status_code=NoRepr())
     if what == "a header that is no text":
