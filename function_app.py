@@ -311,5 +311,8 @@ def send_confirmation(task: dict) -> dict:
 @app.activity_trigger(input_name="task")
 def close_order(task: dict) -> dict:
     return run(
-        services, CloseTask, task, lambda its, task: closing.close_order(task, its.orders, its.stock, its.mailer)
+        services,
+        CloseTask,
+        task,
+        lambda its, task: closing.close_order(task, its.orders, its.stock, its.mailer, its.push),
     )

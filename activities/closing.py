@@ -1,48 +1,62 @@
 """Close the order: the last activity of every path, and of every time that an order is parked.
 
 It turns the reservation of a completed order into a sale, and writes the outcome to the order's record, which from then
-on answers for the order: also when its history has been purged. The mail that tells a customer what was undone follows
-the record, which follows the ledger; it is sent at most once, and decides nothing.
+on answers for the order: also when its history has been purged. The push about a confirmation, and the mail that tells
+a customer what was undone, follow the record, which follows the ledger. Each is sent at most once, and decides nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
-from activities import guards
-from activities.notification import Mail, farewell_mail
+from activities import handover
+from activities.guards import Orders
+from activities.notification import Mail, Push, farewell_mail, send_push
 from models.errors import OrderSagaError
 from models.messages import CloseTask, OrderFinal
-from models.order_record import Change, OrderRecord, claim_farewell, close
+from models.order_notes import close_and_claim, with_notes
+from models.order_record import OrderRecord
 
 log = logging.getLogger(__name__)
 
 
-class Orders(guards.Orders, Protocol):
-    def claim(self, order: OrderRecord, rule: Callable[[OrderRecord], Change | None]) -> bool:
-        """Apply a transition. True for the one caller whose try has changed the record."""
+class Records(Orders, Protocol):
+    def follow(self, order: OrderRecord) -> None:
+        """Make the index say what the record says."""
 
 
 class Stock(Protocol):
-    def sell(self, order_id: str) -> None:
-        """reserved -> sold, and the units leave the shelf. Safe to repeat."""
+    def sell(self, order_id: str, *, remembered: bool = False) -> None:
+        """reserved -> sold, and the units leave the shelf. Safe to repeat.
+
+        `remembered`: rows that this process remembers may be tried first.
+        """
 
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None: ...
 
 
-def close_order(task: CloseTask, orders: Orders, stock: Stock, mailer: Mailer) -> OrderFinal:
-    """Safe to call twice: a sale is a change of state, and the record is closed once."""
+def close_order(task: CloseTask, orders: Records, stock: Stock, mailer: Mailer, push: Push | None) -> OrderFinal:
+    """Safe to call twice: a sale is a change of state, and the record is closed once.
+
+    It reads the record, because what a customer is told at the end holds for ever. The mail about an undone order and
+    the push go out by the hand whose write has claimed them, so at most once. The index follows after them: a list may
+    lag, and a retry writes it, while a mail that was claimed is sent now or never.
+    """
     if task.outcome.status == "completed":
-        stock.sell(task.order_id)
-    order = orders.change(task.order_id, close, task.outcome.as_json(), task.attention)
-    log.info("order %s %s", order.order_id, _ending(order))
-    if order.state in {"compensated", "cancelled"}:
-        _bid_farewell(order, orders, mailer)
-    return OrderFinal(outcome=order.outcome or task.outcome.as_json())
+        stock.sell(task.order_id, remembered=handover.is_first_attempt(task))
+    order = orders.read(task.order_id)
+    outcome = task.outcome.as_json()
+    closed = orders.apply(order, with_notes, handover.notes(task), close_and_claim, outcome, task.attention)
+    log.info("order %s %s", closed.record.order_id, _ending(closed.record))
+    if "confirmation_sent" in closed.events:
+        send_push(push, closed.record)
+    if "farewell_claimed" in closed.events:
+        _bid_farewell(closed.record, mailer)
+    orders.follow(closed.record)
+    return OrderFinal(outcome=closed.record.outcome or outcome)
 
 
 def _ending(order: OrderRecord) -> str:
@@ -51,9 +65,8 @@ def _ending(order: OrderRecord) -> str:
     return f"{order.state} ({failure['step']}: {failure['reason']})" if failure else str(order.state)
 
 
-def _bid_farewell(order: OrderRecord, orders: Orders, mailer: Mailer) -> None:
+def _bid_farewell(order: OrderRecord, mailer: Mailer) -> None:
     try:
-        if order.total is not None and not order.is_erased and orders.claim(order, claim_farewell):
-            mailer.send(farewell_mail(order, order.state))
+        mailer.send(farewell_mail(order, order.state))
     except OrderSagaError as fault:
         log.warning("order %s: the mail about its end was not sent and will not be: %s", order.order_id, fault)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol
 
+from activities import handover
 from models import order_record
 from models.errors import Refused
 from models.messages import StepCancelled, StepDone, UndoTask
-from models.order_record import Change, OrderRecord
+from models.order_notes import with_notes
+from models.order_record import Applied, Change, OrderRecord
 
 Rule = ParamSpec("Rule")
 
@@ -18,6 +20,9 @@ class Orders(Protocol):
 
     def read(self, order_id: str) -> OrderRecord: ...
 
+    def recall(self, order_id: str, etag: str) -> OrderRecord | None:
+        """The record as this process remembers it, if that is exactly the state of this ETag: a guess."""
+
     def change(
         self,
         order: OrderRecord | str,
@@ -26,6 +31,15 @@ class Orders(Protocol):
         **kwargs: Rule.kwargs,
     ) -> OrderRecord:
         """Apply a transition of `models.order_record`. Returns the record as it then stands."""
+
+    def apply(
+        self,
+        order: OrderRecord | str,
+        rule: Callable[Concatenate[OrderRecord, Rule], Change | None],
+        *args: Rule.args,
+        **kwargs: Rule.kwargs,
+    ) -> Applied:
+        """As `change`, and tells which events this very call has written; the index is left to the caller."""
 
 
 def refuse_or_cancel(order: OrderRecord) -> StepCancelled | None:
@@ -41,5 +55,7 @@ def refuse_or_cancel(order: OrderRecord) -> StepCancelled | None:
 def begin_undo(task: UndoTask, undo: str, orders: Orders) -> tuple[OrderRecord, StepDone | None]:
     """The record, in which the undo has begun; with an outcome if an operator has resolved this undo already."""
     failure = None if task.failure is None else task.failure.model_dump(mode="json")
-    order = orders.change(task.order_id, order_record.begin_undo, failure, task.attention)
-    return order, StepDone(resolved=True) if undo in order.resolved else None
+    order = orders.change(
+        task.order_id, with_notes, handover.notes(task), order_record.begin_undo, failure, task.attention
+    )
+    return order, StepDone(resolved=True, left=handover.left_by_undo(task)) if undo in order.resolved else None

@@ -8,27 +8,37 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from activities import guards
+from activities import guards, handover
 from activities.guards import Orders
 from models.messages import StepCancelled, StepDone, StepTask, UndoTask
+from models.order_notes import goods_released, goods_reserved
 from models.order_record import Line, note_goods
 from models.states import RELEASE_INVENTORY
 
 
 class Stock(Protocol):
-    def reserve(self, order_id: str, lines: tuple[Line, ...]) -> None:
-        """All lines or none. Safe to repeat. Raises Refused("out_of_stock" | "unknown_sku" | "already_released")."""
+    def reserve(self, order_id: str, lines: tuple[Line, ...], *, remembered: bool = False) -> None:
+        """All lines or none. Safe to repeat. Raises Refused("out_of_stock" | "unknown_sku" | "already_released").
+
+        `remembered`: rows that this process remembers may be tried first.
+        """
 
     def release(self, order_id: str) -> None:
         """Give back what this order holds. Where it holds nothing, leave a tombstone that refuses a late reserve."""
 
 
 def reserve_inventory(task: StepTask, orders: Orders, stock: Stock) -> StepDone | StepCancelled:
-    """Safe to call twice: the second call finds the reservation and returns."""
-    order = orders.read(task.order_id)
+    """Safe to call twice: the second call finds the reservation and returns.
+
+    On a remembered record: lines and total are fixed once and for all in the state that its ETag names. A cancel or an
+    undo that came since is met by the next step, or by the tombstone in the reservation's place, which refuses.
+    """
+    order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
-    stock.reserve(order.order_id, order.lines)
+    stock.reserve(order.order_id, order.lines, remembered=handover.is_first_attempt(task))
+    if handover.leaves_notes(task):
+        return StepDone(left=handover.left(task, order, *handover.notes(task), goods_reserved()))
     orders.change(order, note_goods, "reserved")
     return StepDone()
 
@@ -39,5 +49,7 @@ def release_inventory(task: UndoTask, orders: Orders, stock: Stock) -> StepDone:
     if resolved:
         return resolved
     stock.release(order.order_id)
+    if handover.leaves_notes(task):
+        return StepDone(left=handover.left_by_undo(task, goods_released()))
     orders.change(order, note_goods, "released")
     return StepDone()

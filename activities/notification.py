@@ -2,8 +2,8 @@
 
 A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says
 `sending` before and `sent` after, and a second copy can exist only where the process died, or the connection was lost,
-between acceptance and record. The push follows the mail, at most once (`sent` is written before it goes), and decides
-nothing.
+between acceptance and record. `sent` is written with the end of the order: `close_order` does it, and then sends the
+push, at most once, which decides nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import html
 import logging
 from typing import NamedTuple, Protocol
 
-from activities import guards
+from activities import guards, handover
 from activities.guards import Orders
 from models.errors import OrderSagaError
 from models.messages import StepCancelled, StepDone, StepTask
 from models.money import formatted
+from models.order_notes import confirmation_sent, with_notes
 from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
 
 log = logging.getLogger(__name__)
@@ -43,23 +44,31 @@ class Push(Protocol):
 
 
 def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone | StepCancelled:
-    """Safe to call again: a confirmation that the record knows as sent is not sent a second time."""
-    order = orders.read(task.order_id)
+    """Safe to call again: a confirmation that the record knows as sent is not sent a second time.
+
+    On a remembered record: the mail goes only after the claim, which is written under the ETag, or found on a record
+    that was read. Whoever cancels or undoes changes the record, and one of the two is first.
+    """
+    order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     if order.confirmation == "sent":
-        return StepDone()
-    order = orders.change(order, claim_confirmation)
-    if order.confirmation is None:  # the cancel was quicker
+        return StepDone(left=handover.left(task, order, *handover.notes(task)))
+    order = orders.change(order, with_notes, handover.notes(task), claim_confirmation)
+    if order.confirmation is None or order.undoing is not None:  # the cancel, or an undo, was quicker
         return StepCancelled()
     mailer.send(confirmation_mail(order))
+    if handover.leaves_notes(task):
+        return StepDone(left=handover.left(task, order, confirmation_sent()))
     orders.change(order, note_confirmation_sent)
-    if push is not None:
-        _push(push, order)
+    send_push(push, order)
     return StepDone()
 
 
-def _push(push: Push, order: OrderRecord) -> None:
+def send_push(push: Push | None, order: OrderRecord) -> None:
+    """After `sent` was written, by the one whose write it was: so at most once."""
+    if push is None:
+        return
     try:
         message = f"Your order {order.order_id} is on its way."
         push.send(f"customer:{order.contents.customer.id}", order.order_id, message)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from activities import guards
+from activities import guards, handover
 from activities.guards import Orders
 from models.errors import OutcomeUnknown, Refused
 from models.messages import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
+from models.order_notes import with_notes
 from models.order_record import OrderRecord, note_charged, note_payment_intent, note_payment_unknown, note_refund
 from models.states import REFUND_PAYMENT
 
@@ -37,36 +38,38 @@ class Payments(Protocol):
 
 
 def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepCancelled | StepUnknown:
-    """Safe to call again at any point: an intent that our record knows is asked about before it is confirmed."""
-    order = orders.read(task.order_id)
+    """Safe to call again at any point: an intent that our record knows is asked about before it is confirmed.
+
+    On a remembered record: the intent holds no money, and its id is written under the ETag before it is confirmed. If
+    that write finds another state, the record is read: a cancel or an undo that came since is honoured, and an intent
+    that another attempt has noted may have been confirmed by it.
+    """
+    order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
+    charge = payments.settle
+    if order.payment_intent_id is None:
+        intent_id = payments.open_intent(order, task.operation_id)
+        opened = orders.apply(order, with_notes, handover.notes(task), note_payment_intent, intent_id)
+        order = opened.record
+        if cancelled := guards.refuse_or_cancel(order):
+            return cancelled
+        if "payment_intent_opened" in opened.events:
+            charge = payments.confirm
     try:
-        if order.payment_intent_id is not None:
-            payments.settle(order.order_id, order.payment_intent_id)
-        else:
-            order = _open(order, task.operation_id, orders, payments)
-            # Another writer may have been here while the intent was opened: the record of now decides, not ours.
-            if cancelled := guards.refuse_or_cancel(order):
-                return cancelled
-            payments.confirm(order.order_id, str(order.payment_intent_id))
+        charge(order.order_id, str(order.payment_intent_id))
     except OutcomeUnknown as unknown:
-        return _unknown(orders, order, unknown)
-    orders.change(order, note_charged)
-    return StepDone()
+        return _unknown(task, orders, order, unknown)
+    order = orders.change(order, with_notes, handover.notes(task), note_charged)
+    return StepDone(left=handover.left(task, order))
 
 
-def _open(order: OrderRecord, operation_id: str, orders: Orders, payments: Payments) -> OrderRecord:
-    """The record, in which the id of the unconfirmed intent is noted."""
-    return orders.change(order, note_payment_intent, payments.open_intent(order, operation_id))
-
-
-def _unknown(orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> StepUnknown:
+def _unknown(task: StepTask, orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> StepUnknown:
     """The provider's webhook may know before we ask again: it finds in the record which event the saga waits for."""
     log.warning("outcome unknown: %s", unknown)
     past = int(order.payment_wake.rpartition(":")[2]) if order.payment_wake else 0
     wake = f"payment:{past + 1}"
-    orders.change(order, note_payment_unknown, wake)
+    orders.change(order, with_notes, handover.notes(task), note_payment_unknown, wake)
     return StepUnknown(wake=wake)
 
 
@@ -84,9 +87,9 @@ def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDo
             intent_id = payments.open_intent(order, task.operation_id)
             order = orders.change(order, note_payment_intent, intent_id)
         except Refused:  # proof that no intent was ever opened under this id: there is nothing to give back
-            return StepDone()
+            return StepDone(left=handover.left_by_undo(task))
     assert order.payment_intent_id is not None
     refund_id = payments.give_back(order.order_id, order.payment_intent_id)
     if refund_id is not None:
         orders.change(order, note_refund, refund_id)
-    return StepDone()
+    return StepDone(left=handover.left_by_undo(task))

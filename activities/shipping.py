@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from activities import guards
+from activities import guards, handover
 from activities.guards import Orders
 from models.errors import Refused
 from models.messages import StepCancelled, StepDone, StepTask, UndoTask
+from models.order_notes import label_issued
 from models.order_record import OrderRecord, note_shipment
 from models.po_box import is_po_box
 from models.states import CANCEL_SHIPMENT
@@ -22,14 +23,21 @@ class Labels(Protocol):
 
 
 def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | StepCancelled:
-    """Safe to call twice: the second call finds the label. Refuses with undeliverable_address."""
-    order = orders.read(task.order_id)
+    """Safe to call twice: the second call finds the label. Refuses with undeliverable_address.
+
+    On a remembered record: the address never changes. An undo that began since has left a void label, which refuses
+    this one; a cancel is met by the claim of the confirmation.
+    """
+    order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
     address = order.contents.shipping_address
     if is_po_box(address.line1, address.line2, address.country):  # validation refuses it; older code's did not
         raise Refused("undeliverable_address")
-    orders.change(order, note_shipment, labels.issue(order))
+    number = labels.issue(order)
+    if handover.leaves_notes(task):
+        return StepDone(left=handover.left(task, order, *handover.notes(task), label_issued(number)))
+    orders.change(order, note_shipment, number)
     return StepDone()
 
 
@@ -39,4 +47,4 @@ def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone:
     if resolved:
         return resolved
     labels.void(order.order_id)
-    return StepDone()
+    return StepDone(left=handover.left_by_undo(task))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
+from activities import handover
 from activities.guards import Orders
 from models.errors import Refused
 from models.messages import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
@@ -57,14 +58,22 @@ def validate_order(
     Refuses with country_not_served, undeliverable_address, unknown_sku, mixed_currencies, out_of_stock,
     currency_not_supported, invalid_charge_amount, amount_too_small, amount_too_large, payment_method_invalid,
     approval_rejected, approval_expired.
+
+    On a remembered record: the order starts by a write under its ETag. A refusal writes nothing, and would leave money
+    and goods behind if the order has started since, so it counts only on a record that was read.
     """
-    order = orders.read(task.order_id)
+    order = handover.current(task, orders)
     if order.state == "awaiting_approval":
         order = orders.change(order, renew_approval_wait)
     if order.state == "accepted" and not order.cancel_requested:
-        lines, total = _priced(order, catalogue, payments, policy)
+        try:
+            lines, total = _priced(order, catalogue, payments, policy)
+        except Refused:
+            if order.is_guess:
+                return validate_order(handover.as_retried(task), orders, catalogue, payments, policy)
+            raise
         order = orders.change(order, start, lines, total, _deadline(total, policy))
-    return _standing(order) or _approved(order, orders)
+    return _standing(order) or _approved(task, order, orders)
 
 
 def _standing(order: OrderRecord) -> Outcome | None:
@@ -79,34 +88,34 @@ def _standing(order: OrderRecord) -> Outcome | None:
     return StepCancelled() if order.cancel_requested else None
 
 
-def _approved(order: OrderRecord, orders: Orders) -> Outcome:
+def _approved(task: StepTask, order: OrderRecord, orders: Orders) -> Outcome:
     approval = order.approval
     if approval is None:
-        return StepDone(total=order.priced_total())
+        return StepDone(total=order.priced_total(), left=handover.left(task, order))
     if approval.verdict is None and approval.deadline <= datetime.now(UTC):
         order = orders.change(order, expire_approval)
     verdict = order.approval.verdict if order.approval else None
-    return VERDICTS[verdict](order, approval, orders)
+    return VERDICTS[verdict](task, order, approval, orders)
 
 
-def _still_waiting(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+def _still_waiting(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     return StepWaiting(total=approval.total, deadline=approval.deadline, wake=approval.wake)
 
 
-def _go_on(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+def _go_on(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     moved = orders.change(order, resume_after_approval)
-    return _standing(moved) or StepDone(total=approval.total)
+    return _standing(moved) or StepDone(total=approval.total, left=handover.left(task, moved))
 
 
-def _refuse_rejected(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+def _refuse_rejected(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     raise Refused("approval_rejected")
 
 
-def _refuse_expired(order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+def _refuse_expired(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     raise Refused("approval_expired")
 
 
-VERDICTS: dict[str | None, Callable[[OrderRecord, Approval, Orders], Outcome]] = {
+VERDICTS: dict[str | None, Callable[[StepTask, OrderRecord, Approval, Orders], Outcome]] = {
     None: _still_waiting,
     "approved": _go_on,
     "rejected": _refuse_rejected,

@@ -55,7 +55,7 @@ async def place(req: func.HttpRequest, client: Any, orders: Orders, limits: Limi
     if record.body_hash != request.body_hash():
         raise Problem(409, f"Order {order_id} exists with another body. Use a new id for a new order.")
     if inserted or not (record.is_final or await exists(client, order_id)):
-        await start_saga(client, order_id, limits)
+        await start_saga(client, order_id, limits, record.etag if inserted else None)
     return _accepted(req, client, order_id)
 
 

@@ -19,9 +19,12 @@ async def exists(client: Any, order_id: str) -> bool:
     return bool(await client.get_status(order_id))
 
 
-async def start_saga(client: Any, order_id: str, limits: Limits) -> None:
-    """Start the order's saga. A start that loses a race against another finds the instance there, which is success."""
-    task = wire(SagaInput(order_id=order_id, limits=limits, version=SAGA_VERSION))
+async def start_saga(client: Any, order_id: str, limits: Limits, etag: str | None = None) -> None:
+    """Start the order's saga. A start that loses a race against another finds the instance there, which is success.
+
+    `etag`: of the record, given only by the `POST` that has inserted it.
+    """
+    task = wire(SagaInput(order_id=order_id, limits=limits, version=SAGA_VERSION, etag=etag))
     try:
         await client.start_new("order_saga", order_id, task)
     except Exception as fault:  # the SDK raises nothing more precise

@@ -33,25 +33,56 @@ class Limits(Wire):
 
 # What `order_saga` does today. It is written into each order's input, and so into its history: an order that was begun
 # by an older saga goes on by that one's rules. docs/decisions/0014-saga-versions.md says how.
-SAGA_VERSION = 2
+SAGA_VERSION = 3
 
 
 class SagaInput(Wire):
-    """Version 1 had no `version` in its input."""
+    """Version 1 had no `version` in its input.
+
+    `etag` names the state of the record that the `POST` inserted: only the saga that this `POST` starts is given it.
+    """
 
     order_id: str
     limits: Limits = Limits()
     version: int = 1
+    etag: str | None = None
+
+
+class Note(Wire):
+    """A fact that is so since `at`, and that the next write of the order's record writes along with its own.
+
+    `event`: the audit event. `value`: what the fact is, where the event alone does not say it.
+    """
+
+    event: str
+    at: AwareDatetime
+    value: str = ""
+
+
+class Left(Wire):
+    """What an activity leaves to the next one. `models.order_notes` says how the notes are written.
+
+    `etag` names the state in which the last one left the order's record. It is a guess, and only a first attempt is
+    given it: a process that remembers exactly this state may act on it without reading it again.
+    """
+
+    etag: str | None = None
+    notes: tuple[Note, ...] = ()
+
+    def for_a_retry(self) -> Left:
+        return Left(notes=self.notes)
 
 
 class StepTask(Wire):
     """The input of every step.
 
-    `operation_id` names the effect, never the attempt: `<order id>:<operation>`.
+    `operation_id` names the effect, never the attempt: `<order id>:<operation>`. `left` came with version 3: without
+    it, an activity reads the record first and writes its own facts at once.
     """
 
     order_id: str
     operation_id: str
+    left: Left | None = None
 
 
 class UndoTask(StepTask):
@@ -71,14 +102,19 @@ class CloseTask(Wire):
     order_id: str
     outcome: OrderView
     attention: int = 0
+    left: Left | None = None
 
 
 class StepDone(Wire):
-    """The effect is there, or is undone. `total` is what validation fixed; `resolved`: on an operator's evidence."""
+    """The effect is there, or is undone. `total` is what validation fixed; `resolved`: on an operator's evidence.
+
+    `left`: all that the record does not say yet, of this activity and of those before it.
+    """
 
     kind: Literal["done"] = "done"
     total: Total | None = None
     resolved: bool | None = None
+    left: Left | None = None
 
 
 class StepRefused(Wire):

@@ -104,6 +104,7 @@ class OrderRecord(Stored):
     - `resolved`: the compensations that count as done on an operator's evidence, with the evidence.
     - `attention` counts how often the order was parked; the saga waits for the event `attention:<n>`.
     - `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
+    - `is_guess`: it was not read but remembered. What is written on it is guarded by its ETag; nothing else counts.
 
     States and the like are plain texts, because a later version may have written one that this code does not know.
     """
@@ -134,10 +135,15 @@ class OrderRecord(Stored):
     healed: int = 0
     outcome: dict[str, Any] | None = None
     stored: dict[str, Any] = Field(default={}, exclude=True, repr=False)
+    is_guess: bool = Field(default=False, exclude=True, repr=False)
 
     @property
     def is_final(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def etag(self) -> str | None:
+        return self.stored.get("etag")
 
     @property
     def is_erased(self) -> bool:
@@ -158,6 +164,12 @@ class OrderRecord(Stored):
         except ValidationError as unreadable:
             fields = sorted({".".join(map(str, error["loc"])) or "all of it" for error in unreadable.errors()})
             raise Unavailable(f"What is stored of order {self.order_id} cannot be read: {', '.join(fields)}.") from None
+
+    def with_contents_of(self, before: OrderRecord) -> OrderRecord:
+        """This record, without parsing again what the client sent, if the state before it has parsed the same."""
+        if "contents" in vars(before) and before.sent == self.sent:
+            vars(self)["contents"] = before.contents
+        return self
 
     def priced_total(self) -> Total:
         """The total that validation fixed. Asking before it did is a fault of the caller."""
@@ -193,12 +205,28 @@ class Change(NamedTuple):
     """What a transition writes, with its audit row.
 
     `facts`: attributes of the record and their new values. `remarks`: what only the audit row keeps. `event`: the audit
-    row's event.
+    row's event. `at`: since when it is so, if not since now. `before`: changes that are written by the same write, each
+    with an audit row of its own.
     """
 
     event: str
     facts: Mapping[str, Any]
     remarks: Mapping[str, str] = {}
+    at: datetime | None = None
+    before: tuple[Change, ...] = ()
+
+    @property
+    def each(self) -> tuple[Change, ...]:
+        """Every change of this write, in the order in which they came to be."""
+        return *self.before, self
+
+
+class Applied(NamedTuple):
+    """The record before and after a change, and the events that this very write has put into the audit trail."""
+
+    before: OrderRecord
+    record: OrderRecord
+    events: tuple[str, ...]
 
 
 # The steps' own facts. A fact that is there already is neither written nor audited again.

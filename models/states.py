@@ -22,6 +22,8 @@ FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled"})
 # The states in which an order is to have a saga that moves it on. A parked order (`needs_attention`) waits for its
 # operator, who starts a saga if there is none.
 DRIVEN_STATES = frozenset({"accepted", "running", "awaiting_approval", "compensating"})
+# The states in which an order waits for somebody, or soon may: lists show since when, for what, and what is held.
+WAITING_STATES = frozenset({"awaiting_approval", "compensating", "needs_attention"})
 
 StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
 # `resolved`: taken as done on an operator's evidence.

@@ -27,6 +27,7 @@ from typing import Any
 
 from models.messages import (
     CloseTask,
+    Left,
     OrderFinal,
     OrderUndoing,
     Outcome,
@@ -75,6 +76,8 @@ class Saga:
         self._undo_log: list[Step] = []
         self._view = fresh_view(given.order_id, "running", [step.activity for step in self._steps])
         self._attention = 0
+        # What the activities so far have left to write; before version 3 each wrote its own facts at once.
+        self._left = Left(etag=given.etag) if given.version >= 3 else None
 
     def on_failure(self, step: Step) -> None:
         """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
@@ -122,7 +125,7 @@ class Saga:
 
     def close(self) -> Turns:
         """Have the outcome recorded, and only then publish it. Returns it: the orchestration's output."""
-        task = wire(CloseTask(order_id=self._order_id, outcome=self._view, attention=self._attention))
+        task = CloseTask(order_id=self._order_id, outcome=self._view, attention=self._attention, left=self._left)
         answer = yield from self._call(CLOSE_ORDER.activity, task, CLOSE_ORDER, undo_retry(self.limits.undo_retry_s))
         if isinstance(answer, OrderFinal):  # the record may know better: a cancel that was promised
             self._context.set_custom_status(answer.outcome)
@@ -134,7 +137,7 @@ class Saga:
     # Steps.
 
     def _do(self, step: Step) -> Generator[Any, Any, Answer]:
-        task = wire(StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id)))
+        task = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id), left=self._left)
         return (yield from self._call(step.activity, task, step, step_retry(self.limits.step_retry_s)))
 
     def _note_ending(self, step: Step, answer: Answer) -> None:
@@ -186,11 +189,11 @@ class Saga:
         self._show_compensation(shown, "resolved" if answer.resolved else "done")
         return True
 
-    def _undo_task(self, step: Step) -> dict[str, Any]:
-        given = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id))
+    def _undo_task(self, step: Step) -> StepTask:
+        given = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id), left=self._left)
         if self._version < 2:
-            return wire(given)
-        return wire(UndoTask(**given.model_dump(), failure=self._view.failure, attention=self._attention))
+            return given
+        return UndoTask(**given.model_dump(), failure=self._view.failure, attention=self._attention)
 
     def _wait_for_an_operator(self) -> Turns:
         """Parked, and alive. The record tells the operator's event which of our waits is the one of now."""
@@ -200,14 +203,16 @@ class Saga:
 
     # Calls.
 
-    def _call(self, activity: str, task: dict[str, Any], step: Step, retry: Retry) -> Generator[Any, Any, Answer]:
+    def _call(self, activity: str, task: StepTask | CloseTask, step: Step, retry: Retry) -> Generator[Any, Any, Answer]:
         """Call until it is settled, or the delays are used up. None: the last attempt raised."""
-        answer = yield from self._attempt(activity, task, step)
+        answer: Answer = yield from self._attempt(activity, wire(task), step)
+        self._left = _left_after(answer, self._left)
         for delay in retry.delays():
             if isinstance(answer, SETTLED):
                 break
             yield from self._pause(delay, answer.wake if isinstance(answer, StepUnknown) else None)
-            answer = yield from self._attempt(activity, task, step)
+            answer = yield from self._attempt(activity, wire(task.model_copy(update={"left": self._left})), step)
+            self._left = _left_after(answer, self._left)
         return answer
 
     def _attempt(self, activity: str, task: dict[str, Any], step: Step) -> Generator[Any, Any, Answer]:
@@ -277,6 +282,15 @@ class Saga:
         view = self._view.as_json()
         self._context.set_custom_status(view)
         return view
+
+
+def _left_after(answer: Answer, left: Left | None) -> Left | None:
+    """What is left to write after an attempt. One that did not say may have written or not: what comes next reads."""
+    if left is None:
+        return None
+    if isinstance(answer, StepDone) and answer.left is not None:
+        return answer.left
+    return left.for_a_retry()
 
 
 def _alone(called: Any) -> Turns:

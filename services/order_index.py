@@ -28,7 +28,7 @@ from azure.data.tables import TableClient
 from models.errors import OrderSagaError
 from models.order_list import EndedCounts, Front, IndexEntry, Page
 from models.order_record import OrderRecord
-from models.states import FINAL_STATES
+from models.states import FINAL_STATES, WAITING_STATES
 from services.storage import number, plain, storage_faults
 
 OPEN = "open"
@@ -76,6 +76,11 @@ class OrderIndex:
             self._table.upsert_entity(row)
             if record.is_final:
                 self._table.delete_entity(OPEN, row["RowKey"])
+
+    def follow_change(self, before: OrderRecord, after: OrderRecord) -> None:
+        """As `follow`, if the order has ended, or has begun or ended to wait for somebody: lists show nothing else."""
+        if after.is_final or _waits(before) != _waits(after):
+            self.follow(after)
 
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
         """Make the index say what the record says, in one place only: an entry elsewhere is deleted after that."""
@@ -223,6 +228,10 @@ def _waits_for(record: OrderRecord) -> str | None:
     if record.state == "awaiting_approval" and record.approval is not None:
         return f"approval until {record.approval.deadline.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
     return ", ".join(record.parked_compensations) or None
+
+
+def _waits(record: OrderRecord) -> tuple[str, str | None] | None:
+    return (record.state, _waits_for(record)) if record.state in WAITING_STATES else None
 
 
 def _failure(record: OrderRecord) -> str | None:

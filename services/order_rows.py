@@ -87,10 +87,11 @@ def order_row(order_id: str, facts: Mapping[str, Any], audits: int) -> Columns:
 
 
 def audit_row(order_id: str, number: int, change: Change) -> Columns:
+    """The audit row of one change: `At` is when it came to be, which may be before it was written."""
     keys = {"PartitionKey": order_id, "RowKey": audit_key(number)}
     kept = {name: value for name, value in change.facts.items() if name == "total" or BY_ATTRIBUTE[name].audited}
     remarks = {REMARKS[name]: words for name, words in change.remarks.items()}
-    return {**keys, "At": datetime.now(UTC), "Event": change.event, **_columns(kept), **remarks}
+    return {**keys, "At": change.at or datetime.now(UTC), "Event": change.event, **_columns(kept), **remarks}
 
 
 def audit_key(number: int) -> str:

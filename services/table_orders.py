@@ -21,15 +21,14 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from models.audit import Trail
 from models.errors import Unavailable
-from models.order_record import Acceptance, Change, OrderRecord
+from models.order_record import Acceptance, Applied, Change, OrderRecord
 from models.order_request import OrderRequest
 from services.order_index import OrderIndex, index_key
 from services.order_rows import audit_event, audit_key, audit_row, order_row, record_of
+from services.recent_orders import RecentOrders
 from services.storage import storage_faults, write_attempts
 
 Rule = ParamSpec("Rule")
-# What the index says of an order besides its state: which of its undos wait.
-LISTED = frozenset({"state", "resolved"})
 LOST_THE_RACE = frozenset({409, 412})
 
 
@@ -38,11 +37,15 @@ class TableOrders:
 
     A caller that has read a record may hand it back to be changed. The change is then tried on that very state first,
     which saves a read, and on the state as it is now when another writer was there in between.
+
+    A record may also be remembered (`recall`), which saves the read before it. Such a guess counts only through a write
+    that its ETag guards: where a rule would write nothing on it, the record is read and the rule decides again.
     """
 
     def __init__(self, table: TableClient, index: OrderIndex) -> None:
         self._table = table
         self._index = index
+        self._recent = RecentOrders()
 
     def accept(self, order_id: str, request: OrderRequest) -> Acceptance:
         """Insert the order, or find it. Exactly one caller of an id ever gets `inserted`."""
@@ -75,7 +78,7 @@ class TableOrders:
                 if error.status_code != 409:
                     raise
                 return None
-        return record_of({**row, "etag": written["etag"]})
+        return self._remembered(record_of({**row, "etag": written["etag"]}))
 
     def find(self, order_id: str) -> OrderRecord | None:
         """Raises Unavailable also for a record that cannot be read."""
@@ -84,7 +87,11 @@ class TableOrders:
                 row = self._table.get_entity(order_id, "order")
             except ResourceNotFoundError:
                 return None
-        return record_of({**row, "etag": row.metadata["etag"]})
+        return self._remembered(record_of({**row, "etag": row.metadata["etag"]}))
+
+    def recall(self, order_id: str, etag: str) -> OrderRecord | None:
+        """The record as this process remembers it, if that is exactly the state of this ETag: a guess."""
+        return self._recent.recall(order_id, etag)
 
     def read(self, order_id: str) -> OrderRecord:
         """The record of an order that must exist. Raises Unavailable when it does not."""
@@ -114,62 +121,62 @@ class TableOrders:
 
         Raises Conflict when the rule does.
         """
-        return self._apply(order, lambda record: rule(record, *args, **kwargs))[0]
+        applied = self._apply(order, lambda record: rule(record, *args, **kwargs))
+        if applied.events:
+            self._index.follow_change(applied.before, applied.record)
+        elif applied.record.is_final:  # a try before this one may have closed it and died before the index followed
+            self._index.follow(applied.record)
+        return applied.record
 
-    def claim(
+    def apply(
         self,
         order: OrderRecord | str,
         rule: Callable[Concatenate[OrderRecord, Rule], Change | None],
         *args: Rule.args,
         **kwargs: Rule.kwargs,
-    ) -> bool:
-        """Apply a transition. True for the one caller whose try has changed the record."""
-        return self._apply(order, lambda record: rule(record, *args, **kwargs))[1]
+    ) -> Applied:
+        """As `change`, and tells what this very call has written: one caller ever is told of each event.
 
-    def _apply(
-        self, order: OrderRecord | str, decide: Callable[[OrderRecord], Change | None]
-    ) -> tuple[OrderRecord, bool]:
-        """The record after it, and whether it was written."""
+        The index is left to the caller, who ends with `follow`.
+        """
+        return self._apply(order, lambda record: rule(record, *args, **kwargs))
+
+    def follow(self, order: OrderRecord) -> None:
+        """Make the index say what the record says."""
+        self._index.follow(order)
+
+    def _apply(self, order: OrderRecord | str, decide: Callable[[OrderRecord], Change | None]) -> Applied:
         record = order if isinstance(order, OrderRecord) and order.stored else self.read(_id_of(order))
         with storage_faults(f"order {record.order_id}"):
             for _ in write_attempts(f"order {record.order_id}"):
                 change = decide(record)
-                if change is None:
-                    return self._left_alone(record), False
-                changed = self._write(record, change)
-                if changed is not None:
-                    return self._followed(changed, change), True
+                if change is None and not record.is_guess:
+                    return Applied(record, record, ())
+                changed = self._write(record, change) if change is not None else None
+                if change is not None and changed is not None:
+                    return Applied(record, changed, tuple(each.event for each in change.each))
                 record = self.read(record.order_id)
         raise AssertionError("write_attempts() ends by raising")
 
-    def _left_alone(self, record: OrderRecord) -> OrderRecord:
-        """A try before this one may have closed the order and died before the index followed."""
-        if record.is_final:
-            self._index.follow(record)
-        return record
-
-    def _followed(self, record: OrderRecord, change: Change) -> OrderRecord:
-        if not LISTED.isdisjoint(change.facts):
-            self._index.follow(record)
-        return record
-
     def _write(self, record: OrderRecord, change: Change) -> OrderRecord | None:
-        """One transaction of the change and its audit row; the record after it. None: another writer was first."""
-        number = record.stored.get("Audits", 0) + 1
-        row = order_row(record.order_id, change.facts, number)
-        guard = {
-            "mode": UpdateMode.MERGE,
-            "etag": record.stored["etag"],
-            "match_condition": MatchConditions.IfNotModified,
-        }
-        audit = audit_row(record.order_id, number, change)
+        """One transaction of the changes and their audit rows; the record after it. None: another writer was first."""
+        facts = {name: value for each in change.each for name, value in each.facts.items()}
+        number = record.stored.get("Audits", 0)
+        row = order_row(record.order_id, facts, number + len(change.each))
+        guard = {"mode": UpdateMode.MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
+        audits = [audit_row(record.order_id, number + place, each) for place, each in enumerate(change.each, 1)]
         try:
-            written, _ = self._table.submit_transaction([("update", row, guard), ("create", audit)])
+            written, *_ = self._table.submit_transaction([("update", row, guard), *(("create", it) for it in audits)])
         except TableTransactionError as error:
             if error.status_code in LOST_THE_RACE:
                 return None
             raise
-        return record_of({**record.stored, **row, "etag": written["etag"]})
+        stored = {**record.stored, **row, "etag": written["etag"]}
+        return self._remembered(record_of(stored).with_contents_of(record))
+
+    def _remembered(self, record: OrderRecord) -> OrderRecord:
+        self._recent.remember(record)
+        return record
 
 
 def _id_of(order: OrderRecord | str) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,11 +30,16 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 from models.errors import Conflict, Refused, Unavailable
 from models.order_record import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem, StockPage
+from services.recent_rows import RecentRows
 from services.storage import number, plain, storage_faults, write_attempts
 
 PARTITION = "stock"
+POINT_READS_AT_ONCE = 8
 COUNTS = ("OnHand", "Reserved", "PriceMinor")
 ResultT = TypeVar("ResultT")
+Columns = dict[str, Any]
+Operation = tuple[Any, ...]
+Get = Callable[[str], Columns | None]
 LOST_THE_RACE = frozenset({409, 412})
 
 
@@ -54,15 +60,22 @@ class TableStock:
 
     Writers of one process take turns by a lock, since each would only lose the next one's ETag; writers of other
     processes are met by the ETags themselves.
+
+    Each row that was read or written is remembered with its ETag. A caller who allows it (`remembered`) has its change
+    tried on these rows first, without a read. They may be out of date: then the ETags refuse the transaction, and the
+    rows are read. So nothing is refused on them, and nothing is found done on them.
     """
 
     def __init__(self, table: TableClient) -> None:
         self._table = table
         self._one_writer = threading.Lock()
+        self._memory = RecentRows()
+        self._side_by_side = ThreadPoolExecutor(POINT_READS_AT_ONCE, "stock")
 
     def items(self, skus: Iterable[str]) -> Mapping[str, StockItem]:
-        """The known SKUs among those asked for."""
-        found = (self.find(sku) for sku in skus)
+        """The known SKUs among those asked for: point reads, side by side."""
+        wanted = list(skus)
+        found = self._side_by_side.map(self.find, wanted) if len(wanted) > 1 else map(self.find, wanted)
         return {shelf.item.sku: shelf.item for shelf in found if shelf is not None}
 
     def find(self, sku: str) -> StockEntry | None:
@@ -76,7 +89,7 @@ class TableStock:
         wanted = f"PartitionKey eq '{PARTITION}' and {begin} and RowKey lt 'sku;'"
         with storage_faults("the stock"):
             rows = self._table.query_entities(wanted, results_per_page=top + 1)
-            entries = [_entry(_whole_counts(row)) for _, row in zip(range(top + 1), rows, strict=False)]
+            entries = [_entry(_columns(row)) for _, row in zip(range(top + 1), rows, strict=False)]
         continuation = entries[top - 1].item.sku if len(entries) > top else None
         return StockPage(tuple(entries[:top]), continuation)
 
@@ -88,16 +101,20 @@ class TableStock:
         """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
         return self._write(f"sku {sku}", lambda: self._put_once(sku, update, if_match))
 
-    def reserve(self, order_id: str, lines: tuple[Line, ...]) -> None:
+    def reserve(self, order_id: str, lines: tuple[Line, ...], *, remembered: bool = False) -> None:
         """All lines or none. Safe to repeat. Raises Refused("out_of_stock" | "unknown_sku" | "already_released")."""
+        if remembered and self._tried(order_id, lambda: self._reservation(order_id, lines, self._memory.get)):
+            return
         self._write(f"the stock of order {order_id}", lambda: self._reserve_once(order_id, lines))
 
     def release(self, order_id: str) -> None:
         """reserved -> released, or a tombstone. Safe to repeat. Raises Refused("already_sold")."""
         self._write(f"the stock of order {order_id}", lambda: self._release_once(order_id))
 
-    def sell(self, order_id: str) -> None:
+    def sell(self, order_id: str, *, remembered: bool = False) -> None:
         """reserved -> sold. Safe to repeat. Raises Unavailable when there is nothing reserved to sell."""
+        if remembered and self._tried(order_id, lambda: self._remembered_sale(order_id)):
+            return
         self._write(f"the stock of order {order_id}", lambda: self._sell_once(order_id))
 
     def reservations(self, before: datetime, limit: int) -> list[str]:
@@ -127,6 +144,15 @@ class TableStock:
                     continue
         raise AssertionError("write_attempts() ends by raising")
 
+    def _tried(self, order_id: str, guessed: Callable[[], list[Operation]]) -> bool:
+        """One transaction on remembered rows. False: they were not enough, or no longer so; nothing was written."""
+        with storage_faults(f"the stock of order {order_id}"), self._one_writer:
+            try:
+                self._submit(guessed())
+            except (Refused, Unavailable, _LostTheRace):
+                return False
+            return True
+
     def _put_once(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
         row = self._get(f"sku:{sku}")
         _refuse_stale(sku, row, if_match)
@@ -144,21 +170,15 @@ class TableStock:
 
     def _reserve_once(self, order_id: str, lines: tuple[Line, ...]) -> None:
         reservation = self._get(f"order:{order_id}")
-        if reservation is not None:
-            if reservation["State"] == "released":
-                raise Refused("already_released")
-            return
-        changes = [self._take(line) for line in lines]
-        taken = json.dumps([{"sku": line.sku, "quantity": line.quantity} for line in lines])
-        self._submit([*changes, ("create", _reservation(order_id, "reserved", taken))])
+        if reservation is None:
+            self._submit(self._reservation(order_id, lines, self._get))
+        elif reservation["State"] == "released":
+            raise Refused("already_released")
 
-    def _take(self, line: Line) -> Any:
-        row = self._get(f"sku:{line.sku}")
-        if row is None:
-            raise Refused("unknown_sku", skus=[line.sku])
-        if row["OnHand"] - row["Reserved"] < line.quantity:
-            raise Refused("out_of_stock")
-        return _guarded(row, {"Reserved": row["Reserved"] + line.quantity})
+    def _reservation(self, order_id: str, lines: tuple[Line, ...], get: Get) -> list[Operation]:
+        changes = [_take(line, get) for line in lines]
+        taken = json.dumps([{"sku": line.sku, "quantity": line.quantity} for line in lines])
+        return [*changes, ("create", _reservation(order_id, "reserved", taken))]
 
     def _release_once(self, order_id: str) -> None:
         reservation = self._get(f"order:{order_id}")
@@ -167,73 +187,99 @@ class TableStock:
         elif reservation["State"] == "sold":
             raise Refused("already_sold")
         elif reservation["State"] == "reserved":
-            self._move(reservation, RELEASE)
+            self._submit(_moved(reservation, RELEASE, self._get))
 
     def _sell_once(self, order_id: str) -> None:
         reservation = self._get(f"order:{order_id}")
         if reservation is None or reservation["State"] == "released":
             raise Unavailable(f"Order {order_id} has no reservation to sell.")
         if reservation["State"] == "reserved":
-            self._move(reservation, SELL)
+            self._submit(_moved(reservation, SELL, self._get))
 
-    def _move(self, reservation: Any, move: Move) -> None:
-        changes = [self._count(line, move) for line in json.loads(reservation["Lines"])]
-        self._submit([*changes, _guarded(reservation, {"State": move.to, "ChangedAt": datetime.now(UTC)})])
+    def _remembered_sale(self, order_id: str) -> list[Operation]:
+        reservation = self._memory.get(f"order:{order_id}")
+        if reservation is None or reservation["State"] != "reserved":
+            raise _LostTheRace
+        return _moved(reservation, SELL, self._memory.get)
 
-    def _count(self, line: Mapping[str, Any], move: Move) -> Any:
-        row = self._get(f"sku:{line['sku']}")
-        if row is None:
-            raise Unavailable(f"sku {line['sku']} is reserved, but its row is gone.")
-        quantity = line["quantity"]
-        return _guarded(
-            row,
-            {
-                "OnHand": row["OnHand"] + move.on_hand * quantity,
-                "Reserved": row["Reserved"] + move.reserved * quantity,
-            },
-        )
-
-    def _get(self, row_key: str) -> Any:
+    def _get(self, row_key: str) -> Columns | None:
+        since = self._memory.moment()
         try:
-            row = self._table.get_entity(PARTITION, row_key)
+            found = self._table.get_entity(PARTITION, row_key)
         except ResourceNotFoundError:
+            self._memory.forget([row_key])
             return None
-        return _whole_counts(row) if row_key.startswith("sku:") else row
+        row = _columns(found)
+        self._memory.read(row_key, row, since)
+        return row
 
-    def _submit(self, operations: list[Any]) -> None:
+    def _submit(self, operations: list[Operation]) -> None:
+        keys = [operation[1]["RowKey"] for operation in operations]
         try:
-            self._table.submit_transaction(operations)
+            written = self._table.submit_transaction(operations)
         except (TableTransactionError, HttpResponseError) as error:
+            self._memory.forget(keys)
             if error.status_code in LOST_THE_RACE:
                 raise _LostTheRace from error
             raise
+        for (_, columns, *guard), metadata in zip(operations, written, strict=True):
+            on = guard[0]["etag"] if guard else None
+            self._memory.written(columns["RowKey"], columns, metadata["etag"], on=on)
 
 
 class _LostTheRace(Exception):
     """Another writer changed a row between our read and our write. Nothing was written."""
 
 
-def _refuse_stale(sku: str, row: Any, if_match: str | None) -> None:
+def _take(line: Line, get: Get) -> Operation:
+    row = get(f"sku:{line.sku}")
+    if row is None:
+        raise Refused("unknown_sku", skus=[line.sku])
+    if row["OnHand"] - row["Reserved"] < line.quantity:
+        raise Refused("out_of_stock")
+    return _guarded(row, {"Reserved": row["Reserved"] + line.quantity})
+
+
+def _moved(reservation: Columns, move: Move, get: Get) -> list[Operation]:
+    changes = [_count(line, move, get) for line in json.loads(reservation["Lines"])]
+    return [*changes, _guarded(reservation, {"State": move.to, "ChangedAt": datetime.now(UTC)})]
+
+
+def _count(line: Mapping[str, Any], move: Move, get: Get) -> Operation:
+    row = get(f"sku:{line['sku']}")
+    if row is None:
+        raise Unavailable(f"sku {line['sku']} is reserved, but its row is gone.")
+    quantity = line["quantity"]
+    return _guarded(
+        row,
+        {
+            "OnHand": row["OnHand"] + move.on_hand * quantity,
+            "Reserved": row["Reserved"] + move.reserved * quantity,
+        },
+    )
+
+
+def _refuse_stale(sku: str, row: Columns | None, if_match: str | None) -> None:
     if if_match is None:
         return
-    if row is None or if_match not in {"*", row.metadata["etag"]}:
+    if row is None or if_match not in {"*", row["etag"]}:
         raise Conflict(f"{sku} has changed since it was read: If-Match is not its ETag.", stale=True)
 
 
-def _guarded(row: Any, columns: dict[str, Any]) -> Any:
+def _guarded(row: Columns, columns: Columns) -> Operation:
     guard = {
         "mode": UpdateMode.MERGE,
-        "etag": row.metadata["etag"],
+        "etag": row["etag"],
         "match_condition": MatchConditions.IfNotModified,
     }
     return ("update", _entity(row["RowKey"], columns), guard)
 
 
-def _entity(row_key: str, columns: dict[str, Any]) -> dict[str, Any]:
+def _entity(row_key: str, columns: Columns) -> Columns:
     return {"PartitionKey": PARTITION, "RowKey": row_key, **columns}
 
 
-def _reservation(order_id: str, state: str, lines: str) -> dict[str, Any]:
+def _reservation(order_id: str, state: str, lines: str) -> Columns:
     return _entity(f"order:{order_id}", {"State": state, "Lines": lines, "ChangedAt": datetime.now(UTC)})
 
 
@@ -245,14 +291,16 @@ def _whole(value: object) -> int:
         return 0
 
 
-def _whole_counts(row: Any) -> Any:
-    """The same row of a SKU, each count of it a whole number, also one that is missing or that another tool wrote."""
-    row |= {column: 0 for column in COUNTS} | plain(row)
-    row |= {column: _whole(row[column]) for column in COUNTS}
+def _columns(found: Any) -> Columns:
+    """A row as the table client hands it out, with its ETag; a SKU's counts as whole numbers."""
+    row = {**found, "etag": found.metadata["etag"]}
+    if found["RowKey"].startswith("sku:"):
+        row |= {column: 0 for column in COUNTS} | plain(row)
+        row |= {column: _whole(row[column]) for column in COUNTS}
     return row
 
 
-def _entry(row: Any) -> StockEntry:
+def _entry(row: Columns) -> StockEntry:
     """Tolerant: what today's PUT would refuse is read as it was stored, and validation refuses to sell it."""
     item = StockItem(
         sku=row["RowKey"].removeprefix("sku:"),
@@ -261,4 +309,4 @@ def _entry(row: Any) -> StockEntry:
         price_minor=row["PriceMinor"],
         currency=str(row.get("Currency") or "").lower(),
     )
-    return StockEntry(item, row.metadata["etag"])
+    return StockEntry(item, row["etag"])

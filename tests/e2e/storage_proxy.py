@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -67,6 +67,7 @@ class StorageProxy:
         self._target = target
         self._answered = answered
         self._rules: list[Rule] = []
+        self._recordings: list[Callable[[str], object]] = []
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(ThreadPoolExecutor(HELD_AT_ONCE))
         self._ready = threading.Event()
@@ -94,6 +95,15 @@ class StorageProxy:
             rule.lifted.set()
             self._rules.remove(rule)
 
+    @contextmanager
+    def recording(self, seen: Callable[[str], object]) -> Iterator[None]:
+        """For the length of a block: `seen` gets the text of every request as it comes."""
+        self._recordings.append(seen)
+        try:
+            yield
+        finally:
+            self._recordings.remove(seen)
+
     async def _serve(self) -> None:
         timeout = ClientTimeout(total=60)
         async with ClientSession(auto_decompress=False, cookie_jar=DummyCookieJar(), timeout=timeout) as session:
@@ -108,8 +118,8 @@ class StorageProxy:
 
     async def _pass_on(self, session: ClientSession, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
-        seen = f"{request.method} {request.raw_path}\n{headers}\n{body.decode('utf-8', 'replace')}"
+        seen = _text_of(request, body)
+        self._tell(seen)
         rule = next((rule for rule in self._rules if rule.matches(seen)), None)
         fault = rule.fault if rule else None
         if fault == "refuse":
@@ -131,6 +141,10 @@ class StorageProxy:
         request.transport.abort()
         return web.Response()
 
+    def _tell(self, request: str) -> None:
+        for recording in self._recordings:
+            recording(request)
+
     def _note(self, request: str) -> None:
         if self._answered is not None:
             self._answered.append(request)
@@ -148,3 +162,8 @@ class StorageProxy:
         ) as answer:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
             return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+
+
+def _text_of(request: web.Request, body: bytes) -> str:
+    headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
+    return f"{request.method} {request.raw_path}\n{headers}\n{body.decode('utf-8', 'replace')}"

@@ -40,6 +40,8 @@ from orchestrators.order_saga import order_saga
 from services import blob_labels
 from services.blob_labels import BlobLabels
 from services.order_index import OrderIndex
+from services.recent_orders import RecentOrders
+from services.recent_rows import RecentRows
 from services.stripe_payments import API_VERSION, StripePayments
 from services.table_orders import TableOrders
 from services.table_stock import TableStock
@@ -48,13 +50,15 @@ from tests.proof.pure_world import PureLabels, PureMailServer, PurePush, PureStr
 from tests.steps import STEPS, UNDO
 
 ORDER, SKU, OTHER = "order-1", "CRUNCHY-ARMCHAIR", "SMALL-TABLE"
-ON_HAND, PRICE = 5, 12900
+PRICE = 12900
 TOTAL = 2 * PRICE + PRICE
 LIMITS = {"step_retry_s": 3, "undo_retry_s": 3}
 # More than any order of these scenarios needs: one that takes longer goes in circles.
 MAX_TURNS = 250
 UNDOS = tuple(reversed(UNDO.values()))
 FINAL = {"completed", "rejected", "compensated", "cancelled"}
+# Of these an order's audit trail has one at most.
+ONCE = ("goods_reserved", "goods_released", "payment_charged", "label_issued", "confirmation_sent", "farewell_claimed")
 
 logging.getLogger("activities").setLevel(logging.CRITICAL)
 
@@ -70,7 +74,8 @@ class Scenario:
     `outage`: calls that fail until the operator has acted so many times. `decisions`: what approvers do each time that
     the order waits. `operator`: what is done about each undo that was parked. `validated_before`: by older code, which
     took what today's validation refuses. `beside`: what a second operator asks for at the same moment, and
-    `stands_at`: the request ("read" or "write" of the record) before which that one is held up.
+    `stands_at`: the request ("read" or "write" of the record) before which that one is held up. `on_hand`: units of
+    each SKU.
     """
 
     ends: str = "completed"
@@ -83,6 +88,7 @@ class Scenario:
     validated_before: bool = False
     beside: str = ""
     stands_at: str = ""
+    on_hand: int = 5
 
     @property
     def needs_approval(self) -> bool:
@@ -102,6 +108,7 @@ PO_BOX = {"shipping_address": {**BODY["shipping_address"], "line1": "PO Box 7"}}
 SCENARIOS: dict[str, Scenario] = {
     "completed": Scenario(),
     "completed with webhooks": Scenario(webhooks=True),
+    "the last ones": Scenario(on_hand=2),
     "unknown sku": Scenario("rejected", {"items": [{"sku": "NOBODY-SELLS-THIS", "quantity": 1}]}),
     "card declined": Scenario("compensated", {"payment_method": "pm_card_visa_chargeDeclined"}),
     "3-D Secure": Scenario("compensated", {"payment_method": "pm_card_authenticationRequired"}),
@@ -147,6 +154,7 @@ class Run:
         self.operated = self.decided = self.heard = 0
         self.under_way: list[tuple[int, Callable[[], None]]] = []
         self.turns = 0
+        self.away = False
         self.output: Any = None
         self._build()
         self._accept()
@@ -161,6 +169,7 @@ class Run:
         # The activity that stands still may do so in another process, where this one's lock holds nobody up.
         vars(self.stock)["_one_writer"] = contextlib.nullcontext()
         self.labels = BlobLabels(tables[3])
+        self.another_memory: tuple[Any, Any] = (RecentOrders(), RecentRows())
         threshold = 0 if self.scenario.needs_approval else None
         given: Any = {
             "orders": self.orders,
@@ -176,13 +185,21 @@ class Run:
 
     def _accept(self) -> None:
         with Calm(self):
-            for sku in (SKU, OTHER):
-                self.stock.put(sku, InventoryUpdate(on_hand=ON_HAND, price_minor=PRICE, currency="gbp"))
+            self._stock_up(0)
+            self.move()
+            self._stock_up(self.scenario.on_hand)  # by the other process: this one remembers empty shelves
+            self.move()
             body = {**BODY, **self.scenario.body}
             order = self.orders.accept(ORDER, OrderRequest.model_validate_json(json.dumps(body))).record
+            self.inserted = order
+            self.etag: str | None = order.etag
             if self.scenario.validated_before:
                 lines = tuple(Line(**item, price_minor=PRICE) for item in body["items"])
                 self.orders.change(order, start, lines, Total(amount_minor=TOTAL, currency="gbp"), None)
+
+    def _stock_up(self, on_hand: int) -> None:
+        for sku in (SKU, OTHER):
+            self.stock.put(sku, InventoryUpdate(on_hand=on_hand, price_minor=PRICE, currency="gbp"))
 
     # Playing.
 
@@ -215,6 +232,7 @@ class Run:
             self.demand(again.play() == output, "run again, the order ended otherwise")
         self.demand(again.calls == ["validate_order"], f"run again, an ended order called {again.calls}")
         self.demand(self._world() == before, "run again, an ended order changed the world")
+        self._judge_the_trail(record)
         self._erase()
 
     def _erase(self) -> None:
@@ -228,9 +246,24 @@ class Run:
         kept = "erased" if label == "issued" else label
         self.demand(self.blobs.status(ORDER) == kept, f"a label that was {label} is {self.blobs.status(ORDER)}, erased")
 
+    def _judge_the_trail(self, record: Mapping[str, Any]) -> None:
+        """Each event of the order is in its audit trail, once, whichever write has brought it there."""
+        trail = Counter(row["Event"] for key, row in sorted(self.orders_table.rows.items()) if "audit:" in key[1])
+        self.demand(trail.total() == record["Audits"], "the audit trail has a gap")
+        for event in ONCE:
+            self.demand(trail[event] <= 1, f"{event} is in the audit trail {trail[event]} times")
+        told = {"confirmation_sent"} if any(".confirmation" in mail.key for mail in self.mail.accepted) else set()
+        for event in {"goods_reserved", "payment_charged", "label_issued"} | told if self._is_completed() else ():
+            self.demand(trail[event] == 1, f"{event} is not in the audit trail")
+        if self._goods() == "released":
+            self.demand(record.get("Goods") == "released", "goods were released, and the record does not say so")
+
     def _endings(self) -> set[str]:
         """One thing that goes wrong is a delay. Several may use up a step's patience, and then the order is undone."""
         return {self.scenario.ends} | ({"compensated", "rejected"} if len(self.plan) > 1 else set())
+
+    def _is_completed(self) -> bool:
+        return bool(self.record()["State"] == "completed")
 
     def _world(self) -> Any:
         stock = {key: {**row, "etag": None} for key, row in self.stock_table.rows.items()}
@@ -279,7 +312,30 @@ class Run:
         fate = self.plan.get(self.number(f"turn:{activity}")) if not self.calm else None
         if fate == "cancel":
             self.cancel()
+        if (fate == "elsewhere") != self.away:
+            self.move()
         return fate
+
+    # The processes: each remembers what it has lately read or written.
+
+    def move(self) -> None:
+        """The next activity runs in the other process, and the one after it in this one again."""
+        self.away = not self.away
+        orders, stock = vars(self.orders), vars(self.stock)
+        here = orders["_recent"], stock["_memory"]
+        orders["_recent"], stock["_memory"] = self.another_memory
+        self.another_memory = here
+
+    def start_late(self) -> None:
+        """The start that the order's own POST asked for comes only now, in the process that accepted the order."""
+        vars(self.orders)["_recent"] = RecentOrders()
+        vars(self.orders)["_recent"].remember(self.inserted)
+        self.etag = self.inserted.etag
+
+    def die(self) -> None:
+        """The process is dead, and with it what it remembers and what it was doing."""
+        vars(self.orders)["_recent"], vars(self.stock)["_memory"] = RecentOrders(), RecentRows()
+        self.drop_what_is_under_way()
 
     # What is under way behind the saga's back.
 
@@ -395,7 +451,9 @@ class Run:
         for sku in (SKU, OTHER):
             held, sold = (lines.get(sku, 0) if state == wanted else 0 for wanted in ("reserved", "sold"))
             counted = (rows[f"sku:{sku}"]["OnHand"], rows[f"sku:{sku}"]["Reserved"])
-            self.demand(counted == (ON_HAND - sold, held), f"{sku}: {counted} on hand and reserved, order {state}")
+            self.demand(
+                counted == (self.scenario.on_hand - sold, held), f"{sku}: {counted} on hand and reserved, order {state}"
+            )
         return state
 
     def _check_provider(self, record: Mapping[str, Any]) -> None:
@@ -406,6 +464,7 @@ class Run:
         self.demand(len({mail.key for mail in self.mail.accepted}) <= 2, "a mail has two Message-IDs")
         confirmations = {mail.key for mail in self.mail.accepted if ".confirmation" in mail.key}
         self.demand(len(confirmations) <= 1, "the confirmation has two Message-IDs")
+        self.demand(len(self.push.accepted) <= 1, "a push was sent twice")
         self.demand(not (confirmations and self.cancel_promised), "a confirmation although a cancel was promised")
         if self.scenario.beside:
             self.demand(not (self.resolved and refunded), "paid back by hand and by the provider")
@@ -643,6 +702,7 @@ class Saga:
         self._run = run
         self.current_utc_datetime = datetime.now(UTC)
         self.calls: list[str] = []
+        self._etag, run.etag = run.etag, None  # given to the saga that the order's own POST starts, and to no other
         self._refused: set[str] = set()
         self._events: set[str] = set()
 
@@ -650,7 +710,7 @@ class Saga:
 
     def get_input(self) -> dict[str, Any]:
         limits = {**LIMITS, **self._run.scenario.limits}
-        return {"order_id": ORDER, "limits": limits, "version": SAGA_VERSION}
+        return {"order_id": ORDER, "limits": limits, "version": SAGA_VERSION, "etag": self._etag}
 
     def call_activity(self, name: str, task: Any) -> Asked:
         return Asked("activity", name, task)
@@ -678,7 +738,10 @@ class Saga:
         asked: Any = next(saga)
         while not self._run.violations:
             tasks = asked if isinstance(asked, list) else [asked]
-            if self._run.turn(str(tasks[0].what)) == "terminate":
+            fate = self._run.turn(str(tasks[0].what))
+            if fate == "started late":
+                self._run.start_late()
+            if fate in {"terminate", "started late"}:
                 return Saga(self._run).play()
             try:
                 asked = saga.send(self._answer(tasks))
@@ -707,7 +770,7 @@ class Saga:
             try:
                 return self._perform_once(asked)
             except Died:
-                self._run.drop_what_is_under_way()
+                self._run.die()
 
     def _perform_once(self, asked: Asked) -> Any:
         activity = getattr(function_app, asked.what)
@@ -800,7 +863,7 @@ def stripe_payments(transport: PureStripe) -> StripePayments:
 
 WRITE_FATES = ("down", "lost", "late", "dies", "died", "overdue", "cancel", "lost, cancel")
 READ_FATES = ("down", "dies", "overdue", "cancel")
-TURN_FATES = ("cancel", "terminate")
+TURN_FATES = ("cancel", "terminate", "elsewhere", "started late")
 
 
 def fates_of(what: str) -> tuple[str, ...]:

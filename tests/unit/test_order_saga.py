@@ -68,11 +68,12 @@ class Theatre:
         limits: dict[str, Any] | None = None,
         events: Mapping[str, Callable[[Theatre], object]] | None = None,
         version: int | None = SAGA_VERSION,
+        etag: str | None = None,
     ) -> None:
         self.script = defaultdict(lambda: [DONE], {"validate_order": [PRICED]}, **(script or {}))
         self.limits = {"step_retry_s": 30, "undo_retry_s": 900, **(limits or {})}
         self.events = events or {}
-        self.version = version
+        self.version, self.etag = version, etag
         self.current_utc_datetime = BEGINNING
         self.calls: list[str] = []
         self.tasks: dict[str, list[Any]] = defaultdict(list)
@@ -85,7 +86,7 @@ class Theatre:
     # The context.
 
     def get_input(self) -> dict[str, Any]:
-        given = {"order_id": "order-1", "limits": self.limits}
+        given = {"order_id": "order-1", "limits": self.limits, **({"etag": self.etag} if self.etag else {})}
         return given if self.version is None else {**given, "version": self.version}
 
     def call_activity(self, name: str, task: Any) -> Asked:
@@ -261,10 +262,65 @@ def test_a_fault_that_passes_is_only_a_delay(step: str) -> None:
 def test_every_attempt_of_a_step_and_its_undo_carry_the_same_operation_id() -> None:
     theatre = Theatre({"process_payment": [FAULT]})
     theatre.play()
-    task = {"order_id": "order-1", "operation_id": "order-1:pay"}
+    task = {"order_id": "order-1", "operation_id": "order-1:pay", "left": {"notes": []}}
     assert theatre.tasks["process_payment"] == [task] * theatre.calls.count("process_payment")
     failure = {"step": "process_payment", "reason": "service_unavailable"}
     assert theatre.tasks["refund_payment"] == [{**task, "failure": failure, "attention": 0}]
+
+
+RESERVED = {"event": "goods_reserved", "at": "2026-01-01T00:00:01Z", "value": ""}
+
+
+def left(etag: str | None, *notes: dict[str, str]) -> dict[str, Any]:
+    """What an activity leaves, as it stands in the history."""
+    return {"notes": list(notes)} if etag is None else {"etag": etag, "notes": list(notes)}
+
+
+def leaving(left: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**DONE, "left": left, **more}
+
+
+def lefts(theatre: Theatre, activity: str) -> list[dict[str, Any]]:
+    return [task["left"] for task in theatre.tasks[activity]]
+
+
+def test_what_an_activity_leaves_is_given_to_the_next_one() -> None:
+    theatre = Theatre(
+        {"validate_order": [leaving(left("1"), total=TOTAL)], "reserve_inventory": [leaving(left("1", RESERVED))]}
+    )
+    theatre.script["process_payment"] = [leaving(left("2"))]
+    theatre.play()
+    assert lefts(theatre, "validate_order") == [left(None)]
+    assert lefts(theatre, "reserve_inventory") == [left("1")]
+    assert lefts(theatre, "process_payment") == [left("1", RESERVED)]
+    assert lefts(theatre, "create_shipment") == [left("2")]
+    assert lefts(theatre, "send_confirmation") == [left(None)], "an activity that left no state"
+
+
+def test_the_saga_that_the_order_s_own_post_starts_is_given_the_state_that_it_inserted() -> None:
+    theatre = Theatre({"validate_order": [FAULT, PRICED]}, etag="0")
+    theatre.play()
+    assert lefts(theatre, "validate_order") == [left("0"), left(None)]
+
+
+@pytest.mark.parametrize("answer", [FAULT, UNKNOWN, LATE, waiting(1)])
+def test_a_retry_is_given_the_notes_and_no_guess(answer: Any) -> None:
+    theatre = Theatre({"reserve_inventory": [leaving(left("1", RESERVED))], "process_payment": [answer, DONE]})
+    theatre.play()
+    assert lefts(theatre, "process_payment") == [left("1", RESERVED), left(None, RESERVED)]
+
+
+@pytest.mark.parametrize("answer", [REFUSED, CANCELLED, FAULT, UNKNOWN])
+def test_what_a_failed_step_may_not_have_written_is_given_to_the_first_undo(answer: Any) -> None:
+    undone = {"event": "goods_released", "at": "2026-01-01T00:00:09Z", "value": ""}
+    theatre = Theatre({"reserve_inventory": [leaving(left("1", RESERVED))], "process_payment": [answer]})
+    theatre.script["refund_payment"] = [leaving(left(None))]
+    theatre.script["release_inventory"] = [leaving(left(None, undone))]
+    theatre.play()
+    first, last = ("refund_payment", "release_inventory") if answer != REFUSED else ("release_inventory",) * 2
+    assert lefts(theatre, first) == [left(None, RESERVED)]
+    assert lefts(theatre, last) == [left(None) if answer != REFUSED else left(None, RESERVED)]
+    assert lefts(theatre, "close_order") == [left(None, undone)]
 
 
 def test_no_two_steps_share_an_operation_id() -> None:
@@ -495,7 +551,8 @@ def test_a_parked_order_is_recorded_and_waits_for_its_operator() -> None:
     theatre = Theatre({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1})
     view = theatre.park()
     assert theatre.waited_for == ["attention:1"]
-    assert theatre.tasks["close_order"] == [{"order_id": "order-1", "outcome": _sent(view), "attention": 1}]
+    sent = {"order_id": "order-1", "outcome": _sent(view), "attention": 1, "left": {"notes": []}}
+    assert theatre.tasks["close_order"] == [sent]
 
 
 def _sent(view: dict[str, Any]) -> dict[str, Any]:

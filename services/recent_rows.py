@@ -1,0 +1,67 @@
+"""The rows of one table that this process has lately read or written, by their keys, each with its ETag.
+
+What a change may be tried on first. A guess, and nothing more: every write on it is guarded by the ETag.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+# About 400 bytes each. Rows beyond are read again.
+REMEMBERED = 4096
+
+Columns = dict[str, Any]
+
+
+class _Seen(NamedTuple):
+    row: Columns
+    written_at: int
+
+
+class RecentRows:
+    """Bounded, in memory. Safe to share between threads. A row is a dict of its columns, with its ETag as `etag`."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._rows: OrderedDict[str, _Seen] = OrderedDict()
+        self._writes = 0
+        self._lock = threading.Lock()
+
+    def moment(self) -> int:
+        """How many writes have been remembered: taken before a row is read, for `read`."""
+        return self._writes
+
+    def get(self, key: str) -> Columns | None:
+        seen = self._rows.get(key)
+        return None if seen is None else seen.row
+
+    def read(self, key: str, row: Columns, since: int) -> None:
+        """Remember what was read, unless this process wrote the row while it was being read."""
+        with self._lock:
+            seen = self._rows.get(key)
+            if seen is None or seen.written_at <= since:
+                self._keep(key, row, seen.written_at if seen else 0)
+
+    def written(self, key: str, columns: Mapping[str, Any], etag: str, *, on: str | None) -> None:
+        """Remember a row that was created (`on` is None), or merged into the state of the ETag `on`."""
+        with self._lock:
+            self._writes += 1
+            before = self._rows[key].row if key in self._rows else {}
+            if on is None or before.get("etag") == on:
+                self._keep(key, {**before, **columns, "etag": etag}, self._writes)
+            else:
+                self._rows.pop(key, None)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._rows.pop(key, None)
+
+    def _keep(self, key: str, row: Columns, written_at: int) -> None:
+        self._rows[key] = _Seen(row, written_at)
+        self._rows.move_to_end(key)
+        if len(self._rows) > self._limit:
+            self._rows.popitem(last=False)

@@ -1,0 +1,100 @@
+"""What an order costs in storage: every request of the app is counted at a proxy, from the POST to the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.e2e.app_on_devhost import Stage
+from tests.e2e.world import new_id, wait_for
+
+DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
+OURS = ("orders", "orderindex", "stock")
+# What the app does for an order that goes well, one line, in this order. The first two are before the 202.
+COMPLETED = [
+    "PUT orderindex",  # open
+    "PUT orders",  # accepted
+    "GET stock",
+    "PUT orders",  # running
+    "PUT stock",  # reserved
+    "PUT orders",  # the reservation, and the payment intent
+    "PUT orders",  # charged
+    "PUT labels",
+    "PUT orders",  # the label, and the claim of the confirmation
+    "PUT stock",  # sold
+    "GET orders",
+    "PUT orders",  # the mail, and the end
+    "PUT orderindex",  # of the day
+    "DELETE orderindex",
+]
+
+
+def line(sku: str) -> dict[str, Any]:
+    return {"items": [{"sku": sku, "quantity": 1}]}
+
+
+def call(request: str) -> str | None:
+    """`VERB place`, verbs as of a single row; None for a request of devhost's."""
+    method, path = request.split(" ", 2)[:2]
+    if path.split("\n")[0].endswith("$batch"):
+        urls = re.findall(r"^(?:PUT|PATCH|POST|MERGE|DELETE) http\S+/(\w+)(?:\(|[?\s])", request, re.MULTILINE)
+        tables = [table for table in urls if table in OURS]
+        return f"PUT {tables[0]}" if tables else None
+    place = next((name for name in (*OURS, "labels") if re.search(rf"/{name}(?:[(?/]|\s)", path)), None)
+    verb = {"POST": "PUT", "PATCH": "PUT", "MERGE": "PUT", "HEAD": "GET"}.get(method, method)
+    return f"{verb} {place}" if place else None
+
+
+@contextmanager
+def counted(stage: Stage) -> Iterator[Callable[[], list[str]]]:
+    requests: list[str] = []
+    with stage.tables.recording(requests.append), stage.blobs.recording(requests.append):
+        yield lambda: [known for request in requests if (known := call(request)) is not None]
+
+
+def ended(stage: Stage, order_id: str) -> None:
+    """Asked of devhost's own table, which is not counted."""
+    wait_for(lambda: stage.world.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}")
+
+
+def calls_of(stage: Stage, **changes: Any) -> list[str]:
+    sku = stage.world.new_sku()
+    with counted(stage) as counts:
+        order_id = stage.world.order(**line(sku), **changes)
+        ended(stage, order_id)
+        return counts()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm(stage: Stage) -> None:
+    """The first label creates its container."""
+    stage.world.ended(stage.world.order(**line(stage.world.new_sku())))
+
+
+def test_a_completed_order_of_one_line_makes_fourteen_calls_and_two_of_them_before_its_202(stage: Stage) -> None:
+    assert calls_of(stage) == COMPLETED
+
+
+def test_a_declined_order_makes_sixteen_calls(stage: Stage) -> None:
+    calls = calls_of(stage, **DECLINED)
+    assert len(calls) <= 16, calls
+
+
+def test_an_order_that_is_cancelled_before_it_is_charged_makes_sixteen_calls(stage: Stage) -> None:
+    order_id, sku = new_id(), stage.world.new_sku()
+    with (
+        counted(stage) as counts,
+        stage.tables.failing(f'batch.*{order_id}.*"State": ?"running"', "hold_then_commit") as held,
+    ):
+        stage.world.order(order_id, **line(sku))
+        wait_for(held.seen.is_set, 30, "its start")
+        assert stage.world.cancel(order_id).status == 202
+        held.lifted.set()
+        ended(stage, order_id)
+        calls = counts()
+    assert stage.world.view(order_id)["status"] == "cancelled"
+    assert len(calls) <= 16, calls
