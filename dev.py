@@ -934,6 +934,7 @@ def welcome(ports: Ports, logs: Path) -> str:
 Ready. Ctrl-C stops everything.
 
   host      {address(ports.host)}
+  pages     {address(ports.host)}/ leads to the dashboard and the API
   health    {address(ports.host)}/api/health
   payments  {address(ports.payments)}/sandbox/ledger
   mail      {address(ports.mail)}/sandbox/messages

@@ -27,6 +27,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     _listing(verbs.add_parser("list", parents=[where], help="list orders, newest first"))
     cancelling = verbs.add_parser("cancel", parents=[where], help="cancel an order")
     cancelling.add_argument("order_id", metavar="ID")
+    cancelling.add_argument("--by", default=login_name(), metavar="NAME", help="who asks (default: the login name)")
+    cancelling.add_argument("--reason", metavar="TEXT")
     for verb, what in (("approve", "approve an order that waits for it"), ("refuse", "refuse such an order")):
         deciding = verbs.add_parser(verb, parents=[where], help=what)
         deciding.add_argument("order_id", metavar="ID")

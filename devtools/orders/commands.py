@@ -154,7 +154,8 @@ def _print_page(orders: Sequence[Mapping[str, Any]], out: Console) -> None:
 
 
 def cancel(api: Api, given: argparse.Namespace) -> int:
-    api.post(order_path(given.order_id, "cancel"))
+    body = {"by": given.by, **({"reason": given.reason} if given.reason else {})}
+    api.post(order_path(given.order_id, "cancel"), body)
     return _done(f"Order {given.order_id} will end cancelled.")
 
 

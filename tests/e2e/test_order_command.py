@@ -87,8 +87,10 @@ def test_a_waiting_order_is_cancelled(order: Terminal, shop: World) -> None:
     order_id = new_id()
     order("place", "--id", order_id, *FOUR_ARMCHAIRS)
     shop.becomes(order_id, "awaiting_approval")
-    assert order("cancel", order_id) == 0
+    assert order("cancel", order_id, "--by", "grace", "--reason", "the customer rang") == 0
     assert shop.ended(order_id)["status"] == "cancelled"
+    asked = [audit for audit in shop.audits(order_id) if audit["Event"] == "cancel_requested"]
+    assert [(audit["By"], audit["Reason"]) for audit in asked] == [("grace", "the customer rang")]
 
 
 def test_an_undo_that_failed_is_tried_again_and_needs_no_name(order: Terminal, shop: World) -> None:
