@@ -1,0 +1,186 @@
+"""The edge at its own writes, on the real thing: a `POST` that dies at one of them, and two operators who meet at one.
+
+devhost is killed by SIGKILL while requests stand at storage: before they are written, and after, before their answer.
+Nobody sends the order again. Then the sweep looks, as it does once a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import dev
+from models.messages import SAGA_VERSION
+from reconciliation.sweep import Reconciler, Sagas, _look_after
+from tests.e2e.app_on_devhost import AppOnDevhost, proxies
+from tests.e2e.orders_on_record import index_of, orders_of, payments_of, stock_of
+from tests.e2e.storage_proxy import Fault, StorageProxy
+from tests.e2e.world import NOTHING, World, new_id, wait_for
+from tests.servers import Azurite, FreePorts, Sandbox
+
+PRICE = 1000
+COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
+BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+ADA = {"by": "ada", "reason": "the bank is up again"}
+PROOF = {**ADA, "reference": "SEPA-4711"}
+EVENTS = {"retry": "compensation_retry_requested", "resolve": "compensation_resolved"}
+WRITES = {
+    "index entry": r"^POST \S*orderindex.*{id}",
+    "record": r"batch.*orders\(PartitionKey.*{id}|batch.*{id}.*accepted",
+    "instance": r"Instances.*{id}",
+}
+MOMENTS: dict[str, Fault] = {"before": "hold", "after": "hold_answer"}
+CELLS = [(write, moment) for write in WRITES for moment in MOMENTS]
+
+
+@pytest.fixture(scope="module")
+def stage(
+    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[AppOnDevhost, StorageProxy]]:
+    tables, blobs = proxies(ports, azurite)
+    log: Path = tmp_path_factory.mktemp("edge") / "devhost.log"
+    with tables, blobs:
+        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, UNDO_RETRY_SECONDS="1")
+        try:
+            yield app, tables
+        finally:
+            app.stop()
+            sandbox_processes.clear_faults()
+
+
+def test_a_post_that_dies_at_any_of_its_writes_is_accepted_and_ends_or_was_never_accepted(
+    stage: tuple[AppOnDevhost, StorageProxy],
+) -> None:
+    app, tables = stage
+    orders = {cell: new_id() for cell in CELLS}
+    with closing(app.start()) as world, ThreadPoolExecutor(len(CELLS)) as pool, ExitStack() as held:
+        sku = world.new_sku(on_hand=20, price_minor=PRICE)
+        stands = []
+        for (write, moment), order_id in orders.items():
+            pattern = WRITES[write].replace("{id}", order_id)
+            rule = held.enter_context(tables.failing(pattern, MOMENTS[moment], times=1))
+            stands.append(rule.seen.is_set if moment == "before" else rule.done.is_set)
+            pool.submit(post_into_the_void, world, order_id, sku)
+        wait_for(lambda: all(stand() for stand in stands), 60, "a request at each write")
+        app.kill()
+    with closing(app.start()) as world:
+        on_record = {cell: bool(orders_of(world).find(order_id)) for cell, order_id in orders.items()}
+        swept(world, list(orders.values()))
+        for cell, order_id in orders.items():
+            if on_record[cell]:
+                assert world.ended(order_id)["status"] == "completed", cell
+                assert world.effects(order_id) == COMPLETED, cell
+            else:
+                assert world.get(f"/api/orders/{order_id}").status == 404, cell
+                assert world.effects(order_id) == NOTHING, cell
+        assert [cell for cell, there in on_record.items() if not there] == [
+            ("index entry", "before"),
+            ("index entry", "after"),
+            ("record", "before"),
+        ]
+        assert world.stock(sku) == (20 - sum(on_record.values()), 0)
+
+
+def post_into_the_void(world: World, order_id: str, sku: str) -> None:
+    with contextlib.suppress(OSError):  # the server dies before it answers
+        world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+
+
+def swept(world: World, orders: list[str]) -> None:
+    """What the sweep does a minute later about these orders alone: the storage account has those of other tests too."""
+    found = orders_of(world), index_of(world), payments_of(world), stock_of(world)
+    reconciler = Reconciler(*found)
+    sagas = Sagas(SimpleNamespace(get_status=partial(status_of, world)), partial(start, world), never_woken)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    for entry in index_of(world).unfinished(None, 100_000):
+        if entry.order_id in orders:
+            asyncio.run(_look_after(reconciler, sagas, entry, later))
+
+
+async def status_of(world: World, order_id: str) -> Any:
+    answer = world.get(f"/runtime/webhooks/durabletask/instances/{order_id}")
+    if answer.status == 404:
+        return None
+    told = answer.json()
+    return SimpleNamespace(
+        runtime_status=SimpleNamespace(name=told["runtimeStatus"]), custom_status=told["customStatus"]
+    )
+
+
+async def start(world: World, order_id: str) -> None:
+    limits = {"step_retry_s": 5.0, "undo_retry_s": 1.0}
+    given = {"order_id": order_id, "limits": limits, "version": SAGA_VERSION}
+    started = world.post(f"/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", given)
+    assert started.status == 202, started.body
+
+
+async def never_woken(order_id: str, event: str) -> bool:
+    raise AssertionError(f"{order_id} was to be woken by {event}")
+
+
+# Two operators. The second one's write is held up after it was decided, until the first one's is done.
+
+
+@pytest.fixture(scope="module")
+def world(stage: tuple[AppOnDevhost, StorageProxy]) -> Iterator[World]:
+    app, _ = stage
+    app.stop()
+    with closing(app.start()) as world:
+        yield world
+
+
+@pytest.mark.parametrize(
+    ("late", "first", "given_back"), [("resolve", "retry", PRICE), ("retry", "resolve", 0), ("resolve", "resolve", 0)]
+)
+def test_of_two_operators_at_one_parked_order_the_later_is_refused_and_the_money_goes_back_once(
+    stage: tuple[AppOnDevhost, StorageProxy], world: World, late: str, first: str, given_back: int
+) -> None:
+    _, tables = stage
+    order_id = parked(world)
+    with ThreadPoolExecutor(1) as pool:
+        with tables.failing(f"batch.*{order_id}.*{EVENTS[late]}", "hold_then_commit", times=1) as held:
+            second = pool.submit(operate, world, order_id, late)
+            assert held.seen.wait(30)
+            assert operate(world, order_id, first) == 202
+        assert second.result() == 409
+    assert world.ended(order_id)["status"] == "compensated"
+    assert world.effects(order_id).given_back == given_back
+    events = [audit["Event"] for audit in world.audits(order_id)]
+    assert sum(events.count(name) for name in EVENTS.values()) == 1
+
+
+def test_many_operators_at_once_are_heard_once(world: World) -> None:
+    for _ in range(3):
+        order_id = parked(world)
+        asks: list[Callable[[], int]] = [partial(operate, world, order_id, verb) for verb in ("retry", "resolve") * 4]
+        with ThreadPoolExecutor(len(asks)) as pool:
+            answers = list(pool.map(lambda ask: ask(), asks))
+        assert sorted(answers) == [202] + [409] * 7
+        assert world.ended(order_id)["status"] == "compensated"
+        resolved = "compensation_resolved" in json.dumps(world.audits(order_id), default=str)
+        assert world.effects(order_id).given_back == (0 if resolved else PRICE)
+
+
+def parked(world: World) -> str:
+    order_id = new_id()
+    rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
+    with world.faults("payments", rule):
+        world.order(order_id, items=[{"sku": world.new_sku(), "quantity": 1}], customer=BOUNCING)
+        world.becomes(order_id, "needs_attention")
+    return order_id
+
+
+def operate(world: World, order_id: str, verb: str) -> int:
+    told = ADA if verb == "retry" else PROOF
+    return world.operate(order_id, "refund_payment", verb, **told).status
