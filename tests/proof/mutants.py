@@ -49,7 +49,7 @@ PATCHES = Path(__file__).resolve().parent / "mutants"
 LINKED = (".venv", "azurite/node_modules")
 MODEL = "tests/proof/test_model.py"
 JUDGES = frozenset(
-    f"tests/proof/test_{name}.py" for name in ("model", "sweep", "crash_matrix", "concurrency", "late_effects", "chaos")
+    f"tests/proof/test_{name}.py" for name in ("model", "sweep", "edge_crashes", "crash_matrix", "concurrency", "late_effects", "chaos")
 )
 TIMEOUT_S = 240.0
 # What pytest's exit status says: https://docs.pytest.org/en/stable/reference/exit-codes.html
