@@ -75,6 +75,37 @@ def _no_answer() -> Exception:
     return ServiceResponseError("the connection was lost")
 
 
+class Found:
+    """What a query found, as the table client hands it out: row by row, or in pages with a continuation."""
+
+    def __init__(self, rows: list[Row], per_page: int) -> None:
+        self._rows, self._per_page = rows, per_page
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def by_page(self) -> Pages:
+        return Pages(self._rows, self._per_page)
+
+
+class Pages:
+    """`continuation_token` is None when the last page was handed out."""
+
+    def __init__(self, rows: list[Row], per_page: int) -> None:
+        self._rows, self._per_page, self._at = rows, per_page, 0
+        self.continuation_token: str | None = None
+
+    def __iter__(self) -> Pages:
+        return self
+
+    def __next__(self) -> Iterator[Row]:
+        if self._at and self._at >= len(self._rows):
+            raise StopIteration
+        page, self._at = self._rows[self._at : self._at + self._per_page], self._at + self._per_page
+        self.continuation_token = str(self._at) if self._at < len(self._rows) else None
+        return iter(page)
+
+
 class PureTable:
     """What the adapters use of `azure.data.tables.TableClient`."""
 
@@ -100,9 +131,8 @@ class PureTable:
     def delete_entity(self, partition: str, row: str) -> None:
         self._call("write", lambda: self.rows.pop((partition, row), None), writes=True)
 
-    def query_entities(self, wanted: str, **_: Any) -> Iterator[Row]:
-        found = self._call("read", lambda: self._matching(wanted), writes=False)
-        return iter(found)
+    def query_entities(self, wanted: str, results_per_page: int = 1000, **_: Any) -> Found:
+        return Found(self._call("read", lambda: self._matching(wanted), writes=False), results_per_page)
 
     def _call(self, verb: str, perform: Callable[[], Any], *, writes: bool) -> Any:
         return self._wire.call(f"{self._name}.{verb}", perform, _no_answer, writes=writes)
