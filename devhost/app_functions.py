@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -100,12 +101,16 @@ def _of_async(code: Any) -> dict[str, bool]:
 
 
 def import_app(folder: str) -> Any:
-    """The module function_app of the folder, which is on the path. Raises Unloadable, and what the import raises."""
+    """The app's module in the folder, which is on the path. Raises Unloadable, and what the import raises.
+
+    As in Azure a setting may give its file another name.
+    """
+    module = os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py").removesuffix(".py")
     try:
-        return importlib.import_module("function_app")
+        return importlib.import_module(module)
     except ModuleNotFoundError as fault:
-        if fault.name == "function_app":
-            raise Unloadable(f"There is no function_app.py in {folder}.") from fault
+        if fault.name == module:
+            raise Unloadable(f"There is no {module}.py in {folder}.") from fault
         raise
 
 
@@ -113,7 +118,8 @@ def functions_of(module: Any) -> tuple[list[Function], list[str]]:
     """The functions of a module's one FunctionApp, and why Azure's worker would not load them. Raises Unloadable."""
     apps = [value for value in vars(module).values() if isinstance(value, FunctionRegister)]
     if len(apps) != 1:
-        raise Unloadable(f"function_app.py must hold exactly one FunctionApp at module level; it holds {len(apps)}.")
+        file = f"{module.__name__}.py"
+        raise Unloadable(f"{file} must hold exactly one FunctionApp at module level; it holds {len(apps)}.")
     try:
         definitions = apps[0].get_functions()
     except ValueError as fault:  # two functions of one name, or one without a trigger

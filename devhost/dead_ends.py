@@ -6,14 +6,14 @@ Each of these hangs in Azure, or fails there with an error of the SDK's own code
 import traceback
 from typing import Any
 
-from azure.durable_functions.models.Task import TaskBase
+from azure.durable_functions.models.Task import TaskBase, WhenAllTask
 from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 
 from devhost.failures import error_of, stack_of
 
 DEEP = 50
 SIGNAL = "SignalEntityAction"
-OF_SIGNAL = "it yielded a signal to an entity, which nothing answers: call context.signal_entity without a yield."
+OF_SIGNAL = "it waits for a signal to an entity, which nothing answers: call context.signal_entity without a yield."
 OF_NO_TASK = (
     "step {} yielded {}, which is no task: yield what a method of the context returns, such as "
     "context.call_activity(...), and several of these as context.task_all([...])."
@@ -35,13 +35,19 @@ def dead_end(executor: Any, fault: Exception | None, step: int) -> DeadEnd | Non
     out_of_stack = next((each for each in (fault, executor.exception) if isinstance(each, RecursionError)), None)
     if out_of_stack:
         return DeadEnd(_out_of_stack(executor, out_of_stack), stack_of(out_of_stack))
-    yielded = executor.current_task
+    yielded, ended = executor.current_task, executor.has_execution_completed
     if isinstance(yielded, TaskBase):
-        return DeadEnd(OF_SIGNAL) if getattr(yielded, "_api_name", "") == SIGNAL else None
-    if yielded is None and executor.has_execution_completed:
+        return DeadEnd(OF_SIGNAL) if _needs_signal(yielded) and not ended else None
+    if yielded is None and ended:
         return None
     what = "None" if yielded is None else f"a value of the type {type(yielded).__name__}"
     return DeadEnd(OF_NO_TASK.format(step, what))
+
+
+def _needs_signal(task: Any) -> bool:
+    """Whether a task ends only with the answer to a signal, which has none."""
+    children = task.children if isinstance(task, WhenAllTask) else ()
+    return getattr(task, "_api_name", "") == SIGNAL or any(map(_needs_signal, children))
 
 
 def _out_of_stack(executor: Any, fault: RecursionError) -> str:

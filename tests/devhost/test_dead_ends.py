@@ -50,10 +50,15 @@ def test_a_yield_of_what_is_no_task_fails_with_a_sentence(host: Devhost, name: s
 
 
 def test_a_yield_of_a_signal_fails_because_nothing_would_answer_it(host: Devhost) -> None:
-    told = failure(host, host.begin_over_http("yields_a_signal"), "yields_a_signal")
-    assert (
-        told == "it yielded a signal to an entity, which nothing answers: call context.signal_entity without a yield."
-    )
+    words = "it waits for a signal to an entity, which nothing answers: call context.signal_entity without a yield."
+    for name in ("yields_a_signal", "yields_signals_among_others"):
+        assert failure(host, host.begin_over_http(name), name) == words
+    assert host.finished(host.begin_over_http("signals_and_wins", "again"))["output"] == "won"
+
+
+def test_an_address_in_a_failure_is_not_blamed_on_the_author(host: Devhost) -> None:
+    told = failure(host, host.begin_over_http("raises_an_address"), "raises_an_address")
+    assert re.fullmatch("<object object at 0x[0-9a-f]+> is none of ours", told)
 
 
 def test_the_recursion_of_the_sdk_is_told_as_what_it_is(host: Devhost) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devhost.app_functions import Unloadable, functions_of, import_app
 from tests.architecture.test_deployable import worker_library  # noqa: F401 - a fixture
 from tests.devhost.hosts import ROOT, Devhost
 
@@ -107,3 +108,13 @@ def test_an_app_that_the_sdk_refuses_is_told_in_a_sentence(
     told = refused(new_host, tmp_path, FAULTY + more)
     assert [line for line in told if sentence in line] == told[-1:]
     assert "Traceback" not in "".join(told)
+
+
+def test_a_setting_names_another_file_than_function_app_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop_app.py").write_text("import azure.functions as func\napp = func.FunctionApp()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHON_SCRIPT_FILE_NAME", "shop_app.py")
+    assert functions_of(import_app(str(tmp_path))) == ([], [])
+    monkeypatch.setenv("PYTHON_SCRIPT_FILE_NAME", "no_app.py")
+    with pytest.raises(Unloadable, match=r"There is no no_app\.py in "):
+        import_app(str(tmp_path))

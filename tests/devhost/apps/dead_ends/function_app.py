@@ -63,6 +63,28 @@ def yields_a_signal(context):
 
 
 @app.orchestration_trigger(context_name="context")
+def yields_signals_among_others(context):
+    signal = context.signal_entity(df.EntityId("tally", "x"), "add", 1)
+    yield context.task_all([context.call_activity("same", 1), context.task_all([signal])])
+
+
+@app.orchestration_trigger(context_name="context")
+def signals_and_wins(context):
+    signal = context.signal_entity(df.EntityId("tally", "x"), "add", 1)
+    yield context.task_any([context.call_activity("same", 1), signal])
+    if context.get_input() == "again":
+        context.continue_as_new("no more")
+        yield context.signal_entity(df.EntityId("tally", "x"), "add", 1)
+    return "won"
+
+
+@app.orchestration_trigger(context_name="context")
+def raises_an_address(context):
+    yield context.call_activity("same", 1)
+    raise ValueError(f"{object()} is none of ours")
+
+
+@app.orchestration_trigger(context_name="context")
 def drains(context):
     yield context.create_timer(context.current_utc_datetime + datetime.timedelta(seconds=1))
     while True:
