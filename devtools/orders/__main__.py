@@ -20,7 +20,9 @@ def main(words: list[str]) -> int:
     write_what_can_be_written()
     try:
         with Api(target(given.url, given.key, given.data)) as api:
-            return COMMANDS[given.verb](api, given)
+            status = COMMANDS[given.verb](api, given)
+            sys.stdout.flush()
+            return status
     except Trouble as trouble:
         print(f"order {given.verb}: {inert(trouble)}", file=sys.stderr)
         return 1

@@ -268,3 +268,21 @@ def test_the_help_needs_no_package() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert told.returncode == 0 and "resolve" in told.stdout, told.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(url: str) -> None:
+    ended = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            '"$0" -m devtools.orders list --all --json --url "$1" | head -c 1; exit $?',
+            sys.executable,
+            url,
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.stderr) == ("{", "")
