@@ -9,7 +9,8 @@ from activities.guards import Orders
 from models.errors import Refused
 from models.messages import StepCancelled, StepDone, StepTask, UndoTask
 from models.order_notes import label_issued
-from models.order_record import OrderRecord, note_shipment
+from models.order_record import OrderRecord, StoredAddress, note_shipment
+from models.order_request import printable
 from models.po_box import is_po_box
 from models.states import CANCEL_SHIPMENT
 
@@ -31,14 +32,27 @@ def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone 
     order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
         return cancelled
-    address = order.contents.shipping_address
-    if is_po_box(address.line1, address.line2, address.country):  # validation refuses it; older code's did not
+    if not _is_deliverable(order.contents.shipping_address):
         raise Refused("undeliverable_address")
     number = labels.issue(order)
     if handover.leaves_notes(task):
         return StepDone(left=handover.left(task, order, *handover.notes(task), label_issued(number)))
     orders.change(order, note_shipment, number)
     return StepDone()
+
+
+def _is_deliverable(address: StoredAddress) -> bool:
+    """Whether a label can lead a carrier to a door.
+
+    Edge and validation refuse what cannot, and an order that older code took may be in flight: a PO box, a text that is
+    missing, a character that the label's font has not, or no longer has.
+    """
+    texts = (address.name, address.line1, address.city, address.country)
+    if not all(text.strip() for text in texts) or is_po_box(address.line1, address.line2, address.country):
+        return False
+    return all(
+        printable(character) for text in (*texts, address.line2 or "", address.postal_code) for character in text
+    )
 
 
 def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -158,9 +159,23 @@ def test_a_po_box_in_a_country_that_is_not_served_is_not_served() -> None:
     assert validated(orders, {})["reason"] == "country_not_served"
 
 
-def test_step_4_still_refuses_a_po_box_that_older_code_validated() -> None:
-    orders: Any = OneOrder(shipping_address__line1="PO Box 7")
-    orders.record = orders.record.model_copy(update={"state": "running"})
+UNDELIVERABLE = {
+    "a PO box": {"line1": "PO Box 7"},
+    "a PO box in the second line": {"line2": "Postfach 12"},
+    "letters that the font has not": {"city": "\u5c71\u7530"},
+    "a control character": {"name": "Ada\x07"},
+    "a character that a later font may have": {"line2": "\U0001f3e0"},
+    "no city": {"city": " "},
+    "no line": {"line1": ""},
+}
+
+
+@pytest.mark.parametrize("address", UNDELIVERABLE.values(), ids=UNDELIVERABLE)
+def test_step_4_refuses_an_address_that_other_code_took_and_no_label_can_lead_to(address: dict[str, str]) -> None:
+    orders: Any = OneOrder()
+    sent = json.loads(orders.record.sent)
+    sent["shipping_address"] |= address
+    orders.record = running_order(sent=json.dumps(sent))
     with pytest.raises(Refused, match="undeliverable_address"):
         create_shipment(TASK, orders, EveryLabel())
     assert orders.shipped is None
