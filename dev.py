@@ -8,6 +8,7 @@
     python3 dev.py bench    measured speeds, beside what storage alone allows
     python3 dev.py order    place, follow and steer orders over the public API
     python3 dev.py load     many orders at once against a deployment, and a judgement
+    python3 dev.py pictures the pictures of the documents, made again
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 
 It needs Python 3.11 and nothing else, so it is one file of the standard library. Each verb first makes what it needs:
@@ -188,6 +189,8 @@ class Ports:
             "STRIPE_API_BASE": address(self.payments),
             "SMTP_URL": address(self.smtp, "smtp"),
             "PUSH_CONNECTION": self.push_connection,
+            "ALERT_WEBHOOK_URL": address(self.mail) + "/sandbox/alerts",
+            "ALERT_WEBHOOK_SECRET": "sandbox-alert-secret",
         }
 
 
@@ -1274,6 +1277,10 @@ def load(arguments: argparse.Namespace) -> int:
     return _client("devtools.load", arguments.rest)
 
 
+def pictures(arguments: argparse.Namespace) -> int:
+    return _client("devtools.pictures", arguments.rest)
+
+
 def _client(module: str, words: Sequence[str]) -> int:
     """A client of the API, in the caller's folder and with the packages of `.venv`; its help needs none of them."""
     python: Word = sys.executable
@@ -1318,7 +1325,7 @@ def run_in_front(command: Sequence[Word], environment: Mapping[str, str] | None 
 # ---------------------------------------------------------------------------------------------------------------- verbs
 
 
-CLIENTS = {"order": order, "load": load}
+CLIENTS = {"order": order, "load": load, "pictures": pictures}
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -1338,6 +1345,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     benching.set_defaults(run=bench)
     verbs.add_parser("order", add_help=False, help="place, follow and steer orders (--help tells the rest)")
     verbs.add_parser("load", add_help=False, help="many orders at once, and a judgement (--help tells the rest)")
+    verbs.add_parser("pictures", add_help=False, help="the pictures of the documents (--help tells the rest)")
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(2, "\ndev.py: name a verb.\n")

@@ -21,7 +21,7 @@ from activities import closing, inventory, notification, payment, shipping, vali
 from activities.runner import run
 from edge import health as health_edge
 from edge import inventory as inventory_edge
-from edge import labels, openapi, operators, overview, pages, trail, webhooks
+from edge import labels, openapi, operators, overview, pages, tracking, trail, webhooks
 from edge import orders as orders_edge
 from edge.problems import answered
 from edge.requests_file import text_of as requests_file_of
@@ -70,7 +70,7 @@ def last_sweep() -> dict[str, object] | None:
 @app.route(route="orders", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def place_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: orders_edge.place(req, client, its.orders, its.limits))
+    return await answered(services, lambda its: orders_edge.place(req, client, its.orders, its.limits, its.tracking))
 
 
 @app.route(route="orders", methods=["GET"])
@@ -172,6 +172,21 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     return await health_edge.report(faults, providers, stripe_key, last_sweep)
 
 
+# The customer's page, behind a link of its own.
+
+
+@app.route(route="track/{order_id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.durable_client_input(client_name="client")
+async def track_order(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: tracking.show(req, client, its.orders, its.tracking))
+
+
+@app.route(route="track/{order_id}/cancel", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.durable_client_input(client_name="client")
+async def cancel_tracked_order(req: func.HttpRequest, client) -> func.HttpResponse:
+    return await answered(services, lambda its: tracking.cancel(req, client, its.orders, its.tracking))
+
+
 # The dashboard: a shell without data, and what it asks for.
 
 
@@ -264,7 +279,9 @@ def validate_order(task: dict) -> dict:
         services,
         StepTask,
         task,
-        lambda its, task: validation.validate_order(task, its.orders, its.stock, its.payments, its.policy),
+        lambda its, task: validation.validate_order(
+            task, its.orders, its.stock, its.payments, its.policy, alerts=its.alerts
+        ),
     )
 
 
@@ -304,7 +321,7 @@ def send_confirmation(task: dict) -> dict:
         services,
         StepTask,
         task,
-        lambda its, task: notification.send_confirmation(task, its.orders, its.mailer, its.push),
+        lambda its, task: notification.send_confirmation(task, its.orders, its.mailer, its.push, its.tracking),
     )
 
 
@@ -314,5 +331,7 @@ def close_order(task: dict) -> dict:
         services,
         CloseTask,
         task,
-        lambda its, task: closing.close_order(task, its.orders, its.stock, its.mailer, its.push),
+        lambda its, task: closing.close_order(
+            task, its.orders, its.stock, its.mailer, its.push, links=its.tracking, alerts=its.alerts
+        ),
     )

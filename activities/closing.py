@@ -11,8 +11,9 @@ import logging
 from typing import Protocol
 
 from activities import handover
+from activities.alerts import Alerts, tell
 from activities.guards import Orders
-from activities.notification import Mail, Push, farewell_mail, send_push
+from activities.notification import Links, Mail, Push, farewell_mail, send_push
 from models.errors import OrderSagaError
 from models.messages import CloseTask, OrderFinal
 from models.order_notes import close_and_claim, with_notes
@@ -38,7 +39,16 @@ class Mailer(Protocol):
     def send(self, mail: Mail) -> None: ...
 
 
-def close_order(task: CloseTask, orders: Records, stock: Stock, mailer: Mailer, push: Push | None) -> OrderFinal:
+def close_order(
+    task: CloseTask,
+    orders: Records,
+    stock: Stock,
+    mailer: Mailer,
+    push: Push | None,
+    *,
+    links: Links,
+    alerts: Alerts | None = None,
+) -> OrderFinal:
     """Safe to call twice: a sale is a change of state, and the record is closed once.
 
     It reads the record, because what a customer is told at the end holds for ever. The mail about an undone order and
@@ -54,8 +64,9 @@ def close_order(task: CloseTask, orders: Records, stock: Stock, mailer: Mailer, 
     if "confirmation_sent" in closed.events:
         send_push(push, closed.record)
     if "farewell_claimed" in closed.events:
-        _bid_farewell(closed.record, mailer)
+        _bid_farewell(closed.record, mailer, links)
     orders.follow(closed.record)
+    tell(closed.record, orders, alerts)
     return OrderFinal(outcome=closed.record.outcome or outcome)
 
 
@@ -65,8 +76,8 @@ def _ending(order: OrderRecord) -> str:
     return f"{order.state} ({failure['step']}: {failure['reason']})" if failure else str(order.state)
 
 
-def _bid_farewell(order: OrderRecord, mailer: Mailer) -> None:
+def _bid_farewell(order: OrderRecord, mailer: Mailer, links: Links) -> None:
     try:
-        mailer.send(farewell_mail(order, order.state))
+        mailer.send(farewell_mail(order, order.state, links.url(order)))
     except OrderSagaError as fault:
         log.warning("order %s: the mail about its end was not sent and will not be: %s", order.order_id, fault)

@@ -43,7 +43,14 @@ class Push(Protocol):
     def send(self, tag: str, order_id: str, message: str) -> None: ...
 
 
-def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push | None) -> StepDone | StepCancelled:
+class Links(Protocol):
+    def url(self, order: OrderRecord) -> str | None:
+        """Where the customer follows the order; None where there are no links. The same for each attempt."""
+
+
+def send_confirmation(
+    task: StepTask, orders: Orders, mailer: Mailer, push: Push | None, links: Links
+) -> StepDone | StepCancelled:
     """Safe to call again: a confirmation that the record knows as sent is not sent a second time.
 
     On a remembered record: the mail goes only after the claim, which is written under the ETag, or found on a record
@@ -57,7 +64,7 @@ def send_confirmation(task: StepTask, orders: Orders, mailer: Mailer, push: Push
     order = orders.change(order, with_notes, handover.notes(task), claim_confirmation)
     if order.confirmation is None or order.undoing is not None:  # the cancel, or an undo, was quicker
         return StepCancelled()
-    mailer.send(confirmation_mail(order))
+    mailer.send(confirmation_mail(order, links.url(order)))
     if handover.leaves_notes(task):
         return StepDone(left=handover.left(task, order, confirmation_sent()))
     orders.change(order, note_confirmation_sent)
@@ -76,7 +83,7 @@ def send_push(push: Push | None, order: OrderRecord) -> None:
         log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
 
 
-def farewell_mail(order: OrderRecord, status: str) -> Mail:
+def farewell_mail(order: OrderRecord, status: str, link: str | None) -> Mail:
     """What an order that was undone tells its customer, once the ledger says so. Other id, other Message-ID."""
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
     money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
@@ -87,12 +94,12 @@ def farewell_mail(order: OrderRecord, status: str) -> Mail:
         order_id=order.order_id,
         to=order.contents.customer.email,
         subject=f"Your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}",
-        text="\n".join([greeting, "", opening, "", fact, ""]),
-        html=_as_html(greeting, opening, [fact]),
+        text="\n".join([greeting, "", opening, "", fact, *_follow(link), ""]),
+        html=_as_html(greeting, opening, [fact], link),
     )
 
 
-def confirmation_mail(order: OrderRecord) -> Mail:
+def confirmation_mail(order: OrderRecord, link: str | None) -> Mail:
     """The same order always gives the same mail."""
     lines = [f"{line.quantity} x {line.sku} at {money(line.price_minor, order)}" for line in order.lines]
     facts = [
@@ -107,14 +114,19 @@ def confirmation_mail(order: OrderRecord) -> Mail:
         order_id=order.order_id,
         to=order.contents.customer.email,
         subject=f"Your order {order.order_id} is on its way",
-        text="\n".join([greeting, "", opening, "", *facts, ""]),
-        html=_as_html(greeting, opening, facts),
+        text="\n".join([greeting, "", opening, "", *facts, *_follow(link), ""]),
+        html=_as_html(greeting, opening, facts, link),
     )
 
 
-def _as_html(greeting: str, opening: str, facts: list[str]) -> str:
+def _follow(link: str | None) -> list[str]:
+    return [] if link is None else ["", f"Follow your order: {link}"]
+
+
+def _as_html(greeting: str, opening: str, facts: list[str], link: str | None) -> str:
     rows = "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
-    return f"<p>{html.escape(greeting)}</p><p>{html.escape(opening)}</p><ul>{rows}</ul>"
+    follow = "" if link is None else f'<p><a href="{html.escape(link)}">Follow your order</a></p>'
+    return f"<p>{html.escape(greeting)}</p><p>{html.escape(opening)}</p><ul>{rows}</ul>{follow}"
 
 
 def money(amount_minor: int, order: OrderRecord) -> str:

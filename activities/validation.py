@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from activities import handover
+from activities.alerts import Alerts, tell
 from activities.guards import Orders
 from models.errors import Refused
 from models.messages import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
@@ -51,7 +52,13 @@ Outcome = StepDone | StepWaiting | StepCancelled | OrderUndoing | OrderFinal
 
 
 def validate_order(
-    task: StepTask, orders: Orders, catalogue: Catalogue, payments: PaymentMethods, policy: Policy
+    task: StepTask,
+    orders: Orders,
+    catalogue: Catalogue,
+    payments: PaymentMethods,
+    policy: Policy,
+    *,
+    alerts: Alerts | None = None,
 ) -> Outcome:
     """Safe to call again: an order that is running keeps the prices that the first call fixed.
 
@@ -70,10 +77,13 @@ def validate_order(
             lines, total = _priced(order, catalogue, payments, policy)
         except Refused:
             if order.is_guess:
-                return validate_order(handover.as_retried(task), orders, catalogue, payments, policy)
+                return validate_order(handover.as_retried(task), orders, catalogue, payments, policy, alerts=alerts)
             raise
         order = orders.change(order, start, lines, total, _deadline(total, policy))
-    return _standing(order) or _approved(task, order, orders)
+    outcome = _standing(order) or _approved(task, order, orders)
+    if isinstance(outcome, StepWaiting):
+        tell(order, orders, alerts)
+    return outcome
 
 
 def _standing(order: OrderRecord) -> Outcome | None:

@@ -35,6 +35,7 @@ class Accepted(Answer):
     terminatePostUri: Url
     purgeHistoryDeleteUri: Url
     orderUrl: Url
+    trackingUrl: Url | None = Field(default=None, description="The customer's page, where tracking links are on.")
 
 
 class ListedOrder(Answer):

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from edge import answers
 from edge.described import Operation, Parameter, Reply
 from edge.examples import EXAMPLE_SKU, HOLDERS, OVERVIEW, TIMELINE
+from edge.tracking import TrackingToken
 
-TAG = "Dashboard"
+TAG, TRACKING = "Dashboard", "Tracking"
 STATIC, POLLED = ("Cache-Control",), ("ETag", "Cache-Control")
 KNOWN = Parameter(
     "If-None-Match", "header", "The ETag of the answer before: 304 if nothing changed.", {"type": "string"}
@@ -16,6 +17,33 @@ KNOWN = Parameter(
 UNCHANGED = Reply("Nothing has changed.", headers=POLLED)
 
 DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
+    "track_order": Operation(
+        TRACKING,
+        "The customer's page of an order",
+        {
+            200: Reply("How far the order is, in business terms.", "text/html", headers=STATIC),
+            404: Reply("A page that says that this link is not valid.", "text/html", headers=STATIC),
+            410: Reply("A page that says that this link has expired.", "text/html", headers=STATIC),
+        },
+        (503,),
+        parameters=(Parameter("token", "query", "What the link was signed with.", {"type": "string"}),),
+        says="The link is `trackingUrl` of the 202, and in the mails. Its token opens this order alone.",
+    ),
+    "cancel_tracked_order": Operation(
+        TRACKING,
+        "Cancel an order as its customer",
+        {
+            303: Reply("The cancel is promised: see the page.", headers=("Location", *STATIC)),
+            404: Reply("A page that says that this link is not valid.", "text/html", headers=STATIC),
+            409: Reply("The order's page, which says that it is too late.", "text/html", headers=STATIC),
+            410: Reply("A page that says that this link has expired.", "text/html", headers=STATIC),
+        },
+        (413, 503),
+        TrackingToken,
+        {"token": "1798450200.Qm9…"},
+        body_required=False,
+        says="The page sends the same field as a form.",
+    ),
     "dashboard": Operation(
         TAG,
         "The operators' page",

@@ -30,6 +30,7 @@ ACCEPTED = {
     "terminatePostUri": f"{HUB}/terminate",
     "purgeHistoryDeleteUri": HUB,
     "orderUrl": f"https://shop.example/api/orders/{EXAMPLE_ID}",
+    "trackingUrl": f"https://shop.example/api/track/{EXAMPLE_ID}?token=1798450200.Qm9…",
 }
 COMPENSATED = {
     "order_id": EXAMPLE_ID,

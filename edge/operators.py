@@ -56,19 +56,19 @@ class Labels(Protocol):
 
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the order ends `cancelled`. 409 with its state otherwise. Safe to repeat."""
-    remark = _remark(req)
-    return await cancel_order(await found(req, orders), client, orders, remark)
+    record = await request_the_cancel(await found(req, orders), client, orders, _remark(req))
+    return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
 
 
-async def cancel_order(
+async def request_the_cancel(
     record: OrderRecord, client: Any, orders: Orders, remark: Mapping[str, str]
-) -> func.HttpResponse:
-    """As `cancel`, of a record. `remark`: `by` and `reason`, for the audit trail."""
+) -> OrderRecord:
+    """The record in which the cancel is promised. `remark`: `by` and `reason`, for the audit trail. Raises Conflict."""
     if record.state != "cancelled":
         record = await asyncio.to_thread(orders.change, record, request_cancel, remark)
     if record.state == "awaiting_approval" and record.approval is not None:
         await wake_saga(client, record.order_id, record.approval.wake)
-    return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
+    return record
 
 
 async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:

@@ -40,13 +40,20 @@ class Orders(Protocol):
     def find(self, order_id: str) -> OrderRecord | None: ...
 
 
+class Tracking(Protocol):
+    def url(self, order: OrderRecord) -> str | None:
+        """The customer's page of the order; None where there are no links."""
+
+
 class Index(Protocol):
     def page(self, status: str | None, newest: date, oldest: date, top: int, after: str | None) -> Page:
         """Orders by UTC day, newest first."""
 
 
-async def place(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
-    """202 with the Durable check-status body and `orderUrl`: for a new order, and for the same order again."""
+async def place(
+    req: func.HttpRequest, client: Any, orders: Orders, limits: Limits, tracking: Tracking
+) -> func.HttpResponse:
+    """202 with the Durable check-status body, `orderUrl` and `trackingUrl`: for a new order, and for the same again."""
     request = read_body(req, OrderRequest)
     order_id = _new_order_id(req, request)
     inserted, record = await asyncio.to_thread(orders.accept, order_id, request)
@@ -56,13 +63,13 @@ async def place(req: func.HttpRequest, client: Any, orders: Orders, limits: Limi
         raise Problem(409, f"Order {order_id} exists with another body. Use a new id for a new order.")
     if inserted or not (record.is_final or await exists(client, order_id)):
         await start_saga(client, order_id, limits, record.etag if inserted else None)
-    return _accepted(req, client, order_id)
+    return _accepted(req, client, order_id, tracking.url(record))
 
 
 async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """The customer's view: free of Durable URLs, keys and personal data."""
     record = await found(req, orders)
-    view = view_of(record, None) if record.is_final else await _live_view(client, record)
+    view = view_of(record, None) if record.is_final else await live_view(client, record)
     return json_response(detailed(view, record).as_json())
 
 
@@ -126,7 +133,7 @@ def _day(req: func.HttpRequest, name: str) -> date | None:
     return day
 
 
-async def _live_view(client: Any, record: OrderRecord) -> OrderView:
+async def live_view(client: Any, record: OrderRecord) -> OrderView:
     status = await client.get_status(record.order_id)
     view = view_of(record, status.custom_status if status else None)
     if status and status.runtime_status.name in STOPPED:
@@ -147,9 +154,11 @@ def _new_order_id(req: func.HttpRequest, request: OrderRequest) -> str:
     return key
 
 
-def _accepted(req: func.HttpRequest, client: Any, order_id: str) -> func.HttpResponse:
+def _accepted(req: func.HttpRequest, client: Any, order_id: str, tracking_url: str | None) -> func.HttpResponse:
     check_status = client.create_check_status_response(req, order_id)
     urls = json.loads(check_status.get_body())
     urls["orderUrl"] = f"{req.url.split('?')[0].rstrip('/')}/{order_id}"
+    if tracking_url is not None:
+        urls["trackingUrl"] = tracking_url
     headers = {"Location": urls["statusQueryGetUri"], "Retry-After": "1"}
     return json_response(urls, 202, headers)

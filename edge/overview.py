@@ -19,7 +19,7 @@ from edge.orders import STOPPED, found, listed
 from edge.problems import json_response
 from edge.unchanged import polled
 from models import timeline
-from models.audit import AuditEvent, Trail
+from models.audit import AuditEvent, Trail, Webhook
 from models.order_list import Front
 from models.order_record import OrderRecord
 from models.view import detailed, view_of
@@ -36,6 +36,8 @@ class Index(Protocol):
 
 class Orders(orders_edge.Orders, Protocol):
     def trail(self, order_id: str, after: int, top: int) -> Trail: ...
+
+    def webhooks(self, order_id: str, top: int) -> list[Webhook]: ...
 
 
 async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
@@ -67,11 +69,13 @@ async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> 
     record = await found(req, orders)
     status = await client.get_status(record.order_id, show_history=True, show_history_output=True)
     trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
-    told = _timeline(record, status if status and status.instance_id else None, trail.events)
+    webhooks = await asyncio.to_thread(orders.webhooks, record.order_id, MOST_EVENTS)
+    events = [*map(_event, trail.events), *map(_webhook, webhooks)]
+    told = _timeline(record, status if status and status.instance_id else None, events)
     return polled(req, {**told, "actor": actor(req)})
 
 
-def _timeline(record: OrderRecord, status: Any, events: Sequence[AuditEvent]) -> dict[str, Any]:
+def _timeline(record: OrderRecord, status: Any, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
     history = _history(status)
     done = timeline.attempts(history)
     view = view_of(record, status.custom_status if status else None)
@@ -88,7 +92,7 @@ def _timeline(record: OrderRecord, status: Any, events: Sequence[AuditEvent]) ->
         "waits": list(timeline.as_json(timeline.waits(record, done))),
         "due": next(timeline.as_json([next_due]), None) if next_due else None,
         "references": timeline.references(record),
-        "events": [_event(each) for each in events],
+        "events": sorted(events, key=lambda event: str(event["at"])),
         "can": _can(record, stopped),
     }
 
@@ -100,6 +104,11 @@ def _event(event: AuditEvent) -> dict[str, Any]:
     if event.event in DECISIONS and isinstance(decided, dict):
         told |= {"by": decided.get("approver") or "", "reason": decided.get("comment") or ""}
     return {"at": timeline.shown(event.at), "event": event.event, **{name: text for name, text in told.items() if text}}
+
+
+def _webhook(told: Webhook) -> dict[str, Any]:
+    shown = timeline.shown(told.at)
+    return {"at": shown, "event": "webhook", "by": "stripe", "reason": told.kind, "reference": told.event_id}
 
 
 def _history(status: Any) -> list[dict[str, Any]]:

@@ -52,6 +52,7 @@ DASHBOARD_ASSETS = {
     "actions.js": ("actions.js", "text/javascript"),
     "page.js": ("page.js", "text/javascript"),
     "stock.js": ("stock.js", "text/javascript"),
+    "track.css": ("track.css", "text/css"),
 }
 
 

@@ -28,6 +28,9 @@ EVENT_ID, EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,255}"), re.compile("[^\x00-\
 class Orders(Protocol):
     def find(self, order_id: str) -> OrderRecord | None: ...
 
+    def note_webhook(self, order_id: str, event_id: str, kind: str) -> None:
+        """Keep that it came, beside the order. Safe to repeat."""
+
 
 class Events(Protocol):
     def record(self, event_id: str, kind: str, order_id: str | None) -> None:
@@ -65,6 +68,7 @@ async def receive(
     await asyncio.to_thread(events.record, event_id, kind, order_id)
     order = await asyncio.to_thread(orders.find, order_id) if order_id else None
     if order is not None:
+        await asyncio.to_thread(orders.note_webhook, order.order_id, event_id, kind)
         await _act_on(order, client, reconciler)
     return json_response({"received": True})
 

@@ -78,12 +78,18 @@ ALLOW_HOST: dict[str, Any] = {
 
 
 def _is_foreign(host: str, headers: CIMultiDictProxy[str]) -> bool:
-    """Whether a browser says that a page of another site asks. A page's own origin is the host that it calls."""
+    """Whether a browser says that a page of another site asks. A page's own origin is the host that it calls.
+
+    A form of a page with `Referrer-Policy: no-referrer` has the origin `null`, as a sandboxed frame has: the browser's
+    own `Sec-Fetch-Site`, which no page can set, tells them apart.
+    """
+    sites = [site.strip().lower() for site in headers.getall("Sec-Fetch-Site", ())]
     for origin in headers.getall("Origin", ()):
         own = ORIGIN.fullmatch(origin.lower())
-        if own is None or own[1] != host:
+        hidden = origin.lower() == "null" and sites == ["same-origin"]
+        if not hidden and (own is None or own[1] != host):
             return True
-    return any(site.strip().lower() in FOREIGN_SITES for site in headers.getall("Sec-Fetch-Site", ()))
+    return any(site in FOREIGN_SITES for site in sites)
 
 
 def _is_navigation(method: str, headers: CIMultiDictProxy[str]) -> bool:

@@ -20,3 +20,11 @@ class Trail(NamedTuple):
 
     events: tuple[AuditEvent, ...]
     continuation: int | None
+
+
+class Webhook(NamedTuple):
+    """What the payment provider told of an order by itself: `kind` is its event's type."""
+
+    at: datetime
+    event_id: str
+    kind: str

@@ -103,6 +103,7 @@ class OrderRecord(Stored):
     - `undoing` is set by the first undo and never taken back: from then on no step may act.
     - `resolved`: the compensations that count as done on an operator's evidence, with the evidence.
     - `attention` counts how often the order was parked; the saga waits for the event `attention:<n>`.
+    - `alert_claimed` and `alert_sent`: the key of the last alert (models.alerts).
     - `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
     - `is_guess`: it was not read but remembered. What is written on it is guarded by its ETag; nothing else counts.
 
@@ -133,6 +134,8 @@ class OrderRecord(Stored):
     resolved: dict[str, dict[str, Any]] = {}
     attention: int = 0
     healed: int = 0
+    alert_claimed: str | None = None
+    alert_sent: str | None = None
     outcome: dict[str, Any] | None = None
     stored: dict[str, Any] = Field(default={}, exclude=True, repr=False)
     is_guess: bool = Field(default=False, exclude=True, repr=False)

@@ -25,6 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
+from models.alerts import alert_key, is_overdue, note_sent
 from models.errors import OrderSagaError
 from models.order_list import EndedCounts, IndexEntry
 from models.order_record import Change, OrderRecord, note_healed, note_refund, park
@@ -89,6 +90,11 @@ class Stock(Protocol):
     def sell(self, order_id: str) -> None: ...
 
 
+class Alerts(Protocol):
+    def send(self, order: OrderRecord) -> None:
+        """Tell the shop that the order waits for somebody. Raises Unavailable unless it was taken."""
+
+
 class Place(NamedTuple):
     """Where the next run goes on: after this key of the unfinished, and with this day of older entries."""
 
@@ -143,8 +149,11 @@ def _words(fault: Exception) -> str:
 class Reconciler:
     """Compares the order records with the providers and the index, one finding at a time. Blocking; safe to repeat."""
 
-    def __init__(self, orders: Orders, index: Index, payments: Payments, stock: Stock) -> None:
+    def __init__(
+        self, orders: Orders, index: Index, payments: Payments, stock: Stock, alerts: Alerts | None = None
+    ) -> None:
         self._orders, self._index, self._payments, self._stock = orders, index, payments, stock
+        self._alerts = alerts
 
     def settle_payment(self, order: OrderRecord) -> bool:
         """Give back the money of an order that ended without it. True when something was given back."""
@@ -206,8 +215,19 @@ class Reconciler:
                 self._index.drop(entry.partition, entry.key)
             return None
         self._index.put_right(entry, record)
+        if self._alerts is not None and is_overdue(record, now - GRACE):
+            record = self._told(record, self._alerts)
         driven = not record.is_final and record.state != "needs_attention"
         return record if driven and record.accepted_at < now - GRACE else None
+
+    def _told(self, record: OrderRecord, alerts: Alerts) -> OrderRecord:
+        """Send the alert that nobody has sent. It is due until it is taken, and stands in the way of nothing."""
+        try:
+            alerts.send(record)
+        except OrderSagaError as fault:
+            log.warning("the sweep could not send an alert: %s", fault)
+            return record
+        return self._orders.change(record, note_sent, alert_key(record) or "")
 
     def heal(self, order: OrderRecord) -> bool:
         """Count a healing. False: it was healed often enough, and is parked now."""

@@ -1,4 +1,4 @@
-"""How an order's record lies in table `orders`: one row `order`, and one row `audit:<n>` for each change.
+"""How an order lies in table `orders`: row `order`, a row `audit:<n>` for each change, `webhook:<id>` for each event.
 
 `FACTS` is the one list of what a record holds: the attribute, its column, how it is written, and whether an audit row
 may keep it. Columns that another version wrote are left alone: a change is merged into the row.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from models.audit import AuditEvent
+from models.audit import AuditEvent, Webhook
 from models.errors import Unavailable
 from models.money import Total
 from models.order_record import Approval, Change, Line, OrderRecord
@@ -72,6 +72,8 @@ FACTS = (
     Fact("resolved", "Resolved", _json, json.loads),
     Fact("attention", "Attention", audited=True),
     Fact("healed", "Healed", audited=True),
+    Fact("alert_claimed", "AlertClaimed"),
+    Fact("alert_sent", "AlertSent"),
     Fact("outcome", "Outcome", _json, json.loads, audited=True),
 )
 BY_ATTRIBUTE = {fact.attribute: fact for fact in FACTS}
@@ -96,6 +98,14 @@ def audit_row(order_id: str, number: int, change: Change) -> Columns:
 
 def audit_key(number: int) -> str:
     return f"audit:{number:06d}"
+
+
+def webhook_key(event_id: str) -> str:
+    return f"webhook:{event_id}"
+
+
+def webhook_of(row: Mapping[str, Any]) -> Webhook:
+    return Webhook(row["At"], row["RowKey"].removeprefix("webhook:"), str(row.get("Type", "")))
 
 
 def audit_event(row: Mapping[str, Any]) -> AuditEvent:

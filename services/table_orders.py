@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from models.audit import Trail
+from models.audit import Trail, Webhook
 from models.errors import Unavailable
 from models.order_record import Acceptance, Applied, Change, OrderRecord
 from models.order_request import OrderRequest
 from services.order_index import OrderIndex, index_key
-from services.order_rows import audit_event, audit_key, audit_row, order_row, record_of
+from services.order_rows import audit_event, audit_key, audit_row, order_row, record_of, webhook_key, webhook_of
 from services.recent_orders import RecentOrders
 from services.storage import storage_faults, write_attempts
 
@@ -109,6 +109,25 @@ class TableOrders:
             )
             events = [audit_event(row) for _, row in zip(range(top + 1), rows, strict=False)]
         return Trail(tuple(events[:top]), events[top - 1].number if len(events) > top else None)
+
+    def note_webhook(self, order_id: str, event_id: str, kind: str) -> None:
+        """Keep, beside the order, that the provider told of it. Safe to repeat.
+
+        A row of its own, and no change of the record: a saga that is at work would lose its ETag to it.
+        """
+        row = {"PartitionKey": order_id, "RowKey": webhook_key(event_id), "At": _now(), "Type": kind}
+        with storage_faults(f"an event of order {order_id}"):
+            try:
+                self._table.create_entity(row)
+            except ResourceExistsError:
+                """The provider sends an event at least once."""
+
+    def webhooks(self, order_id: str, top: int) -> list[Webhook]:
+        """What the provider told of the order, at most `top`; in no order."""
+        within = "PartitionKey eq @order and RowKey gt 'webhook:' and RowKey lt 'webhook;'"
+        with storage_faults(f"the events of order {order_id}"):
+            rows = self._table.query_entities(within, parameters={"order": order_id}, results_per_page=top)
+            return [webhook_of(row) for _, row in zip(range(top), rows, strict=False)]
 
     def change(
         self,

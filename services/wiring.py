@@ -12,9 +12,11 @@ from typing import NamedTuple
 from activities.validation import Policy
 from models.countries import COUNTRIES
 from models.messages import Limits
+from models.tracking import Tracking
 from reconciliation.sweep import Reconciler
 from services import storage
-from services.addresses import parse_http
+from services.addresses import is_loopback, parse_http
+from services.alert_webhook import AlertWebhook
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub, parse_connection
 from services.order_index import OrderIndex
@@ -55,6 +57,8 @@ class Services(NamedTuple):
     sweeps: SweepReports
     policy: Policy
     limits: Limits
+    tracking: Tracking
+    alerts: AlertWebhook | None
 
 
 def _http_address(value: str) -> str | None:
@@ -98,6 +102,22 @@ def _stripe_key(value: str) -> str | None:
     return None if value.startswith(("sk_", "rk_")) else "must be a secret key of Stripe (sk_… or rk_…)."
 
 
+def _secret(value: str) -> str | None:
+    return None if len(value) >= SHORTEST_SECRET else f"must have at least {SHORTEST_SECRET} characters."
+
+
+def _tracking_secrets(value: str) -> str | None:
+    short = any(len(secret) < SHORTEST_SECRET for secret in _codes(value))
+    return f"must hold secrets of at least {SHORTEST_SECRET} characters." if short else None
+
+
+def _tracking_days(value: str) -> str | None:
+    try:
+        return None if 0 < float(value) <= 3650 else "must be above 0 days, and at most 3650."
+    except ValueError:
+        return "must be a number of days."
+
+
 def _parsed(parse: Callable[[str], object]) -> Callable[[str], str | None]:
     def fault(value: str) -> str | None:
         try:
@@ -109,6 +129,7 @@ def _parsed(parse: Callable[[str], object]) -> Callable[[str], str | None]:
     return fault
 
 
+SHORTEST_SECRET = 16
 SANDBOX_PUSH = (
     "Endpoint=http://127.0.0.1:8025;SharedAccessKeyName=sandbox;SharedAccessKey=sandbox-push-key;EntityPath=orders"
 )
@@ -176,6 +197,37 @@ SETTINGS = (
         "When the sweep runs: six fields, seconds first.",
         _schedule,
     ),
+    Setting(
+        "TRACKING_SECRET",
+        "sandbox-tracking-secret",
+        "",
+        "What signs customers' tracking links: secrets with commas between them; the first signs, each verifies. "
+        "Empty: no links.",
+        _tracking_secrets,
+    ),
+    Setting("TRACKING_DAYS", "30", "30", "How many days after acceptance a tracking link is valid.", _tracking_days),
+    Setting(
+        "PUBLIC_URL",
+        "",
+        "",
+        "Where customers and operators reach the app, such as `https://orders.shop.example`. "
+        "Empty: the host's own name, `WEBSITE_HOSTNAME`.",
+        _http_address,
+    ),
+    Setting(
+        "ALERT_WEBHOOK_URL",
+        "http://127.0.0.1:8025/sandbox/alerts",
+        "",
+        "Where a POST tells that an order is parked or that an approval waits. Empty: nobody is told.",
+        _http_address,
+    ),
+    Setting(
+        "ALERT_WEBHOOK_SECRET",
+        "sandbox-alert-secret",
+        "",
+        "What signs those POSTs, at least 16 characters. Needed with ALERT_WEBHOOK_URL.",
+        _secret,
+    ),
     Setting("STEP_RETRY_SECONDS", "30", "30", "How long a step's faults are retried before the undo.", _seconds),
     Setting(
         "UNDO_RETRY_SECONDS",
@@ -189,7 +241,10 @@ SETTINGS = (
 
 def faults(env: Mapping[str, str]) -> list[str]:
     """One sentence for each setting that is missing or wrong. Names settings, never their values."""
-    return storage.faults(env) + [fault for setting in SETTINGS if (fault := _fault(setting, env))]
+    wrong = storage.faults(env) + [fault for setting in SETTINGS if (fault := _fault(setting, env))]
+    if env.get("ALERT_WEBHOOK_URL") and not env.get("ALERT_WEBHOOK_SECRET"):
+        wrong.append("ALERT_WEBHOOK_SECRET is not set: alerts to ALERT_WEBHOOK_URL are signed with it.")
+    return wrong
 
 
 def _fault(setting: Setting, env: Mapping[str, str]) -> str | None:
@@ -212,6 +267,8 @@ def build(env: Mapping[str, str]) -> Services:
     orders = TableOrders(storage.open_table(account, "orders"), index)
     stock = TableStock(storage.open_table(account, "stock"))
     payments = StripePayments(value["STRIPE_API_KEY"], value["STRIPE_API_BASE"])
+    origin, url = public_origin(env), value["ALERT_WEBHOOK_URL"]
+    alerts = AlertWebhook(url, value["ALERT_WEBHOOK_SECRET"], origin) if url else None
     return Services(
         orders=orders,
         order_index=index,
@@ -222,7 +279,7 @@ def build(env: Mapping[str, str]) -> Services:
         push=NotificationHub(push) if push else None,
         events=TableEvents(storage.open_table(account, "stripeevents")),
         signatures=StripeSignatures(value["STRIPE_WEBHOOK_SECRET"]),
-        reconciler=Reconciler(orders, index, payments, stock),
+        reconciler=Reconciler(orders, index, payments, stock, alerts),
         sweeps=SweepReports(index_table),
         policy=Policy(
             ships_to=frozenset(_codes(value["SHIPS_TO"])),
@@ -236,7 +293,23 @@ def build(env: Mapping[str, str]) -> Services:
                 "confirmation_failure": value["CONFIRMATION_FAILURE"],
             }
         ),
+        tracking=Tracking(tuple(_codes(value["TRACKING_SECRET"])), float(value["TRACKING_DAYS"]), origin),
+        alerts=alerts,
     )
+
+
+def public_origin(env: Mapping[str, str]) -> str:
+    """Where the app is reached from outside, by the settings alone: a caller's Host header may be anybody's.
+
+    Empty where neither PUBLIC_URL nor WEBSITE_HOSTNAME, which the host sets, is there.
+    """
+    if chosen := env.get("PUBLIC_URL"):
+        address = parse_http(chosen)
+        return f"{address.scheme}://{address.origin}{address.path}"
+    name = env.get("WEBSITE_HOSTNAME", "")
+    if not name:
+        return ""
+    return f"{'http' if is_loopback(name.rpartition(':')[0] or name) else 'https'}://{name}"
 
 
 def providers(env: Mapping[str, str]) -> dict[str, str]:

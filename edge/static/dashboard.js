@@ -30,7 +30,7 @@ const PAGE = 50;
 const main = document.getElementById("main");
 let shown = 0; // counts the views, so that an answer for one that was left is dropped
 let timer = null;
-let counts = null;
+let counts = {};
 let countsAt = 0;
 
 function route() {
@@ -100,7 +100,7 @@ function setNeeds(number) {
 async function overview() {
   if (Date.now() - countsAt > COUNTS_MS) {
     countsAt = Date.now();
-    counts = (await get("operations/counts")).body.ended;
+    counts = (await get("operations/counts")).body.ended ?? {};
   }
   return get("operations/overview");
 }
@@ -117,7 +117,7 @@ async function needsView(at, keep, isShown) {
   replace(
     main,
     h("h1", {}, "Needs you"),
-    tiles(body),
+    tiles(body, null),
     waiting.length
       ? h("ol", { class: "cards" }, waiting.map((order) => needsCard(order, body.actor)))
       : h("p", { class: "empty" }, h("strong", {}, "Nothing waits for you."), " Parked orders and approvals appear here by themselves."),
@@ -127,7 +127,7 @@ async function needsView(at, keep, isShown) {
 
 // Beyond a thousand unfinished orders the overview holds the newest only: those that wait are asked for by status.
 async function allThatWait(some) {
-  const oldest = new Date(Date.now() - 365 * 86400000).toISOString().slice(0, 10);
+  const oldest = daysAgo(365);
   const found = new Map(some.map((order) => [order.order_id, order]));
   for (const status of ["needs_attention", "awaiting_approval"]) {
     const { body } = await get(`orders?status=${status}&from=${oldest}&top=100`);
@@ -176,7 +176,7 @@ async function ordersView(at, keep, isShown) {
     replace(main, h("h1", {}, "Orders"), h("div", { id: "tiles" }), filters(at.query), h("div", { id: "list" }));
     keep.drawn = true;
   }
-  if (!filtered) replace(document.getElementById("tiles"), tiles(body));
+  if (!filtered) replace(document.getElementById("tiles"), tiles(body, counts));
   replace(document.getElementById("list"), rows.length ? listTable(rows) : h("p", { class: "empty" }, filtered ? "No order fits." : "There is no order yet."), pager(at.query, next));
   return filtered ? 5000 : LIVE_MS;
 }
@@ -185,13 +185,20 @@ function listPath(query) {
   const asked = new URLSearchParams({ top: String(PAGE) });
   for (const name of ["status", "from", "to"]) if (query.get(name)) asked.set(name, query.get(name));
   if (query.get("after")) asked.set("continuation", query.get("after"));
+  // All of the unfinished are in one place; the ended lie by day, so older ones are asked for page by page.
+  const unfinished = query.get("status") && !FINAL.includes(query.get("status"));
+  if (!query.get("from") && (unfinished || query.get("after"))) asked.set("from", daysAgo(unfinished ? 365 : 90, query.get("to")));
   return `orders?${asked}`;
+}
+
+function daysAgo(days, day) {
+  const from = day ? Date.parse(day) : Date.now();
+  return new Date(from - days * 86400000).toISOString().slice(0, 10);
 }
 
 // A quiet day: what came before today is read once, and not polled.
 async function earlierDays() {
-  const yesterday = new Date(Date.now() - 86400000).toISOString().slice(0, 10);
-  return (await get(`orders?top=${PAGE}&to=${yesterday}`)).body;
+  return (await get(`orders?top=${PAGE}&to=${daysAgo(1)}`)).body;
 }
 
 function withOlder(newest, older) {
@@ -204,7 +211,7 @@ function filters(query) {
     "select",
     { id: "status", name: "status" },
     h("option", { value: "" }, "any status"),
-    STATUSES.filter((status) => status !== "awaiting_customer").map((status) => h("option", { value: status, selected: query.get("status") === status }, words(status))),
+    STATUSES.map((status) => h("option", { value: status, selected: query.get("status") === status }, words(status))),
   );
   const day = (name, label) => h("label", {}, label, h("input", { type: "date", name, value: query.get(name) ?? "" }));
   const go = (event) => {
@@ -270,7 +277,6 @@ function pager(query, next) {
   if (!next && !query.get("after")) return null;
   const more = new URLSearchParams([...query].filter(([name]) => name !== "after"));
   if (next) more.set("after", next);
-  if (next && !query.get("from")) more.set("from", new Date(Date.now() - 365 * 86400000).toISOString().slice(0, 10));
   return h(
     "nav",
     { class: "pager", "aria-label": "Pages" },
@@ -281,7 +287,7 @@ function pager(query, next) {
 
 // Parts.
 
-function tiles(body) {
+function tiles(body, counts) {
   const { count, more, by_status: states } = body.unfinished;
   const tile = (label, number, status) =>
     h("li", {}, h("a", { href: status ? `#/orders?status=${status}` : "#/orders", class: `tile ${status ?? ""}` }, h("strong", { class: "num" }, number), h("span", {}, label)));
@@ -297,10 +303,10 @@ function tiles(body) {
       tile("unfinished", more ? "1,000+" : String(count)),
       tile("need attention", many("needs_attention"), "needs_attention"),
       tile("await approval", many("awaiting_approval"), "awaiting_approval"),
-      tile("being undone", many("compensating"), "compensating"),
+      tile("compensating", many("compensating"), "compensating"),
       ended ? FINAL.map((status) => tile(words(status), `${(ended[status] ?? 0).toLocaleString("en-GB")}${plus}`, status)) : null,
     ),
-    h("p", { class: "hint" }, ended ? ["The ended are those that were accepted on ", counts.day, " (UTC), as of the last sweep, ", since(counts.at, "", " ago"), "."] : "The ended are counted by the sweep, which has not run yet."),
+    counts !== null && h("p", { class: "hint" }, ended ? ["The ended are those that were accepted on ", counts.day, " (UTC), as of the last sweep, ", since(counts.at, "", " ago"), "."] : "The ended are counted by the sweep, which has not run yet."),
   );
 }
 

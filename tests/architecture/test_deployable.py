@@ -201,6 +201,7 @@ def settings(azurite: Azurite, sandbox: Sandbox) -> dict[str, str]:
         "STRIPE_API_BASE": sandbox.payments,
         "SMTP_URL": sandbox.smtp,
         "PUSH_CONNECTION": sandbox.push_connection,
+        "ALERT_WEBHOOK_URL": f"{sandbox.mail}/sandbox/alerts",
     }
 
 
@@ -284,6 +285,7 @@ def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_writt
 ANONYMOUS = {
     "api_docs",
     "api_docs_asset",
+    "cancel_tracked_order",
     "dashboard",
     "dashboard_asset",
     "front_page",
@@ -292,6 +294,7 @@ ANONYMOUS = {
     "openapi_document",
     "requests_file",
     "stripe_webhook",
+    "track_order",
 }
 
 

@@ -48,6 +48,7 @@ class AppOnDevhost:
             "STRIPE_API_BASE": sandbox.payments,
             "SMTP_URL": sandbox.smtp,
             "PUSH_CONNECTION": sandbox.push_connection,
+            "ALERT_WEBHOOK_URL": f"{sandbox.mail}/sandbox/alerts",
             "STEP_RETRY_SECONDS": "1",
             # Never: apps that share a storage account would each revive the other's orders.
             "SWEEP_SCHEDULE": "0 0 0 29 2 *",

@@ -36,6 +36,7 @@ from models.money import Total
 from models.order_record import Line, decide_approval, erase, request_cancel, request_retry, resolve, start
 from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.stock import InventoryUpdate
+from models.tracking import Tracking
 from orchestrators.order_saga import order_saga
 from services import blob_labels
 from services.blob_labels import BlobLabels
@@ -179,7 +180,8 @@ class Run:
             "mailer": self.mail,
             "push": self.push,
             "policy": Policy(frozenset({"GB"}), threshold, 3600),
-            **dict.fromkeys(("order_index", "events", "signatures", "reconciler", "sweeps", "limits")),
+            "tracking": Tracking(("a secret of the test's own",), 30, "https://shop.example"),
+            **dict.fromkeys(("order_index", "events", "signatures", "reconciler", "sweeps", "limits", "alerts")),
         }
         function_app._built = Services(**given)
 

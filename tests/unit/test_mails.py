@@ -31,7 +31,7 @@ MONEY = [
 
 @pytest.mark.parametrize(("minor", "currency", "price", "total"), MONEY)
 def test_the_confirmation_names_prices_and_total(minor: int, currency: str, price: str, total: str) -> None:
-    mail = confirmation_mail(ordered(minor, currency))
+    mail = confirmation_mail(ordered(minor, currency), None)
     for text in (mail.text, mail.html):
         assert f"2 x CRUNCHY-ARMCHAIR at {price}" in text
         assert f"Total: {total}" in text
@@ -39,6 +39,6 @@ def test_the_confirmation_names_prices_and_total(minor: int, currency: str, pric
 
 @pytest.mark.parametrize(("minor", "currency", "price", "total"), MONEY)
 def test_the_cancellation_names_what_was_refunded(minor: int, currency: str, price: str, total: str) -> None:
-    mail = farewell_mail(ordered(minor, currency), "compensated")
+    mail = farewell_mail(ordered(minor, currency), "compensated", None)
     for text in (mail.text, mail.html):
         assert f"We have refunded {total} to your card." in text

@@ -56,6 +56,15 @@ def test_nothing_set_names_every_setting_that_must_be() -> None:
         ("APPROVAL_DEADLINE", "hunter2"),
         ("APPROVAL_DEADLINE", "518401"),
         ("SWEEP_SCHEDULE", "* * * * hunter2"),
+        ("TRACKING_SECRET", "hunter2"),
+        ("TRACKING_SECRET", "long enough to be one,hunter2"),
+        ("ALERT_WEBHOOK_URL", "http://shop.example/hunter2"),
+        ("ALERT_WEBHOOK_SECRET", "hunter2"),
+        ("TRACKING_DAYS", "hunter2"),
+        ("TRACKING_DAYS", "0"),
+        ("TRACKING_DAYS", "nan"),
+        ("PUBLIC_URL", "shop.example/hunter2"),
+        ("PUBLIC_URL", "http://shop.example/hunter2"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_that_names_the_setting_and_not_the_value(name: str, value: str) -> None:

@@ -75,7 +75,7 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
     assert not Path(str(cwd)).exists()
 
 
-VERBS = ("start", "demo", "test", "check", "proof", "bench", "order", "load")
+VERBS = ("start", "demo", "test", "check", "proof", "bench", "order", "load", "pictures")
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,17 @@ def test_programs_and_the_servers_own_pages_are_let_in(headers: list[tuple[str, 
         assert status(HOST, *headers, method=method) == 0
 
 
+def test_a_form_of_our_own_page_without_a_referrer_is_let_in_and_a_sandboxed_frame_is_not() -> None:
+    """Both have the origin `null`; the browser alone says which site it is."""
+    hidden = ("Origin", "null")
+    assert status(HOST, hidden, ("Sec-Fetch-Site", "same-origin"), method="POST") == 0
+    for site in ("cross-site", "same-site", "none", ""):
+        assert status(HOST, hidden, ("Sec-Fetch-Site", site), method="POST") == 403
+    assert (
+        status(HOST, hidden, ("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site"), method="POST") == 403
+    )
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_only_a_get_that_a_person_follows_may_come_from_another_site(site: str) -> None:
     assert status(HOST, ("Sec-Fetch-Site", site), NAVIGATION) == 0

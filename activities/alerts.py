@@ -1,0 +1,31 @@
+"""Tell the shop that an order waits for somebody. It decides nothing: an order waits whether or not anybody is told."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from activities.guards import Orders
+from models.alerts import alert_key, claim, is_due, note_sent
+from models.errors import OrderSagaError
+from models.order_record import OrderRecord
+
+log = logging.getLogger(__name__)
+
+
+class Alerts(Protocol):
+    def send(self, order: OrderRecord) -> None:
+        """One POST. Raises Unavailable unless it was taken."""
+
+
+def tell(order: OrderRecord, orders: Orders, alerts: Alerts | None) -> None:
+    """Send the alert that is due, if this is the first to claim it. What fails here is sent by the sweep."""
+    key = alert_key(order)
+    if alerts is None or key is None or not is_due(order):
+        return
+    try:
+        if "alert_claimed" in orders.apply(order, claim, key).events:
+            alerts.send(order)
+            orders.change(order.order_id, note_sent, key)
+    except OrderSagaError as fault:
+        log.warning("order %s: the alert was not sent, and the sweep will send it: %s", order.order_id, fault)

@@ -1,0 +1,58 @@
+"""Tracking links: what lets a customer follow one order without an account, and until when.
+
+A token is `<end>.<mac>`: the second at which it ends, and an HMAC-SHA256 over the order's id and that second. The end
+counts from acceptance, so every attempt to write a mail writes the same link. A token says nothing of the customer,
+opens its own order alone, and needs nothing stored.
+
+Several secrets let one be replaced: the first signs, each verifies. Rejected: a token that is kept in the record. It
+would have to be read before it can be refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+from urllib.parse import quote
+
+from models.order_record import OrderRecord
+
+PURPOSE = "order-saga tracking v1"
+TOKEN = re.compile(r"(?P<end>[0-9]{1,12})\.(?P<mac>[A-Za-z0-9_-]{43})")
+DAY_S = 86400
+
+
+class Tracking(NamedTuple):
+    """`secrets`: none gives no links. `origin`: where the app is, `https://host`, as customers reach it."""
+
+    secrets: tuple[str, ...]
+    days: float
+    origin: str
+
+    def url(self, order: OrderRecord) -> str | None:
+        """The order's tracking page. None when there are to be no links."""
+        if not self.secrets or not self.origin:
+            return None
+        return f"{self.origin}/api/track/{quote(order.order_id, safe='')}?token={self.token(order)}"
+
+    def token(self, order: OrderRecord) -> str:
+        end = int(order.accepted_at.timestamp() + self.days * DAY_S)
+        return f"{end}.{_mac(self.secrets[0], order.order_id, end)}"
+
+    def judge(self, order_id: str, token: str, now: datetime) -> Literal["valid", "expired", "wrong"]:
+        """`expired` is said of a token that was ours: any other is wrong, whatever end it claims."""
+        found = TOKEN.fullmatch(token)
+        if found is None:
+            return "wrong"
+        end = int(found["end"])
+        matches = [hmac.compare_digest(_mac(secret, order_id, end), found["mac"]) for secret in self.secrets]
+        if not any(matches):
+            return "wrong"
+        return "valid" if now.astimezone(UTC).timestamp() < end else "expired"
+
+
+def _mac(secret: str, order_id: str, end: int) -> str:
+    message = f"{PURPOSE}\n{order_id}\n{end}".encode()
+    return base64.urlsafe_b64encode(hmac.digest(secret.encode(), message, "sha256")).rstrip(b"=").decode()

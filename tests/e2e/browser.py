@@ -1,0 +1,100 @@
+"""A browser on the pages of a running product: Debian's Chromium, driven by Playwright, judged by axe-core.
+
+A window fails its test when the page says anything on the console, or asks any other origin for anything.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route
+
+import dev
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+AXE = dev.AZURITE / "node_modules/axe-core/axe.min.js"
+# WCAG 2.2 at level AA, and all that it contains.
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+PATIENCE_MS = 30_000
+
+
+def launched(playwright: Playwright) -> Browser:
+    """Fails where there is no Chromium: `.ci/run` installs it, and so does `apt install chromium`."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.fail("These tests need Chromium: apt install chromium")
+    return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+
+
+class Window(NamedTuple):
+    """`said`: the console and the errors of the page. `strangers`: what it asked of other origins."""
+
+    page: Page
+    host: str
+    said: list[str]
+    strangers: list[str]
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.host + path)
+        return self.page
+
+    def violations(self) -> list[str]:
+        """What axe-core finds, with the elements."""
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found: Any = self.page.evaluate(
+            "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}}).then(result => result.violations)",
+            RULES,
+        )
+        return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found]
+
+    def is_wider_than_the_screen(self) -> bool:
+        return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+@contextmanager
+def window(browser: Browser, host: str, width: int = 1400, scheme: Any = "light") -> Iterator[Window]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", locale="en-GB"
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    seen = Window(context.new_page(), host, [], [])
+    seen.page.on("console", lambda message: seen.said.append(_told(message)))
+    seen.page.on("pageerror", lambda error: seen.said.append(str(error)))
+    seen.page.on("request", lambda request: _note_a_stranger(seen, request))
+    try:
+        yield seen
+        assert seen.said == [], seen.said
+        assert seen.strangers == []
+    finally:
+        context.close()
+
+
+def _told(message: ConsoleMessage) -> str:
+    return f"{message.type}: {message.text}"
+
+
+def _note_a_stranger(seen: Window, request: Request) -> None:
+    url = urlsplit(request.url)
+    if url.scheme not in {"data", "blob"} and f"{url.scheme}://{url.netloc}" != seen.host:
+        seen.strangers.append(request.url)
+
+
+def without_a_key(route: Route, key: str) -> None:
+    """Answers as the host does that asks for a key."""
+    if route.request.headers.get("x-functions-key") == key:
+        route.continue_()
+    else:
+        route.fulfill(status=401, body="")
