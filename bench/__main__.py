@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from bench import report
+from bench.first_page import first_page_ms
 from bench.floor import TablesFloor, replays_ms
 from bench.options import parse
 from bench.shop import opened
@@ -37,10 +38,12 @@ class Plan:
     chains: tuple[int, ...]
     fan: int
     finished: int
+    listed: tuple[int, ...] = (100, 10_000)
+    looks: int = 40
 
 
 FULL = Plan({1: 100, 16: 160, 64: 256}, {1: 20, 16: 48, 64: 64}, 5, (10, 100, 1000), 150, 10_000)
-QUICK = Plan({1: 3, 16: 16, 64: 64}, {}, 1, (10, 100), 20, 0)
+QUICK = Plan({1: 3, 16: 16, 64: 64}, {}, 1, (10, 100), 20, 0, (100, 1000), 5)
 
 
 def main() -> int:
@@ -78,6 +81,10 @@ async def measure(plan: Plan) -> dict[str, Any]:
             figures["chains_ms"] = {steps: await timed(host, "chain", steps) for steps in plan.chains}
             figures["fan_ms"] = {plan.fan: await timed(host, "fan", plan.fan)}
             figures["memory_mb"] = {name: memory_mb(pid) for name, pid in host.pids.items()}
+        say("the first page of the dashboard")
+        figures["first_page_ms"] = await asyncio.to_thread(
+            first_page_ms, stage.connection_string, plan.listed, plan.looks
+        )
         if plan.finished:
             figures["filled"] = await in_a_filled_hub(plan, stage)
     if plan.real_orders:

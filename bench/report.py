@@ -45,6 +45,11 @@ def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
         yield f"a chain of {steps:<13} {ms:.0f} ms, {ms / int(steps):.1f} ms a step"
     for steps, ms in figures["fan_ms"].items():
         yield f"a fan-out of {steps:<11} {ms:.0f} ms"
+    (few, few_ms), (many, many_ms) = sorted((int(orders), ms) for orders, ms in figures["first_page_ms"].items())
+    yield (
+        f"the dashboard's list     {few_ms:.1f} ms with {few} orders, {many_ms:.1f} ms with {many}: "
+        f"a ratio of {many_ms / few_ms:.2f}"
+    )
     if "filled" in figures:
         yield _filled(figures["filled"])
 

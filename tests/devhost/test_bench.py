@@ -27,7 +27,7 @@ def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_a
         assert set(figures["loads"][name]) == {"1", "16", "64"}
         assert all(load["per_second"] > 0 for load in figures["loads"][name].values())
     assert 7 < figures["requests_per_order"] <= 9
-    assert "a chain of 100" in done.stdout
+    assert "a chain of 100" in done.stdout and "a ratio of" in done.stdout
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
 
 

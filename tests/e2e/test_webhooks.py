@@ -203,3 +203,15 @@ def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop
         assert told(shop, event(order_id)).status == 200
     assert shop.view(order_id) == view
     assert shop.effects(order_id) == effects
+
+
+def test_an_event_is_kept_beside_its_order_once_and_shown_in_its_timeline(shop: World) -> None:
+    order_id = shop.order()
+    shop.becomes(order_id, "completed")
+    what = event(order_id, "charge.updated")
+    for _ in range(2):
+        assert told(shop, what).status == 200
+    events = shop.get(f"/api/orders/{order_id}/timeline").json()["events"]
+    (shown,) = [each for each in events if each.get("reference") == what["id"]]
+    assert (shown["event"], shown["by"], shown["reason"]) == ("webhook", "stripe", "charge.updated")
+    assert [each["at"] for each in events] == sorted(each["at"] for each in events)

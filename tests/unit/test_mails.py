@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
+
 import pytest
 
 from activities.notification import confirmation_mail, farewell_mail
 from models.money import Total
 from models.order_record import Line, OrderRecord
-from tests.unit.orders import running_order
+from tests.unit.orders import request, running_order
 
 
 def ordered(price: int, currency: str) -> OrderRecord:
@@ -42,3 +44,21 @@ def test_the_cancellation_names_what_was_refunded(minor: int, currency: str, pri
     mail = farewell_mail(ordered(minor, currency), "compensated", None)
     for text in (mail.text, mail.html):
         assert f"We have refunded {total} to your card." in text
+
+
+WILD = [
+    "<script>alert(1)</script>",
+    "\"quotes\" and 'others' & more",
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "W" * 200,
+]
+
+
+@pytest.mark.parametrize("text", WILD)
+def test_a_name_of_any_kind_is_inert_in_the_mails(text: str) -> None:
+    given = request(customer__name=text)
+    order = ordered(12900, "gbp").model_copy(update={"sent": given.model_dump_json(exclude_none=True)})
+    for mail in (confirmation_mail(order, None), farewell_mail(order, "cancelled", None)):
+        assert f"Hello {text}," in mail.text
+        assert f"Hello {html.escape(text)}," in mail.html and "<script" not in mail.html
+        assert text not in mail.subject
