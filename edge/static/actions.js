@@ -8,6 +8,11 @@ const UNDO_SENTENCES = {
   release_inventory: "puts the goods back on the shelf",
   cancel_shipment: "voids the shipping label",
 };
+const DONE_BY_HAND = {
+  refund_payment: "the money went back",
+  release_inventory: "the goods went back on the shelf",
+  cancel_shipment: "the label was voided",
+};
 
 // For a row of "needs you".
 export function actionsOf(order, actor, done) {
@@ -88,7 +93,7 @@ function resolve(order, undo) {
   return {
     name: `Resolve ${words(undo)}`,
     kind: "",
-    tells: `It counts as done on your evidence, and nothing is done by the service. Use it when you did by hand what ${UNDO_SENTENCES[undo] ?? "it does"}.`,
+    tells: `It counts as done on your evidence, and the service does nothing more for it. Use it when ${DONE_BY_HAND[undo] ?? "it was done"} in another way.`,
     why: "Reason",
     needsWhy: true,
     reference: true,

@@ -6,6 +6,7 @@ import {
   FINAL,
   STATUSES,
   announce,
+  closeDialog,
   fact,
   get,
   h,
@@ -46,6 +47,7 @@ function navigate() {
   const at = route();
   const mine = ++shown;
   clearTimeout(timer);
+  closeDialog();
   document.title = `${at.title} · Order saga`;
   for (const link of document.querySelectorAll("nav a[data-view]")) {
     if (link.dataset.view === at.name) link.setAttribute("aria-current", "page");

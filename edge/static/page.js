@@ -232,6 +232,11 @@ export function openDialog(content) {
   return dialog;
 }
 
+// Of a view that is left; the question for the key stays until it is answered.
+export function closeDialog() {
+  if (!asking) document.getElementById("dialog").close();
+}
+
 // Put new content in, and leave the keyboard where it was: elements with the same `data-focus` are the same to a reader.
 export function replace(parent, ...children) {
   const focused = document.activeElement?.dataset?.focus;
