@@ -260,6 +260,22 @@ def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
     assert answer == {"kind": "done", "total": {"amount_minor": 3800, "currency": "gbp"}}
 
 
+def test_the_api_is_told_and_its_pages_are_shipped(worker: FunctionsWorker) -> None:
+    document, front, page, script = (
+        worker.invoke(name, req=http("GET", path, None, **parameters))["http"]
+        for name, path, parameters in (
+            ("openapi_document", "openapi.json", {}),
+            ("front_page", "", {}),
+            ("api_docs", "docs", {}),
+            ("api_docs_asset", "docs/docs.js", {"asset": "docs.js"}),
+        )
+    )
+    assert [answer["status_code"] for answer in (document, front, page, script)] == ["200"] * 4
+    committed = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    assert committed["info"]["title"] in json.dumps(document), "the document is made where docs/ is not"
+    assert "/api/docs" in json.dumps(front)
+
+
 def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_written(
     tree: Path, settings: dict[str, str], tmp_path: Path, worker_library: None, extension: StartedOrchestrations
 ) -> None:
