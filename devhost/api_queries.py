@@ -108,7 +108,8 @@ def seconds(query: Query, name: str) -> float:
 
 
 def flag(query: Query, name: str, default: bool) -> bool:
-    return query.get(name, str(default)).lower() == "true"
+    """A parameter that is true or false in any case; the default where it is neither, as .NET parses it."""
+    return {"true": True, "false": False}.get(query.get(name, "").strip().lower(), default)
 
 
 def moment(text: str) -> datetime:

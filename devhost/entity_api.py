@@ -10,7 +10,7 @@ from devhost.entities import EMPTY_KEY, MAX_ENTITY_KEY, EntityId, Scheduler
 from devhost.entity_host import Entities
 from devhost.events import compact_json, iso_time
 from devhost.functions import Functions
-from devhost.keys import unescape_key
+from devhost.keys import is_no_key, unescape_key
 from devhost.responses import Refusal, empty, json_response
 from devhost.status_body import parsed
 from devhost.store import Store
@@ -38,8 +38,10 @@ class EntityApi:
     async def _signal(self, request: web.BaseRequest, operation: str, values: dict[str, str]) -> web.Response:
         if self._functions.entity(values["name"]) is None:
             raise argument_fault(self._functions.no_entity(values["name"]))
-        if len(values["key"]) > MAX_ENTITY_KEY:
-            raise argument_fault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
+        if len(values["key"]) > MAX_ENTITY_KEY or is_no_key(str(_entity(values))):
+            raise argument_fault(
+                f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters, nor hold the end of a line."
+            )
         await self._entities.signal(_entity(values), operation, _given(request[BODY]))
         return empty(HTTPStatus.ACCEPTED)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 SURROGATE = re.compile("[\ud800-\udfff]")
+ESCAPED = re.compile("[\ud800-\udfff\u2028\u2029]")
 NOT_FINITE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity')
 
 TEXT, INT, TIME, JSON, STATUS = "text", "int", "time", "json", "status"
@@ -158,8 +159,11 @@ def compact_json(value: Any) -> str:
 
 
 def fit_for_utf8(text: str) -> str:
-    """JSON text with halves of surrogate pairs as escapes: such a half is legal in JSON so, and not in UTF-8."""
-    return text if text.isascii() else SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+    """JSON text with halves of surrogate pairs as escapes: such a half is legal in JSON so, and not in UTF-8.
+
+    So are U+2028 and U+2029: Azurite takes them for ends of lines in a batch, and answers 500. .NET escapes them too.
+    """
+    return text if text.isascii() else ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def iso_time(moment: datetime) -> str:

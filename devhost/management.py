@@ -38,7 +38,7 @@ from devhost.entity_api import EntityApi
 from devhost.events import compact_json
 from devhost.functions import Functions
 from devhost.http_bodies import Bodies, ClientGone, is_gone
-from devhost.keys import unescape_key
+from devhost.keys import is_no_key, unescape_key
 from devhost.responses import Refusal, empty, json_response
 from devhost.status_body import history_body, status_body
 from devhost.store import FINISHED, InstanceExists, Store
@@ -242,10 +242,11 @@ def _told(taken: bool | None) -> web.Response:
 
 def checked_id(instance_id: str) -> str:
     """An id that a client may start. Raises Refusal (400)."""
-    if BAD_ID.search(instance_id) or instance_id.startswith("@") or len(instance_id) > MAX_ID:
+    length = len(instance_id.encode("utf-16-le")) // 2  # as .NET counts characters
+    if BAD_ID.search(instance_id) or instance_id.startswith("@") or length > MAX_ID or is_no_key(instance_id):
         raise argument_fault(
             "Instance IDs must not begin with '@', must not be longer than 256 characters, and must not contain '/', "
-            "'\\', '#', '?' or control characters."
+            "'\\', '#', '?', control characters or ends of lines."
         )
     return instance_id
 

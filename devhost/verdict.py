@@ -18,6 +18,7 @@ from devhost.events import SURROGATE, Event, compact_json
 from devhost.failures import orchestrator_failure, worker_message
 from devhost.functions import Functions
 from devhost.instance import Ahead, Instance
+from devhost.keys import is_no_key
 from devhost.turn import (
     ACTIVITY,
     CALL,
@@ -263,13 +264,17 @@ class Judge:
             entity = EntityId.parse(task.instance_id or "")
             if self._functions.entity(entity.name) is None:
                 raise OrchestrationFault(self._functions.no_entity(entity.name))
-            if len(entity.key) > MAX_ENTITY_KEY:
+            if len(entity.key) > MAX_ENTITY_KEY or is_no_key(str(entity)):
                 raise OrchestrationFault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
 
 
 def _refuse_bad_id(task: Task) -> None:
     if task.instance_id and SURROGATE.search(task.instance_id):
         raise OrchestrationFault(f"An id must not hold half of a surrogate pair: {task.instance_id!a}.")
+    if task.instance_id and is_no_key(task.instance_id):
+        raise OrchestrationFault(
+            "An id must not be longer than 512 characters, as keys in storage are, nor hold the end of a line."
+        )
 
 
 def _session(instance: Instance) -> str:

@@ -28,6 +28,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--api-examples", type=int, default=3, help="requests drawn for each operation of the API document"
     )
+    parser.addoption(
+        "--api-values", type=int, default=8, help="values drawn for each parameter of devhost's Durable API"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The whole proof, `python3 dev.py proof --orders N --seed S`: judges, API document, chaos, mutants; 1 on any finding.
+"""The whole proof, `dev.py proof --orders N --seed S`: judges, both APIs, chaos, mutants; 1 on any finding.
 
     python -m tests.proof --orders 1000 --seed 7 [--json FILE] [--chaos-only]
 
@@ -26,6 +26,7 @@ from tests.proof.report import Report
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
 API_DOCUMENT = ("-q", "tests/e2e/test_api_conformance.py", "--api-examples", "300")
+DURABLE_API = ("-q", "-n", "2", "tests/devhost/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
 
@@ -38,6 +39,8 @@ def main() -> int:
         failed.append("a judge")
     if not options.chaos_only and not _passes("API document", [sys.executable, "-m", "pytest", *API_DOCUMENT], told):
         failed.append("the API document")
+    if not options.chaos_only and not _passes("Durable API", [sys.executable, "-m", "pytest", *DURABLE_API], told):
+        failed.append("the Durable API")
     report = _chaos(options.orders, options.seed)
     told["chaos"] = report.as_json()
     dev.say("\n" + report.as_table())
