@@ -94,7 +94,7 @@ def test_a_large_state_whose_row_a_crash_left_behind_is_listed_and_leaves_one_bl
     assert stage.host.finished(caller)["output"] == ["y" * 50_000]
     (listed,) = stage.host.get(stage.host.api("/entities/bag?fetchState=true")).json
     assert listed["state"] == "x" * 50_000
-    signal = stage.host.request("POST", stage.host.api("/entities/bag/big?op=fill"), b"35000")
+    signal = stage.host.post(stage.host.api("/entities/bag/big?op=fill"), "35000")
     assert signal.status == 202
     until(lambda: stage.host.get(stage.host.api("/entities/bag/big")).json == "x" * 35_000)
     until(lambda: blobs_of(stage.host, "@bag@big") == 1)

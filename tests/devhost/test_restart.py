@@ -139,7 +139,7 @@ def write_app(folder: Path, code: str) -> Path:
         ("raise RuntimeError('at import')", "RuntimeError: at import"),
         ("", "exactly one FunctionApp"),
         ("import os\nos._exit(3)", "The worker ended while it was importing the app"),
-        ("app = func.FunctionApp()\n@app.timer_trigger('x y', 't')\ndef tick(t): ...", "must have six fields"),
+        ("app = func.FunctionApp()\n@app.timer_trigger('t', 'x y')\ndef tick(t): ...", "must have six fields"),
         ("app = func.FunctionApp()\n@app.route('admin/x')\ndef x(req): ...", "conflicts with built in routes"),
     ],
 )
