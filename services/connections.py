@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 
 HOSTS = 10
-# More than a host runs threads: the most that PYTHON_THREADPOOL_THREAD_COUNT takes is 32, and the edge has as many.
+# More threads than a host runs unless it is told to: 32 at most for functions, and as many for `asyncio.to_thread`.
 AT_ONCE = 80
 
 
