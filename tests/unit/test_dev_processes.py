@@ -75,8 +75,9 @@ def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
 def test_what_a_child_started_ends_with_it(log: Path) -> None:
     parent = f"import subprocess; print(subprocess.Popen({SLEEP!r}).pid, flush=True); input()"
     process = dev.launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
-    Product.wait_for(lambda: "asleep" in log.read_text(), 60, "word from the grandchild")
-    grandchild = int(log.read_text().split()[0])
+    # Either of the two may write first.
+    Product.wait_for(lambda: len(log.read_text().split()) == 2, 60, "word from both")
+    grandchild = int(next(word for word in log.read_text().split() if word != "asleep"))
     dev.end(process, patience=5)
     Product.wait_for(lambda: dev.begun(grandchild) is None, 60, "end of the grandchild")
 
