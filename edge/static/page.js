@@ -200,7 +200,7 @@ async function sentence(answer) {
 }
 
 function askForKey(wasWrong) {
-  asking ??= new Promise((resolve) => {
+  asking ??= new Promise((resolve, reject) => {
     const input = h("input", { id: "key", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
     const form = h(
       "form",
@@ -220,7 +220,12 @@ function askForKey(wasWrong) {
       h("p", { class: "hint" }, "It is kept until this tab is closed, and sent in a header only."),
       h("div", { class: "buttons" }, h("button", { class: "primary" }, "Use this key")),
     );
-    openDialog(form);
+    const left = () => {
+      if (sessionStorage.getItem(KEY)) return;
+      asking = null;
+      reject(new Failed(401, "This function app asks for a function key."));
+    };
+    openDialog(form).addEventListener("close", left, { once: true });
   });
   return asking;
 }

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route
+from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route, expect
 
 import dev
 
@@ -36,6 +36,7 @@ def launched(playwright: Playwright) -> Browser:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         pytest.fail("These tests need Chromium: apt install chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
 
 
