@@ -105,7 +105,7 @@ class Host:
     async def orchestrate(self, name: str, given: str | None = None) -> None:
         url = f"{self.url}/runtime/webhooks/durabletask/orchestrators/{name}?timeout=300&pollingInterval=5"
         body = b"" if given is None else json.dumps(given).encode()
-        answer = await self.http.request("POST", url, {}, body)
+        answer = await self.http.request("POST", url, {"Content-Type": "application/json"} if body else {}, body)
         if answer.status != 200:
             raise RuntimeError(f"{name} did not end well: {answer.status} {answer.body[:300].decode()}")
 
