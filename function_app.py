@@ -178,13 +178,15 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="track/{order_id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def track_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: tracking.show(req, client, its.orders, its.tracking))
+    return tracking.discreet(await answered(services, lambda its: tracking.show(req, client, its.orders, its.tracking)))
 
 
 @app.route(route="track/{order_id}/cancel", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def cancel_tracked_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: tracking.cancel(req, client, its.orders, its.tracking))
+    return tracking.discreet(
+        await answered(services, lambda its: tracking.cancel(req, client, its.orders, its.tracking))
+    )
 
 
 # The dashboard: a shell without data, and what it asks for.

@@ -83,7 +83,7 @@ def docs() -> func.HttpResponse:
 
 def docs_asset(req: func.HttpRequest) -> func.HttpResponse:
     """One file of that page; 404 for any other name."""
-    return _asset(DOCS_ASSETS, req)
+    return _asset(DOCS_ASSETS, req, "public, max-age=3600")
 
 
 def dashboard() -> func.HttpResponse:
@@ -93,14 +93,14 @@ def dashboard() -> func.HttpResponse:
 
 def dashboard_asset(req: func.HttpRequest) -> func.HttpResponse:
     """One file of that page; 404 for any other name."""
-    return _asset(DASHBOARD_ASSETS, req)
+    return _asset(DASHBOARD_ASSETS, req, "no-cache")  # it fits this very version of the API
 
 
-def _asset(assets: Mapping[str, tuple[str, str]], req: func.HttpRequest) -> func.HttpResponse:
+def _asset(assets: Mapping[str, tuple[str, str]], req: func.HttpRequest, caching: str) -> func.HttpResponse:
     found = assets.get(req.route_params["asset"])
     if found is None:
         return Problem(404, "There is no such file.").response()
-    return _answer(_file(found[0]), found[1], "public, max-age=3600")
+    return _answer(_file(found[0]), found[1], caching)
 
 
 def _answer(body: bytes, kind: str, caching: str, **headers: str) -> func.HttpResponse:

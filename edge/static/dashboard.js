@@ -302,7 +302,7 @@ function tiles(body, counts) {
     h(
       "ul",
       { class: "tiles" },
-      tile("unfinished", more ? "1,000+" : String(count)),
+      tile("unfinished", more ? "1000+" : String(count)),
       tile("need attention", many("needs_attention"), "needs_attention"),
       tile("await approval", many("awaiting_approval"), "awaiting_approval"),
       tile("compensating", many("compensating"), "compensating"),

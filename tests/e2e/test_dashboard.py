@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 import dev
 from tests.e2e.browser import Window, launched, window, without_a_key
 from tests.e2e.world import World, new_id, wait_for
+from tests.product import Product
 
 BOUNCES = {"customer": {"id": "cust-43", "name": "Bob", "email": "bob@bounce.invalid"}}
 REFUNDS_FAIL = {"operation": "refunds.create", "fault": "error_before_commit"}
@@ -270,7 +272,9 @@ def test_a_dialog_is_accessible(desk: Window, shop: World) -> None:
     assert desk.violations() == []
 
 
-def test_a_customer_follows_and_cancels_an_order_behind_its_link(desk: Window, shop: World) -> None:
+def test_a_customer_follows_and_cancels_an_order_behind_its_link(
+    desk: Window, shop: World, shop_product: Product
+) -> None:
     sku = shop.new_sku(price_minor=60000)
     body = dev.example_order(order_id=new_id(), items=[{"sku": sku, "quantity": 1}])
     answer = shop.post("/api/orders", body).json()
@@ -284,3 +288,7 @@ def test_a_customer_follows_and_cancels_an_order_behind_its_link(desk: Window, s
     expect(page.locator(".state")).to_have_text("Your order is cancelled.")
     expect(page.locator("main")).to_contain_text("Your card was not charged.")
     assert page.url.startswith(f"{desk.host}/api/track/{body['order_id']}?token=")
+    token = page.url.partition("token=")[2]
+    assert token not in json.dumps([shop.history(body["order_id"]), shop.audits(body["order_id"])], default=str)
+    for log in (shop_product.data / "logs").iterdir():
+        assert token not in log.read_text(encoding="utf-8", errors="replace"), log

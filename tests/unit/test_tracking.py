@@ -14,6 +14,7 @@ import pytest
 
 from activities.notification import confirmation_mail, farewell_mail
 from edge import tracking as page
+from edge.problems import Problem
 from models.order_record import OrderRecord
 from models.tracking import Tracking
 from services.wiring import public_origin
@@ -224,3 +225,9 @@ def test_stored_text_of_any_kind_is_shown_inert(text: str) -> None:
 def test_the_token_does_not_say_what_it_was_made_with() -> None:
     mac = token_of(fresh()).partition(".")[2]
     assert len(base64.urlsafe_b64decode(mac + "=")) == 32
+
+
+def test_a_problem_below_a_link_is_as_discreet_as_the_page() -> None:
+    problem = page.discreet(Problem(503, "Try again later.").response())
+    assert (problem.status_code, problem.headers["Retry-After"]) == (503, "5")
+    assert (problem.headers["Referrer-Policy"], problem.headers["Cache-Control"]) == ("no-referrer", "no-store")
