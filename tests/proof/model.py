@@ -450,6 +450,8 @@ class Run:
         reservation = rows.get(f"order:{ORDER}")
         state = reservation["State"] if reservation else None
         lines = {line["sku"]: line["quantity"] for line in json.loads(reservation["Lines"])} if reservation else {}
+        wanted = {item["sku"]: item["quantity"] for item in BODY["items"]} if state in {"reserved", "sold"} else lines
+        self.demand(lines == wanted, f"{state} are {lines}")
         for sku in (SKU, OTHER):
             held, sold = (lines.get(sku, 0) if state == wanted else 0 for wanted in ("reserved", "sold"))
             counted = (rows[f"sku:{sku}"]["OnHand"], rows[f"sku:{sku}"]["Reserved"])
@@ -467,6 +469,7 @@ class Run:
         confirmations = {mail.key for mail in self.mail.accepted if ".confirmation" in mail.key}
         self.demand(len(confirmations) <= 1, "the confirmation has two Message-IDs")
         self.demand(len(self.push.accepted) <= 1, "a push was sent twice")
+        self.demand(sum(".farewell" in mail.key for mail in self.mail.accepted) <= 1, "a farewell was sent twice")
         self.demand(not (confirmations and self.cancel_promised), "a confirmation although a cancel was promised")
         if self.scenario.beside:
             self.demand(not (self.resolved and refunded), "paid back by hand and by the provider")
