@@ -23,6 +23,7 @@ from azure.storage.blob import BlobServiceClient, LinearRetry
 from models.errors import OrderSagaError, Unavailable
 from services.addresses import parse_http
 from services.connections import azure_transport
+from services.quick_batches import use_quick_batches
 
 SETTING = "AzureWebJobsStorage"
 ACCOUNT = f"{SETTING}__accountName"
@@ -86,6 +87,7 @@ def _fault_of(address: str) -> str | None:
 
 def connect(env: Mapping[str, str]) -> Storage:
     """Clients for tables and blobs. Opens no connection."""
+    use_quick_batches()
     connection = env.get(SETTING)
     if not connection:
         return _by_identity(env)
