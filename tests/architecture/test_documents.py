@@ -106,6 +106,16 @@ def routes() -> Iterator[tuple[str, str]]:
             yield from ((f"{method} {path}", level) for method in methods)
 
 
+def test_the_api_s_page_lists_every_field_of_an_order() -> None:
+    from models.order_request import OrderRequest  # noqa: PLC0415
+
+    schema = OrderRequest.model_json_schema()
+    models = [schema, *(schema["$defs"][name] for name in ("Customer", "Item", "Address"))]
+    chapter = text_of("docs/http-api.md").partition("## An order\n")[2].partition("\n## ")[0]
+    fields = {field for model in models for field in model["properties"]}
+    assert [field for field in sorted(fields) if f"`{field}`" not in chapter] == []
+
+
 def test_the_readme_lists_the_steps_as_the_saga_has_them() -> None:
     from orchestrators import steps  # noqa: PLC0415
 
