@@ -173,7 +173,7 @@ async def _status(host: Host, order_id: str) -> Any:
 
 
 async def _at_once(works: Iterator[Any]) -> None:
-    """Each work is begun when one before it has ended: so many are under way at a time."""
+    """A work starts when one before it has ended, so this many run at a time."""
 
     async def worker() -> None:
         for work in works:

@@ -1,4 +1,4 @@
-"""`python -m devhost --app DIR --port P`: serve one Durable Functions app until it is told to stop."""
+"""`python -m devhost --app DIR --port P`: serve one Durable Functions app until a signal stops it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The worker's threads: whoever has read a call runs it, and another one reads on.
+"""The worker's threads: the thread that has read a call runs it, and another thread reads the next call.
 
 Handing each call over to a pool wakes one thread more, and to wake a thread takes longer than a short call. Here the
 thread that the call's arrival has woken is the one that runs it; the next reader gets up meanwhile. Even that is saved

@@ -1,7 +1,7 @@
 """The engine: carries out what turns decide, in the one order that survives a crash at any point.
 
 1. **History is the truth.** Whatever an instance is waiting for can be found again in its History rows; memory only
-   saves reading them. After a restart, and after any fault on the way, an instance is read again and goes on.
+   saves reading them. After a restart, and after a fault, an instance is read again and resumes.
 2. **Acknowledged, then dispatched.** A turn's events are written in one transaction; then the Instances row, if it
    changed; and only then activities, timers and sub-orchestrations start. So nothing runs whose cause could be lost,
    and at worst something runs again.
@@ -273,7 +273,7 @@ class Engine:
                 message.answer(True)
 
     def _dismiss(self, instance: Instance) -> None:
-        """Let go of a finished instance; what still waits for it is told that it came too late."""
+        """Forget a finished instance. Messages that still wait for it are answered that they came too late."""
         if self._instances.get(instance.id) is instance:
             del self._instances[instance.id]
         instance.cancel_timers()
@@ -379,7 +379,7 @@ class Engine:
         """Begin anew, with the events that came in the very turn that ended the generation before.
 
         The row may not say Pending any more when the history is another execution's: after a crash that would be read
-        as a start that was never begun.
+        as a start that never ran.
         """
         assert instance.started is not None
         if instance.row.get("RuntimeStatus") == "Pending":
@@ -485,12 +485,12 @@ class Engine:
             handlers[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        """Leave it to whoever works on the instance. One that was left there before gets a task of its own."""
+        """Leave it to the task that processes the instance. One that was left there before gets a task of its own."""
         self._start_next_run(instance)
         instance.next_run = ActivityRun(instance.execution_id, task, self._judge.go_on_ahead(instance, task))
 
     def _start_next_run(self, instance: Instance) -> None:
-        """Give the activity that is due a task of its own: whoever works on the instance has something else to do."""
+        """Give the activity that is due a task of its own: the task that processes the instance is busy."""
         if run := instance.take_next_run():
             self._spawn(self._run_beside(instance, run))
 
@@ -499,7 +499,7 @@ class Engine:
             await self._work_on(instance, self._drain(instance))
 
     async def _run_activity(self, instance: Instance, run: ActivityRun) -> bool:
-        """Run an activity to its end; whether the caller is to work on what this causes, because nobody else is."""
+        """Run the activity. True if the caller must also run the turn it causes: no task processes the instance."""
         event = await self._activities.run(instance.id, run.task, run.ahead)
         if instance.finished:
             return False
@@ -608,7 +608,7 @@ class Engine:
         self._start_next_run(instance)
 
     async def _continue_child(self, instance: Instance, task: Task, events: list[Event]) -> None:
-        """A child that is under way goes on by itself; one that never began starts; one that ended reports again."""
+        """A running child continues by itself; one that never ran starts; one that ended reports again."""
         created = next(e for e in events if e.type == "SubOrchestrationInstanceCreated" and e.event_id == task.id)
         task.instance_id = child_id = str(created.fields["InstanceId"])
         task.version = created.fields["Version"]

@@ -11,7 +11,7 @@ class Functions:
         self.become(described)
 
     def become(self, described: list[dict[str, Any]]) -> None:
-        """Take the functions of newer code; whoever holds these functions sees the new ones."""
+        """Take the functions of newer code; holders of this object see the new ones."""
         self.all = [each for each in described if not _disabled(each["name"], self._environment)]
         self._orchestrators = self._by_name("orchestrationTrigger")
         self._activities = self._by_name("activityTrigger")

@@ -13,7 +13,7 @@ LATE_ROW_S = 0.25
 
 
 class InstanceRows:
-    """`post` gives a message to an instance: its row is written by whoever works on it, between two turns."""
+    """`post` gives a message to an instance: the task that processes the instance writes its row, between two turns."""
 
     def __init__(self, store: Store, post: Callable[[Instance, Message], None]) -> None:
         self._store, self._post = store, post
@@ -22,7 +22,7 @@ class InstanceRows:
         """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
 
         Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
-        the history says it all, and whoever asks is answered from memory.
+        the history holds everything, and requests are answered from memory.
         """
         if instance.row_says(verdict.status, verdict.custom_status) and verdict.result is None:
             return
@@ -32,7 +32,7 @@ class InstanceRows:
             return
         instance.unwritten |= {**changed, **records.by_address(changed, addresses)}
         if verdict.status != "Running":
-            await self.write(instance)  # before anybody is told: whoever hears of an end may start the id again
+            await self.write(instance)  # before the answer: a client that hears of an end may start the id again
         instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
         if instance.unwritten and instance.late_row is None:
             late = asyncio.get_running_loop().call_later

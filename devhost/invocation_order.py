@@ -75,7 +75,7 @@ class InvocationOrder:
             self._raised[name.casefold()].append(self._moment)
 
     def ended(self, number: int, again: int | None) -> None:
-        """A task ended; `again` is the number that its retry has taken, if it goes on."""
+        """A task ended; `again` is the number that its retry has taken, if there is one."""
         leaf = self._open.pop(number, None)
         if leaf is None:
             return
@@ -109,7 +109,7 @@ class InvocationOrder:
         self._compare(leaf.step, leaf.what)
 
     def cancelled(self, number: int) -> None:
-        """A timer is cancelled: from now on the extension's wait for it is over as soon as it has begun."""
+        """A timer is cancelled: from now on the extension's wait for it ends as soon as it starts."""
         leaf = self._open.get(number)
         if leaf is None:
             return
@@ -128,7 +128,7 @@ class InvocationOrder:
         if self._invoked(len(self._steps)) == NOT_YET:
             self._differs(f"it ended {self._too_early('the instance')}")
 
-    # --- what comes of it ---
+    # --- the result ---
 
     def _compare(self, step: int, what: str) -> None:
         invoked, yielded = self._invoked(step), self._steps[step].yielded

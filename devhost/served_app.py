@@ -13,7 +13,7 @@ log = logging.getLogger("devhost")
 
 
 class ServedApp:
-    """Whoever holds `functions` or `routes` sees what newer code makes of them."""
+    """Holders of `functions` and `routes` see those of newer code."""
 
     def __init__(self, worker: WorkerLink, settings: Settings) -> None:
         self._worker, self._settings = worker, settings
@@ -30,7 +30,7 @@ class ServedApp:
     async def renew(self) -> int:
         """Replace the worker by one with the app's code as it is now; how many functions it has.
 
-        Raises as `load` does; what was served before then goes on.
+        Raises as `load` does; the code from before is still served then.
         """
         worker = await self._worker.prepare()
         try:

@@ -123,7 +123,7 @@ class Sessions:
                 self._kept.popitem(last=False)
 
     def take(self, key: str, turn: int) -> Session | None:
-        """The session whose next turn has that number, out of the table: whoever uses it puts it back unless it failed.
+        """The session whose next turn has that number, out of the table: its user puts it back unless it failed.
 
         One that is in another turn has taken what the host has not, or not taken what it has: it is let go.
         """

@@ -90,7 +90,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def give_up(self) -> None:
-        """The answer takes too long: let whoever waits for it know."""
+        """The answer takes too long: fail the request that waits for it."""
         self._fail(TimeoutError(f"no answer within {TIMEOUT_S:.0f} s"))
 
     def _fail(self, fault: Exception) -> None:

@@ -96,5 +96,5 @@ def _of_zone(function: Described, settings: Settings) -> Iterator[str]:
 def _resolved(text: str, settings: Settings) -> str:
     try:
         return resolve(text, settings.environment)
-    except BadSettings:  # said by whoever needs the setting
+    except BadSettings:  # the reader of the setting says so
         return text

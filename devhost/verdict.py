@@ -156,7 +156,7 @@ class Judge:
         return self._next_state(instance, await ahead.reply, warm=ahead.after is not None)
 
     def _next_state(self, instance: Instance, reply: Reply, *, warm: bool) -> State | None:
-        """The state of a reply that goes on from exactly what our ledger knows."""
+        """The state of a reply that continues from exactly what our ledger knows."""
         if not reply.ok or reply.header.get("first") != instance.ledger.known:
             return None
         instance.turns += 1
@@ -282,7 +282,7 @@ def _session(instance: Instance) -> str:
 
 
 def _retrieved(reply: "asyncio.Future[Reply]") -> None:
-    """A fault is told to whoever waits for the reply, and nobody need wait for one that was asked for ahead."""
+    """The waiter for a reply gets its fault; a reply that was asked for ahead may have no waiter."""
     if not reply.cancelled():
         reply.exception()
 

@@ -4,7 +4,7 @@ Files are found by looking, twice a second. For an app of two hundred files a lo
 no library, and it works on every system and drive. The next look has to find the same before anything is done, so that
 a branch that is checked out is one change.
 
-An app that cannot be loaded changes nothing: the old worker goes on, and a line says why.
+An app that cannot be loaded changes nothing: the old worker stays, and a line says why.
 """
 
 import asyncio

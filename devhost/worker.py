@@ -239,8 +239,8 @@ def _go_on(sessions: Sessions, header: dict[str, Any], events: list[dict[str, An
     try:
         told, state = session.go_on(events)
         answer, text = _state(state)
-    except Exception:  # a replay says the same to whoever can mend it, or shows that only the session was broken
-        log.exception("A warm orchestration could not go on; it is replayed from its history.")
+    except Exception:  # a replay raises the same, or shows that only the session was broken
+        log.exception("A warm orchestration could not continue; it is replayed from its history.")
         return GONE
     if answer["ok"]:
         sessions.keep(header["session"], session)

@@ -6,8 +6,8 @@ so after one death the calls that saw it run one at a time. The one that kills w
 and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
 
 A worker is also replaced while it lives: for new code, and when a call has outlived its limit, because a thread cannot
-be killed. The next one is loaded beside it, and takes over when it has loaded; the old one has a short while to answer
-what it has begun. What it has not answered by then runs again, and is not blamed.
+be killed. The next one is loaded beside it, and takes over when it has loaded; the old one has a short while to finish
+its calls. Calls that it has not answered by then run again, and do not count as deaths.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What `start` says of what goes on: a line for each order that ends, for new code, and for what goes wrong.
+"""What `start` prints while it serves: a line for each order that ends, for new code, and for what goes wrong.
 
 The log of devhost is read as it grows. The worker's lines are in it too: both write `time level logger: message`. Of
 the lines under a message that ends with a colon, such as a traceback, the last one is told, which names the exception.

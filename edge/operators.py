@@ -98,7 +98,7 @@ async def retry(req: func.HttpRequest, client: Any, orders: Orders, limits: Limi
 async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
     """202: the undo counts as done, on the evidence given. 409 when it does not wait for an operator.
 
-    The order goes on when the last undo that waited is resolved; until then the others wait as before.
+    The saga resumes when the last undo that waited is resolved; until then the others wait as before.
     """
     evidence, compensation = _signed(req, read_body(req, Evidence), "by"), _compensation(req)
     record = await found(req, orders)

@@ -1,7 +1,7 @@
 """Starting and waking sagas, over the durable client.
 
-The client knows nothing of orders: it starts an orchestration by name and id and raises events. An event only wakes;
-whoever raises one has written to the order's record what the saga will read there.
+The client knows nothing of orders: it starts an orchestration by name and id and raises events. An event only wakes:
+its sender has written to the order's record what the saga will read there.
 """
 
 from __future__ import annotations

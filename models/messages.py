@@ -31,8 +31,8 @@ class Limits(Wire):
     confirmation_failure: Literal["compensate", "ignore"] = "compensate"
 
 
-# What `order_saga` does today. It is written into each order's input, and so into its history: an order that was begun
-# by an older saga goes on by that one's rules. docs/decisions/0014-saga-versions.md says how.
+# The version of the saga that new orders get. It is in each order's input, and so in its history: an order that an
+# older saga started continues by that saga's rules. docs/decisions/0014-saga-versions.md says how.
 SAGA_VERSION = 3
 
 
@@ -149,7 +149,7 @@ class StepCancelled(Wire):
 
 
 class OrderUndoing(Wire):
-    """An orchestration before this one had begun to undo the order, or would have, and is gone: undo everything."""
+    """An earlier orchestration of this order was undoing it, or was about to, and is gone: undo everything."""
 
     kind: Literal["undoing"] = "undoing"
     total: Total | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import NamedTuple
 
-# The states in which an order goes on only when somebody decides.
+# The states in which an order waits for a decision of a person.
 WAITING_FOR_SOMEBODY = frozenset({"needs_attention", "awaiting_approval"})
 
 

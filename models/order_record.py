@@ -328,7 +328,7 @@ def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
     if record.is_final or record.state == "needs_attention":
         return None
     facts = {"state": "needs_attention", "outcome": dict(outcome)}
-    if record.undoing is None and record.total is not None:  # without a total nothing was begun
+    if record.undoing is None and record.total is not None:  # without a total nothing was reserved or charged
         facts["undoing"] = {"failure": None}
     return Change("parked", facts)
 
@@ -396,7 +396,7 @@ def request_retry(record: OrderRecord, compensation: str, reason: Reason) -> Cha
 
 
 def resolve(record: OrderRecord, compensation: str, evidence: Evidence) -> Change:
-    """Take an undo as done on an operator's evidence. The order goes on when no other undo waits.
+    """Take an undo as done on an operator's evidence. The saga resumes when no other undo waits.
 
     Raises Conflict when this undo waits for no operator.
     """

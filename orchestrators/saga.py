@@ -8,7 +8,7 @@ Rules that this file keeps, in the order in which they matter:
    it.
 3. A refusal is never retried. A fault is a delay: it is retried with backoff on durable timers.
 4. Every registered undo runs, in reverse, also when one before it could not be confirmed. Such an order is parked as
-   `needs_attention` and stays alive until an operator has it tried again or resolves it; `compensated` is said only
+   `needs_attention` and stays alive until an operator retries or resolves its undos; `compensated` is said only
    when all undos are confirmed.
 5. An event only wakes. What is to be done is decided by the order's record, which the next activity reads. Every wait
    has an event name of its own, because the SDK hands a buffered event to every later wait of the same name.
@@ -105,7 +105,7 @@ class Saga:
             raise StepFailed(step.activity)
 
     def compensate(self) -> Turns:
-        """Run every registered undo in reverse, and again what an operator wants tried again, until all are confirmed.
+        """Run every registered undo in reverse, and again those that an operator retries, until all are confirmed.
 
         One that cannot be confirmed does not keep the others from running.
         """
@@ -196,7 +196,7 @@ class Saga:
         return UndoTask(**given.model_dump(), failure=self._view.failure, attention=self._attention)
 
     def _wait_for_an_operator(self) -> Turns:
-        """Parked, and alive. The record tells the operator's event which of our waits is the one of now."""
+        """Wait for an operator. Each wait has its own event name `attention:<n>`; the record holds the current n."""
         self._attention += 1
         yield from self.close()
         yield self._context.wait_for_external_event(f"attention:{self._attention}")

@@ -11,7 +11,7 @@ What can be found:
 - an index entry that lags behind its record, lies where older code wrote it, or never got a record.
 
 Each order is looked at by itself: one that cannot be mended is counted, named in the log and in the report, and stands
-in the way of no other. A run looks at `LIMIT` unfinished orders and the next run goes on after them, so that none waits
+in the way of no other. A run looks at `LIMIT` unfinished orders, and the next run starts after them, so that none waits
 for ever behind others. Nothing here decides what a live saga decides.
 """
 
@@ -96,7 +96,7 @@ class Alerts(Protocol):
 
 
 class Place(NamedTuple):
-    """Where the next run goes on: after this key of the unfinished, and with this day of older entries."""
+    """Where the next run starts: after this key of the unfinished, and with this day of older entries."""
 
     after: str | None = None
     day: date | None = None
@@ -195,7 +195,7 @@ class Reconciler:
         return None
 
     def unfinished(self, place: Place, today: date) -> tuple[list[IndexEntry], Place]:
-        """The entries to look at in this run, and where the next one goes on."""
+        """The entries to look at in this run, and where the next one starts."""
         entries = self._index.unfinished(place.after, LIMIT)
         day = place.day or today
         older = self._index.unfinished_of_day(day, LIMIT)

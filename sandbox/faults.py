@@ -10,8 +10,8 @@ generator would not give that.
 
 The plan and what it has already done are kept in a file: a restart neither forgets a rule nor lets it fire again.
 
-A plan that is deleted lets go of what it holds: a held answer goes out, and a held call is done, at once. So whoever
-waits for a moment in the middle of a call can hold it for as long as that takes, and no longer.
+When a plan is deleted, held answers are sent and held calls are done, at once. So a test can hold a call for as long
+as it needs, and no longer.
 
 `under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut`
 into a connection that breaks off.

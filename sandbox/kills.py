@@ -1,8 +1,8 @@
 """The processes that a fault plan may end: those that the product has started, and no other.
 
-Whoever starts the sandbox starts what it is to kill: `dev.py start` its devhost, a test its victim. So a process may be
-killed when the sandbox's own parent is among its ancestors. That is asked when a plan is set, so that it can be refused
-with a sentence, and again before the kill, because a number that has become free is given to somebody else's process.
+The parent of the sandbox also starts what the sandbox may kill: `dev.py start` its devhost, a test its victim. A
+process may be killed when the sandbox's own parent is among its ancestors. That is checked when a plan is set, so that
+the plan can be refused with a sentence, and again before the kill, because the system reuses the numbers of processes.
 """
 
 import os

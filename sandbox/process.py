@@ -59,7 +59,7 @@ def listen(port: int) -> socket.socket:
 
 
 def run(serve: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a process until it is told to stop; a fault of its data is one sentence, not a traceback."""
+    """Run a process until a signal stops it; a fault of its data is one sentence, not a traceback."""
     try:
         asyncio.run(serve())
     except Damaged as damage:

@@ -4,8 +4,8 @@ The blob is the record and the tombstone in one. Issuing creates it and never ov
 label that was voided before it was issued stays void and refuses the late issue. Voiding overwrites only what it has
 read (`If-Match`), so no issue can slip in between.
 
-The void page carries no address: whoever needs to see that a label is void needs no recipient, and a cancelled order
-is no reason to keep one. Rejected: deleting the blob. A label that is gone cannot be seen to be void, and refuses
+The void page has no address: a reader who must see that the label is void needs no recipient, and a cancelled order is
+no reason to keep one. Rejected: deleting the blob. A label that is gone cannot be seen to be void, and refuses
 nothing.
 """
 

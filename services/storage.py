@@ -41,7 +41,7 @@ EMULATOR = (
 # Short: an activity that fails is retried by the saga on durable timers, which hold no thread.
 CONNECT_AND_READ_S = (5.0, 15.0)
 PATIENCE: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2}
-# The blob client waits 15 seconds before its first retry, unless it is told otherwise by a policy of its own kind.
+# The blob client waits 15 seconds before its first retry, unless it has a policy of its own kind.
 BLOB_PATIENCE: dict[str, Any] = {
     "retry_policy": LinearRetry(backoff=1, retry_total=2, random_jitter_range=1),
 }

@@ -1,4 +1,4 @@
-"""`SweepReports`: what the sweep last found and where it goes on, as one row of table `orderindex`."""
+"""`SweepReports`: what the sweep last found and where its next run starts, as one row of table `orderindex`."""
 
 from __future__ import annotations
 

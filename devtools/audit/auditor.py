@@ -98,7 +98,7 @@ class Auditor:
 
     @contextmanager
     def restocking(self, sku: str, units: int) -> Iterator[Arrival]:
-        """Around a PUT that adds units. Whoever has its answer sets `arrived`; left unset, nobody can know."""
+        """Around a PUT that adds units. The caller sets `arrived` to the answer; unset means unknown."""
         arrival = Arrival(units)
         with self._books:
             self._arriving[sku].append(arrival)

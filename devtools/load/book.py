@@ -1,4 +1,4 @@
-"""What a load knows of its orders, and how it is told."""
+"""What a load knows of its orders, and how it prints it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Signed webhooks (https://docs.stripe.com/webhooks#verify-manually): what the ledger says, told to one listener.
 
 Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. What is
-undelivered when the process ends is lost: whoever listens needs a sweep in any case, and a sandbox that kept a queue
+undelivered when the process ends is lost: the listener needs a sweep in any case, and a sandbox that kept a queue
 would hide that need.
 """
 
