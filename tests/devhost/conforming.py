@@ -31,7 +31,7 @@ Orchestrator = Callable[[str], str]
 # Ends that the host makes by itself: the SDK's replay does not know of them. The last one quotes a stack of the worker.
 HOST_ENDS = re.compile(
     "doesn't exist, is disabled, or is not an|Non-Deterministic workflow detected|custom status must not exceed"
-    "|Storage cannot keep what it did|The worker process died|cannot have the id of its caller"
+    "|Storage cannot keep what it did|An id must not|The worker process died|cannot have the id of its caller"
     "|^Orchestrator function '[^']+' failed: Result: Failure\nException: "
 )
 

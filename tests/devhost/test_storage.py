@@ -217,4 +217,4 @@ def test_an_account_without_queues_does_as_well(new_host: Callable[..., Devhost]
 
 def test_what_storage_cannot_keep_fails_the_instance_and_tells_its_caller(host: Devhost) -> None:
     status = host.run("calls_child_named", {"length": 5000})
-    assert "Storage cannot keep what it did" in str(status["output"])
+    assert "An id must not be longer than 512 characters, as keys in storage are" in str(status["output"])
