@@ -47,7 +47,9 @@ class ListedOrder(Answer):
     since: Moment | None = Field(description="When it came into its state.")
     waits_for: str | None = Field(description="An approval and its deadline, or the undos that wait for an operator.")
     failure: str | None = Field(description="Why it is or was undone.")
-    held_minor: int = Field(description="Charged and not given back, in minor units of the total's currency.")
+    held_minor: int = Field(
+        description="Charged and not given back, in minor units of the total's currency; of a completed order 0."
+    )
 
 
 class OrderPage(Answer):

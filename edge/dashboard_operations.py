@@ -12,7 +12,10 @@ from edge.tracking import TrackingToken
 TAG, TRACKING = "Dashboard", "Tracking"
 STATIC, POLLED = ("Cache-Control",), ("ETag", "Cache-Control")
 KNOWN = Parameter(
-    "If-None-Match", "header", "The ETag of the answer before: 304 if nothing changed.", {"type": "string"}
+    "If-None-Match",
+    "header",
+    "The ETag of the answer before: 304 if nothing has changed.",
+    {"type": "string", "pattern": '^"[0-9a-f]{1,64}"$'},
 )
 UNCHANGED = Reply("Nothing has changed.", headers=POLLED)
 

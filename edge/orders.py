@@ -109,7 +109,7 @@ def listed(entry: IndexEntry) -> dict[str, Any]:
         "since": moment(entry.since) if entry.since else None,
         "waits_for": entry.waits_for,
         "failure": entry.failure,
-        "held_minor": entry.held_minor,
+        "held_minor": 0 if entry.status == "completed" else entry.held_minor,
     }
 
 

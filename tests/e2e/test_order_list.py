@@ -53,7 +53,12 @@ def test_an_order_of_today_is_listed_as_it_stands(shop: World) -> None:
         "accepted_at": shop.record(order_id)["AcceptedAt"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         "skus": [sku, other],
         "total": {"amount_minor": 1450, "currency": "gbp"},
+        "since": order["since"],
+        "waits_for": None,
+        "failure": None,
+        "held_minor": 0,
     }
+    assert order["since"] >= order["accepted_at"]
 
 
 def test_orders_come_newest_first_over_all_days_asked_for(shop: World, past: list[str]) -> None:
