@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import azure.functions as func
 
+from edge.orders import LOOKUP_PATTERN
 from edge.problems import Problem, json_response
 from edge.sagas import wake_saga
 from models.errors import Refused
 from models.order_record import OrderRecord
-from models.order_request import ORDER_ID_PATTERN
 
 MAX_EVENT_BYTES = 256 * 1024
 # What storage takes as a key, and as a text.
@@ -94,4 +94,4 @@ def _told(body: bytes) -> tuple[str, str, str | None]:
 
 
 def _is_order_id(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(ORDER_ID_PATTERN, value) is not None
+    return isinstance(value, str) and re.fullmatch(LOOKUP_PATTERN, value) is not None
