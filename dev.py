@@ -621,7 +621,7 @@ def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
     for service, port in zip(("blob", "queue", "table"), ports.storage, strict=True):
         listening += [f"--{service}Host", LOOPBACK, f"--{service}Port", str(port)]
     return [
-        *(found[0], "--require", AZURITE / "rows-by-key.cjs", "--require", AZURITE / "keep-alive.cjs"),
+        *(found[0], "--require", AZURITE / "rows-by-key.cjs"),
         AZURITE / "node_modules/azurite/dist/src/azurite.js",
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
         *(["--inMemoryPersistence"] if location is None else ["--location", location]),
