@@ -19,8 +19,9 @@ from tests.product import Product
 SEED = 9
 REQUESTS = 400
 ROUTES = [
+    *("GET /api/track/{}?token={}", "GET /api/track/armchairs-1?token={}", "POST /api/track/{}/cancel"),
     *("GET /api/health", "GET /api/inventory/{}", "POST /api/webhooks/stripe", "POST /api/webhooks/stripe"),
-    *("GET /api/openapi.json", "GET /api/docs", "GET /{}", "GET /api/{}", "POST /{}"),
+    *("GET /api/openapi.json", "GET /api/docs/{}", "GET /api/dashboard/{}", "GET /{}", "GET /api/{}", "POST /{}"),
     *(
         "GET /api/orders?{}",
         "GET /api/orders/{}",
