@@ -174,7 +174,8 @@ def test_the_refund_of_the_tour_is_one_refund(products: Mapping[Settings, Produc
 def test_the_audit_trail_of_the_tour_is_the_printed_one(products: Mapping[Settings, Product]) -> None:
     wanted = "PartitionKey eq 'armchair-4' and RowKey ge 'audit:' and RowKey lt 'audit;'"
     with stored_in(products[TOUR]) as account:
-        trail = list(account.get_table_client("orders").query_entities(wanted))
+        found = list(account.get_table_client("orders").query_entities(wanted))
+    trail = [row for row in found if not row["Event"].startswith("alert_")]  # if a sweep ran while it was parked
     told = rows("docs/operations.md", "Event")
     assert [f"`{row['Event']}`" for row in trail] == [cells[0] for cells in told]
     for row, (_, says) in zip(trail, told, strict=True):
