@@ -1,6 +1,7 @@
 """`python3 dev.py bench [--quick] [--json FILE] [--plot FILE]`: devhost's speed, and the floors of the same run.
 
 `python3 dev.py bench --volume`: thousands of orders instead, with kills and without.
+`python3 dev.py bench --against COMMIT`: the real order of this tree and of another commit, by turns.
 
 Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
 the ratio of their medians.
@@ -12,11 +13,12 @@ import secrets
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from bench import report
+from bench import against, report
 from bench.first_page import first_page_ms
 from bench.floor import TablesFloor, replays_ms
 from bench.options import parse
@@ -50,12 +52,22 @@ def main() -> int:
     arguments = parse()
     if arguments.volume:
         return many_orders()
+    if arguments.against:
+        return compare(arguments.against, arguments.json)
     figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
     print(report.table(figures))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if arguments.plot:
         arguments.plot.write_text(report.plot(figures), encoding="utf-8")
+    return 0
+
+
+def compare(commit: str, told: Path | None) -> int:
+    found = asyncio.run(against.measure(commit, say))
+    print(against.table(commit, found))
+    if told:
+        told.write_text(json.dumps(against.as_json(found), indent=2) + "\n", encoding="utf-8")
     return 0
 
 

@@ -16,6 +16,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--volume", action="store_true", help="thousands of orders with kills and without; exit status 1 on any loss"
     )
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="the real order saga of this tree and of that commit, by turns, as ratios"
+    )
     return parser.parse_args()
 
 

@@ -50,7 +50,7 @@ class RecentRows:
         with self._lock:
             self._writes += 1
             before = self._rows[key].row if key in self._rows else {}
-            if on is None or before.get("etag") == on:
+            if on is None or before.get("etag") in {on, etag}:  # it may have been read since it was written
                 self._keep(key, {**before, **columns, "etag": etag}, self._writes)
             else:
                 self._rows.pop(key, None)

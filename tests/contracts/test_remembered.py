@@ -209,6 +209,21 @@ def test_what_is_read_while_it_is_written_is_not_remembered_over_what_was_writte
     assert rows.get("sku:1") == {"Reserved": 1, "etag": "2"}
 
 
+def test_what_is_read_between_a_write_and_its_answer_is_kept() -> None:
+    rows = RecentRows()
+    rows.read("sku:1", {"OnHand": 5, "Reserved": 0, "etag": "1"}, rows.moment())
+    rows.read("sku:1", {"OnHand": 5, "Reserved": 1, "etag": "2"}, rows.moment())
+    rows.written("sku:1", {"Reserved": 1}, "2", on="1")
+    assert rows.get("sku:1") == {"OnHand": 5, "Reserved": 1, "etag": "2"}
+
+
+def test_what_was_written_on_another_state_than_is_remembered_is_forgotten() -> None:
+    rows = RecentRows()
+    rows.read("sku:1", {"OnHand": 5, "Reserved": 0, "etag": "1"}, rows.moment())
+    rows.written("sku:1", {"Reserved": 1}, "3", on="2")
+    assert rows.get("sku:1") is None
+
+
 def test_no_more_is_remembered_than_fits() -> None:
     rows, records = RecentRows(limit=2), RecentOrders(limit=2)
     for number in range(5):

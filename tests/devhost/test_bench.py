@@ -8,9 +8,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from azure.data.tables import TableServiceClient
 
+import dev
+from bench import against
 from bench.floor import TablesFloor
+from bench.stage import Load
 from devhost.storage_http import StorageHttp
 from devhost.tables import Row
 from tests.devhost.hosts import ROOT, Devhost
@@ -29,6 +33,46 @@ def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_a
     assert 7 < figures["requests_per_order"] <= 9
     assert "a chain of 100" in done.stdout and "a ratio of" in done.stdout
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_two_trees_are_compared_round_by_round_and_the_median_ratio_counts() -> None:
+    rounds = [(20.0, 10.0), (9.0, 3.0), (4.0, 1.0)]  # the machine became slower, and it was so for both
+    pairs = [against.Pair(*(Load(16, rate, [1 / rate], {"worker": 1000 / rate}) for rate in each)) for each in rounds]
+    (told,) = against.as_json({against.CASES[1]: pairs})
+    assert told["ratios"] == pytest.approx({"rate": 3.0, "p50": 1 / 3.0, "cpu": 1 / 3.0})
+    row = against.table("5d87d76", {against.CASES[1]: pairs}).splitlines()[-1]
+    assert row.split() == [
+        "one",
+        "line",
+        "16",
+        "9.0",
+        "/",
+        "3.0",
+        "3.00",
+        "111",
+        "/",
+        "333",
+        "0.33",
+        "111",
+        "/",
+        "333",
+        "0.33",
+    ]
+
+
+def test_a_commit_is_checked_out_into_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"],
+    ):
+        (tmp_path / "dev.py").write_text("# of that commit\n", encoding="utf-8")
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    folder = against.checked_out("HEAD")
+    (tmp_path / "dev.py").write_text("# of now\n", encoding="utf-8")
+    assert folder == against.checked_out("HEAD")
+    assert (folder / "dev.py").read_text(encoding="utf-8") == "# of that commit\n"
 
 
 def test_the_floor_writes_the_rows_that_an_order_leaves(azurite: Azurite, new_host: Callable[..., Devhost]) -> None:
