@@ -187,6 +187,9 @@ def _quoted(text: str) -> str:
 
 
 def _of_status(status: str | None) -> str:
+    """The entry of an order is not rewritten when its saga starts, so a list does not tell the two apart."""
+    if status in {"accepted", "running"}:
+        return " and (Status eq 'accepted' or Status eq 'running')"
     return f" and Status eq '{_quoted(status)}'" if status else ""
 
 

@@ -183,6 +183,15 @@ def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
     assert len(page.entries) == 3
 
 
+@pytest.mark.parametrize("status", ["accepted", "running"])
+def test_a_list_of_running_orders_has_those_whose_entry_was_written_before_they_started(
+    shop: Shop, status: str
+) -> None:
+    running = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    page = shop.index.page(status, LONG_AGO.date(), LONG_AGO.date(), 10, None)
+    assert [entry.order_id for entry in page.entries] == [running.order_id]
+
+
 def test_an_order_that_is_just_ending_is_listed_once_as_ended(shop: Shop) -> None:
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     with patch.object(TableClient, "delete_entity"):

@@ -75,8 +75,8 @@ INSTANTS: dict[str, tuple[Holding, list[tuple[str, str]], int]] = {
     "the reservation": (held_stock, ALL_UNDONE[2:], 0),
     "the opening of the payment": (
         lambda stage, order_id: held_by_payments("payment_intents.create", stage, order_id),
-        ALL_UNDONE,
-        1000,
+        ALL_UNDONE[1:],
+        0,
     ),
     "the charge": (
         lambda stage, order_id: held_by_payments("payment_intents.confirm", stage, order_id),

@@ -239,7 +239,8 @@ class Run:
 
     def _erase(self) -> None:
         """What the customer sent goes; what the books and the warehouse need stays."""
-        label, outcome, hashed = self.blobs.status(ORDER), self.record()["Outcome"], self.record()["BodyHash"]
+        self.label = label = self.blobs.status(ORDER)
+        outcome, hashed = self.record()["Outcome"], self.record()["BodyHash"]
         with Calm(self):
             record = self.orders.change(ORDER, erase, b"thrown away")
             self.labels.erase(ORDER)

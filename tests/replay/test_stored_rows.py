@@ -198,7 +198,8 @@ def test_an_index_entry_is_listed_and_moved_to_where_it_belongs(file: Path) -> N
     record = shop.orders.read("order-1")
     day = record.accepted_at.date()
     (entry,) = shop.index.page(None, day, day, 10, None).entries
-    assert (entry.order_id, entry.status, entry.skus) == ("order-1", record.state, ("CRUNCHY-ARMCHAIR",))
+    assert (entry.order_id, entry.skus) == ("order-1", ("CRUNCHY-ARMCHAIR",))
+    assert entry.status in ({"accepted", "running"} if record.state in {"accepted", "running"} else {record.state})
     shop.index.put_right(entry, record)
     (key,) = shop.tables["orderindex"].rows
     assert key[0] == (day.isoformat() if record.is_final else OPEN)
