@@ -157,3 +157,9 @@ def test_the_example_of_local_settings_holds_exactly_the_table_of_settings() -> 
     example = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
     assert example["IsEncrypted"] is False
     assert example["Values"] == {setting.name: setting.example for setting in SETTINGS}
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """pytest imports a test module by its name alone, and refuses the second of one name."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

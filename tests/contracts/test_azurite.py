@@ -1,10 +1,8 @@
 """The storage emulator as dev.py runs it: it finds rows by both keys, and is otherwise what it is without that."""
 
-import http.client
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -27,15 +25,6 @@ def row(partition: str, key: str, text: str = "first") -> dict[str, str]:
 
 def text_of(table: TableClient, partition: str, key: str) -> str:
     return str(table.get_entity(partition, key)["Text"])
-
-
-@pytest.mark.parametrize("service", ["blob", "queue", "table"])
-def test_a_connection_is_kept_while_azurite_is_busy_with_saving(azurite: Azurite, service: str) -> None:
-    """Node's five seconds are over in the middle of saving a large store."""
-    address = urlsplit(getattr(azurite, service))
-    with closing(http.client.HTTPConnection(address.netloc, timeout=20)) as connection:
-        connection.request("GET", address.path)
-        assert connection.getresponse().headers["Keep-Alive"] == "timeout=600"
 
 
 def test_rows_are_told_apart_by_both_keys(table: TableClient) -> None:

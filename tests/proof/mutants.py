@@ -48,7 +48,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PATCHES = Path(__file__).resolve().parent / "mutants"
 LINKED = (".venv", "azurite/node_modules")
 MODEL = "tests/proof/test_model.py"
-JUDGING = ("model", "sweep", "edge_crashes", "crash_matrix", "concurrency", "late_effects", "chaos")
+JUDGING = ("model", "sweep_in_memory", "edge_crashes", "crash_matrix", "concurrency", "late_effects", "chaos")
 JUDGES = frozenset(f"tests/proof/test_{name}.py" for name in JUDGING)
 TIMEOUT_S = 240.0
 # What pytest's exit status says: https://docs.pytest.org/en/stable/reference/exit-codes.html
