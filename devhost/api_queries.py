@@ -24,7 +24,7 @@ from loopback.visitors import is_json
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
 TOKEN_HEADER = "x-ms-continuation-token"  # noqa: S105 - the name of a header
 TOKEN_PARTS = frozenset({"NextPartitionKey", "NextRowKey"})
-BODY = "body"
+BODY = web.RequestKey("body", str)
 """The key of a request under which the text of its body is kept."""
 MAX_DEPTH = 64
 """Newtonsoft.Json's own, since its version 13."""

@@ -8,7 +8,7 @@ from bench.volume import Killed, Steady, shortfalls, volume
 
 
 def test_many_orders_all_end_with_kills_and_without_and_the_memory_stays() -> None:
-    steady, killed = asyncio.run(volume(orders=150, among_kills=40))
+    steady, killed = asyncio.run(volume(orders=150, among_kills=150))
     assert shortfalls(steady, killed) == [], f"{steady}\n{killed}"
 
 
