@@ -39,8 +39,14 @@ def stored_by_another_version(world: World, order_id: str) -> None:
 
 
 def is_listed(world: World, order_id: str, status: str) -> bool:
-    orders = world.get("/api/orders?top=100").json()["orders"]
-    return (order_id, status) in [(order["order_id"], order["status"]) for order in orders]
+    """In one of the pages of the list: the product is shared, and others place orders too."""
+    page, path = {"continuation": ""}, "/api/orders?top=100"
+    while page["continuation"] is not None:
+        page = world.get(path).json()
+        if (order_id, status) in [(order["order_id"], order["status"]) for order in page["orders"]]:
+            return True
+        path = f"/api/orders?top=100&continuation={page['continuation']}"
+    return False
 
 
 def test_todays_edge_refuses_the_content(shop: World) -> None:

@@ -28,15 +28,12 @@ could see, and none of them is the mistake that a person would make.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,9 +41,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from devtools.tree_copy import copied
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATCHES = Path(__file__).resolve().parent / "mutants"
-LINKED = (".venv", "azurite/node_modules")
 MODEL = "tests/proof/test_model.py"
 JUDGING = ("model", "sweep_in_memory", "edge_crashes", "crash_matrix", "concurrency", "late_effects", "chaos")
 JUDGES = frozenset(f"tests/proof/test_{name}.py" for name in JUDGING)
@@ -110,29 +108,6 @@ def chosen(names: Sequence[str]) -> list[Mutant]:
 
 
 # ------------------------------------------------------------------------------------------------------------- trees
-
-
-@contextlib.contextmanager
-def copied_tree() -> Iterator[Path]:
-    """The working tree as it stands, uncommitted changes too, with the installed packages beside it."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
-        tree = Path(name)
-        for path in _sources():
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
-                shutil.copy2(ROOT / path, tree / path)
-        for path in LINKED:
-            (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).symlink_to((ROOT / path).resolve(), target_is_directory=True)
-        yield tree
-
-
-def _sources() -> list[str]:
-    listed = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    if listed.returncode:
-        raise Unfit(f"the mutants are copies of what git tracks, and git says: {listed.stderr.strip()}")
-    paths = sorted(set(filter(None, listed.stdout.split("\0"))))
-    return [path for path in paths if path not in LINKED and (ROOT / path).is_file()]
 
 
 def check_patch(mutant: Mutant, tree: Path) -> None:
@@ -201,7 +176,7 @@ def kill(mutant: Mutant, timeout_s: float = TIMEOUT_S) -> Verdict:
     began = time.monotonic()
     took = partial(_since, began)
     try:
-        with copied_tree() as tree:
+        with copied(ROOT) as tree:
             apply(mutant, tree)
             for killer in mutant.killers:
                 ran = run_killer(killer, tree, timeout_s)
@@ -229,7 +204,7 @@ def _status(ran: Run) -> str:
 def red_without_a_mutant(killers: Sequence[str], timeout_s: float = TIMEOUT_S) -> dict[str, str]:
     """Killers that do not pass in an unchanged copy, and why: what they say about mutants is worth nothing."""
     red = {}
-    with copied_tree() as tree:
+    with copied(ROOT) as tree:
         for killer in killers:
             ran = run_killer(killer, tree, timeout_s)
             if ran.status != PASSED:

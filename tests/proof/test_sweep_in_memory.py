@@ -91,7 +91,7 @@ class Shop:
     # What happened before.
 
     def accept(self, order_id: str, age: timedelta = MINUTE) -> OrderRecord:
-        with patch.object(table_orders, "_now", lambda: NOW - age):
+        with patch.object(table_orders, "_now", lambda: datetime.now(UTC) - age):
             return self.orders.accept(order_id, request()).record
 
     def running(self, order_id: str, age: timedelta = MINUTE) -> OrderRecord:

@@ -58,6 +58,7 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
         seen[:] = [str(word) for word in command], environment, cwd, (cwd / "dev.py").read_text()
         return 3
 
+    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)  # of the run that this test is part of
     monkeypatch.setattr(dev, "ROOT", tree)
     monkeypatch.setattr(dev, "set_up", lambda *steps: None)
     monkeypatch.setattr(dev, "run_in_front", run)
