@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.app import function_app
-from devhost.events import Event, compact_json, to_row, to_sdk
-from devhost.keys import row_key
-from devhost.storage_account import parse_connection_string
-from devhost.storage_http import StorageHttp
-from devhost.store import SENTINEL
-from devhost.tables import INSERT, MERGE, How, Outage, Row, Tables
+from devhost.history.events import Event, compact_json, to_row, to_sdk
+from devhost.storage.account import parse_connection_string
+from devhost.storage.http_client import StorageHttp
+from devhost.storage.keys import row_key
+from devhost.storage.tables import INSERT, MERGE, How, Outage, Row, Tables
+from devhost.storage.task_hub import SENTINEL
 
 STEPS = function_app.STEPS
 

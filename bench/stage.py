@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dev
-from devhost.storage_http import StorageHttp
+from devhost.storage.http_client import StorageHttp
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100

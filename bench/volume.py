@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.app.function_app import STEPS
 from bench.stage import Host, Stage, memory_mb, staged
-from devhost.worker_link import MAX_DEATHS
+from devhost.worker_host.supervisor import MAX_DEATHS
 
 ORDERS, ORDERS_AMONG_KILLS = 5000, 2000
 AT_ONCE = 16

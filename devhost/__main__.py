@@ -2,7 +2,7 @@
 
 import sys
 
-from devhost.sdk import unfit
+from devhost.worker_host.sdk_version import unfit
 
 if __name__ == "__main__" and (reason := unfit()):
     sys.exit(reason)  # first: with another SDK, what is imported below may not be there
@@ -23,29 +23,29 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from devhost import routing
-from devhost.activities import Activities
-from devhost.blobs import Blobs
-from devhost.client_binding import client_binding
 from devhost.cpu_account import CpuAccount
-from devhost.cron import BadSchedule
-from devhost.engine import Engine, Options
-from devhost.entity_api import EntityApi
-from devhost.entity_host import Entities, EntityOptions
-from devhost.free_space import FreeSpace
-from devhost.http_bodies import Bodies
-from devhost.http_server import HttpEdge
-from devhost.hub_lock import HubTaken, lock_hub
-from devhost.management import Management
-from devhost.queues import Queues
-from devhost.served_app import ServedApp
+from devhost.entities.dispatcher import Entities, EntityOptions
+from devhost.http import routing
+from devhost.http.bodies import Bodies
+from devhost.http.client_binding import client_binding
+from devhost.http.entity_api import EntityApi
+from devhost.http.free_space import FreeSpace
+from devhost.http.orchestration_api import Management
+from devhost.http.server import HttpEdge
+from devhost.loaded_app import ServedApp
+from devhost.orchestration.activity_runner import Activities
+from devhost.orchestration.engine import Engine, Options
+from devhost.orchestration.executor import Judge
+from devhost.reloader import Watch
 from devhost.settings import BadSettings, Settings, load
-from devhost.storage_http import StorageHttp
-from devhost.store import ForeignHub, Store
-from devhost.tables import Outage, StorageRefused, Tables
-from devhost.verdict import Judge
-from devhost.watch import Watch
-from devhost.worker_link import AppRefused, WorkerLink
+from devhost.storage.blobs import Blobs
+from devhost.storage.http_client import StorageHttp
+from devhost.storage.hub_lock import HubTaken, lock_hub
+from devhost.storage.queues import Queues
+from devhost.storage.tables import Outage, StorageRefused, Tables
+from devhost.storage.task_hub import ForeignHub, Store
+from devhost.triggers.cron import BadSchedule
+from devhost.worker_host.supervisor import AppRefused, WorkerLink
 from loopback.visitors import ALLOW_HOST, Visitors
 
 log = logging.getLogger("devhost")

@@ -13,12 +13,12 @@ from types import FrameType
 
 INTERVAL_S = 0.002  # no more often than the kernel's clock ticks: the samples are shares of what it took in all
 PARTS = {
-    "storage": "storage_http storage_account tables blobs store",
-    "HTTP": "http_server management routing status_body responses client_binding",
-    "worker link": "worker_link worker_process frames",
-    "turns": "engine inbox verdict turn instance instance_rows events records activities entities",
+    "storage": "storage",
+    "HTTP": "http",
+    "worker link": "worker_host",
+    "turns": "orchestration entities history",
 }
-PART_OF = {f"devhost/{name}": part for part, names in PARTS.items() for name in names.split()}
+PART_OF = {room: part for part, rooms in PARTS.items() for room in rooms.split()}
 
 
 class CpuAccount:
@@ -49,8 +49,7 @@ def part_of(frame: FrameType | None) -> str:
         path = Path(frame.f_code.co_filename)
         if "aiohttp" in path.parts:
             return "HTTP"
-        found = PART_OF.get(f"{path.parent.name}/{path.stem}")
-        if found:
-            return found
+        if path.parent.parent.name == "devhost" and path.parent.name in PART_OF:
+            return PART_OF[path.parent.name]
         frame = frame.f_back
     return "loop"

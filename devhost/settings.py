@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from devhost import commented_json
-from devhost.storage_account import StorageAccount, parse_connection_string
+from devhost.storage.account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 DEFAULT_HUB = "TestHubName"

@@ -15,7 +15,10 @@ import pytest
 
 import dev
 from bench import volume
-from devhost import entity_host, instance_rows, sessions, verdict, worker_link
+from devhost.entities import dispatcher
+from devhost.orchestration import checkpoint, executor
+from devhost.worker import extended_sessions
+from devhost.worker_host import supervisor
 from edge import orders as orders_edge
 from edge import paging
 from edge.problems import MAX_BODY_BYTES
@@ -102,19 +105,19 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "started again {} times": (sweep.MAX_HEALINGS,),
     },
     "docs/decisions/0028-host-and-worker-process.md": {
-        "whose worker died {} times": (worker_link.MAX_DEATHS,),
+        "whose worker died {} times": (supervisor.MAX_DEATHS,),
     },
     "docs/decisions/0032-extended-sessions-and-speculative-turns.md": {
-        "first {} of each orchestrator, and then of each {}": (verdict.PROVED_FIRST, verdict.PROVED_EACH),
+        "first {} of each orchestrator, and then of each {}": (executor.PROVED_FIRST, executor.PROVED_EACH),
     },
     "docs/decisions/0036-mutants.md": {
         "at most {} lines": (test_mutants.MOST_LINES,),
     },
     "docs/devhost.md": {
-        "first {} executions of an orchestrator and of each {}": (verdict.PROVED_FIRST, verdict.PROVED_EACH),
-        "after {} idle seconds": (sessions.KEPT_FOR_S,),
-        "The old one has {} seconds to finish": (worker_link.FINISH_WITHIN_S,),
-        "{} threads for orchestrators": (worker_link.ORCHESTRATOR_THREADS,),
+        "first {} executions of an orchestrator and of each {}": (executor.PROVED_FIRST, executor.PROVED_EACH),
+        "after {} idle seconds": (extended_sessions.KEPT_FOR_S,),
+        "The old one has {} seconds to finish": (supervisor.FINISH_WITHIN_S,),
+        "{} threads for orchestrators": (supervisor.ORCHESTRATOR_THREADS,),
     },
 }
 
@@ -163,12 +166,12 @@ def test_the_payments_of_a_run_of_the_sweep_are_those_of_two_hours() -> None:
 
 
 def test_the_row_of_a_running_instance_is_a_quarter_of_a_second_late_at_most() -> None:
-    assert instance_rows.LATE_ROW_S == entity_host.LATE_ROW_S == 0.25
+    assert checkpoint.LATE_ROW_S == dispatcher.LATE_ROW_S == 0.25
     assert "by a quarter of a second at most" in text_of("docs/devhost.md")
 
 
 def test_an_orchestrator_has_a_minute_to_its_next_yield() -> None:
-    assert worker_link.TURN_WITHIN_S == 60
+    assert supervisor.TURN_WITHIN_S == 60
     assert "An orchestrator has a minute to its next `yield`" in " ".join(text_of("docs/devhost.md").split())
 
 

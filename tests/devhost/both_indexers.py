@@ -14,7 +14,7 @@ def main() -> None:
     sys.path[:0] = reversed(sys.argv[1:3])  # the app before this repository, which has an app of its own
     from azure_functions_runtime.bindings.meta import load_binding_registry  # noqa: PLC0415 - needs the path
 
-    from devhost.indexing import refusals  # noqa: PLC0415
+    from devhost.worker.indexing import refusals  # noqa: PLC0415
 
     load_binding_registry()
     definitions = importlib.import_module("function_app").app.get_functions()

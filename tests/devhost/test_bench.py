@@ -15,8 +15,8 @@ import dev
 from bench import against
 from bench.floor import TablesFloor
 from bench.stage import Load
-from devhost.storage_http import StorageHttp
-from devhost.tables import Row
+from devhost.storage.http_client import StorageHttp
+from devhost.storage.tables import Row
 from tests.devhost.hosts import ROOT, Devhost
 from tests.servers import Azurite
 

@@ -3,7 +3,7 @@
 import threading
 from queue import SimpleQueue
 
-from devhost.crew import Call, Crew, Pool
+from devhost.worker.threads import Call, Crew, Pool
 
 PATIENCE_S = 60
 

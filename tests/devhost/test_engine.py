@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from devhost.engine import Engine, Options
-from devhost.turn import ACTIVITY, Task
-from devhost.verdict import Verdict
+from devhost.orchestration.engine import Engine, Options
+from devhost.orchestration.executor import Verdict
+from devhost.orchestration.task_table import ACTIVITY, Task
 
 
 @dataclass

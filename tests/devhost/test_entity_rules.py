@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost.entities import EntityId, Outcome, Request, Scheduler, Sender, all_failed, context_of, request_of
-from devhost.entity_batch import run_batch
-from devhost.events import Event
-from devhost.turn import ACTIVITY, CALL, SIGNAL, Ledger, OrchestrationFault, rebuild
+from devhost.entities.scheduler import EntityId, Outcome, Request, Scheduler, Sender, all_failed, context_of, request_of
+from devhost.history.events import Event
+from devhost.orchestration.task_table import ACTIVITY, CALL, SIGNAL, Ledger, OrchestrationFault, rebuild
+from devhost.worker.entity_batch import run_batch
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from devhost.failures import error_of, stack_of
+from devhost.history.failures import error_of, stack_of
 from tests.devhost.apps.raising.function_app import RAISES
 from tests.devhost.hosts import Devhost
 from tests.servers import Azurite, FreePorts

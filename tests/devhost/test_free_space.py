@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from devhost.free_space import FreeSpace, LowOnSpace
-from devhost.responses import Refusal
+from devhost.http.free_space import FreeSpace, LowOnSpace
+from devhost.http.responses import Refusal
 from devhost.settings import BadSettings
 from services import data_folder
 from tests.devhost.hosts import Devhost, until

@@ -12,13 +12,13 @@ from typing import Any, cast
 import pytest
 from aiohttp import web
 
-from devhost import http_server
-from devhost.free_space import FreeSpace
-from devhost.http_bodies import Bodies, ClientGone
-from devhost.http_server import HttpEdge
-from devhost.management import Management
-from devhost.responses import Refusal, empty
-from devhost.worker_link import WorkerLink
+from devhost.http import server
+from devhost.http.bodies import Bodies, ClientGone
+from devhost.http.free_space import FreeSpace
+from devhost.http.orchestration_api import Management
+from devhost.http.responses import Refusal, empty
+from devhost.http.server import HttpEdge
+from devhost.worker_host.supervisor import WorkerLink
 from loopback.visitors import Visitors
 
 HEAD = b"POST /runtime/webhooks/durabletask/x HTTP/1.1\r\nHost: localhost\r\n"
@@ -212,7 +212,7 @@ def test_what_is_no_request_is_refused_and_no_traceback(request_: bytes, caplog:
 @pytest.mark.parametrize("head", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "])
 def test_headers_that_do_not_come_end_the_connection(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also behind a request that was answered, and however steadily a byte drips in."""
-    monkeypatch.setattr(http_server, "HEADERS_WITHIN_S", 0.4)
+    monkeypatch.setattr(server, "HEADERS_WITHIN_S", 0.4)
 
     async def closed_in_time(before: bytes) -> None:
         async with serving() as (port, _):

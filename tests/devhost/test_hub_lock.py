@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from devhost.hub_lock import HubTaken, lock_hub
+from devhost.storage.hub_lock import HubTaken, lock_hub
 
 ACCOUNT, HUB = "http://127.0.0.1:10002/devstoreaccount1", "Orders"
 

@@ -3,11 +3,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from devhost.events import Event, task_completed
-from devhost.inbox import next_turn
-from devhost.instance import Instance, Message
-from devhost.records import execution_started
-from devhost.turn import ACTIVITY, Retry, Task
+from devhost.history.builders import execution_started
+from devhost.history.events import Event, task_completed
+from devhost.orchestration.instance import Instance, Message
+from devhost.orchestration.message_batch import next_turn
+from devhost.orchestration.task_table import ACTIVITY, Retry, Task
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MANY = 20

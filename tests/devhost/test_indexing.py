@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devhost.app_functions import Unloadable, functions_of, import_app
+from devhost.worker.app_functions import Unloadable, functions_of, import_app
 from tests.architecture.test_deployable import worker_library  # noqa: F401 - a fixture
 from tests.devhost.hosts import ROOT, Devhost
 

@@ -9,9 +9,9 @@ from typing import Any
 import azure.durable_functions as df
 import pytest
 
-from devhost.events import Event
-from devhost.sessions import Session
-from devhost.turn import Ledger, rebuild
+from devhost.history.events import Event
+from devhost.orchestration.task_table import Ledger, rebuild
+from devhost.worker.extended_sessions import Session
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import Broken, Call, Done, Raised, World, play
 from tests.replay.oracle import Event as Stored

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from devhost import frames
-from devhost.worker_link import Worker
+from devhost import worker_protocol
+from devhost.worker_host.supervisor import Worker
 
 CALL = {"kind": "activity", "function": "step"}
 
@@ -20,7 +20,7 @@ class Process:
         self.sent: list[tuple[int, bool]] = []
 
     def send(self, frame: bytes, by_lane: bool) -> None:
-        ((header, _),) = frames.cut(bytearray(frame))
+        ((header, _),) = worker_protocol.cut(bytearray(frame))
         self.sent.append((header["id"], by_lane))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devhost.sdk import unfit
+from devhost.worker_host.sdk_version import unfit
 from tests.devhost.hosts import ROOT
 
 SERVES = "devhost serves apps of azure-functions-durable 1.x, and "

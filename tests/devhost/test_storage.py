@@ -10,7 +10,7 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient
 
 import dev
-from devhost.storage_account import parse_connection_string
+from devhost.storage.account import parse_connection_string
 from tests.devhost.hosts import Devhost, until
 
 COMMON = {"PartitionKey", "RowKey", "EventId", "IsPlayed", "_Timestamp", "EventType", "ExecutionId"}

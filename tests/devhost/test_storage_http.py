@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from devhost import storage_http
-from devhost.storage_http import Answer, BadAnswer, StorageHttp
+from devhost.storage import http_client
+from devhost.storage.http_client import Answer, BadAnswer, StorageHttp
 
 Script = list[list[bytes]]
 
@@ -138,7 +138,7 @@ def test_what_is_no_http_is_an_outage_and_the_next_request_is_not_hurt() -> None
 
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage_http, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(http_client, "TIMEOUT_S", 0.05)
 
     async def use(server: Server, http: StorageHttp) -> None:
         with pytest.raises(TimeoutError):
@@ -156,4 +156,4 @@ def test_many_requests_at_once_each_have_their_own_answer() -> None:
         found = await asyncio.gather(*(http.request("GET", server.url, {}) for _ in range(200)))
         assert sorted(int(each.body) for each in found) == list(range(200))
 
-    assert in_a_loop([answer(number) for number in range(200)], use).connections <= storage_http.MAX_CONNECTIONS
+    assert in_a_loop([answer(number) for number in range(200)], use).connections <= http_client.MAX_CONNECTIONS

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from devhost.events import Event
-from devhost.turn import ACTIVITY, TIMER, Ledger, OrchestrationFault, Task, rebuild
+from devhost.history.events import Event
+from devhost.orchestration.task_table import ACTIVITY, TIMER, Ledger, OrchestrationFault, Task, rebuild
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from devhost import turns_ahead
-from devhost.instance import Ahead, Instance
-from devhost.sessions import Sessions
-from devhost.turns_ahead import OVER, Answer, TurnsAhead
-from devhost.verdict import Judge
-from devhost.worker_link import Reply
+from devhost.orchestration.executor import Judge
+from devhost.orchestration.instance import Ahead, Instance
+from devhost.worker import speculative_turns
+from devhost.worker.extended_sessions import Sessions
+from devhost.worker.speculative_turns import OVER, Answer, TurnsAhead
+from devhost.worker_protocol import Reply
 from tests.devhost.hosts import until
 
 THEN = {"session": "order execution", "turn": 3, "task": 2}
@@ -54,7 +54,7 @@ def test_an_activity_is_answered_with_the_turn_that_follows_it() -> None:
 
 
 def test_a_turn_that_takes_long_is_not_waited_for(monkeypatch: Any) -> None:
-    monkeypatch.setattr(turns_ahead, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(speculative_turns, "PATIENCE_S", 0.05)
     stage = Stage()
     thread = threading.Thread(target=stage.ahead.answer, args=(7, THEN, ENDED, b"1"))
     thread.start()

@@ -14,9 +14,9 @@ import azure.functions as func
 import pytest
 from azure.functions.decorators import function_app
 
-from devhost.app_functions import Function, NotServed
 from devhost.settings import BadSettings, Settings, load
-from devhost.unserved import sentences
+from devhost.worker.app_functions import Function, NotServed
+from devhost.worker.unserved import sentences
 from tests.devhost.hosts import Devhost, until
 
 Hosts = Callable[..., Devhost]

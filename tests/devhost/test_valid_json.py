@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from devhost.events import compact_json
-from devhost.status_body import parsed
+from devhost.history.events import compact_json
+from devhost.history.statuses import parsed
 from tests.devhost.apps.any_text.function_app import VALUES
 from tests.devhost.hosts import FINISHED, Devhost, Reply, until
 

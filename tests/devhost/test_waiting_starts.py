@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from devhost.free_space import FreeSpace
-from devhost.http_bodies import Bodies
-from devhost.http_server import HttpEdge
-from devhost.management import Management, waiting
-from devhost.responses import Refusal
+from devhost.http.bodies import Bodies
+from devhost.http.free_space import FreeSpace
+from devhost.http.orchestration_api import Management, waiting
+from devhost.http.responses import Refusal
+from devhost.http.server import HttpEdge
 from loopback.visitors import Visitors
 
 

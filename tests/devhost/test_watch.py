@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from devhost.watch import Watch, changes, stamps
-from devhost.worker_link import Reply, WorkerLink, WorkerReplaced
+from devhost.reloader import Watch, changes, stamps
+from devhost.worker_host.supervisor import WorkerLink, WorkerReplaced
+from devhost.worker_protocol import Reply
 from tests.devhost.hosts import Devhost, until
 
 Hosts = Callable[..., Devhost]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from devhost.watch import act_on
-from devhost.worker_link import AppRefused
+from devhost.reloader import act_on
+from devhost.worker_host.supervisor import AppRefused
 from devtools.talk import Follower, sentence_of
 
 AT = "2026-11-26 12:30:01,234"

@@ -1,0 +1,188 @@
+"""The HTTP edge: the app's functions by their routes, and the Durable API beside them on one port.
+
+A bare aiohttp server with routing of its own, because the routes of a Functions app follow ASP.NET's rules (see
+routing.py) and not aiohttp's.
+"""
+
+import hmac
+import logging
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
+from multidict import CIMultiDict
+
+from devhost.http import routing
+from devhost.http.bodies import Bodies, ClientGone
+from devhost.http.client_binding import RPC, WEBHOOK
+from devhost.http.free_space import FreeSpace
+from devhost.http.heads import readable
+from devhost.http.orchestration_api import Management
+from devhost.http.responses import Refusal, empty
+from devhost.worker_host.supervisor import CallTimedOut, WorkerDied, WorkerLink
+from loopback.visitors import Refused, Visitors
+
+log = logging.getLogger("devhost.http")
+
+STARTS = re.compile(r"orchestrators/|entities/|instances/[^/]+/restart", re.IGNORECASE)
+HEADERS_WITHIN_S = 30.0
+"""How long a connection may take to send the headers of its next request, and so be idle. Kestrel's, for headers."""
+CLIENTS_FAULTS = (ConnectionError, HttpProcessingError, RequestPayloadError, PayloadAccessError)
+FRAMING = ("content-length", "transfer-encoding", "connection")
+HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app is up and running.</p>"
+
+
+class HttpEdge:
+    """`key` is the function, admin and system key; None: no key is asked for, as under `func start`.
+
+    `front`: what `/` shows, the path of the app's own front page, if it has one; None: nothing.
+    `secret` stands in the address of the Durable API that the worker's client calls; it stands in for the key there.
+    """
+
+    def __init__(
+        self,
+        routes: list[routing.Route],
+        worker: WorkerLink,
+        management: Management,
+        *,
+        visitors: Visitors,
+        bodies: Bodies,
+        key: str | None,
+        secret: str,
+        front: str | None,
+        space: FreeSpace,
+    ) -> None:
+        self._routes, self._worker, self._management = routes, worker, management
+        self._visitors, self._bodies, self._space = visitors, bodies, space
+        self._key, self._secret, self._front = key, secret, front
+
+    async def serve(self, listener: socket.socket) -> web.ServerRunner:
+        """Answer what comes to a bound socket, until the runner is cleaned up."""
+        logging.getLogger("aiohttp.server").addFilter(is_no_fault_of_a_client)
+        options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": HEADERS_WITHIN_S}
+        runner = web.ServerRunner(web.Server(self.handle, access_log=None, **options), shutdown_timeout=1.0)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+        return runner
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        refused = self._visitors.refused(request.method, request.headers, keyless=self._key is None)
+        if refused:
+            return refusal_in_words(refused)
+        try:
+            return await self._route(request)
+        except Refusal as refusal:
+            return refusal.response()
+        except ClientGone:
+            return empty(HTTPStatus.BAD_REQUEST)  # never sent
+        except Exception:
+            log.exception("%s %s could not be answered.", request.method, request.path)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        path = readable(request.raw_path).split("?", 1)[0]
+        for base, handler in self._built_in():
+            if path.lower().startswith(base):
+                return await handler(request, path[len(base) :])
+        found = routing.find(self._routes, request.method, path)
+        if found:
+            return await self._call(request, *found)
+        if path == "/":
+            return await self._home(request)
+        return empty(HTTPStatus.NOT_FOUND)
+
+    def _built_in(self) -> list[tuple[str, Callable[[web.BaseRequest, str], Awaitable[web.Response]]]]:
+        return [(f"{WEBHOOK}/", self._webhook), (f"{RPC}/", self._rpc)]
+
+    async def _webhook(self, request: web.BaseRequest, path: str) -> web.Response:
+        self._check_key(request)
+        self._space.check(request.method)
+        return await self._management.handle(request, f"/{path}")
+
+    async def _rpc(self, request: web.BaseRequest, path: str) -> web.Response:
+        given, _, rest = path.partition("/")
+        if not is_same(given, self._secret):
+            return await self._webhook(request, path)
+        if STARTS.match(rest):  # a function may still wake or end what is under way
+            self._space.check(request.method)
+        return await self._management.handle(request, f"/{rest}")
+
+    async def _home(self, request: web.BaseRequest) -> web.Response:
+        """The app's own front page, where it serves one at the root of its routes; else that the app runs."""
+        if self._front is None:
+            return empty(HTTPStatus.NO_CONTENT)
+        found = routing.find(self._routes, request.method, self._front)
+        if found:
+            return await self._call(request, *found)
+        return web.Response(text=HOME_PAGE, content_type="text/html")
+
+    async def _call(self, request: web.BaseRequest, route: routing.Route, values: dict[str, str]) -> web.Response:
+        if route.function["auth_level"] != "anonymous":
+            self._check_key(request)
+        self._space.check(request.method)
+        # As on the real host, a chunked upload arrives empty.
+        body = await self._bodies.read(request) if request.content_length else b""
+        name = route.function["name"]
+        try:
+            reply = await self._worker.call("http", name, body, **request_fields(request), route_params=values)
+        except WorkerDied as death:
+            log.error("The worker %s while it ran the function '%s'.", death.how, name)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
+        except CallTimedOut as late:
+            log.error("%s", late)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
+        if not reply.ok:
+            log.error("The function '%s' raised:\n%s", name, reply.stack)
+            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return function_response(reply.header, reply.body)
+
+    def _check_key(self, request: web.BaseRequest) -> None:
+        given = request.headers.get("x-functions-key") or request.query.get("code") or ""
+        if self._key is not None and not is_same(given, self._key):
+            raise Refusal(HTTPStatus.UNAUTHORIZED)
+
+
+def is_same(given: str, secret: str) -> bool:
+    """Whether a text of any characters is the secret, in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
+
+
+def refusal_in_words(refused: Refused) -> web.Response:
+    response = web.Response(status=refused.status, text=refused.sentence)
+    response.force_close()
+    return response
+
+
+def is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
+    """For the log of aiohttp's server: a client that leaves, or sends what is no HTTP, is no traceback."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], CLIENTS_FAULTS)
+
+
+def request_fields(request: web.BaseRequest) -> dict[str, Any]:
+    """A request as func.HttpRequest shows it: lower-case header names, repeated values joined, empty ones dropped."""
+    params: dict[str, str] = {}
+    for name, text in request.query.items():
+        if text:
+            key, value = readable(name), readable(text)
+            params[key] = f"{params[key]},{value}" if key in params else value
+    headers: dict[str, str] = {}
+    for name, text in request.headers.items():
+        key, value = readable(name).lower(), readable(text)
+        headers[key] = f"{headers[key]},{value}" if key in headers else value
+    return {
+        "method": request.method,
+        "url": f"{request.scheme}://{request.host}{readable(request.raw_path)}",
+        "headers": headers,
+        "params": params,
+    }
+
+
+def function_response(header: dict[str, Any], body: bytes) -> web.Response:
+    """The app's response; its length is ours to state, and names are written as people expect them."""
+    pairs = [(name.title(), value) for name, value in header["headers"] if name.lower() not in FRAMING]
+    return web.Response(status=header["status"], body=body, headers=CIMultiDict(pairs))

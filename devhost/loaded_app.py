@@ -1,0 +1,65 @@
+"""The app as the host serves it: its functions, its routes and its timers, which follow its code."""
+
+import asyncio
+import logging
+from typing import Any
+
+from devhost.function_registry import Functions
+from devhost.http import routing
+from devhost.settings import Settings
+from devhost.triggers import timer
+from devhost.worker import unserved
+from devhost.worker_host.supervisor import WorkerLink
+
+log = logging.getLogger("devhost")
+
+
+class ServedApp:
+    """Holders of `functions` and `routes` see those of newer code."""
+
+    def __init__(self, worker: WorkerLink, settings: Settings) -> None:
+        self._worker, self._settings = worker, settings
+        self.functions = Functions([], settings.environment)
+        self.routes: list[routing.Route] = []
+        self._schedules: list[tuple[dict[str, Any], timer.Schedule]] = []
+        self._timers: list[asyncio.Task[None]] = []
+        self._said: set[str] = set()
+
+    async def load(self) -> None:
+        """Start the first worker. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
+        self._become(await self._worker.start())
+
+    async def renew(self) -> int:
+        """Replace the worker by one with the app's code as it is now; how many functions it has.
+
+        Raises as `load` does; the code from before is still served then.
+        """
+        worker = await self._worker.prepare()
+        try:
+            self._become(worker.functions)
+        except BaseException:
+            worker.kill()
+            raise
+        self._worker.adopt(worker)
+        self.start_timers()
+        return len(self.functions.all)
+
+    def _become(self, described: list[dict[str, Any]]) -> None:
+        """All of it or nothing."""
+        found = Functions(described, self._settings.environment)
+        routes = routing.build(self._settings.route_prefix, found.with_trigger("httpTrigger"))
+        schedules = timer.schedules(found.with_trigger("timerTrigger"), self._settings.environment)
+        self.functions.become(described)
+        self.routes[:], self._schedules = routes, schedules
+        for sentence in unserved.sentences(found.all, self._settings):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                log.warning("%s", sentence)
+
+    def start_timers(self) -> None:
+        self.stop_timers()
+        self._timers = [asyncio.create_task(timer.run_timer(*each, self._worker)) for each in self._schedules]
+
+    def stop_timers(self) -> None:
+        for running in self._timers:
+            running.cancel()

@@ -1,0 +1,1 @@
+"""Running orchestrations: messages, turns, activities, checkpoints, and recovery after a crash."""

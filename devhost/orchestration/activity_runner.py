@@ -1,0 +1,68 @@
+"""Running activities: within the limit, again when their worker died, and each outcome as an event.
+
+An activity whose worker died is run again, because nobody can know how far it came; after the third death it fails,
+named.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from devhost.function_registry import Functions
+from devhost.history.events import Event, task_completed
+from devhost.history.failures import activity_failure
+from devhost.orchestration.http_activity import HttpRefused, call_http
+from devhost.orchestration.instance import Ahead
+from devhost.orchestration.task_table import HTTP_ACTIVITY, Task
+from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_protocol import Reply
+
+log = logging.getLogger("devhost.activity")
+
+
+class Activities:
+    def __init__(self, worker: WorkerLink, functions: Functions, at_once: int) -> None:
+        self._worker, self._functions = worker, functions
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def run(self, instance_id: str, task: Task, ahead: Ahead | None) -> Event:
+        """Run an activity to its end: TaskCompleted or TaskFailed. Of `ahead`, the turn after it, the reply is set."""
+        if task.name == HTTP_ACTIVITY:
+            return await self._request(task)
+        function = self._functions.activity(task.name)
+        if function is None:
+            return _failed(task, self._functions.no_activity(task.name), "")
+        then: dict[str, Any] = {"then": ahead.after} if ahead else {}
+        try:
+            async with self._slots:
+                given = (task.input or "null").encode()
+                reply = await self._worker.call_repeatedly("activity", function, given, **then)
+        except WorkerDied:
+            log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance_id)
+            return _failed(task, f"The worker process died {MAX_DEATHS} times while it ran this activity.", "")
+        except CallTimedOut as late:
+            log.error("Activity '%s' (instance %s): %s", task.name, instance_id, late)
+            return _failed(task, str(late), "")
+        if not reply.ok:
+            log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
+            return _failed(task, reply.error, reply.stack)
+        turn = reply.header.get("turn")
+        result = reply.body[: turn["after"]] if turn else reply.body
+        if ahead and turn:
+            ahead.reply.set_result(Reply(turn, reply.body[turn["after"] :]))
+        return task_completed(task.id, result.decode(), datetime.fromisoformat(reply.header["at"]))
+
+    async def _request(self, task: Task) -> Event:
+        try:
+            async with self._slots:
+                return task_completed(task.id, await call_http(task.input or "{}"), datetime.now(UTC))
+        except HttpRefused as fault:
+            log.warning("A request of call_http failed: %s", fault)
+            return _failed(task, str(fault), "")
+
+
+def _failed(task: Task, error: str, stack: str) -> Event:
+    reason, details = activity_failure(task.name, error, stack)
+    fields = {"TaskScheduledId": task.id, "Reason": reason, "Details": details}
+    return Event("TaskFailed", datetime.now(UTC), fields=fields)

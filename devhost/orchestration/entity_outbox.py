@@ -1,0 +1,93 @@
+"""What orchestrations send to entities: in order, again after a crash, and handed over before their history is gone.
+
+The EventSent of a request is on record before the request is sent. As long as that history stands, a crash loses
+nothing: all that it has sent is sent again, and the entity knows what it has taken. So before the history stops being
+read (its row says that the instance has ended, or a new generation is written over it) every request must be on record
+with its entity; then the row, or the new generation, is the receipt.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from devhost.entities.dispatcher import Entities
+from devhost.entities.scheduler import Request, Sender, failed_response, request_of
+from devhost.history.builders import now
+from devhost.history.events import Event, compact_json
+from devhost.orchestration.instance import Instance
+from devhost.orchestration.task_table import SIGNAL, Task
+
+LOST = "The orchestration had failed before this call was answered, and was rewound; nobody knows what it did."
+
+
+def message_of(instance: Instance, task: Task) -> str:
+    """The message of a call or a signal that was just numbered."""
+    sender = Sender(instance.id, instance.execution_id, task.id)
+    request = request_of(sender, task.action["operation"], task.input, task.kind == SIGNAL)
+    return compact_json(request.to_json())
+
+
+class EntityRequests:
+    """The side of the senders."""
+
+    def __init__(self, entities: Entities) -> None:
+        self._entities = entities
+
+    def send(self, instance: Instance, events: list[Event]) -> None:
+        """Send what these events, which are on record, say was sent."""
+        for event in events:
+            if event.type == "EventSent":
+                self._send(instance, event, _request(event))
+
+    def send_again(self, instance: Instance, events: list[Event]) -> list[Event]:
+        """Send what a history that was read has sent and not had answered; answers for what was lost.
+
+        What an instance had sent when it failed was handed over then. After a rewind its signals need not be sent
+        again, and its calls must not: the entity has forgotten them.
+        """
+        answered = {event.fields["Name"] for event in events if event.type == "EventRaised"}
+        handed_over = max((index for index, event in enumerate(events) if _is_rewound_end(event)), default=-1)
+        lost = []
+        for index, event in enumerate(events):
+            if event.type != "EventSent":
+                continue
+            instance.entities.add(event.fields["InstanceId"])
+            request = _request(event)
+            if request.id in answered:
+                continue
+            if index > handed_over:
+                self._send(instance, event, request)
+            elif not request.is_signal:
+                lost.append(answer_event(request.id, failed_response(LOST)))
+        return lost
+
+    async def hand_over(self, instance: Instance) -> None:
+        """Wait until all that the instance has sent is on record with the entities."""
+        while instance.outgoing:
+            await asyncio.wait(list(instance.outgoing.values()))
+
+    def end(self, instance: Instance) -> None:
+        """The execution is over for good, and storage says so."""
+        self._entities.forget(instance.execution_id, instance.entities)
+
+    def _send(self, instance: Instance, event: Event, request: Request) -> None:
+        """Not twice at a time: the entity may forget a sender only when nothing of it is under way."""
+        instance.entities.add(event.fields["InstanceId"])
+        if request.id in instance.outgoing:
+            return
+        recorded = self._entities.send(event.fields["InstanceId"], request)
+        instance.outgoing[request.id] = recorded
+        recorded.add_done_callback(lambda _: instance.outgoing.pop(request.id, None))
+
+
+def answer_event(request_id: str, response: dict[str, Any]) -> Event:
+    """What a caller is told: an event that has the id of its request as its name."""
+    return Event("EventRaised", now(), fields={"Name": request_id, "Input": compact_json(response)})
+
+
+def _request(event: Event) -> Request:
+    return Request.from_json(json.loads(event.fields["Input"]))
+
+
+def _is_rewound_end(event: Event) -> bool:
+    return event.type == "GenericEvent" and event.fields.get("Reason") == "Rewound: ExecutionCompleted"

@@ -1,0 +1,51 @@
+"""`call_http`: the built-in activity that makes an HTTP request for an orchestrator.
+
+The host makes it, not the app's worker, as in Azure. Any answer is a success, whatever its status; only a request that
+had no answer fails. Like every activity it may be made again after a crash.
+"""
+
+import json
+from typing import Any
+
+import aiohttp
+
+from devhost.history.events import compact_json
+
+TIMEOUT_S = 100.0
+CONTENT_HEADERS = ("content-", "expires", "last-modified", "allow")
+
+
+class HttpRefused(Exception):
+    """The request cannot be made, or had no answer; the text says why."""
+
+
+async def call_http(given: str) -> str:
+    """`given`: the request as the SDK describes it, JSON text; the answer as JSON text. Raises HttpRefused."""
+    request: dict[str, Any] = json.loads(given)
+    if request.get("tokenSource"):
+        raise HttpRefused("call_http with a token source needs the managed identity of a function app in Azure.")
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    try:
+        headers = {"Content-Type": "text/plain; charset=utf-8", **(request.get("headers") or {})}
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(request["method"], request["uri"], data=_content(request), headers=headers) as answer,
+        ):
+            content = await answer.text()
+            return compact_json({"statusCode": answer.status, "headers": _headers(answer), "content": content})
+    except Exception as fault:  # the request is the app's: a header may be a number, a text half of a surrogate pair
+        raise HttpRefused(f"{type(fault).__name__}: {fault}") from fault
+
+
+def _content(request: dict[str, Any]) -> bytes | None:
+    content = request.get("content")
+    if content is None:
+        return None
+    return content.encode() if isinstance(content, str) else compact_json(content).encode()
+
+
+def _headers(answer: aiohttp.ClientResponse) -> dict[str, Any]:
+    """All but those of the content, as the extension answers them; a header that comes twice is a list."""
+    names = [name for name in dict.fromkeys(answer.headers) if not name.lower().startswith(CONTENT_HEADERS)]
+    values = {name: answer.headers.getall(name) for name in names}
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}

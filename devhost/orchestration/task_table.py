@@ -1,0 +1,385 @@
+"""What one turn of an orchestration decides, as pure rules: no clock, no disk, no process.
+
+A turn feeds exactly one event to the SDK's replay and reads back the list of every action that the orchestrator has
+yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry the weight:
+
+1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration, timer and request to an entity in the
+   order of the list, none for a wait for an event. The SDK keeps its tasks by these ids, so a different number would
+   complete the wrong task.
+2. A retried task takes further ids by itself: a failure takes the next id for a timer, a fired retry timer the next
+   one for the new attempt (after the last attempt: none, but its timer still exists). Within a turn they come before
+   the ids of newly yielded actions, because the SDK handles the event before it resumes the generator. With several
+   events in one turn the two would interleave, hence one event a turn.
+3. The list only grows. An action that changed its kind or name, or vanished, means that the orchestrator is not
+   deterministic, and the instance fails with a sentence instead of hanging.
+
+Rejected: the real extension's own numbering (a second, asynchronous walk over the list). It differs from the SDK's in
+corner cases of retries inside task_any and task_all, and there the real host hangs; invocation_order.py notices them.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from devhost.history.events import Event, compact_json
+from devhost.orchestration.azure_compatibility import InvocationOrder
+
+Action = dict[str, Any]
+
+ACTIVITY, SUB_ORCHESTRATION, TIMER, WAIT, CONTINUE = "activity", "sub-orchestration", "timer", "event wait", "restart"
+CALL, SIGNAL = "entity call", "entity signal"
+HTTP_ACTIVITY = "BuiltIn::HttpActivity"
+MAX_CUSTOM_STATUS_BYTES = 16 * 1024
+
+
+class OrchestrationFault(Exception):
+    """The instance must fail now; the text says why, for the author of the orchestrator."""
+
+
+COMPLETES = {
+    "TaskCompleted": "TaskScheduledId",
+    "TaskFailed": "TaskScheduledId",
+    "SubOrchestrationInstanceCompleted": "TaskScheduledId",
+    "SubOrchestrationInstanceFailed": "TaskScheduledId",
+    "TimerFired": "TimerId",
+}
+FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
+CREATES = {
+    "TaskScheduled": ACTIVITY,
+    "SubOrchestrationInstanceCreated": SUB_ORCHESTRATION,
+    "TimerCreated": TIMER,
+    "EventSent": CALL,  # or SIGNAL, see _stored
+}
+
+
+@dataclass
+class Retry:
+    """The state of one with-retry action: how many attempts were scheduled, and its limits."""
+
+    action: Action
+    attempts: int
+    max_attempts: int
+    first_interval: timedelta
+
+    @property
+    def exhausted(self) -> bool:
+        return self.attempts >= self.max_attempts
+
+
+@dataclass
+class Task:
+    """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text).
+
+    Of a request to an entity, `instance_id` is the entity's, and `request` the message that it is sent.
+    """
+
+    id: int
+    kind: str
+    name: str = ""
+    input: str | None = None
+    fire_at: datetime | None = None
+    instance_id: str | None = None
+    version: str | None = None
+    request: str = ""
+    action: Action = field(default_factory=dict)
+    retry: Retry | None = None
+    cancelled: bool = False
+
+
+Maker = Callable[[Action], Task]
+
+
+def _activity(action: Action) -> Task:
+    return Task(-1, ACTIVITY, action["functionName"], action.get("input"), action=action, retry=_retry(action))
+
+
+def _http(action: Action) -> Task:
+    """As the extension stores it: what this SDK cannot say is there, at its default."""
+    asked = {"asynchronousPatternEnabled": True, "retryOptions": None, "timeout": None, "tokenSource": None}
+    return Task(-1, ACTIVITY, HTTP_ACTIVITY, compact_json({**asked, **action["httpRequest"]}), action=action)
+
+
+def _sub_orchestration(action: Action) -> Task:
+    task = Task(-1, SUB_ORCHESTRATION, action["functionName"], action.get("input"), action=action, retry=_retry(action))
+    task.instance_id, task.version = action.get("instanceId") or None, action.get("version")
+    return task
+
+
+def _timer(action: Action) -> Task:
+    return Task(-1, TIMER, fire_at=parse_fire_at(action["fireAt"]), action=action)
+
+
+def _wait(action: Action) -> Task:
+    return Task(-1, WAIT, action["externalEventName"], action=action)
+
+
+def _continue_as_new(action: Action) -> Task:
+    return Task(-1, CONTINUE, input=action.get("input"), action=action)
+
+
+def _to_entity(kind: str) -> Maker:
+    def request(action: Action) -> Task:
+        task = Task(-1, kind, f"{action['operation']} of {action['instanceId']}", action.get("input"), action=action)
+        task.instance_id = action["instanceId"]
+        return task
+
+    return request
+
+
+def _unsupported(what: str) -> Maker:
+    def refuse(action: Action) -> Task:
+        raise OrchestrationFault(f"The orchestrator {what}, which this development host does not support.")
+
+    return refuse
+
+
+# The table of the SDK's action types. A new one is one row here.
+MAKERS: dict[int, Maker] = {
+    0: _activity,
+    1: _activity,
+    2: _sub_orchestration,
+    3: _sub_orchestration,
+    4: _continue_as_new,
+    5: _timer,
+    6: _wait,
+    7: _to_entity(CALL),
+    8: _http,
+    9: _to_entity(SIGNAL),
+    10: _unsupported("signals an entity at a set time"),
+}
+COMPOUND = (11, 12)
+NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER, CALL, SIGNAL)
+
+
+def flatten(actions: Iterable[Action]) -> list[Action]:
+    """The actions with every task_any and task_all replaced by its children, in order."""
+    flat: list[Action] = []
+    for action in actions:
+        flat += flatten(action["compoundActions"]) if action["actionType"] in COMPOUND else [action]
+    return flat
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An action that is no compound, and the yield that it belongs to: its place, and the whole of it."""
+
+    step: int
+    whole: Action
+    action: Action
+
+
+def listed(actions: Iterable[Action], first: int = 0) -> list[Listed]:
+    """As flatten, with the yields; `first` is the place of the first one."""
+    return [Listed(step, whole, each) for step, whole in enumerate(actions, first) for each in flatten([whole])]
+
+
+def _retry(action: Action) -> Retry | None:
+    options = action.get("retryOptions")
+    if not options:
+        return None
+    first = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
+    return Retry(action, 1, options["maxNumberOfAttempts"], first)
+
+
+def parse_fire_at(text: str) -> datetime:
+    """The SDK's `YYYY-mm-ddTHH:MM:SS.ffffffZ`."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def make(action: Action) -> Task:
+    """The task of an action, not yet numbered."""
+    maker = MAKERS.get(action["actionType"])
+    if maker is None:
+        raise OrchestrationFault(f"The orchestrator yielded an action of the unknown type {action['actionType']}.")
+    return maker(action)
+
+
+class Ledger:
+    """The numbered tasks of one execution. Grows by `observe` (an event) and `accept` (the SDK's actions).
+
+    `restart` is the action that continues the execution as a new one, once it was yielded.
+    """
+
+    def __init__(self) -> None:
+        self.next_id = 0
+        self.open: dict[int, Task] = {}
+        self.restart: Task | None = None
+        self.order = InvocationOrder()
+        self._known: list[tuple[str, str]] = []
+        self._open_timers: dict[int, int] = {}
+        self._answers: dict[str, int] = {}
+
+    def sent(self, event: Event) -> None:
+        """Take an EventSent: the answer to a call is an event of the name that the request has as its id."""
+        self._answers[json.loads(event.fields["Input"])["id"]] = event.event_id
+
+    def ended_by(self, event: Event) -> int | None:
+        """The id of the task that an event is the end of, whether it is open or not."""
+        if event.type == "EventRaised":
+            return self._answers.get(event.fields["Name"])
+        column = COMPLETES.get(event.type)
+        return None if column is None else event.fields[column]
+
+    def observe(self, event: Event, now: datetime) -> list[Task]:
+        """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
+        self.order.next_moment()
+        if event.type == "EventRaised":
+            self.order.raised(event.fields["Name"])
+        ended = self.ended_by(event)
+        task = None if ended is None else self.open.pop(ended, None)
+        if task is None:
+            return []
+        again = self._next_attempt(task.retry, event, now) if task.retry else []
+        self.order.ended(task.id, again[0].id if again else None)
+        return again
+
+    def accept(self, actions: list[Action]) -> list[Task]:
+        """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
+        flat = flatten(actions)
+        self.refuse_changes(flat)
+        cancelled = [index for index in self._open_timers if flat[index].get("isCanceled")]
+        return self._extend(listed(actions)[len(self._known) :], cancelled)
+
+    def extend(self, actions: list[Action], cancelled: Iterable[int]) -> list[Task]:
+        """Number the actions of yields that are new; the tasks, in order of their ids. `cancelled`: which listed ones
+        are now cancelled timers, counted from the first action.
+        """
+        return self._extend(listed(actions, self.order.steps), cancelled)
+
+    def _extend(self, new: list[Listed], cancelled: Iterable[int]) -> list[Task]:
+        for index in cancelled:
+            task = self.open.get(self._open_timers.pop(index, -1))
+            if task:
+                task.cancelled = True
+                self.order.cancelled(task.id)
+        fresh = [self._admit(index, each) for index, each in enumerate(new, len(self._known))]
+        return [task for task in fresh if task.kind in NUMBERED]
+
+    @property
+    def known(self) -> int:
+        """How many of the SDK's actions have been taken."""
+        return len(self._known)
+
+    def admit_until(self, created: Event, flat: list[Listed]) -> None:
+        """Number the listed actions up to the one that a stored event created. Raises OrchestrationFault."""
+        stored = _stored(created)
+        task: Task | None = None
+        while self.next_id <= created.event_id:
+            index = len(self._known)
+            found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index].action))
+            if found[0] not in (stored[0], WAIT):
+                raise OrchestrationFault(_non_deterministic(index, stored, _describe(*found)))
+            task = self._admit(index, flat[index])
+        task = task or self.open[created.event_id]
+        if _kind_and_name(task) != stored:
+            raise OrchestrationFault(_non_deterministic(created.event_id, stored, _describe(*_kind_and_name(task))))
+
+    def undecided(self, actions: list[Action]) -> bool:
+        """Whether the SDK's list holds an action beyond the known ones that needs a row or a restart."""
+        return any(make(action).kind != WAIT for action in flatten(actions)[len(self._known) :])
+
+    @property
+    def blocking(self) -> bool:
+        """Whether a task is open that must end before the instance may: a cancelled timer need not, and the answer of
+        an entity is a wait for an event.
+        """
+        return any(not task.cancelled and task.kind != CALL for task in self.open.values())
+
+    @property
+    def only_waits_until(self) -> datetime | None:
+        """When the last timer fires that is all that the instance still waits for."""
+        waiting = [task for task in self.open.values() if not task.cancelled]
+        times = [task.fire_at for task in waiting if task.fire_at]
+        return max(times) if times and len(times) == len(waiting) else None
+
+    def _number(self, task: Task) -> Task:
+        task.id = self.next_id
+        self.next_id += 1
+        self.open[task.id] = task
+        return task
+
+    def _admit(self, index: int, new: Listed) -> Task:
+        task = make(new.action)
+        self._known.append(_kind_and_name(task))
+        leaf = self.order.yielded(new.step, new.whole, _describe(task.kind, task.name))
+        if task.kind == CONTINUE:
+            self.restart = task
+            self.order.over_at_once(leaf)
+        if task.kind == WAIT:
+            self.order.waits(leaf, task.name)
+        if task.kind in NUMBERED:
+            self._number(task)
+            self.order.numbered(leaf, task.id)
+        if task.kind == SIGNAL:
+            del self.open[task.id]  # nothing answers it
+            self.order.over_at_once(leaf)
+        if task.kind == TIMER:
+            self._admit_timer(index, task)
+        return task
+
+    def _admit_timer(self, index: int, timer: Task) -> None:
+        timer.cancelled = bool(timer.action.get("isCanceled"))
+        if timer.cancelled:
+            self.order.cancelled(timer.id)
+        else:
+            self._open_timers[index] = timer.id
+
+    def _next_attempt(self, retry: Retry, event: Event, now: datetime) -> list[Task]:
+        if event.type in FAILURES:
+            # After the last attempt the pause is zero, but its timer exists: the SDK waits for it before it raises.
+            pause = timedelta(0) if retry.exhausted else retry.first_interval
+            return [self._number(Task(-1, TIMER, fire_at=now + pause, retry=retry))]
+        if event.type == "TimerFired" and not retry.exhausted:
+            again = make(retry.action)
+            retry.attempts += 1
+            again.retry = retry
+            return [self._number(again)]
+        return []
+
+    def refuse_changes(self, flat: list[Action]) -> None:
+        for index, known in enumerate(self._known):
+            if index >= len(flat):
+                raise OrchestrationFault(_non_deterministic(index, known, "nothing"))
+            found = _kind_and_name(make(flat[index]))
+            if found != known:
+                raise OrchestrationFault(_non_deterministic(index, known, _describe(*found)))
+
+
+def _kind_and_name(task: Task) -> tuple[str, str]:
+    return task.kind, task.name.lower()
+
+
+def _stored(created: Event) -> tuple[str, str]:
+    if created.type == "EventSent":
+        request = json.loads(created.fields["Input"])
+        return SIGNAL if request.get("signal") else CALL, f"{request['op']} of {created.fields['InstanceId']}".lower()
+    return CREATES[created.type], str(created.fields.get("Name") or "").lower()
+
+
+def _describe(kind: str, name: str) -> str:
+    return f"{kind} '{name}'" if name else kind
+
+
+def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
+    return (
+        f"Non-Deterministic workflow detected: step {index + 1} was {_describe(*known)} when it was first run, and is "
+        f"{now} now. Orchestrator code must decide only by its input, the results of its tasks and the context."
+    )
+
+
+def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
+    """The ledger of a stored history. `actions` is the SDK's list for exactly this history."""
+    ledger, flat, now = Ledger(), listed(actions), datetime.min.replace(tzinfo=UTC)
+    ledger.order.quiet = True
+    for event in events:
+        if event.type == "OrchestratorStarted":
+            now = event.at
+        elif event.type in CREATES:
+            ledger.admit_until(event, flat)
+            if event.type == "EventSent":
+                ledger.sent(event)
+        else:
+            ledger.observe(event, now)
+    return ledger

@@ -1,0 +1,173 @@
+"""Warm orchestrations: the worker keeps the SDK's executor of an execution between its turns.
+
+A replay from the start makes every turn dearer than the one before, and a chain of a thousand steps quadratic. So an
+execution that has been replayed once is kept, and is then told only what is new; its answer is only what it newly
+yielded. It is the same executor and the same generator that a replay would have rebuilt, as with the extended sessions
+of the .NET extension. Nothing depends on it: whatever is not here any more (too many, too long ago, another worker) is
+replayed from the history. That both agree is proved by a replay at the end of an execution, see verdict.py.
+
+The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
+"""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from azure.durable_functions.models import DurableOrchestrationContext
+from azure.durable_functions.models.actions.CompoundAction import CompoundAction
+from azure.durable_functions.models.actions.CreateTimerAction import CreateTimerAction
+from azure.durable_functions.models.history import HistoryEvent
+from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
+
+from devhost.worker.dead_ends import dead_end
+
+MAX_KEPT = 1000
+KEPT_FOR_S = 10.0
+
+State = Callable[[], str]
+Told = tuple[dict[str, Any], State]
+
+
+def supported(code: Any) -> bool:
+    """Whether the SDK is one whose executor can be kept, for this orchestrator's handler."""
+    methods = ("execute", "process_event", "get_orchestrator_state_str")
+    known = all(hasattr(TaskOrchestrationExecutor, method) for method in methods)
+    return known and callable(getattr(code, "orchestrator_function", None))
+
+
+class Session:
+    """One execution; `turn` is the number of the last turn that it has taken.
+
+    `go_on` may be called only with what came after the events of the turns before.
+    """
+
+    def __init__(self, code: Any, context: str, turn: int) -> None:
+        self.turn = turn
+        self._context = DurableOrchestrationContext.from_json(context)
+        self._context._input_expected_type = getattr(code, "_df_input_type", None)
+        self._executor, self._function = TaskOrchestrationExecutor(), code.orchestrator_function
+        self._taken, self._take = 0, self._executor.process_event
+        self._executor.process_event = self._count
+        self._yielded = 0
+        self._timers: dict[int, CreateTimerAction] = {}
+        self.used = time.monotonic()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the orchestrator has: what may still come does not need it any more."""
+        return bool(self._executor.has_execution_completed)
+
+    def begin(self) -> Told:
+        """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
+        context = self._context
+        return self._told(
+            len(context.histories), lambda: self._executor.execute(context, context.histories, self._function)
+        )
+
+    def go_on(self, events: list[dict[str, Any]]) -> Told:
+        """Take the events of one more turn, up to the one that ends the execution."""
+        self.used = time.monotonic()
+        self.turn += 1
+        self._context._action_payload_v2, self._taken = [], 0
+        return self._told(len(events), lambda: self._state_after(events))
+
+    def _state_after(self, events: list[dict[str, Any]]) -> str:
+        for event in (HistoryEvent(**each) for each in events):
+            self._context._histories.append(event)
+            if self._executor.has_execution_completed:
+                break
+            self._executor.process_event(event)
+        return str(self._executor.get_orchestrator_state_str())
+
+    def _count(self, event: HistoryEvent) -> None:
+        self._taken += 1
+        self._take(event)
+
+    def _told(self, given: int, work: State) -> Told:
+        """Do the work of a turn. What the host needs beside its state: `first`, the number of actions that were yielded
+        before this turn's; `cancelled`, which of all are timers that were cancelled in this turn; `left`, how many
+        events followed the end.
+        """
+        state, fault = _attempt(work)
+        first, left = self._yielded, given - self._taken
+        for action in self._context._action_payload_v2:
+            for leaf in leaves(action):
+                if isinstance(leaf, CreateTimerAction):
+                    self._timers[self._yielded] = leaf
+                self._yielded += 1
+        cancelled = [number for number, timer in self._timers.items() if timer.is_cancelled]
+        for number in cancelled:
+            del self._timers[number]
+        if end := dead_end(self._executor, fault, self._yielded + 1):
+            state = _raiser(end)
+        return {"first": first, "cancelled": cancelled, "left": left}, state
+
+
+class Sessions:
+    """The sessions of one worker, by execution. Each is used by one turn at a time; the table by several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, key: str, session: Session) -> None:
+        """Until it has ended, or others have come, or it was not asked for in time."""
+        with self._lock:
+            if not session.ended:
+                self._kept[key] = session
+                self._kept.move_to_end(key)
+            while len(self._kept) > MAX_KEPT or self._oldest_is_too_old():
+                self._kept.popitem(last=False)
+
+    def take(self, key: str, turn: int) -> Session | None:
+        """The session whose next turn has that number, out of the table: its user puts it back unless it failed.
+
+        One that is in another turn has taken what the host has not, or not taken what it has: it is let go.
+        """
+        with self._lock:
+            session = self._kept.pop(key, None)
+        is_next = session is not None and session.turn == turn - 1
+        return session if session and is_next and time.monotonic() - session.used <= KEPT_FOR_S else None
+
+    def stands_before(self, key: str, turn: int) -> bool:
+        """Whether the next turn of a kept session has that number."""
+        with self._lock:
+            session = self._kept.get(key)
+        return session is not None and session.turn == turn - 1
+
+    def _oldest_is_too_old(self) -> bool:
+        oldest = next(iter(self._kept.values()), None)
+        return oldest is not None and time.monotonic() - oldest.used > KEPT_FOR_S
+
+
+def leaves(action: Any) -> Iterator[Any]:
+    """The actions of a task_any or task_all, in order; else the action itself."""
+    if isinstance(action, CompoundAction):
+        for child in action.compound_tasks:
+            yield from leaves(child)
+    else:
+        yield action
+
+
+def read_events(body: bytes) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = json.loads(body)
+    return events
+
+
+def _attempt(work: State) -> tuple[State, Exception | None]:
+    """What gives the result of the work, or raises what it raised."""
+    try:
+        text = work()
+    except Exception as fault:
+        return _raiser(fault), fault
+    return lambda: text, None
+
+
+def _raiser(fault: Exception) -> State:
+    def state() -> str:
+        raise fault
+
+    return state

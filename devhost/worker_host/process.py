@@ -1,0 +1,100 @@
+"""The process of a worker, and the frames that go into it and come out of it.
+
+A protocol of its own on the pipes: with asyncio's streams each frame would wait for a task that reads, twice.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from devhost import worker_protocol
+
+BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker.__main__ import main; sys.path.pop(0); main()"
+HERE = Path(__file__).resolve().parent
+ROOT = str(HERE.parents[1])
+ANSWERS = 1
+
+Take = Callable[[dict[str, Any], bytes], None]
+
+
+class WorkerProcess(asyncio.SubprocessProtocol):
+    """`take` is called with each frame that comes. `silent` is set when no more will come, `exited` at its end."""
+
+    def __init__(self, take: Take) -> None:
+        self._take = take
+        self._received = bytearray()
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._calls: asyncio.WriteTransport | None = None
+        self._lane: asyncio.WriteTransport | None = None
+        self.silent, self.exited = asyncio.Event(), asyncio.Event()
+
+    @classmethod
+    async def start(cls, app: Path, environment: dict[str, str], take: Take) -> "WorkerProcess":
+        """Start a process that imports the app of a folder when it is told to."""
+        command = (sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(app))
+        if os.name == "nt":  # where a child is given no descriptors but the three
+            return await cls._start(take, command, environment)
+        lane, end = os.pipe()
+        loop = asyncio.get_running_loop()
+        writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(end, "wb", 0))
+        try:
+            process = await cls._start(take, (*command, str(lane)), environment, pass_fds=(lane,))
+        except BaseException:
+            writing.close()
+            raise
+        finally:
+            os.close(lane)
+        process._lane = writing
+        return process
+
+    @classmethod
+    async def _start(
+        cls, take: Take, command: tuple[str, ...], environment: dict[str, str], **options: Any
+    ) -> "WorkerProcess":
+        # Not in the app's folder yet: the SDK, when it is imported, reads a host.json there, and fails on a comment.
+        loop, given = asyncio.get_running_loop(), {**options, "stderr": None, "env": environment, "cwd": HERE}
+        return (await loop.subprocess_exec(lambda: cls(take), *command, **given))[1]
+
+    @property
+    def has_lane(self) -> bool:
+        return self._lane is not None
+
+    def send(self, frame: bytes, by_lane: bool) -> None:
+        """Raises BrokenPipeError when it does not listen any more. `by_lane`: only one call at a time."""
+        calls = self._lane if by_lane else self._calls
+        if calls is None or calls.is_closing():
+            raise BrokenPipeError
+        calls.write(frame)
+
+    def kill(self) -> None:
+        if self._transport:
+            with contextlib.suppress(ProcessLookupError):
+                self._transport.kill()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._transport.get_returncode() if self._transport else None
+
+    # --- what asyncio calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        self._calls = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._received += data
+        for header, body in worker_protocol.cut(self._received):
+            self._take(header, body)
+
+    def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
+        if fd == ANSWERS:
+            self.silent.set()
+            if self._lane and not self._lane.is_closing():  # it may have noticed by itself
+                self._lane.abort()
+
+    def process_exited(self) -> None:
+        self.exited.set()
