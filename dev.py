@@ -12,8 +12,8 @@
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 
 It needs Python 3.11 and nothing else, so it is one file of the standard library. Each verb first makes what it needs:
-an environment in `.venv`, and Azurite under `azurite/node_modules`, run by the machine's own Node or by the one that
-PyPI carries.
+an environment in `.venv`, and Azurite under `devtools/azurite/node_modules`, run by the machine's own Node or by the
+one that PyPI carries.
 
 How it looks after processes:
 
@@ -65,14 +65,14 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-from devhost import commented_json
+from devhost.settings import loads_with_comments
 from devtools import data_folder, packages, tree_copy, trouble
 from devtools.talk import Follower
 from devtools.trouble import Trouble
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-AZURITE = ROOT / "azurite"
+AZURITE = ROOT / "devtools" / "azurite"
 DATA = ROOT / ".local"
 SET_UP_LOG = DATA / "logs" / "set-up.log"
 LOOPBACK = "127.0.0.1"
@@ -809,7 +809,7 @@ def environment_of_the_app(ports: Ports) -> dict[str, str]:
 def settings_in(file: Path) -> dict[str, str]:
     """The `Values` of a local.settings.json; none when there is no such file."""
     try:
-        values = commented_json.loads(file.read_text(encoding="utf-8-sig"))["Values"]
+        values = loads_with_comments(file.read_text(encoding="utf-8-sig"))["Values"]
         return {str(name): str(value) for name, value in values.items()}
     except FileNotFoundError:
         return {}
@@ -838,7 +838,7 @@ def start(arguments: argparse.Namespace) -> int:
     return 0
 
 
-SETTINGS_FAULTS = "import json, os; from services.wiring import faults; print(json.dumps(faults(os.environ)))"
+SETTINGS_FAULTS = "import json, os; from services.settings import faults; print(json.dumps(faults(os.environ)))"
 
 
 def refuse_wrong_settings(environment: Mapping[str, str]) -> None:
@@ -1258,7 +1258,7 @@ def proof(arguments: argparse.Namespace) -> int:
 
 
 def bench(arguments: argparse.Namespace) -> int:
-    return _tool("bench", arguments.rest)
+    return _tool("devtools.bench", arguments.rest)
 
 
 def _tool(package: str, words: Sequence[str]) -> int:

@@ -17,20 +17,22 @@ import azure.durable_functions as df
 import azure.functions as func
 from azure.functions.decorators.function_app import FunctionBuilder
 
+import bootstrap
 from activities import closing, inventory, notification, payment, shipping, validation
 from activities.runner import run
-from edge import health as health_edge
-from edge import inventory as inventory_edge
-from edge import labels, openapi, operators, overview, pages, tracking, trail, webhooks
-from edge import orders as orders_edge
-from edge.problems import answered
-from edge.requests_file import text_of as requests_file_of
-from edge.sagas import start_saga, wake_saga
+from api import health as health_edge
+from api import inventory as inventory_edge
+from api import labels, operators, overview, pages, tracking, trail, webhooks
+from api import orders as orders_edge
+from api.document import openapi
+from api.document.requests_file import text_of as requests_file_of
+from api.problems import answered
+from api.sagas import start_saga, wake_saga
 from models.errors import Unavailable
 from models.messages import CloseTask, StepTask, UndoTask
 from orchestrators.order_saga import order_saga
 from reconciliation.sweep import Sagas, sweep
-from services import data_folder, wiring
+from services import data_folder, settings
 
 # These clients log each request with its URL and headers, at INFO.
 for chatty in ("azure", "stripe", "urllib3"):
@@ -39,23 +41,23 @@ for chatty in ("azure", "stripe", "urllib3"):
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 _building = threading.Lock()
-_built: wiring.Services | None = None
+_built: bootstrap.Services | None = None
 
 
 def startup_faults() -> list[str]:
     """What a local host asks before it serves: one sentence for each setting that is missing or wrong."""
-    return wiring.faults(os.environ)
+    return settings.faults(os.environ)
 
 
-def services() -> wiring.Services:
+def services() -> bootstrap.Services:
     """The one set of services of this process. Raises Unavailable while settings are wrong or storage is away."""
     global _built  # noqa: PLW0603  # the one cached object of the process
     with _building:
         if _built is None:
-            faults = wiring.faults(os.environ)
+            faults = settings.faults(os.environ)
             if faults:
                 raise Unavailable(" ".join(faults))
-            _built = wiring.build(os.environ)
+            _built = bootstrap.build(os.environ)
         return _built
 
 
@@ -168,7 +170,7 @@ async def get_holders(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     faults = startup_faults() + data_folder.faults(os.environ)
-    providers, stripe_key = wiring.providers(os.environ), wiring.kind_of_stripe_key(os.environ)
+    providers, stripe_key = settings.providers(os.environ), settings.kind_of_stripe_key(os.environ)
     return await health_edge.report(faults, providers, stripe_key, last_sweep)
 
 

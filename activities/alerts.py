@@ -6,8 +6,8 @@ import logging
 from typing import Protocol
 
 from activities.guards import Orders
-from models.alerts import alert_key, claim, is_due, note_sent
 from models.errors import OrderSagaError
+from models.operations.alerts import alert_key, claim, is_due, note_sent
 from models.order_record import OrderRecord
 
 log = logging.getLogger(__name__)

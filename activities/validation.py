@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from activities import handover
 from activities.alerts import Alerts, tell
 from activities.guards import Orders
+from models.delivery_address import is_po_box
 from models.errors import Refused
 from models.messages import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
 from models.money import Total, refusal
@@ -26,7 +27,6 @@ from models.order_record import (
     resume_after_approval,
     start,
 )
-from models.po_box import is_po_box
 from models.stock import StockItem
 
 

@@ -4,6 +4,7 @@ A value of the environment wins over local.settings.json; `AzureFunctionsJobHost
 hub name may be `%NAME%` of a setting. Nothing here opens a connection.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devhost import commented_json
 from devhost.storage.account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
@@ -26,6 +26,10 @@ DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
 BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 DEFAULT_BODY_BYTES = 104_857_600
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
+STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+COMMENT = re.compile(STRING + r"|//[^\n]*|/\*.*?\*/", re.DOTALL)
+# A comma that follows no value is a fault of its own, and stays.
+COMMA = re.compile(STRING + r"|[\[{,:]\s*,|,(?=\s*[\]}])", re.DOTALL)
 
 
 class BadSettings(Exception):
@@ -178,7 +182,7 @@ def _account(environment: dict[str, str]) -> StorageAccount:
 def _read_json(file: Path) -> dict[str, Any] | None:
     """The object in a file; None when there is no such file. Raises BadSettings."""
     try:
-        content = commented_json.loads(file.read_text(encoding="utf-8-sig"))
+        content = loads_with_comments(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except OSError as fault:
@@ -254,3 +258,12 @@ def _count(durable: dict[str, Any], name: str, default: int) -> int:
     if not text.isdigit() or int(text) < 1:
         raise BadSettings(f"host.json: {name} must be a whole number from 1; it is '{text}'.")
     return int(text)
+
+
+def loads_with_comments(text: str) -> Any:
+    """The value of a JSON text as Azure's host and the Core Tools read host.json and local.settings.json: with comments
+    and last commas. Raises ValueError and RecursionError as json.loads does, with the
+    lines of this text.
+    """
+    plain = COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else re.sub(r"\S", " ", found[0]), text)
+    return json.loads(COMMA.sub(lambda found: " " if found[0] == "," else found[0], plain))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 LEFT_OUT = (".git", ".venv", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
-LINKED = (".venv", "azurite/node_modules")
+LINKED = (".venv", "devtools/azurite/node_modules")
 
 
 @contextlib.contextmanager

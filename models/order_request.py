@@ -14,7 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from models.countries import COUNTRIES
+from models.delivery_address import COUNTRIES
 
 # What the label's font prints: Latin, Greek and Cyrillic with their punctuation. A test draws every one of them.
 PRINTABLE_RANGES = ((0x20, 0x7E), (0xA0, 0x17F), (0x1E00, 0x1E9E), (0x370, 0x3FF), (0x400, 0x525), (0x2010, 0x2026))

@@ -25,9 +25,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
-from models.alerts import alert_key, is_overdue, note_sent
 from models.errors import OrderSagaError
-from models.order_list import EndedCounts, IndexEntry
+from models.operations.alerts import alert_key, is_overdue, note_sent
+from models.operations.order_list import EndedCounts, IndexEntry
 from models.order_record import Change, OrderRecord, note_healed, note_refund, park
 from models.states import COMPENSATION_NAMES, REFUND_PAYMENT, RELEASE_INVENTORY
 from models.view import CompensationView, OrderView, fresh_view

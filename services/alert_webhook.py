@@ -14,8 +14,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from models.alerts import alert_of
 from models.errors import Unavailable
+from models.operations.alerts import alert_of
 from models.order_record import OrderRecord
 
 # The step that waits for it has a deadline of 20 seconds.

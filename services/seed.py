@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from models.errors import OrderSagaError
 from models.stock import InventoryUpdate
 from services import storage
-from services.table_stock import TableStock
+from services.tables.table_stock import TableStock
 
 
 class WrongRow(ValueError):

@@ -23,7 +23,7 @@ from azure.storage.blob import BlobServiceClient, LinearRetry
 from models.errors import OrderSagaError, Unavailable
 from services.addresses import parse_http
 from services.connections import azure_transport
-from services.quick_batches import use_quick_batches
+from services.tables.quick_batches import use_quick_batches
 
 SETTING = "AzureWebJobsStorage"
 ACCOUNT = f"{SETTING}__accountName"

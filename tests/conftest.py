@@ -20,8 +20,8 @@ for _name in ("NO_PROXY", "no_proxy"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "127.1", "localhost")))
 
 import dev  # noqa: E402 - needs the path above
-from tests.product import Product  # noqa: E402
-from tests.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
+from tests.support.product import Product  # noqa: E402
+from tests.support.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -21,13 +21,14 @@ import pytest
 from tests.architecture.deployable_tree import ROOT, copied_to
 from tests.replay.driver import beginning
 from tests.replay.oracle import request
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 WORKER = Path(__file__).with_name("functions_worker.py")
 # All that is at the top of what is uploaded. Whatever else is new there belongs into .funcignore.
 DEPLOYED = {
     "activities",
-    "edge",
+    "api",
+    "bootstrap.py",
     "function_app.py",
     "host.json",
     "models",

@@ -8,7 +8,7 @@ from typing import Any
 
 import dev
 from tests.architecture.test_documents import routes
-from tests.documents import ROOT, Request, examples, requests, text_of
+from tests.support.documents import ROOT, Request, examples, requests, text_of
 
 EDITOR = ROOT / ".vscode"
 

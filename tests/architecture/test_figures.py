@@ -14,21 +14,22 @@ from typing import Any
 import pytest
 
 import dev
-from bench import volume
+from api import orders as orders_edge
+from api import paging
+from api.problems import MAX_BODY_BYTES
+from devhost import worker_protocol
 from devhost.entities import dispatcher
 from devhost.orchestration import checkpoint, executor
 from devhost.worker import extended_sessions
 from devhost.worker_host import supervisor
-from edge import orders as orders_edge
-from edge import paging
-from edge.problems import MAX_BODY_BYTES
+from devtools.bench import volume
 from models.messages import Limits
 from models.order_request import OrderRequest
 from reconciliation import sweep
-from services import stripe_payments, stripe_webhooks, wiring
-from tests.documents import ROOT, text_of
+from services import settings, stripe_payments, stripe_webhooks
 from tests.proof import __main__ as proof
 from tests.proof import test_concurrency, test_mutants
+from tests.support.documents import ROOT, text_of
 
 WORDS = {
     3: ("three", "third"),
@@ -117,7 +118,7 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "first {} executions of an orchestrator and of each {}": (executor.PROVED_FIRST, executor.PROVED_EACH),
         "after {} idle seconds": (extended_sessions.KEPT_FOR_S,),
         "The old one has {} seconds to finish": (supervisor.FINISH_WITHIN_S,),
-        "{} threads for orchestrators": (supervisor.ORCHESTRATOR_THREADS,),
+        "{} threads for orchestrators": (worker_protocol.ORCHESTRATOR_THREADS,),
     },
 }
 
@@ -148,9 +149,9 @@ def test_the_documents_name_the_versions_of_python_that_the_workflow_runs() -> N
 
 
 def test_an_approval_waits_six_days_at_most() -> None:
-    good = {setting.name: setting.example for setting in wiring.SETTINGS}
+    good = {setting.name: setting.example for setting in settings.SETTINGS}
     for seconds, faults in {LONGEST_APPROVAL_S: 0, LONGEST_APPROVAL_S + 1: 1}.items():
-        assert len(wiring.faults({**good, "APPROVAL_DEADLINE": str(seconds)})) == faults
+        assert len(settings.faults({**good, "APPROVAL_DEADLINE": str(seconds)})) == faults
     for document in ("docs/settings.md", "docs/decisions/0009-approval-belongs-to-one-total.md"):
         assert "six days" in text_of(document)
 

@@ -12,7 +12,7 @@ import stripe
 import dev
 from models.errors import Unavailable
 from services.alert_webhook import AlertWebhook
-from tests.servers import FreePorts, Sandbox
+from tests.support.servers import FreePorts, Sandbox
 from tests.unit.test_alerts import parked
 
 SECRET = "a secret of the test's own"

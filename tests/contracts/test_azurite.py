@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
 import dev
-from tests.servers import Azurite, FreePorts, running
+from tests.support.servers import Azurite, FreePorts, running
 
 
 @pytest.fixture

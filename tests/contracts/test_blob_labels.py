@@ -13,7 +13,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 
 from models.errors import Refused, Unavailable
 from services.blob_labels import CROCKFORD, BlobLabels, tracking_number
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 from tests.unit.orders import request, running_order
 
 

@@ -18,7 +18,7 @@ from models.errors import Refused, Unavailable
 from services import storage
 from services.notification_hub import NotificationHub
 from services.stripe_payments import StripePayments
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 # More than the 10 that `requests` keeps to a host.
 AT_ONCE = 24

@@ -11,7 +11,7 @@ import pytest
 
 from models.errors import Unavailable
 from services.notification_hub import Hub, NotificationHub, parse_connection, sas_token
-from tests.servers import FreePorts, Sandbox
+from tests.support.servers import FreePorts, Sandbox
 
 WHOLE = "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=send;SharedAccessKey=c2VjcmV0a2V5=;EntityPath=orders"
 

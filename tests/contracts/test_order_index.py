@@ -13,17 +13,18 @@ from azure.data.tables import TableClient, TableServiceClient
 
 from models.errors import Unavailable
 from models.money import Total
-from models.order_list import EndedCounts, IndexEntry
+from models.operations.order_list import EndedCounts, IndexEntry
 from models.order_record import Line, OrderRecord, begin_undo, close, note_charged, resolve, start
 from models.order_request import Evidence
 from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import Place
-from services import order_index, storage, table_orders
-from services.order_index import OPEN, OrderIndex, index_key
-from services.sweep_reports import SweepReports
-from services.table_orders import TableOrders
-from tests.servers import Azurite
+from services import storage
+from services.tables import order_index, table_orders
+from services.tables.order_index import OPEN, OrderIndex, index_key
+from services.tables.sweep_reports import SweepReports
+from services.tables.table_orders import TableOrders
+from tests.support.servers import Azurite
 from tests.unit.orders import request
 
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)

@@ -13,8 +13,8 @@ from azure.data.tables import TableClient, TableServiceClient, TableTransactionE
 from azure.data.tables._base_client import TablesBaseClient
 
 from services import storage
-from services.quick_batches import batch_send
-from tests.servers import Azurite
+from services.tables.quick_batches import batch_send
+from tests.support.servers import Azurite
 
 THEIRS: Callable[..., Any] = TablesBaseClient._batch_send
 TEXTS = [

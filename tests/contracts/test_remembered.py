@@ -28,12 +28,12 @@ from models.order_record import (
 from models.stock import InventoryUpdate
 from models.view import fresh_view
 from services import storage
-from services.order_index import OrderIndex
-from services.recent_orders import RecentOrders
-from services.recent_rows import RecentRows
-from services.table_orders import TableOrders
-from services.table_stock import TableStock
-from tests.servers import Azurite
+from services.tables.order_index import OrderIndex
+from services.tables.recent_orders import RecentOrders
+from services.tables.recent_rows import RecentRows
+from services.tables.table_orders import TableOrders
+from services.tables.table_stock import TableStock
+from tests.support.servers import Azurite
 from tests.unit.orders import request
 
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.contracts.sandbox_process import JSON, SandboxProcess, call
-from tests.servers import FreePorts
+from tests.support.servers import FreePorts
 
 CONFIRM = "payment_intents.confirm"
 

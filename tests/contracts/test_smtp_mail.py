@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from activities.notification import Mail
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
 from services.smtp_mail import MailServer, SmtpMail, parse_sender, parse_smtp_url
-from tests.servers import FreePorts, Sandbox
+from tests.support.servers import FreePorts, Sandbox
 
 SENDER = "orders@shop.example"
 USER, PASSWORD = "shop", "s3cret/:@ %"

@@ -22,7 +22,7 @@ from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
 from models.money import CURRENCIES, Total, refusal
 from models.order_record import OrderRecord
 from services.stripe_payments import API_VERSION, GENERATIONS, StripePayments
-from tests.servers import FreePorts, Sandbox
+from tests.support.servers import FreePorts, Sandbox
 from tests.unit.orders import request, running_order
 
 KEY = "sk_test_sandbox"

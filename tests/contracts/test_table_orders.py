@@ -12,7 +12,7 @@ import pytest
 
 from models.errors import Conflict, Unavailable
 from models.money import Total
-from models.order_list import IndexEntry
+from models.operations.order_list import IndexEntry
 from models.order_record import (
     Approval,
     Line,
@@ -41,9 +41,9 @@ from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
 from services import storage
-from services.order_index import OrderIndex
-from services.table_orders import TableOrders
-from tests.servers import Azurite
+from services.tables.order_index import OrderIndex
+from services.tables.table_orders import TableOrders
+from tests.support.servers import Azurite
 from tests.unit.orders import request
 
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)

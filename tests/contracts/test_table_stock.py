@@ -17,8 +17,8 @@ from models.order_record import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem
 from services import storage
 from services.seed import WrongRow, seed
-from services.table_stock import TableStock
-from tests.servers import Azurite
+from services.tables.table_stock import TableStock
+from tests.support.servers import Azurite
 
 
 def table(azurite: Azurite, name: str) -> TableStock:

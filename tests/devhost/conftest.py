@@ -7,7 +7,7 @@ import pytest
 
 from tests.devhost.conforming import faults_after, judged
 from tests.devhost.hosts import Devhost
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 
 @pytest.fixture(scope="module")

@@ -12,18 +12,18 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 import dev
-from bench import against
-from bench.floor import TablesFloor
-from bench.stage import Load
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.tables import Row
+from devtools.bench import against
+from devtools.bench.floor import TablesFloor
+from devtools.bench.stage import Load
 from tests.devhost.hosts import ROOT, Devhost
-from tests.servers import Azurite
+from tests.support.servers import Azurite
 
 
 def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_at_most(tmp_path: Path) -> None:
     told, drawn = tmp_path / "bench.json", tmp_path / "bench.svg"
-    command = [sys.executable, "-m", "bench", "--quick", "--json", str(told), "--plot", str(drawn)]
+    command = [sys.executable, "-m", "devtools.bench", "--quick", "--json", str(told), "--plot", str(drawn)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(told.read_text(encoding="utf-8"))
@@ -76,7 +76,7 @@ def test_a_commit_is_checked_out_into_a_folder_of_its_own(tmp_path: Path, monkey
 
 
 def test_the_floor_writes_the_rows_that_an_order_leaves(azurite: Azurite, new_host: Callable[..., Devhost]) -> None:
-    host = new_host(app=ROOT / "bench" / "app", settings={"BENCH_HUB": "BenchHub"}, hub="BenchHub").start()
+    host = new_host(app=ROOT / "devtools" / "bench" / "app", settings={"BENCH_HUB": "BenchHub"}, hub="BenchHub").start()
     assert host.post(host.api("/orchestrators/saga?timeout=60&pollingInterval=1")).status == 200
     by_order = rows_of(azurite, "BenchHub")
     asyncio.run(one_order_of_the_floor(azurite, "Floor"))

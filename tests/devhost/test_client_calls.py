@@ -8,7 +8,7 @@ import pytest
 
 from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "conformance"
 LONG_AGO, FAR_AWAY = "2020-01-01T00:00:00", "2999-01-01T00:00:00"

@@ -18,7 +18,7 @@ import pytest
 
 from tests.devhost.conforming import Hub, judged
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "conformance"
 HOUR = 3600

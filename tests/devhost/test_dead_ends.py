@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "dead_ends"
 ODD = "list tuple str int bool dict generator FunctionBuilder datetime EntityId method type Odd".split()

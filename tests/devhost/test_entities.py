@@ -15,7 +15,7 @@ from azure.storage.blob import BlobServiceClient
 
 from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 Hosts = Callable[..., Devhost]
 APP = Path(__file__).parent / "apps" / "entities"

@@ -13,7 +13,7 @@ import pytest
 from devhost.history.failures import error_of, stack_of
 from tests.devhost.apps.raising.function_app import RAISES
 from tests.devhost.hosts import Devhost
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 RAISING = Path(__file__).parent / "apps" / "raising"
 KINDS = [what for what in RAISES if what != "nothing"]

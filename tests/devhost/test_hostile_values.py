@@ -20,7 +20,7 @@ from urllib.parse import quote, quote_from_bytes
 import pytest
 
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "hostile"
 API = "/runtime/webhooks/durabletask"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, Reply, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "conformance"
 JSON_TYPE = "application/json; charset=utf-8"

@@ -10,7 +10,7 @@ import pytest
 from devhost.settings import BadSettings, load
 from tests.devhost.conforming import judged
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 
 def test_a_request_arrives_as_the_functions_host_shows_it(host: Devhost) -> None:

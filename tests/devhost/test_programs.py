@@ -26,7 +26,7 @@ from tests.devhost.programs import Draw, Program, expected, numbered_alike, prog
 from tests.e2e.storage_proxy import StorageProxy
 from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
 from tests.replay.task_hub import histories
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "programs"
 BATCH = 16

@@ -10,7 +10,7 @@ from azure.storage.blob import BlobServiceClient
 
 import dev
 from tests.devhost.hosts import Devhost, until
-from tests.servers import Azurite, FreePorts, running
+from tests.support.servers import Azurite, FreePorts, running
 
 Hosts = Callable[..., Devhost]
 

@@ -10,14 +10,13 @@ from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost import commented_json
 from devhost.history.builders import execution_started
 from devhost.history.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.http import routing
 from devhost.orchestration.engine import is_called_by
 from devhost.orchestration.instance import Instance, Parent
 from devhost.orchestration.task_table import SUB_ORCHESTRATION, Task
-from devhost.settings import BadSettings, hub_name, load, resolve
+from devhost.settings import BadSettings, hub_name, load, loads_with_comments, resolve
 from devhost.storage.account import parse_connection_string
 from devhost.storage.keys import escape_key, row_key, unescape_key
 from devhost.storage.tables import parse_time
@@ -102,7 +101,7 @@ def described(name: str, template: str, *methods: str) -> dict[str, Any]:
     ],
 )
 def test_settings_are_read_with_comments_and_last_commas(text: str, value: Any) -> None:
-    assert commented_json.loads(text) == value
+    assert loads_with_comments(text) == value
 
 
 @given(
@@ -113,7 +112,7 @@ def test_settings_are_read_with_comments_and_last_commas(text: str, value: Any) 
 )
 def test_what_is_json_is_read_as_json(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
-        assert commented_json.loads(text) == value
+        assert loads_with_comments(text) == value
 
 
 @pytest.mark.parametrize(
@@ -135,12 +134,12 @@ def test_what_is_json_is_read_as_json(value: Any) -> None:
 )
 def test_what_is_broken_stays_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"line \d+ column \d+"):
-        commented_json.loads(text)
+        loads_with_comments(text)
 
 
 def test_a_fault_is_found_on_its_line() -> None:
     with pytest.raises(ValueError, match="line 4 column 8"):
-        commented_json.loads('{ // one\n /* two\n three */\n  "a": x\n}')
+        loads_with_comments('{ // one\n /* two\n three */\n  "a": x\n}')
 
 
 def test_routes_are_tried_in_the_order_of_their_functions_names_case_aside() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.devhost.conforming import Hub, judged
 from tests.devhost.hosts import Devhost
 from tests.devhost.stored_layout import of_type
-from tests.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts
 
 APP = Path(__file__).parent / "apps" / "conformance"
 SETTING = "AzureFunctionsJobHost__extensions__durableTask__defaultVersion"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bench.volume import Killed, Steady, shortfalls, volume
+from devtools.bench.volume import Killed, Steady, shortfalls, volume
 
 
 def test_many_orders_all_end_with_kills_and_without_and_the_memory_stays() -> None:

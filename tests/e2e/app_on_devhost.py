@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import dev
 from tests.e2e.storage_proxy import StorageProxy
 from tests.e2e.world import World, wait_for
-from tests.servers import Azurite, Sandbox
+from tests.support.servers import Azurite, Sandbox
 
 
 class AppOnDevhost:

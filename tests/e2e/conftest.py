@@ -14,8 +14,8 @@ import pytest
 import dev
 from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
 from tests.e2e.world import World
-from tests.product import Product
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.product import Product
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 
 @pytest.fixture(scope="session")

@@ -21,11 +21,12 @@ from models.order_record import Line, OrderRecord
 from models.order_request import OrderRequest
 from models.states import OrderStatus
 from models.view import fresh_view
-from services import storage, table_orders
-from services.order_index import OrderIndex
+from services import storage
 from services.stripe_payments import StripePayments
-from services.table_orders import TableOrders
-from services.table_stock import TableStock
+from services.tables import table_orders
+from services.tables.order_index import OrderIndex
+from services.tables.table_orders import TableOrders
+from services.tables.table_stock import TableStock
 from tests.e2e.world import World, new_id
 
 

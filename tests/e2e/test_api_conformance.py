@@ -18,7 +18,7 @@ import pytest
 
 import dev
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 KEY = "a-key-for-schemathesis"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")

@@ -9,7 +9,7 @@ import pytest
 
 import dev
 from tests.e2e.world import NOTHING, World, new_id, statuses, wait_for
-from tests.steps import STEPS
+from tests.support.steps import STEPS
 
 THRESHOLD = 50_000
 PRICE = 60_000

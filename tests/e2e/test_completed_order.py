@@ -14,8 +14,8 @@ import zxingcpp
 
 import dev
 from tests.e2e.world import World, compensations, new_id, statuses
-from tests.product import Product
-from tests.steps import STEPS
+from tests.support.product import Product
+from tests.support.steps import STEPS
 
 CANARIES = {
     "name": "Canary Marmalade",

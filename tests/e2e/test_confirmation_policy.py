@@ -7,8 +7,8 @@ from contextlib import closing
 
 import dev
 from tests.e2e.world import NOTHING, World, statuses
-from tests.product import Product
-from tests.steps import STEPS
+from tests.support.product import Product
+from tests.support.steps import STEPS
 
 
 def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(

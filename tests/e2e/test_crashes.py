@@ -17,11 +17,11 @@ import pytest
 import dev
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
-from tests.product import Product
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.product import Product
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 12900
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import dev
-from tests.product import Product
+from tests.support.product import Product
 
 NewProduct = Callable[..., Product]
 

@@ -11,7 +11,7 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 import dev
-from tests.product import Product
+from tests.support.product import Product
 
 
 def test_the_data_folder_belongs_to_its_user_alone(product: Product) -> None:

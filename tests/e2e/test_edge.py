@@ -14,7 +14,7 @@ import pytest
 
 import dev
 from tests.e2e.world import NOTHING, World, new_id, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")

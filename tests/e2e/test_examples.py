@@ -2,7 +2,7 @@
 
 In a printed answer `…` stands for any text, the value "…" for any value, "…": "…" for further fields, and "…" in a list
 for further entries. A GET is sent again until it answers as printed, because a reader, too, looks a moment later.
-tests/documents.py says how the documents are read.
+tests/support/documents.py says how the documents are read.
 
 curl itself is not run: not every machine has one. The options that the documents use are read here; any other is an
 error.
@@ -22,9 +22,9 @@ import pytest
 from azure.data.tables import TableServiceClient
 
 import dev
-from tests.documents import Example, Settings, examples, requests, rows
-from tests.product import Product
-from tests.servers import FreePorts
+from tests.support.documents import Example, Settings, examples, requests, rows
+from tests.support.product import Product
+from tests.support.servers import FreePorts
 
 ANY = "…"
 PATIENCE_S = 30

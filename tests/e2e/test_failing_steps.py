@@ -18,8 +18,8 @@ from tests.e2e.world import NOTHING, compensations, new_id, statuses
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
-from tests.servers import Azurite, FreePorts, Sandbox
-from tests.steps import STEPS, UNDO
+from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.steps import STEPS, UNDO
 
 PRICE = 1000
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.product import Product
+from tests.support.product import Product
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/api/", "/API"])

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.product import Product
+from tests.support.product import Product
 
 SEED = 9
 REQUESTS = 400

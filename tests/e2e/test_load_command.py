@@ -15,7 +15,7 @@ import pytest
 import dev
 from devtools.load.__main__ import main
 from tests.e2e.world import FINAL, World, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 RIGHT = "Money, stock, labels and mails agree."
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from tests.e2e.world import World, new_id
-from tests.product import Product
+from tests.support.product import Product
 
 ORDERS, AT_ONCE, PRICE = 200, 16, 1000
 

@@ -13,7 +13,7 @@ import dev
 from devtools.orders.__main__ import main
 from tests.e2e.test_operators import PROOF, failing_at_the_mail, parked, refunds_down
 from tests.e2e.world import World, compensations, new_id, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 FOUR_ARMCHAIRS = ["--item", "CRUNCHY-ARMCHAIR:4"]  # above this shop's threshold
 

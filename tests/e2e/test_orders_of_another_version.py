@@ -12,7 +12,7 @@ import pytest
 from azure.data.tables import TableClient
 
 import dev
-from services.order_index import OrderIndex
+from services.tables.order_index import OrderIndex
 from tests.e2e.orders_on_record import accept, index_of, orders_of, out_of_sight
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 

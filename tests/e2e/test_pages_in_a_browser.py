@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 import dev
 from tests.e2e.browser import Window, launched, window, without_a_key
 from tests.e2e.world import World, new_id, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 BOUNCES = {"customer": {"id": "cust-43", "name": "Bob", "email": "bob@bounce.invalid"}}
 REFUNDS_FAIL = {"operation": "refunds.create", "fault": "error_before_commit"}

@@ -18,7 +18,7 @@ from azure.storage.blob import BlobServiceClient
 import dev
 from tests.e2e.orders_on_record import order_of_older_code
 from tests.e2e.world import World, new_id, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 CANARY = {
     "customer": {"id": "cust-canary", "name": "Canary Marmalade", "email": "canary.marmalade@example.com"},

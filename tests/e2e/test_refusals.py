@@ -11,8 +11,8 @@ import pytest
 import dev
 from tests.e2e.orders_on_record import order_of_older_code
 from tests.e2e.world import NOTHING, World, compensations, new_id, statuses, wait_for
-from tests.product import Product
-from tests.steps import STEPS
+from tests.support.product import Product
+from tests.support.steps import STEPS
 
 ADDRESS = dev.example_order()["shipping_address"]
 CUSTOMER = dev.example_order()["customer"]

@@ -12,7 +12,7 @@ from azure.data.tables import TableClient
 
 import dev
 from models.order_record import Line
-from services.order_index import OPEN, index_key
+from services.tables.order_index import OPEN, index_key
 from tests.e2e.orders_on_record import (
     accept,
     close,
@@ -24,7 +24,7 @@ from tests.e2e.orders_on_record import (
     stock_of,
 )
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
-from tests.product import Product
+from tests.support.product import Product
 
 BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)

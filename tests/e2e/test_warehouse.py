@@ -12,7 +12,7 @@ import pytest
 import dev
 from devtools.orders.__main__ import main
 from tests.e2e.world import World, new_id
-from tests.product import Product
+from tests.support.product import Product
 
 BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
 

@@ -32,9 +32,9 @@ from azure.core.exceptions import AzureError
 import dev
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import ENDED
-from tests.product import Product
 from tests.proof import customers
 from tests.proof.report import Report
+from tests.support.product import Product
 
 AWAY = (OSError, AzureError)
 ORDERS_A_LIFE = 8

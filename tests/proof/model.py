@@ -30,6 +30,7 @@ import stripe
 
 import function_app
 from activities.validation import Policy
+from bootstrap import Services
 from models.errors import Conflict
 from models.messages import SAGA_VERSION
 from models.money import Total
@@ -40,15 +41,14 @@ from models.tracking import Tracking
 from orchestrators.order_saga import order_saga
 from services import blob_labels
 from services.blob_labels import BlobLabels
-from services.order_index import OrderIndex
-from services.recent_orders import RecentOrders
-from services.recent_rows import RecentRows
 from services.stripe_payments import API_VERSION, StripePayments
-from services.table_orders import TableOrders
-from services.table_stock import TableStock
-from services.wiring import Services
+from services.tables.order_index import OrderIndex
+from services.tables.recent_orders import RecentOrders
+from services.tables.recent_rows import RecentRows
+from services.tables.table_orders import TableOrders
+from services.tables.table_stock import TableStock
 from tests.proof.pure_world import PureLabels, PureMailServer, PurePush, PureStripe, PureTable
-from tests.steps import STEPS, UNDO
+from tests.support.steps import STEPS, UNDO
 
 ORDER, SKU, OTHER = "order-1", "CRUNCHY-ARMCHAIR", "SMALL-TABLE"
 PRICE = 12900

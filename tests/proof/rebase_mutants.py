@@ -4,7 +4,7 @@ A patch is applied by its text and not by its line numbers: each changed block i
 lines as are still there, and must be found exactly once. What was found is written back as a fresh patch.
 
     python -m tests.proof.rebase_mutants                                   all that no longer apply as they stand
-    python -m tests.proof.rebase_mutants --replacing edge/=api/            first, in each patch: a path or a name is new
+    python -m tests.proof.rebase_mutants --replacing api/=api/            first, in each patch: a path or a name is new
 
 A patch whose block is not found, or found twice, is left as it is and named; the exit status is 1 then. Somebody has to
 say anew how the rule is broken.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dev
 from tests.proof.chaos import Chaos
-from tests.servers import FreePorts
+from tests.support.servers import FreePorts
 
 
 def test_orders_among_faults_and_kills_leave_all_witnesses_in_agreement(ports: FreePorts, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ import dev
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import FINAL
 from tests.e2e.world import World, wait_for
-from tests.product import Product
 from tests.proof import customers
-from tests.servers import FreePorts
+from tests.support.product import Product
+from tests.support.servers import FreePorts
 
 ORDERS, AT_ONCE, PRICE, SEED = 200, 10, 1000, 3
 UNITS = {"OAK-SHELF": 25, "BRASS-HOOK": 15, "WOOL-RUG": 10}

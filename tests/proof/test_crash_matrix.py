@@ -27,7 +27,7 @@ from devtools.audit.auditor import Auditor
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Fault, StorageProxy
 from tests.e2e.world import NOTHING, Effects, World, compensations, new_id, wait_for
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)

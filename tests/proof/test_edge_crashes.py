@@ -27,7 +27,7 @@ from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.orders_on_record import index_of, orders_of, payments_of, stock_of
 from tests.e2e.storage_proxy import Fault, StorageProxy
 from tests.e2e.world import NOTHING, World, new_id, wait_for
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)

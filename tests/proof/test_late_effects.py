@@ -17,7 +17,7 @@ from devtools.audit.auditor import Auditor
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Rule, StorageProxy
 from tests.e2e.world import World, new_id, wait_for
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 
 class Stage(NamedTuple):

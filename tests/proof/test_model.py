@@ -30,7 +30,7 @@ from tests.proof.model import (
     explored,
     singles,
 )
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 # Which of a scenario's plans are played: every one, unless it is told here.
 EVERY = {

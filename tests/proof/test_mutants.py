@@ -11,7 +11,7 @@ from tests.proof import mutants
 from tests.proof.mutants import JUDGES, MODEL, Mutant
 
 FAST = ("compensated_although_an_undo_failed", "mail_before_the_shipment")
-ROOMS = ("orchestrators/", "activities/", "services/", "models/", "reconciliation/", "edge/")
+ROOMS = ("bootstrap.py", "orchestrators/", "activities/", "services/", "models/", "reconciliation/", "api/")
 MOST_LINES = 10
 every_mutant = pytest.mark.parametrize("mutant", mutants.all_mutants(), ids=lambda mutant: mutant.name)
 

@@ -22,11 +22,11 @@ from models.order_record import Approval, Line, OrderRecord
 from models.order_request import Decision, Evidence, Reason
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import LIMIT, Place, Reconciler, Sagas, sweep
-from services import table_orders
-from services.order_index import OPEN, OrderIndex, index_key
-from services.sweep_reports import SweepReports
-from services.table_orders import TableOrders
-from services.table_stock import TableStock
+from services.tables import table_orders
+from services.tables.order_index import OPEN, OrderIndex, index_key
+from services.tables.sweep_reports import SweepReports
+from services.tables.table_orders import TableOrders
+from services.tables.table_stock import TableStock
 from tests.proof.pure_world import PureTable
 from tests.unit.orders import request
 

@@ -20,9 +20,9 @@ from models.money import Total
 from models.order_record import Line, OrderRecord
 from models.order_request import Decision, Evidence
 from models.view import CompensationView, fresh_view
-from services import order_rows, table_orders
-from services.order_index import OrderIndex
-from services.table_orders import TableOrders
+from services.tables import order_rows, table_orders
+from services.tables.order_index import OrderIndex
+from services.tables.table_orders import TableOrders
 from tests.proof.pure_world import PureTable
 from tests.unit.orders import request
 

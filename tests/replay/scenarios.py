@@ -16,7 +16,7 @@ from orchestrators.order_saga import order_saga
 from orchestrators.steps import steps_of
 from tests.replay.driver import BEGINNING, Broken, Call, Done, Raised, World, play
 from tests.replay.oracle import Event, Orchestrator
-from tests.steps import UNDO
+from tests.support.steps import UNDO
 
 ORDER = "order-1"
 SHORT = {"step_retry_s": 3, "undo_retry_s": 5}

@@ -17,14 +17,14 @@ import pytest
 import dev
 from models.order_request import OrderRequest
 from services import storage
-from services.order_index import OrderIndex
-from services.table_orders import TableOrders
+from services.tables.order_index import OrderIndex
+from services.tables.table_orders import TableOrders
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.replay.oracle import Kind, walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
-from tests.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 12900
 LIMITS = {"step_retry_s": 5.0, "undo_retry_s": 2.0, "confirmation_failure": "compensate"}

@@ -12,10 +12,10 @@ import pytest
 
 import dev
 from tests.e2e.world import World
-from tests.product import Product
 from tests.replay.oracle import Event, split, walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
+from tests.support.product import Product
 
 ADDRESS = dev.example_order()["shipping_address"]
 CUSTOMER = dev.example_order()["customer"]

@@ -36,7 +36,7 @@ from tests.replay.scenarios import (
     play_order,
     undo_of,
 )
-from tests.steps import UNDO
+from tests.support.steps import UNDO
 
 ANSWERS = [DONE, DONE, DONE, DONE, REFUSED, UNKNOWN, BROKEN, LATE, CANCELLED, RESOLVED]
 HISTORIES = sorted(FOLDER.glob("*.json"))

@@ -22,10 +22,10 @@ from models.order_request import OrderRequest
 from models.states import FINAL_STATES
 from models.view import view_of
 from services.blob_labels import BlobLabels
-from services.order_index import OPEN, OrderIndex
-from services.order_rows import record_of
-from services.table_orders import TableOrders
-from services.table_stock import TableStock
+from services.tables.order_index import OPEN, OrderIndex
+from services.tables.order_rows import record_of
+from services.tables.table_orders import TableOrders
+from services.tables.table_stock import TableStock
 from tests.proof.pure_world import PureLabels, PureTable
 from tests.replay.record_rows import FOLDER, LAYOUT, STAGES, Direct, digest_of, read, rows_in, text_of
 from tests.unit.test_order_transitions import TRANSITIONS
@@ -234,12 +234,12 @@ def test_no_step_reads_an_order_by_the_rules_of_the_edge() -> None:
     root = Path(__file__).resolve().parents[2]
     rooms = ("activities", "orchestrators", "reconciliation", "services")
     readers = {
-        f"{room}/{path.name}"
+        path.relative_to(root).as_posix()
         for room in rooms
-        for path in (root / room).glob("*.py")
+        for path in (root / room).rglob("*.py")
         if "OrderRequest" in path.read_text(encoding="utf-8")
     }
-    assert readers == {"services/table_orders.py"}  # which stores what the edge has read
+    assert readers == {"services/tables/table_orders.py"}  # which stores what the edge has read
 
 
 def test_an_order_record_has_no_rule_of_the_edge() -> None:

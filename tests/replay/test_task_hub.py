@@ -16,7 +16,7 @@ from tests.replay.oracle import STATUS, Event, Kind, walk
 from tests.replay.scenarios import ORDER, ORDER_SAGA, SCENARIOS
 from tests.replay.task_hub import JSON_COLUMNS, histories
 from tests.replay.test_oracle import APPROVED_IN_TIME, event_or_deadline, fine, handle
-from tests.servers import Azurite
+from tests.support.servers import Azurite
 
 EXECUTION = "0123456789abcdef0123456789abcdef"
 OLDER = "f" * 32

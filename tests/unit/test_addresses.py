@@ -8,7 +8,7 @@ import requests
 from services import storage
 from services.addresses import is_loopback, parse_http
 from services.notification_hub import parse_connection
-from services.wiring import SETTINGS, faults
+from services.settings import SETTINGS, faults
 
 GOOD = {setting.name: setting.example for setting in SETTINGS}
 PUSH = "Endpoint={};SharedAccessKeyName=k;SharedAccessKey=hunter2;EntityPath=orders"

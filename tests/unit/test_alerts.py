@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from activities.alerts import tell
-from models.alerts import alert_key, alert_of, is_due, is_overdue
 from models.errors import Unavailable
 from models.money import Total
-from models.order_list import IndexEntry
+from models.operations.alerts import alert_key, alert_of, is_due, is_overdue
+from models.operations.order_list import IndexEntry
 from models.order_record import Applied, Approval, OrderRecord
 from reconciliation.sweep import GRACE, Reconciler
-from services.wiring import faults
+from services.settings import faults
 from tests.unit.orders import running_order
 from tests.unit.test_settings import GOOD
 

@@ -16,8 +16,8 @@ import azure.functions as func
 import jsonschema_rs
 import pytest
 
-from edge import pages
-from edge.operations import OPERATIONS
+from api import pages
+from api.document.operations import OPERATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
@@ -83,7 +83,7 @@ def test_a_key_that_is_asked_for_can_be_missing() -> None:
 def test_every_problem_that_the_edge_answers_is_in_the_document() -> None:
     raised = {
         node.args[0].value
-        for file in (ROOT / "edge").glob("*.py")
+        for file in (ROOT / "api").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -182,7 +182,7 @@ SWAGGER_UI = {
 
 
 def test_swagger_ui_is_the_published_package_with_its_licence() -> None:
-    folder = ROOT / "edge" / "static" / "swagger-ui"
+    folder = ROOT / "api" / "static" / "swagger-ui"
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     assert (package["name"], package["version"], package["license"]) == ("swagger-ui-dist", "5.35.0", "Apache-2.0")
     assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")

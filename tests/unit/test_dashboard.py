@@ -13,9 +13,9 @@ from typing import Any
 import azure.functions as func
 import pytest
 
-from edge import inventory, overview, pages
-from edge.actors import actor
-from models.order_list import Front, IndexEntry
+from api import inventory, overview, pages
+from api.operators import actor
+from models.operations.order_list import Front, IndexEntry
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 STATIC = Path(pages.__file__).with_name("static")

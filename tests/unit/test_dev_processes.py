@@ -12,8 +12,8 @@ import pytest
 
 import dev
 from devtools.trouble import Trouble
-from tests.product import Product
-from tests.servers import FreePorts
+from tests.support.product import Product
+from tests.support.servers import FreePorts
 
 SLEEP = [sys.executable, "-c", "import time; print('asleep', flush=True); time.sleep(60)"]
 DEAF = [

@@ -9,9 +9,9 @@ import azure.functions as func
 import pytest
 
 import function_app
-from edge import pages
-from edge.accept import prefers_json
-from edge.requests_file import text_of
+from api import pages
+from api.document.requests_file import text_of
+from api.pages import prefers_json
 
 SERVED = ["/api/docs", "/api/health", "/api/openapi.json", "/api/requests.http", "/api/orders"]
 REQUEST_LINE = re.compile(r"^([A-Z]+) \{\{host\}\}(/\S*)$", re.MULTILINE)

@@ -22,7 +22,7 @@ from devtools.load.arguments import DEFAULT_MIX, KINDS, mix
 from devtools.load.book import Book, quantile
 from devtools.load.orders import UNITS_TO_APPROVE, drawn, sku_of
 from models.order_request import SKU_PATTERN, OrderRequest
-from tests.servers import FreePorts
+from tests.support.servers import FreePorts
 
 ROOT = Path(__file__).resolve().parents[2]
 

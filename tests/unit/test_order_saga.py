@@ -16,7 +16,7 @@ from models.messages import SAGA_VERSION
 from orchestrators import steps
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import CLOSE_ORDER, step_retry, undo_retry
-from tests.steps import STEPS, UNDO
+from tests.support.steps import STEPS, UNDO
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = {"amount_minor": 25800, "currency": "gbp"}

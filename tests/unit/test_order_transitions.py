@@ -17,7 +17,7 @@ from models.errors import Conflict, Unavailable
 from models.money import Total
 from models.order_record import Change, OrderRecord
 from models.order_request import Decision, Evidence, Reason
-from tests.documents import text_of
+from tests.support.documents import text_of
 from tests.unit.orders import STAGES, order_in, running_order
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

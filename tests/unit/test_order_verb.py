@@ -21,7 +21,7 @@ import pytest
 
 from devtools.orders.__main__ import main
 from devtools.terminal import inert
-from tests.servers import FreePorts
+from tests.support.servers import FreePorts
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.po_box import is_po_box
+from models.delivery_address import is_po_box
 
 BOXES = [
     *[

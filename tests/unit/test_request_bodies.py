@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from edge.orders import list_orders
-from edge.problems import Problem, read_body, refuse_unknown_parameters
+from api.orders import list_orders
+from api.problems import Problem, read_body, refuse_unknown_parameters
 from models.errors import Refused
-from models.order_list import Page
+from models.operations.order_list import Page
 from services.stripe_webhooks import StripeSignatures
 
 JSON = {"Content-Type": "application/json"}

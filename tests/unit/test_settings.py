@@ -7,7 +7,7 @@ import json
 import pytest
 
 import dev
-from services.wiring import SETTINGS, faults, kind_of_stripe_key
+from services.settings import SETTINGS, faults, kind_of_stripe_key
 
 GOOD = {setting.name: setting.example for setting in SETTINGS}
 AZURE = {name: value for name, value in GOOD.items() if name != "AzureWebJobsStorage"} | {

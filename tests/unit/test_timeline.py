@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from models.money import Total
+from models.operations.timeline import Due, attempts, due, moment, references, waits
 from models.order_record import Approval, OrderRecord
 from models.states import OrderStatus
-from models.timeline import Due, attempts, due, moment, references, waits
 
 START = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 TOTAL = Total(amount_minor=12900, currency="gbp")

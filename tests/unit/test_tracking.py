@@ -13,11 +13,11 @@ import azure.functions as func
 import pytest
 
 from activities.notification import confirmation_mail, farewell_mail
-from edge import tracking as page
-from edge.problems import Problem
+from api import tracking as page
+from api.problems import Problem
 from models.order_record import OrderRecord
 from models.tracking import Tracking
-from services.wiring import public_origin
+from services.settings import public_origin
 from tests.unit.orders import running_order
 
 NOW = datetime.now(UTC)

@@ -13,7 +13,13 @@ from devtools import tree_copy
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     files = ["dev.py", "tests/test_a.py", "local.settings.json", "new/not_committed.py", ".env", ".ci/run"]
-    kept_back = [".git/config", ".local/logs/a", ".venv/bin/python", "azurite/node_modules/a", "a/__pycache__/a.pyc"]
+    kept_back = [
+        ".git/config",
+        ".local/logs/a",
+        ".venv/bin/python",
+        "devtools/azurite/node_modules/a",
+        "a/__pycache__/a.pyc",
+    ]
     for name in (*files, *kept_back, ".mypy_cache/a", ".ruff_cache/a", ".pytest_cache/a", ".hypothesis/a"):
         (tmp_path / "shop" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "shop" / name).write_text("as it was")
@@ -31,7 +37,7 @@ def test_a_copy_holds_what_is_worked_on_and_links_what_is_installed(tree: Path) 
             *("dev.py", "tests/test_a.py", "local.settings.json", "new/not_committed.py", ".env", ".ci/run")
         }
         assert (copy / ".venv").resolve() == tree / ".venv"
-        assert (copy / "azurite/node_modules").resolve() == tree / "azurite/node_modules"
+        assert (copy / "devtools/azurite/node_modules").resolve() == tree / "devtools/azurite/node_modules"
         (tree / "dev.py").write_text("edited meanwhile")
         assert (copy / "dev.py").read_text() == "as it was"
     assert not copy.exists()

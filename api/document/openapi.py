@@ -1,0 +1,218 @@
+"""The API document, OpenAPI 3.1: made from the registered triggers, the pydantic models and operations.py.
+
+Route, methods and key level come from the triggers themselves, so that the document cannot name a route that is not
+served. Rejected: FastAPI mounted as one function that catches all, which is what loses the key levels, names and
+metrics of each route.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from api.document.answers import Front, ProblemAnswer
+from api.document.described import Operation, Parameter, Reply
+from api.document.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
+from api.document.operations import OPERATIONS
+from models.order_request import OrderId, Sku
+from models.view import Failure
+
+PREFIX = "api"
+REFERENCE = "#/components/schemas/{model}"
+ROUTE_PARAMETER = re.compile(r"\{\*{0,2}(\w+)([^}]*)\}")
+KEY = "functionKey"
+UNDOS = ["release_inventory", "refund_payment", "cancel_shipment"]
+# The path's parameters by their names in the routes: meaning, schema, example.
+PATH_PARAMETERS: Mapping[str, tuple[str, dict[str, Any], str]] = {
+    "order_id": ("The order's id.", TypeAdapter(OrderId).json_schema(), EXAMPLE_ID),
+    "sku": ("The article.", TypeAdapter(Sku).json_schema(), EXAMPLE_SKU),
+    "compensation": ("The undo.", {"type": "string", "enum": UNDOS}, "refund_payment"),
+    "asset": ("The name of the file.", {"type": "string", "pattern": r"^[a-z.-]+$"}, "docs.js"),
+}
+HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "Location": ("Where the orchestration's status is.", {"type": "string"}),
+    "Retry-After": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
+    "ETag": ("Names this very state.", {"type": "string"}),
+    "Content-Disposition": ("To be shown, not saved.", {"type": "string"}),
+    "Cache-Control": ("How long it may be kept.", {"type": "string"}),
+}
+MEANINGS = {
+    400: "What was sent is wrong. Each wrong field is named.",
+    404: "There is no such thing.",
+    409: "The present state forbids it. The sentence says the state.",
+    410: "It was there, and is gone for good.",
+    412: "The `If-Match` names a state that has passed.",
+    413: "The body is too large.",
+    415: "The body is not declared as JSON.",
+    503: "It cannot be done or known now: try again.",
+}
+
+
+class Trigger(NamedTuple):
+    """An HTTP function as the app registers it. `anonymous`: no key is asked for."""
+
+    name: str
+    route: str
+    methods: tuple[str, ...]
+    anonymous: bool
+
+
+def trigger_of(function: Any) -> Trigger | None:
+    """Of a built function of the SDK; None for one without HTTP."""
+    trigger = function.get_trigger()
+    if trigger.type != "httpTrigger":
+        return None
+    methods = tuple(getattr(method, "value", method) for method in trigger.methods)
+    return Trigger(function.get_function_name(), trigger.route, methods, trigger.auth_level.value == "anonymous")
+
+
+def document(triggers: Iterable[Trigger]) -> dict[str, Any]:
+    """Raises KeyError for a trigger that operations.py does not describe."""
+    paths: dict[str, dict[str, Any]] = {}
+    for trigger in triggers:
+        for method in trigger.methods:
+            paths.setdefault(path_of(trigger.route), {})[method.lower()] = _operation(trigger)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Order saga",
+            "version": "1",
+            "summary": "Orders that complete, or are undone step by step.",
+            "description": "Money is in whole minor units (pence, cents) with a lower-case ISO 4217 currency.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "The function app that serves this document."}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(told.tag for told in OPERATIONS.values())],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": _schemas(),
+            "responses": {_component(status): _problem(status) for status in PROBLEMS} | {"Unauthorized": UNAUTHORIZED},
+            "securitySchemes": {KEY: FUNCTION_KEY},
+        },
+    }
+
+
+FUNCTION_KEY = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-functions-key",
+    "description": "A function key or the host key of the function app. On a laptop none is asked for.",
+}
+UNAUTHORIZED = {"description": "The function key is missing or wrong. The host answers it, with an empty body."}
+
+
+def path_of(route: str) -> str:
+    """`orders/{order_id}` -> `/api/orders/{order_id}`; an optional parameter is left out."""
+    plain = ROUTE_PARAMETER.sub(lambda found: "" if found[2].endswith("?") else f"{{{found[1]}}}", route)
+    return f"/{PREFIX}/{plain}".rstrip("/")
+
+
+def _operation(trigger: Trigger) -> dict[str, Any]:
+    told = OPERATIONS[trigger.name]
+    made: dict[str, Any] = {"operationId": trigger.name, "tags": [told.tag], "summary": told.summary}
+    if told.says:
+        made["description"] = told.says
+    parameters = [*_path_parameters(trigger.route), *map(_parameter, told.parameters)]
+    if parameters:
+        made["parameters"] = parameters
+    if told.body is not None:
+        made["requestBody"] = {
+            "required": told.body_required,
+            "content": {"application/json": {"schema": _reference(told.body), "example": told.body_example}},
+        }
+    made["responses"] = _responses(told, trigger.anonymous)
+    made["security"] = [] if trigger.anonymous else [{KEY: []}]
+    return made
+
+
+def _path_parameters(route: str) -> Iterable[dict[str, Any]]:
+    for name, tail in ROUTE_PARAMETER.findall(route):
+        if not tail.endswith("?"):
+            means, schema, example = PATH_PARAMETERS[name]
+            yield {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": means,
+                "schema": schema,
+                "example": example,
+            }
+
+
+def _parameter(told: Parameter) -> dict[str, Any]:
+    made = {"name": told.name, "in": told.place, "description": told.means, "schema": told.schema}
+    return made if told.example is None else {**made, "example": told.example}
+
+
+def _responses(told: Operation, anonymous: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {str(status): _reply(reply) for status, reply in told.replies.items()}
+    if not anonymous:
+        made["401"] = {"$ref": "#/components/responses/Unauthorized"}
+    for status in told.problems:
+        made[str(status)] = {"$ref": f"#/components/responses/{_component(status)}"}
+    return dict(sorted(made.items()))
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": reply.means}
+    if isinstance(reply.content, str):
+        made["content"] = {reply.content: {}}
+    elif reply.content is not None:
+        made["content"] = {"application/json": {"schema": _reference(reply.content), "example": reply.example}}
+    if reply.content is Front:
+        made["content"]["text/html"] = {}
+    if reply.headers:
+        made["headers"] = {name: _header(name) for name in reply.headers}
+    return made
+
+
+def _header(name: str) -> dict[str, Any]:
+    means, schema = HEADERS[name]
+    return {"description": means, "required": True, "schema": schema}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    detail, more = PROBLEMS[status]
+    example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    made: dict[str, Any] = {
+        "description": MEANINGS[status],
+        "content": {"application/problem+json": {"schema": _reference(ProblemAnswer), "example": example}},
+    }
+    if status == 503:
+        made["headers"] = {"Retry-After": _header("Retry-After")}
+    return made
+
+
+def _component(status: int) -> str:
+    return HTTPStatus(status).phrase.replace(" ", "")
+
+
+def _schemas() -> dict[str, Any]:
+    """Bodies as they are read, answers as they are written."""
+    bodies = {told.body for told in OPERATIONS.values() if told.body is not None}
+    replies = {reply.content for told in OPERATIONS.values() for reply in told.replies.values()}
+    written = {model for model in replies if isinstance(model, type)} | {ProblemAnswer}
+    _, made = models_json_schema(
+        [
+            *((body, "validation") for body in _by_name(bodies)),
+            *((each, "serialization") for each in _by_name(written)),
+        ],
+        ref_template=REFERENCE,
+    )
+    schemas: dict[str, Any] = made["$defs"]
+    # It leaves an empty code out by a serializer of its own, from which no schema can be read.
+    schemas["Failure"] = TypeAdapter(Failure).json_schema(ref_template=REFERENCE)
+    return dict(sorted(schemas.items()))
+
+
+def _by_name(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
+    return sorted(models, key=lambda model: model.__name__)
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=model.__name__)}

@@ -1,0 +1,35 @@
+"""`GET /api/health`: 200 when storage answers and the settings are whole, else 503 that says what to mend.
+
+Anonymous, so it names settings and providers, never a value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import azure.functions as func
+
+from api.problems import Problem, json_response
+from models.errors import Unavailable
+
+
+async def report(
+    faults: list[str], providers: Mapping[str, str], stripe_key: str, last_sweep: Callable[[], object]
+) -> func.HttpResponse:
+    """`faults`: sentences about settings; `providers`: what stands behind each need; `stripe_key`: which kind it is.
+
+    `last_sweep` reads storage for what the sweep last found, and raises Unavailable when that does not answer.
+    """
+    checks, swept = dict(providers), None
+    if not faults:
+        try:
+            swept = await asyncio.to_thread(last_sweep)
+            checks["storage"] = "ok"
+        except Unavailable as fault:
+            checks["storage"] = "unavailable"
+            faults = [str(fault)]
+    told = {"providers": checks, "stripe_key": stripe_key, "faults": faults, "sweep": swept}
+    if faults:
+        return Problem(503, " ".join(faults), more=told).response()
+    return json_response({"status": "ok", **told})

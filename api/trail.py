@@ -1,0 +1,40 @@
+"""`GET /api/orders/{order_id}/events`: the audit trail, oldest first, a page at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import azure.functions as func
+
+from api import paging
+from api.orders import Orders as Found
+from api.orders import found
+from api.problems import json_response
+from models.operations.audit import AuditEvent, Trail
+from models.view import moment
+
+DEFAULT_PAGE = 100
+CONTINUATION_PATTERN = r"^[1-9][0-9]{0,5}$"
+
+
+class Orders(Found, Protocol):
+    def trail(self, order_id: str, after: int, top: int) -> Trail:
+        """The changes of an order's record after the one of that number."""
+
+
+async def show(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
+    """200; 404 for an unknown order. `?top=&continuation=`."""
+    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
+    record = await found(req, orders, *paging.PARAMETERS)
+    trail = await asyncio.to_thread(orders.trail, record.order_id, int(after or 0), top)
+    body = {
+        "order_id": record.order_id,
+        "events": [_told(event) for event in trail.events],
+        "continuation": None if trail.continuation is None else str(trail.continuation),
+    }
+    return json_response(body)
+
+
+def _told(event: AuditEvent) -> dict[str, Any]:
+    return {"number": event.number, "at": moment(event.at), "event": event.event, "facts": event.facts}

@@ -1,0 +1,49 @@
+"""How long the first page of the dashboard takes with few orders in the store and with many: the ratio is what counts.
+
+The few and the many are looked at in turns, because figures of different moments of a busy machine cannot be compared.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from devtools.bench.stage import median
+from services import storage
+from services.tables.order_index import OPEN, OrderIndex, index_key
+
+UNFINISHED, ROWS_AT_ONCE, TOP = 50, 100, 50
+
+
+def first_page_ms(connection_string: str, sizes: tuple[int, ...], looks: int) -> dict[int, float]:
+    """Milliseconds (median) of a first look, by how many orders were accepted today."""
+    account = storage.connect({storage.SETTING: connection_string})
+    indexes = {size: _filled(account, size) for size in sizes}
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(looks):
+        for size, index in indexes.items():
+            begun = time.perf_counter()
+            index.front(datetime.now(UTC).date(), TOP)
+            times[size].append((time.perf_counter() - begun) * 1000)
+    return {size: median(found) for size, found in times.items()}
+
+
+def _filled(account: Any, orders: int) -> OrderIndex:
+    table = storage.open_table(account, f"bench{secrets.token_hex(6)}")
+    now = datetime.now(UTC)
+    places = [(OPEN, "needs_attention", UNFINISHED), (now.date().isoformat(), "completed", orders - UNFINISHED)]
+    for partition, status, count in places:
+        rows = [
+            {
+                "PartitionKey": partition,
+                "RowKey": index_key(now - timedelta(milliseconds=number), f"{status}-{number}"),
+                "Status": status,
+                "Skus": "CRUNCHY-ARMCHAIR",
+            }
+            for number in range(count)
+        ]
+        for first in range(0, count, ROWS_AT_ONCE):
+            table.submit_transaction([("create", row) for row in rows[first : first + ROWS_AT_ONCE]])
+    return OrderIndex(table)

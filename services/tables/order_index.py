@@ -1,0 +1,263 @@
+"""`OrderIndex`: what lists and the sweep read instead of the orders themselves, in table `orderindex`.
+
+    partition `open`          one row for each unfinished order, written *before* the order's record
+    partition `<UTC day>`     one row for each order that has ended, by the day on which it was accepted
+
+Row keys count down, so the newest is first, and an order has the same row key in both partitions. When an order ends,
+its row of the day is written first, and then the open one is deleted.
+
+The index and the record are two writes. Because the open row comes first, no accepted order is ever missing here: a
+process that dies between the two leaves an entry without a record, which the sweep drops after a day, since a slow
+`POST` may still write the record. An entry that lags behind its record is put right by the sweep.
+
+Rejected: an index by status. An entry would move from partition to partition at each change of state.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableClient
+
+from models.errors import OrderSagaError
+from models.operations.order_list import EndedCounts, Front, IndexEntry, Page
+from models.order_record import OrderRecord
+from models.states import FINAL_STATES, WAITING_STATES
+from services.storage import number, plain, storage_faults
+
+OPEN = "open"
+# Row keys sort upwards: counting down from here puts the newest first. Milliseconds since 1970.
+END_OF_TIME_MS = 9_999_999_999_999
+MAX_DAYS_A_PAGE = 400
+# What storage answers at most in one read.
+MOST_UNFINISHED = 1000
+COUNT_READS = 5
+FINAL_IN_ANY_ORDER = " or ".join(f"Status eq '{state}'" for state in sorted(FINAL_STATES))
+
+
+def index_key(accepted_at: datetime, order_id: str) -> str:
+    """Newest first, and unique."""
+    return f"{_countdown(accepted_at)}:{order_id}"
+
+
+class OrderIndex:
+    """The index, for the edge, the records and the sweep. Safe to share between threads. Raises Unavailable."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    def open(self, order_id: str, accepted_at: datetime, skus: Iterable[str]) -> str:
+        """Write the entry of an order whose record is about to be written. Returns its key."""
+        row = {
+            "PartitionKey": OPEN,
+            "RowKey": index_key(accepted_at, order_id),
+            "OrderId": order_id,
+            "Status": "accepted",
+            "Skus": ",".join(skus),
+            "AcceptedAt": accepted_at,
+        }
+        with storage_faults(f"the index entry of order {order_id}"):
+            try:
+                self._table.create_entity(row)
+            except ResourceExistsError:
+                """A try before this one wrote it, and its answer was lost."""
+        return str(row["RowKey"])
+
+    def follow(self, record: OrderRecord) -> None:
+        """Make the index say what the record says. Safe to repeat."""
+        row = _row(record)
+        with storage_faults(f"the index entry of order {record.order_id}"):
+            self._table.upsert_entity(row)
+            if record.is_final:
+                self._table.delete_entity(OPEN, row["RowKey"])
+
+    def follow_change(self, before: OrderRecord, after: OrderRecord) -> None:
+        """As `follow`, if the order has ended, or has begun or ended to wait for somebody: lists show nothing else."""
+        if after.is_final or _waits(before) != _waits(after):
+            self.follow(after)
+
+    def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
+        """Make the index say what the record says, in one place only: an entry elsewhere is deleted after that."""
+        in_place = (entry.partition, entry.key) == _place(record)
+        if not in_place or entry.status != record.state:
+            self.follow(record)
+        if not in_place:
+            self.drop(entry.partition, entry.key)
+
+    def drop(self, partition: str, key: str) -> None:
+        """Delete an entry. Safe to repeat."""
+        with storage_faults("an index entry"):
+            self._table.delete_entity(partition, key)
+
+    def drop_open(self, key: str) -> None:
+        self.drop(OPEN, key)
+
+    def page(self, status: str | None, newest: date, oldest: date, top: int, after: str | None) -> Page:
+        """Orders accepted from `oldest` to `newest` (UTC days, both included), newest first; at most `top`.
+
+        `after` is the continuation of the page before. Reads the open partition, and one partition a day until the page
+        is full: two reads for a first page.
+        """
+        first, beyond = _countdown(_start_of(newest + timedelta(days=1))), _countdown(_start_of(oldest))
+        low = max(after or "", f"{first};")
+        unfinished = self._unfinished(low, f"{beyond};", top, status) if status not in FINAL_STATES else ()
+        ended = self._ended(newest, oldest, top, status, after) if status in {None, *FINAL_STATES} else ()
+        merged = _each_order_once(heapq.merge(unfinished, ended, key=lambda entry: entry.key))
+        entries = tuple(itertools.islice(merged, top))
+        return Page(entries, entries[-1].key if len(entries) == top else None)
+
+    def front(self, today: date, top: int) -> Front:
+        """The unfinished orders and the newest of today that have ended: two reads, whatever the store holds."""
+        unfinished, more = self.newest_unfinished()
+        ended, more_today = self._one_read(f"PartitionKey eq '{today.isoformat()}'", top)
+        return Front(unfinished, more, ended, more_today)
+
+    def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
+        """What one read holds, newest first, and whether there are more."""
+        return self._one_read(f"PartitionKey eq '{OPEN}'", MOST_UNFINISHED)
+
+    def ended_of_day(self, day: date) -> EndedCounts:
+        """How many orders of a day ended how: at most `COUNT_READS` reads."""
+        states: Counter[str] = Counter()
+        with storage_faults("the index of orders"):
+            wanted = f"PartitionKey eq '{day.isoformat()}'"
+            pages: Any = self._table.query_entities(
+                wanted, results_per_page=MOST_UNFINISHED, select=["Status"]
+            ).by_page()
+            for page in itertools.islice(pages, COUNT_READS):
+                states.update(str(row.get("Status")) for row in page)
+            return EndedCounts(day, dict(states), pages.continuation_token is not None)
+
+    def _one_read(self, wanted: str, limit: int) -> tuple[tuple[IndexEntry, ...], bool]:
+        """At most `limit` entries, and whether there are more."""
+        with storage_faults("the index of orders"):
+            pages: Any = self._table.query_entities(wanted, results_per_page=limit).by_page()
+            entries = tuple(_entry(row) for row in next(pages, ()))
+            return entries, pages.continuation_token is not None
+
+    def unfinished(self, after: str | None, limit: int) -> tuple[IndexEntry, ...]:
+        """Entries of the open partition in the order of their keys, beginning after the key `after`."""
+        return tuple(itertools.islice(self._unfinished(after or "", ";", limit, None), limit))
+
+    def unfinished_of_day(self, day: date, limit: int) -> tuple[IndexEntry, ...]:
+        """Entries of unfinished orders that lie in the partition of a day, where older code wrote them."""
+        wanted = f"PartitionKey eq '{day.isoformat()}' and not ({FINAL_IN_ANY_ORDER})"
+        return tuple(itertools.islice(self._query(wanted, limit), limit))
+
+    def _unfinished(self, low: str, high: str, limit: int, status: str | None) -> Iterator[IndexEntry]:
+        wanted = f"PartitionKey eq '{OPEN}' and RowKey gt '{_quoted(low)}' and RowKey lt '{high}'"
+        return self._query(wanted + _of_status(status), limit)
+
+    def _ended(
+        self, newest: date, oldest: date, limit: int, status: str | None, after: str | None
+    ) -> Iterator[IndexEntry]:
+        for back in range(min((newest - oldest).days + 1, MAX_DAYS_A_PAGE)):
+            day = newest - timedelta(days=back)
+            wanted = f"PartitionKey eq '{day.isoformat()}'{_of_status(status)}"
+            yield from self._query(wanted + (f" and RowKey gt '{_quoted(after)}'" if after else ""), limit)
+
+    def _query(self, wanted: str, limit: int) -> Iterator[IndexEntry]:
+        with storage_faults("the index of orders"):
+            for row in self._table.query_entities(wanted, results_per_page=limit):
+                yield _entry(row)
+
+
+def _each_order_once(entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
+    """An order that is just ending has both of its rows, one after the other: the ended one counts."""
+    for _, rows in itertools.groupby(entries, key=lambda entry: entry.key):
+        yield max(rows, key=lambda entry: entry.partition != OPEN)
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _countdown(moment: datetime) -> str:
+    return f"{END_OF_TIME_MS - int(moment.timestamp() * 1000):013d}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _of_status(status: str | None) -> str:
+    """The entry of an order is not rewritten when its saga starts, so a list does not tell the two apart."""
+    if status in {"accepted", "running"}:
+        return " and (Status eq 'accepted' or Status eq 'running')"
+    return f" and Status eq '{_quoted(status)}'" if status else ""
+
+
+def _place(record: OrderRecord) -> tuple[str, str]:
+    """Partition and key of the entry."""
+    day = record.accepted_at.astimezone(UTC).date().isoformat()
+    return day if record.is_final else OPEN, index_key(record.accepted_at, record.order_id)
+
+
+def _row(record: OrderRecord) -> dict[str, Any]:
+    partition, key = _place(record)
+    row = {
+        "PartitionKey": partition,
+        "RowKey": key,
+        "OrderId": record.order_id,
+        "Status": record.state,
+        "Skus": ",".join(_skus(record)),
+        "AcceptedAt": record.accepted_at,
+        "Since": record.changed_at,
+        "WaitsFor": _waits_for(record),
+        "Failure": _failure(record),
+        "HeldMinor": number(record.charged_minor - record.refunded_minor),
+    }
+    if record.total is not None:
+        row |= {"AmountMinor": number(record.total.amount_minor), "Currency": record.total.currency}
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _skus(record: OrderRecord) -> list[str]:
+    if record.lines or record.is_erased:
+        return [line.sku for line in record.lines]
+    try:
+        return [item.sku for item in record.contents.items]
+    except OrderSagaError:  # a list can do without what cannot be read
+        return []
+
+
+def _waits_for(record: OrderRecord) -> str | None:
+    if record.state == "awaiting_approval" and record.approval is not None:
+        return f"approval until {record.approval.deadline.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+    return ", ".join(record.parked_compensations) or None
+
+
+def _waits(record: OrderRecord) -> tuple[str, str | None] | None:
+    return (record.state, _waits_for(record)) if record.state in WAITING_STATES else None
+
+
+def _failure(record: OrderRecord) -> str | None:
+    failure = (record.outcome or record.undoing or {}).get("failure") or {}
+    return failure.get("reason")
+
+
+def _entry(row: Mapping[str, Any]) -> IndexEntry:
+    """Read tolerantly: the key alone says which order it is and when it was accepted."""
+    row = plain(row)
+    countdown, _, order_id = row["RowKey"].partition(":")
+    accepted_at = datetime.fromtimestamp((END_OF_TIME_MS - int(countdown)) / 1000, UTC)
+    return IndexEntry(
+        partition=row["PartitionKey"],
+        key=row["RowKey"],
+        order_id=order_id,
+        status=row.get("Status", "unknown"),
+        skus=tuple(sku for sku in row.get("Skus", "").split(",") if sku),
+        accepted_at=row.get("AcceptedAt", accepted_at),
+        amount_minor=row.get("AmountMinor"),
+        currency=row.get("Currency"),
+        since=row.get("Since"),
+        waits_for=row.get("WaitsFor"),
+        failure=row.get("Failure"),
+        held_minor=row.get("HeldMinor", 0),
+    )

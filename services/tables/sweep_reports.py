@@ -1,0 +1,85 @@
+"""`SweepReports`: what the sweep last found and where its next run starts, as one row of table `orderindex`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient
+
+from models.operations.order_list import EndedCounts
+from reconciliation.sweep import Place
+from services.storage import storage_faults
+
+KEYS = {"PartitionKey": "sweep", "RowKey": "last"}
+MOST_NAMES = 20
+
+
+class SweepReports:
+    """Raises Unavailable."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    def note(
+        self, found: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None = None
+    ) -> None:
+        """Keep what a run found, by kind, the ids of the orders that it could not mend, and how many had ended how."""
+        now = datetime.now(UTC)
+        row = {
+            **KEYS,
+            "At": now,
+            "Report": json.dumps(dict(found)),
+            "NotMended": ",".join(not_mended[:MOST_NAMES]),
+            "After": place.after or "",
+            "Day": place.day.isoformat() if place.day else "",
+        }
+        if ended is not None:
+            counted = {"day": ended.day.isoformat(), "states": ended.states, "more": ended.more}
+            row |= {"Ended": json.dumps(counted), "CountedAt": now}
+        if ended_well(found):
+            row["NotWellSince"] = ""
+        elif not (before := self._row() or {}).get("NotWellSince"):
+            row["NotWellSince"] = _text(now)
+        else:
+            row["NotWellSince"] = before["NotWellSince"]
+        with storage_faults("the report of the sweep"):
+            self._table.upsert_entity(row)
+
+    def place(self) -> Place:
+        row = self._row() or {}
+        return Place(row.get("After") or None, date.fromisoformat(row["Day"]) if row.get("Day") else None)
+
+    def last(self) -> dict[str, Any] | None:
+        """When the sweep last ran (ISO 8601) and what it found; None before its first run.
+
+        `not_well_since`: since when each run has left something unmended.
+        """
+        row = self._row()
+        if row is None:
+            return None
+        since = {"not_well_since": row["NotWellSince"]} if row.get("NotWellSince") else {}
+        return {"at": _text(row["At"]), **json.loads(row["Report"]), **since}
+
+    def ended(self) -> dict[str, Any] | None:
+        """What a run last counted: `day`, `states` (how many orders ended how), `more`, `at`. None before that."""
+        row = self._row() or {}
+        return {**json.loads(row["Ended"]), "at": _text(row["CountedAt"])} if row.get("Ended") else None
+
+    def _row(self) -> Mapping[str, Any] | None:
+        with storage_faults("the report of the sweep"):
+            try:
+                return self._table.get_entity(KEYS["PartitionKey"], KEYS["RowKey"])
+            except ResourceNotFoundError:
+                return None
+
+
+def ended_well(found: Mapping[str, int]) -> bool:
+    return not (found.get("not_mended") or found.get("parts_failed"))
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
