@@ -26,7 +26,7 @@ from api import labels, operators, overview, pages, tracking, trail, webhooks
 from api import orders as orders_edge
 from api.document import openapi
 from api.document.requests_file import text_of as requests_file_of
-from api.problems import answered
+from api.problems import respond
 from api.sagas import start_saga, wake_saga
 from models.errors import Unavailable
 from models.messages import CloseTask, StepTask, UndoTask
@@ -72,69 +72,69 @@ def last_sweep() -> dict[str, object] | None:
 @app.route(route="orders", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def place_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: orders_edge.place(req, client, its.orders, its.limits, its.tracking))
+    return await respond(services, lambda its: orders_edge.place(req, client, its.orders, its.limits, its.tracking))
 
 
 @app.route(route="orders", methods=["GET"])
 async def list_orders(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: orders_edge.list_orders(req, its.order_index))
+    return await respond(services, lambda its: orders_edge.list_orders(req, its.order_index))
 
 
 @app.route(route="orders/{order_id}", methods=["GET"])
 @app.durable_client_input(client_name="client")
 async def get_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: orders_edge.show(req, client, its.orders))
+    return await respond(services, lambda its: orders_edge.show(req, client, its.orders))
 
 
 @app.route(route="orders/{order_id}/events", methods=["GET"])
 async def list_events(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: trail.show(req, its.orders))
+    return await respond(services, lambda its: trail.show(req, its.orders))
 
 
 @app.route(route="orders/{order_id}/label", methods=["GET"])
 async def get_label(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: labels.show(req, its.orders, its.labels))
+    return await respond(services, lambda its: labels.show(req, its.orders, its.labels))
 
 
 @app.route(route="orders/{order_id}/timeline", methods=["GET"])
 @app.durable_client_input(client_name="client")
 async def get_timeline(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: overview.order_timeline(req, client, its.orders))
+    return await respond(services, lambda its: overview.order_timeline(req, client, its.orders))
 
 
 @app.route(route="orders/{order_id}/cancel", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def cancel_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: operators.cancel(req, client, its.orders))
+    return await respond(services, lambda its: operators.cancel(req, client, its.orders))
 
 
 @app.route(route="orders/{order_id}/approval", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def decide_approval(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: operators.approve(req, client, its.orders))
+    return await respond(services, lambda its: operators.approve(req, client, its.orders))
 
 
 @app.route(route="orders/{order_id}/compensations/{compensation}/retry", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def retry_compensation(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: operators.retry(req, client, its.orders, its.limits))
+    return await respond(services, lambda its: operators.retry(req, client, its.orders, its.limits))
 
 
 @app.route(route="orders/{order_id}/compensations/{compensation}/resolve", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def resolve_compensation(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(services, lambda its: operators.resolve(req, client, its.orders, its.limits))
+    return await respond(services, lambda its: operators.resolve(req, client, its.orders, its.limits))
 
 
 @app.route(route="orders/{order_id}/personal-data", methods=["DELETE"])
 async def erase_personal_data(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: operators.erase(req, its.orders, its.labels))
+    return await respond(services, lambda its: operators.erase(req, its.orders, its.labels))
 
 
 @app.route(route="webhooks/stripe", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def stripe_webhook(req: func.HttpRequest, client) -> func.HttpResponse:
-    return await answered(
+    return await respond(
         services,
         lambda its: webhooks.receive(
             req,
@@ -149,22 +149,22 @@ async def stripe_webhook(req: func.HttpRequest, client) -> func.HttpResponse:
 
 @app.route(route="inventory", methods=["GET"])
 async def list_inventory(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: inventory_edge.list_all(req, its.stock))
+    return await respond(services, lambda its: inventory_edge.list_all(req, its.stock))
 
 
 @app.route(route="inventory/{sku}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def get_inventory(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: inventory_edge.show(req, its.stock))
+    return await respond(services, lambda its: inventory_edge.show(req, its.stock))
 
 
 @app.route(route="inventory/{sku}", methods=["PUT"])
 async def put_inventory(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: inventory_edge.put(req, its.stock))
+    return await respond(services, lambda its: inventory_edge.put(req, its.stock))
 
 
 @app.route(route="inventory/{sku}/holders", methods=["GET"])
 async def get_holders(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: inventory_edge.holders(req, its.stock, its.order_index))
+    return await respond(services, lambda its: inventory_edge.holders(req, its.stock, its.order_index))
 
 
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -180,14 +180,14 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="track/{order_id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def track_order(req: func.HttpRequest, client) -> func.HttpResponse:
-    return tracking.discreet(await answered(services, lambda its: tracking.show(req, client, its.orders, its.tracking)))
+    return tracking.discreet(await respond(services, lambda its: tracking.show(req, client, its.orders, its.tracking)))
 
 
 @app.route(route="track/{order_id}/cancel", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 @app.durable_client_input(client_name="client")
 async def cancel_tracked_order(req: func.HttpRequest, client) -> func.HttpResponse:
     return tracking.discreet(
-        await answered(services, lambda its: tracking.cancel(req, client, its.orders, its.tracking))
+        await respond(services, lambda its: tracking.cancel(req, client, its.orders, its.tracking))
     )
 
 
@@ -206,12 +206,12 @@ async def dashboard_asset(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route(route="operations/overview", methods=["GET"])
 async def get_overview(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: overview.show(req, its.order_index))
+    return await respond(services, lambda its: overview.show(req, its.order_index))
 
 
 @app.route(route="operations/counts", methods=["GET"])
 async def get_counts(req: func.HttpRequest) -> func.HttpResponse:
-    return await answered(services, lambda its: overview.counts(req, its.sweeps.ended))
+    return await respond(services, lambda its: overview.counts(req, its.sweeps.ended))
 
 
 # The API, told: static, anonymous, without data.

@@ -13,10 +13,10 @@ from typing import Protocol
 from activities import handover
 from activities.alerts import Alerts, tell
 from activities.guards import Orders
-from activities.notification import Links, Mail, Push, farewell_mail, send_push
+from activities.notification import Links, Mail, Push, cancellation_mail, send_push
+from activities.order_notes import close_and_claim, with_notes
 from models.errors import OrderSagaError
 from models.messages import CloseTask, OrderFinal
-from models.order_notes import close_and_claim, with_notes
 from models.order_record import OrderRecord
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def close_order(
     if "confirmation_sent" in closed.events:
         send_push(push, closed.record)
     if "farewell_claimed" in closed.events:
-        _bid_farewell(closed.record, mailer, links)
+        _send_cancellation_notice(closed.record, mailer, links)
     orders.follow(closed.record)
     tell(closed.record, orders, alerts)
     return OrderFinal(outcome=closed.record.outcome or outcome)
@@ -76,8 +76,8 @@ def _ending(order: OrderRecord) -> str:
     return f"{order.state} ({failure['step']}: {failure['reason']})" if failure else str(order.state)
 
 
-def _bid_farewell(order: OrderRecord, mailer: Mailer, links: Links) -> None:
+def _send_cancellation_notice(order: OrderRecord, mailer: Mailer, links: Links) -> None:
     try:
-        mailer.send(farewell_mail(order, order.state, links.url(order)))
+        mailer.send(cancellation_mail(order, order.state, links.url(order)))
     except OrderSagaError as fault:
         log.warning("order %s: the mail about its end was not sent and will not be: %s", order.order_id, fault)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol
 
 from activities import handover
+from activities.order_notes import with_notes
 from models import order_record
 from models.errors import Refused
 from models.messages import StepCancelled, StepDone, UndoTask
-from models.order_notes import with_notes
 from models.order_record import Applied, Change, OrderRecord
 
 Rule = ParamSpec("Rule")

@@ -10,9 +10,10 @@ from typing import Protocol
 
 from activities import guards, handover
 from activities.guards import Orders
+from activities.order_notes import goods_released, goods_reserved
 from models.messages import StepCancelled, StepDone, StepTask, UndoTask
-from models.order_notes import goods_released, goods_reserved
-from models.order_record import Line, note_goods
+from models.order_parts import Line
+from models.order_record import note_goods
 from models.states import RELEASE_INVENTORY
 
 

@@ -14,10 +14,10 @@ from typing import NamedTuple, Protocol
 
 from activities import guards, handover
 from activities.guards import Orders
+from activities.order_notes import confirmation_sent, with_notes
 from models.errors import OrderSagaError
 from models.messages import StepCancelled, StepDone, StepTask
 from models.money import formatted
-from models.order_notes import confirmation_sent, with_notes
 from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def send_push(push: Push | None, order: OrderRecord) -> None:
         log.warning("order %s: the push was not sent and will not be: %s", order.order_id, fault)
 
 
-def farewell_mail(order: OrderRecord, status: str, link: str | None) -> Mail:
+def cancellation_mail(order: OrderRecord, status: str, link: str | None) -> Mail:
     """What an order that was undone tells its customer, once the ledger says so. Other id, other Message-ID."""
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
     money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."

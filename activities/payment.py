@@ -11,9 +11,9 @@ from typing import Protocol
 
 from activities import guards, handover
 from activities.guards import Orders
+from activities.order_notes import with_notes
 from models.errors import OutcomeUnknown, Refused
 from models.messages import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
-from models.order_notes import with_notes
 from models.order_record import OrderRecord, note_charged, note_payment_intent, note_payment_unknown, note_refund
 from models.states import REFUND_PAYMENT
 

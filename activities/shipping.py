@@ -6,11 +6,12 @@ from typing import Protocol
 
 from activities import guards, handover
 from activities.guards import Orders
+from activities.order_notes import label_issued
 from models.delivery_address import is_po_box
 from models.errors import Refused
 from models.messages import StepCancelled, StepDone, StepTask, UndoTask
-from models.order_notes import label_issued
-from models.order_record import OrderRecord, StoredAddress, note_shipment
+from models.order_parts import StoredAddress
+from models.order_record import OrderRecord, note_shipment
 from models.order_request import printable
 from models.states import CANCEL_SHIPMENT
 

@@ -18,15 +18,8 @@ from models.delivery_address import is_po_box
 from models.errors import Refused
 from models.messages import OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, StepWaiting
 from models.money import Total, refusal
-from models.order_record import (
-    Approval,
-    Line,
-    OrderRecord,
-    expire_approval,
-    renew_approval_wait,
-    resume_after_approval,
-    start,
-)
+from models.order_parts import Approval, Line
+from models.order_record import OrderRecord, expire_approval, renew_approval_wait, resume_after_approval, start
 from models.stock import StockItem
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from api.orders import Orders, found
+from api.orders import Orders, order_or_404
 from api.problems import Problem
 from models.label import Label
 
@@ -26,7 +26,7 @@ class Labels(Protocol):
 
 async def show(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
     """200 with the PDF; 404 for an unknown order and for one without a label; 410 once it is void or erased."""
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     label = await asyncio.to_thread(labels.read, record.order_id)
     if label is None:
         raise Problem(404, "This order has no label.")

@@ -18,7 +18,7 @@ import azure.functions as func
 from pydantic import BaseModel
 
 from api.orders import Orders as Found
-from api.orders import found
+from api.orders import order_or_404
 from api.problems import Problem, json_response, read_body
 from api.sagas import start_saga, wake_saga
 from models.messages import Limits
@@ -61,7 +61,7 @@ class Labels(Protocol):
 
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the order ends `cancelled`. 409 with its state otherwise. Safe to repeat."""
-    record = await request_the_cancel(await found(req, orders), client, orders, _remark(req))
+    record = await request_the_cancel(await order_or_404(req, orders), client, orders, _remark(req))
     return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
 
 
@@ -79,7 +79,7 @@ async def request_the_cancel(
 async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the decision is recorded for this total. 409 for a second or a late one."""
     decision = _signed(req, read_body(req, Decision), "approver")
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     record = await asyncio.to_thread(orders.change, record, decide_approval, decision, datetime.now(UTC))
     assert record.approval is not None, "a decision was recorded without an approval to decide"
     await wake_saga(client, record.order_id, record.approval.wake)
@@ -94,7 +94,7 @@ async def approve(req: func.HttpRequest, client: Any, orders: Orders) -> func.Ht
 async def retry(req: func.HttpRequest, client: Any, orders: Orders, limits: Limits) -> func.HttpResponse:
     """202: the undo is tried again. 409 when it does not wait for an operator."""
     reason, compensation = _signed(req, read_body(req, Reason), "by"), _compensation(req)
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     record = await asyncio.to_thread(orders.change, record, request_retry, compensation, reason)
     await _resume_undoing(client, record, limits)
     return _accepted(record, compensation)
@@ -106,7 +106,7 @@ async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Li
     The saga resumes when the last undo that waited is resolved; until then the others wait as before.
     """
     evidence, compensation = _signed(req, read_body(req, Evidence), "by"), _compensation(req)
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     record = await asyncio.to_thread(orders.change, record, resolve_undo, compensation, evidence)
     if record.state == "compensating":
         await _resume_undoing(client, record, limits)
@@ -116,7 +116,7 @@ async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Li
 async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
     """204: name, address, e-mail and payment method are gone; ids and amounts stay. 409 while it is not finished."""
     remark = _remark(req)
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     await asyncio.to_thread(orders.change, record, erase_record, secrets.token_bytes(32), remark)
     await asyncio.to_thread(labels.erase, record.order_id)
     return func.HttpResponse(status_code=204)

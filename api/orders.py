@@ -68,12 +68,12 @@ async def place(
 
 async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """The customer's view: free of Durable URLs, keys and personal data."""
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     view = view_of(record, None) if record.is_final else await live_view(client, record)
     return json_response(detailed(view, record).as_json())
 
 
-async def found(req: func.HttpRequest, orders: Orders, *parameters: str) -> OrderRecord:
+async def order_or_404(req: func.HttpRequest, orders: Orders, *parameters: str) -> OrderRecord:
     """The record of the order in the path. Raises Problem 404, and 400 for a parameter of the query but these."""
     refuse_unknown_parameters(req, *parameters)
     order_id = req.route_params["order_id"]

@@ -17,7 +17,7 @@ import azure.functions as func
 
 from api import orders as orders_edge
 from api.operators import actor
-from api.orders import STOPPED, found, listed
+from api.orders import STOPPED, listed, order_or_404
 from api.problems import json_response
 from models.operations import timeline
 from models.operations.audit import AuditEvent, Trail, Webhook
@@ -68,7 +68,7 @@ async def counts(req: func.HttpRequest, counted: Counted) -> func.HttpResponse:
 
 async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """The order's attempts, waits and events. `history` is `gone` when only the audit trail is left of it."""
-    record = await found(req, orders)
+    record = await order_or_404(req, orders)
     status = await client.get_status(record.order_id, show_history=True, show_history_output=True)
     trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
     webhooks = await asyncio.to_thread(orders.webhooks, record.order_id, MOST_EVENTS)

@@ -73,7 +73,7 @@ def json_response(body: object, status: int = 200, headers: Mapping[str, str] | 
     return func.HttpResponse(text, status_code=status, mimetype="application/json", headers=headers)
 
 
-async def answered(
+async def respond(
     services: Callable[[], ServicesT], handle: Callable[[ServicesT], Awaitable[func.HttpResponse]]
 ) -> func.HttpResponse:
     """Let a handler answer, and turn what it raises on purpose into an answer. Anything else is a bug: the host's 500.

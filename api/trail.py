@@ -9,7 +9,7 @@ import azure.functions as func
 
 from api import paging
 from api.orders import Orders as Found
-from api.orders import found
+from api.orders import order_or_404
 from api.problems import json_response
 from models.operations.audit import AuditEvent, Trail
 from models.view import moment
@@ -26,7 +26,7 @@ class Orders(Found, Protocol):
 async def show(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
     """200; 404 for an unknown order. `?top=&continuation=`."""
     top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
-    record = await found(req, orders, *paging.PARAMETERS)
+    record = await order_or_404(req, orders, *paging.PARAMETERS)
     trail = await asyncio.to_thread(orders.trail, record.order_id, int(after or 0), top)
     body = {
         "order_id": record.order_id,

@@ -7,9 +7,7 @@ a rule decides is decided on the state that it changes; when another writer was 
 
 Which transition may start in which state stands in docs/order-states.md; a test holds the functions to it.
 
-Stored data is read tolerantly. What the client sent is kept as it came and parsed only when a step asks for it: a rule
-of the public edge that has become stricter, a field that came or went, must not keep an order in flight from being
-cancelled, refunded, closed, listed or erased.
+What the client sent is kept as it came, and parsed only when a step asks for it.
 """
 
 from __future__ import annotations
@@ -20,78 +18,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+from pydantic import AwareDatetime, Field, SkipValidation, ValidationError
 
 from models.errors import Conflict, Unavailable
 from models.money import Total
+from models.order_parts import Approval, Contents, Line, Stored
 from models.order_request import Decision, Evidence, Reason
 from models.states import FINAL_STATES, OrderStatus
 
 # What the hash of a body that was erased begins with.
 ERASED = "erased:"
-
-
-class Stored(BaseModel):
-    """Read tolerantly: what another version of this code wrote must not break an order in flight."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, coerce_numbers_to_str=True)
-
-
-class StoredCustomer(Stored):
-    id: str = ""
-    name: str = ""
-    email: str = ""
-
-
-class StoredItem(Stored):
-    sku: str
-    quantity: int
-
-
-class StoredAddress(Stored):
-    name: str = ""
-    line1: str = ""
-    line2: str | None = None
-    city: str = ""
-    postal_code: str = ""
-    country: str = ""
-
-
-class Contents(Stored):
-    """What the client sent, as the steps need it."""
-
-    customer: StoredCustomer = StoredCustomer()
-    items: tuple[StoredItem, ...] = ()
-    payment_method: str = ""
-    shipping_address: StoredAddress = StoredAddress()
-
-
-class Line(Stored):
-    """One line of an order with the price that validation fixed for it."""
-
-    sku: str
-    quantity: int
-    price_minor: int
-
-
-class Approval(Stored):
-    """What an order over the threshold waits for: a decision about `total`, at most until `deadline`.
-
-    `asked` numbers the saga's waits: each has an event name of its own. `verdict` is None, `approved`, `rejected` or
-    `expired`.
-    """
-
-    deadline: AwareDatetime
-    total: Total
-    asked: int = 1
-    verdict: str | None = None
-    approver: str | None = None
-    comment: str | None = None
-
-    @property
-    def wake(self) -> str:
-        """The event that the saga waits for now."""
-        return f"decision:{self.asked}"
 
 
 class OrderRecord(Stored):
@@ -127,11 +63,11 @@ class OrderRecord(Stored):
     goods: str | None = None
     tracking_number: str | None = None
     confirmation: str | None = None
-    farewell: str | None = None
+    cancellation_notice: str | None = None
     cancel_requested: bool = False
     approval: Approval | None = None
     undoing: dict[str, Any] | None = None
-    resolved: dict[str, dict[str, Any]] = {}
+    resolved: dict[str, dict[str, Any]] = Field(default={})
     attention: int = 0
     healed: int = 0
     alert_claimed: str | None = None
@@ -286,11 +222,11 @@ def note_confirmation_sent(record: OrderRecord) -> Change | None:
     return _noted(record, "confirmation_sent", confirmation="sent")
 
 
-def claim_farewell(record: OrderRecord) -> Change | None:
+def claim_cancellation_notice(record: OrderRecord) -> Change | None:
     """One caller ever may send the mail that says what was undone, once the order has ended so."""
-    if record.farewell is not None or record.state not in {"compensated", "cancelled"}:
+    if record.cancellation_notice is not None or record.state not in {"compensated", "cancelled"}:
         return None
-    return Change("farewell_claimed", {"farewell": "claimed"})
+    return Change("farewell_claimed", {"cancellation_notice": "claimed"})
 
 
 # Undoing, parking, ending.

@@ -25,7 +25,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-from models.order_record import StoredAddress
+from models.order_parts import StoredAddress
 
 FONT = "DejaVuSans"
 FONT_FILE = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"

@@ -27,12 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableServiceClient
-from azure.storage.blob import BlobServiceClient
-
-import dev
 from devtools.audit.claims import broken, sentence_of
+from devtools.audit.outside_view import OutsideView
 from devtools.audit.rules import never, wrong_end
 from devtools.audit.witnesses import (
     ENDED,
@@ -41,10 +37,8 @@ from devtools.audit.witnesses import (
     Facts,
     Row,
     Told,
-    by_order,
     held_by_orders,
     impossible,
-    order_of,
 )
 
 READINGS_OF_A_SUM = 8
@@ -65,14 +59,8 @@ class Auditor:
     """
 
     def __init__(self, urls: Mapping[str, Any], *, everything: bool = False) -> None:
-        self._urls = urls
         self._everything = everything
-        storage = urls["storage_connection_string"]
-        # A sample of a world that is down is worth nothing later: fail at once, and sample again.
-        self._tables = TableServiceClient.from_connection_string(storage, retry_total=0)
-        self._stock = self._tables.get_table_client("stock")
-        self._blobs = BlobServiceClient.from_connection_string(storage, retry_total=0)
-        self._labels = self._blobs.get_container_client("labels")
+        self._view = OutsideView(urls)
         self._accepted: dict[str, float] = {}
         self._promised: set[str] = set()
         self._ended: dict[str, str] = {}
@@ -83,8 +71,7 @@ class Auditor:
         self.samples = 0
 
     def close(self) -> None:
-        self._tables.close()
-        self._blobs.close()
+        self._view.close()
 
     # What the driver tells: only what it was itself promised.
 
@@ -123,11 +110,11 @@ class Auditor:
         self.samples += 1
 
     def _sample_order(self, order_id: str) -> None:
-        before = self._facts_of(order_id)
-        told = self._told(order_id)
+        before = self._view.facts_of(order_id)
+        told = self._view.told(order_id)
         if told is None:
             return self._note([f"order {order_id} was accepted and is unknown"])
-        after = self._facts_of(order_id)
+        after = self._view.facts_of(order_id)
         lies = [claim for claim in broken(told, before) if claim in broken(told, after)]
         self._note(sentence_of(claim, told, after) + " (while it ran)" for claim in lies)
         self._note(never(order_id, after))
@@ -157,7 +144,7 @@ class Auditor:
 
     def _open(self) -> dict[str, Told | None]:
         """What is told of the orders that were not seen to end before."""
-        told = {order_id: self._told(order_id) for order_id in self._accepted if order_id not in self._ended}
+        told = {order_id: self._view.told(order_id) for order_id in self._accepted if order_id not in self._ended}
         for each in told.values():
             if each is not None and each.status in FINAL:
                 self._note_end(each)
@@ -165,20 +152,24 @@ class Auditor:
 
     def outcomes(self) -> Counter[str]:
         """How many orders ended how."""
-        told = (self._told(order_id) for order_id in self._accepted)
+        told = (self._view.told(order_id) for order_id in self._accepted)
         return Counter("unknown" if each is None else each.status for each in told)
 
     def violations(self) -> list[str]:
         """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
         self._note(self._wrong_stock())
-        facts = self._all_facts()
+        labels = self._view.labels()
+        counts = Counter(order_id for order_id, _ in labels)
+        # The names of the blobs ought to make this impossible.
+        self._note(f"order {order_id} has two labels" for order_id, count in counts.items() if count > 1)
+        facts = self._view.all_facts(dict(labels))
         for order_id in self._orders(facts):
             self._judge(order_id, facts.get(order_id, NOTHING))
         return list(self._found)
 
     def _judge(self, order_id: str, facts: Facts) -> None:
         self._note(never(order_id, facts))
-        told = self._told(order_id)
+        told = self._view.told(order_id)
         if told is None:
             return self._note([f"order {order_id} is unknown, and its providers know of it or it was accepted"])
         self._note(sentence_of(claim, told, facts) for claim in broken(told, facts))
@@ -195,110 +186,22 @@ class Auditor:
     def _orders(self, facts: Mapping[str, Facts]) -> list[str]:
         if not self._everything:
             return list(self._accepted)
-        return sorted({*self._accepted, *facts, *self._listed()})
-
-    def _listed(self) -> Iterator[str]:
-        token = ""
-        while True:
-            page = dev.fetch(f"{self._urls['host']}/api/orders?top=100&continuation={token}").json()
-            yield from (order["order_id"] for order in page["orders"])
-            token = page["continuation"]
-            if not token:
-                return
+        return sorted({*self._accepted, *facts, *self._view.listed()})
 
     def _note(self, sentences: Iterable[str]) -> None:
         self._found.update(dict.fromkeys(sentences))
 
-    # Reading.
-
-    def _told(self, order_id: str) -> Told | None:
-        answer = dev.fetch(f"{self._urls['host']}/api/orders/{order_id}")
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise OSError(f"GET of order {order_id} was answered with {answer.status}")
-        view = answer.json()
-        return Told(
-            order_id=order_id,
-            status=view["status"],
-            total=view["total"] and view["total"]["amount_minor"],
-            steps={step["name"]: step["status"] for step in view["steps"]},
-            undos={undo["name"]: undo["status"] for undo in view["compensations"]},
-        )
-
-    def _ledger(self) -> list[Row]:
-        return list(dev.fetch(self._urls["payments"] + "/sandbox/ledger").json())
-
-    def _messages(self) -> list[Row]:
-        return list(dev.fetch(self._urls["mail"] + "/sandbox/messages").json())
-
-    def _facts_of(self, order_id: str) -> Facts:
-        """Messages are read first: whatever they speak of is then in the other readings."""
-        messages = tuple(row for row in self._messages() if order_of(row) == order_id)
-        return Facts(
-            ledger=tuple(row for row in self._ledger() if row["order_id"] == order_id),
-            messages=messages,
-            goods=self._goods_of(order_id),
-            label=self._label_of(order_id),
-        )
-
-    def _goods_of(self, order_id: str) -> Row | None:
-        try:
-            return dict(self._stock.get_entity("stock", f"order:{order_id}"))
-        except ResourceNotFoundError:
-            return None
-
-    def _label_of(self, order_id: str) -> Row | None:
-        try:
-            return dict(self._labels.get_blob_client(f"{order_id}.pdf").get_blob_properties().metadata)
-        except ResourceNotFoundError:
-            return None
-
-    def _all_facts(self) -> dict[str, Facts]:
-        """By order id: everything that any provider knows, each read once."""
-        ledger, messages = (
-            by_order(self._ledger(), lambda row: row["order_id"]),
-            by_order(self._messages(), order_of),
-        )
-        goods = {key: row for key, row in self._stock_rows().items() if key.startswith("order:")}
-        labels = self._all_labels()
-        ids = {*ledger, *messages, *labels, *(key.removeprefix("order:") for key in goods)}
-        return {
-            order_id: Facts(
-                tuple(ledger.get(order_id, ())),
-                tuple(messages.get(order_id, ())),
-                goods.get(f"order:{order_id}"),
-                labels.get(order_id),
-            )
-            for order_id in ids
-        }
-
-    def _all_labels(self) -> dict[str, Row]:
-        """Also finds two labels of one order, which their names ought to make impossible."""
-        found: dict[str, Row] = {}
-        if not self._labels.exists():
-            return found
-        for blob in self._labels.list_blobs(include=["metadata"]):
-            order_id = (blob.metadata or {}).get("order_id") or blob.name.removesuffix(".pdf")
-            if order_id in found:
-                self._note([f"order {order_id} has two labels"])
-            found[order_id] = blob.metadata or {}
-        return found
-
     # Stock.
 
-    def _stock_rows(self) -> dict[str, Row]:
-        return {row["RowKey"]: dict(row) for row in self._stock.query_entities("PartitionKey eq 'stock'")}
-
     def _wrong_stock(self) -> list[str]:
-        rows = self._stock_rows()
+        rows = self._view.stock_rows()
         wrong = [f"sku {key[4:]} {what}" for key, row in rows.items() if (what := impossible(key, row))]
         sums = self._wrong_sums(rows)
         for _ in range(READINGS_OF_A_SUM - 1):
             if not sums:
                 break
             time.sleep(0.02)
-            again = self._wrong_sums(self._stock_rows())
+            again = self._wrong_sums(self._view.stock_rows())
             sums = {key: sentence for key, sentence in again.items() if key in sums}
         return wrong + list(sums.values())
 

@@ -79,7 +79,7 @@ def _confirmed_before_the_fact(facts: Facts) -> Iterator[str]:
             yield f"was told a tracking number that is not its label's, {number}"
 
 
-def _farewell_before_the_refund(facts: Facts) -> Iterator[str]:
+def _notice_before_the_refund(facts: Facts) -> Iterator[str]:
     for mail in facts.mails("farewell"):
         charged, net = charged_at(facts, mail["at"]), net_at(facts, mail["at"])
         if net:
@@ -90,7 +90,7 @@ def _farewell_before_the_refund(facts: Facts) -> Iterator[str]:
             yield "was told of a refund, and was never charged"
 
 
-def _farewell_too_often(facts: Facts) -> Iterator[str]:
+def _notice_too_often(facts: Facts) -> Iterator[str]:
     if len(facts.mails("farewell")) > 1:
         yield f"was told {len(facts.mails('farewell'))} times that it is undone"
 
@@ -103,8 +103,8 @@ NEVER: tuple[Callable[[Facts], Iterator[str]], ...] = (
     _ids_of_mails,
     _pushed_too_much,
     _confirmed_before_the_fact,
-    _farewell_before_the_refund,
-    _farewell_too_often,
+    _notice_before_the_refund,
+    _notice_too_often,
 )
 
 

@@ -8,9 +8,9 @@ from aiohttp import web
 from sandbox import process
 from sandbox.faults import Faults
 from sandbox.ledger import JsonObject, Ledger
-from sandbox.payments.books import Announce, Books
-from sandbox.payments.edge import Edge, operations
-from sandbox.payments.till import Till
+from sandbox.payments.http_api import Edge, operations
+from sandbox.payments.idempotency import Till
+from sandbox.payments.state import Announce, Books
 from sandbox.payments.webhooks import Webhooks
 
 WEBHOOK_TOGETHER = "--webhook-url and --webhook-secret go together."

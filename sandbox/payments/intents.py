@@ -6,11 +6,10 @@ with.
 
 from sandbox.ledger import JsonObject
 from sandbox.payments import currencies
-from sandbox.payments.books import Draft, new_id, now
-from sandbox.payments.calls import Call
 from sandbox.payments.cards import AUTHENTICATION_REQUIRED, GENERIC_DECLINE, Decline, Method, described, method_named
 from sandbox.payments.errors import StripeError, missing_parameter, no_such, unexpected_state
-from sandbox.payments.forms import Params
+from sandbox.payments.request import Call, Params
+from sandbox.payments.state import Draft, new_id, now
 
 # Since this API version `payment_method_types` is an error:
 # https://docs.stripe.com/changelog/endive/2026-09-30/removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents

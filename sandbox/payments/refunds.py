@@ -2,10 +2,10 @@
 
 from sandbox.ledger import JsonObject
 from sandbox.payments import currencies
-from sandbox.payments.books import Draft, new_id, now
-from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError, missing_parameter, no_such
 from sandbox.payments.intents import existing
+from sandbox.payments.request import Call
+from sandbox.payments.state import Draft, new_id, now
 
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 CREATE_PARAMS = frozenset({"amount", "charge", "expand", "metadata", "payment_intent", "reason"})

@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.ledger import JsonObject
-from sandbox.payments.books import Books, new_id
+from sandbox.payments.state import Books, new_id
 
 API_VERSION = "2026-10-28.endive"
 TYPES = {

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from models.errors import Unavailable
 from models.money import Total
 from models.operations.audit import AuditEvent, Webhook
-from models.order_record import Approval, Change, Line, OrderRecord
+from models.order_parts import Approval, Line
+from models.order_record import Change, OrderRecord
 from models.states import FINAL_STATES
 from services.storage import number, plain
 
@@ -59,7 +60,7 @@ FACTS = (
     Fact("goods", "Goods", audited=True),
     Fact("tracking_number", "TrackingNumber", audited=True),
     Fact("confirmation", "Confirmation", audited=True),
-    Fact("farewell", "Farewell"),
+    Fact("cancellation_notice", "Farewell"),
     Fact("cancel_requested", "CancelRequested"),
     Fact(
         "approval",

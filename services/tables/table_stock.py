@@ -28,7 +28,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
-from models.order_record import Line
+from models.order_parts import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem, StockPage
 from services.storage import number, plain, storage_faults, write_attempts
 from services.tables.recent_rows import RecentRows

@@ -24,8 +24,6 @@ TOO_LARGE_TODAY = {
     "devhost/entities/dispatcher.py",
     "devhost/orchestration/engine.py",
     "devhost/storage/task_hub.py",
-    "devtools/audit/auditor.py",
-    "models/order_record.py",
 }
 
 
@@ -63,7 +61,7 @@ def test_a_reader_can_take_it_in(file: Path) -> None:
 def test_a_folder_is_read_at_a_glance() -> None:
     folders = {file.parent for file in FILES} - {ROOT}
     counts = {name_of(folder): len(list(folder.glob("*.py"))) for folder in folders}
-    assert {folder: count for folder, count in counts.items() if count > FOLDER_MODULES} == {"sandbox/payments": 15}
+    assert {folder: count for folder, count in counts.items() if count > FOLDER_MODULES} == {}
     assert counts["devhost"] <= ROOT_OF_DEVHOST
 
 

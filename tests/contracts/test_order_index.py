@@ -14,7 +14,8 @@ from azure.data.tables import TableClient, TableServiceClient
 from models.errors import Unavailable
 from models.money import Total
 from models.operations.order_list import EndedCounts, IndexEntry
-from models.order_record import Line, OrderRecord, begin_undo, close, note_charged, resolve, start
+from models.order_parts import Line
+from models.order_record import OrderRecord, begin_undo, close, note_charged, resolve, start
 from models.order_request import Evidence
 from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
@@ -247,7 +248,7 @@ def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_no
     assert reports.place() == place
     reports.note({"not_mended": 1}, ["order-1"], Place())
     since = (reports.last() or {})["not_well_since"]
-    with patch("services.sweep_reports.datetime") as clock:
+    with patch("services.tables.sweep_reports.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) + timedelta(minutes=3)
         reports.note({"parts_failed": 1}, [], Place())
     last = reports.last()

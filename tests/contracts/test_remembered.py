@@ -10,12 +10,12 @@ from unittest.mock import patch
 import pytest
 from azure.data.tables import TableClient
 
+from activities.order_notes import with_notes
 from models.errors import OrderSagaError, Refused
 from models.messages import Note
 from models.money import Total
-from models.order_notes import with_notes
+from models.order_parts import Line
 from models.order_record import (
-    Line,
     OrderRecord,
     begin_undo,
     claim_confirmation,

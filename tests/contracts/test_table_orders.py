@@ -13,13 +13,12 @@ import pytest
 from models.errors import Conflict, Unavailable
 from models.money import Total
 from models.operations.order_list import IndexEntry
+from models.order_parts import Approval, Line
 from models.order_record import (
-    Approval,
-    Line,
     OrderRecord,
     begin_undo,
+    claim_cancellation_notice,
     claim_confirmation,
-    claim_farewell,
     close,
     decide_approval,
     erase,
@@ -360,12 +359,12 @@ def test_a_parked_order_is_parked_again_under_the_next_number(orders: TableOrder
     assert orders.change(order_id, close, ended(order_id, "compensated"), 2).state == "compensated"
 
 
-def test_one_caller_ever_may_send_the_farewell(orders: TableOrders, order_id: str) -> None:
+def test_one_caller_ever_may_send_the_cancellation_notice(orders: TableOrders, order_id: str) -> None:
     order = running(orders, order_id)
-    assert not orders.apply(order, claim_farewell).events  # nothing was undone yet
+    assert not orders.apply(order, claim_cancellation_notice).events  # nothing was undone yet
     order = orders.change(order, close, ended(order_id, "compensated"), 0)
     with ThreadPoolExecutor(8) as pool:
-        applied = pool.map(lambda _: orders.apply(order, claim_farewell), range(8))
+        applied = pool.map(lambda _: orders.apply(order, claim_cancellation_notice), range(8))
         assert sum(each.events == ("farewell_claimed",) for each in applied) == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 from azure.data.tables import EdmType, EntityProperty
 
 from models.errors import Conflict, Refused, Unavailable
-from models.order_record import Line
+from models.order_parts import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem
 from services import storage
 from services.seed import WrongRow, seed

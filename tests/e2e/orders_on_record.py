@@ -17,7 +17,8 @@ from unittest.mock import patch
 import dev
 from models import order_record
 from models.money import Total
-from models.order_record import Line, OrderRecord
+from models.order_parts import Line
+from models.order_record import OrderRecord
 from models.order_request import OrderRequest
 from models.states import OrderStatus
 from models.view import fresh_view

@@ -192,7 +192,7 @@ def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: World) -> None
     assert shop.cancel(order_id).status == 202
     assert shop.view(order_id) == view
     assert [audit["Event"] for audit in shop.audits(order_id)].count("cancel_requested") == 1
-    assert len(shop.farewells(order_id)) == 1
+    assert len(shop.cancellation_notices(order_id)) == 1
 
 
 def test_every_answer_to_a_cancel_at_a_chance_moment_is_kept(shop: World) -> None:

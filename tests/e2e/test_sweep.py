@@ -11,7 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
 import dev
-from models.order_record import Line
+from models.order_parts import Line
 from services.tables.order_index import OPEN, index_key
 from tests.e2e.orders_on_record import (
     accept,

@@ -134,7 +134,7 @@ class World:
         messages = dev.fetch(self.urls["mail"] + "/sandbox/messages").json()
         return [message for message in messages if order_id in json.dumps(message)]
 
-    def farewells(self, order_id: str) -> list[str]:
+    def cancellation_notices(self, order_id: str) -> list[str]:
         """The texts of the mails that told what was undone."""
         return [message["text"] for message in self.messages(order_id) if ".farewell@" in (message["message_id"] or "")]
 

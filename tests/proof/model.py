@@ -34,7 +34,8 @@ from bootstrap import Services
 from models.errors import Conflict
 from models.messages import SAGA_VERSION
 from models.money import Total
-from models.order_record import Line, decide_approval, erase, request_cancel, request_retry, resolve, start
+from models.order_parts import Line
+from models.order_record import decide_approval, erase, request_cancel, request_retry, resolve, start
 from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.stock import InventoryUpdate
 from models.tracking import Tracking

@@ -32,12 +32,11 @@ from azure.data.tables import TableTransactionError
 from activities.notification import Mail
 from models.errors import OutcomeUnknown, Refused, Unavailable
 from sandbox.ledger import JsonObject
-from sandbox.payments.books import Books
-from sandbox.payments.calls import Call
-from sandbox.payments.edge import operations
 from sandbox.payments.errors import StripeError, api_error
-from sandbox.payments.forms import Params, decode
-from sandbox.payments.till import Answer, Till, told
+from sandbox.payments.http_api import operations
+from sandbox.payments.idempotency import Answer, Till, told
+from sandbox.payments.request import Call, Params, decode
+from sandbox.payments.state import Books
 
 BOUNCES = "@bounce.invalid"
 

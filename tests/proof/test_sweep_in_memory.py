@@ -18,7 +18,8 @@ import pytest
 from models import order_record
 from models.errors import Conflict, Unavailable
 from models.money import Total
-from models.order_record import Approval, Line, OrderRecord
+from models.order_parts import Approval, Line
+from models.order_record import OrderRecord
 from models.order_request import Decision, Evidence, Reason
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import LIMIT, Place, Reconciler, Sagas, sweep

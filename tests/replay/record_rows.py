@@ -17,7 +17,8 @@ from unittest.mock import patch
 
 from models import order_record as rules
 from models.money import Total
-from models.order_record import Line, OrderRecord
+from models.order_parts import Line
+from models.order_record import OrderRecord
 from models.order_request import Decision, Evidence
 from models.view import CompensationView, fresh_view
 from services.tables import order_rows, table_orders
@@ -94,7 +95,7 @@ class Shop:
 
     def compensated(self) -> OrderRecord:
         order = self.orders.change(self.compensating(), rules.note_refund, "re_1")
-        return self.orders.change(self._closed(order, "compensated"), rules.claim_farewell)
+        return self.orders.change(self._closed(order, "compensated"), rules.claim_cancellation_notice)
 
     def cancelled(self) -> OrderRecord:
         order = self.orders.change(self.paid(), rules.request_cancel)

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from activities.notification import confirmation_mail, farewell_mail
+from activities.notification import cancellation_mail, confirmation_mail
 from models.errors import Conflict, Unavailable
 from models.order_record import OrderRecord
 from models.order_request import OrderRequest
@@ -152,7 +152,7 @@ def test_the_contents_are_there_for_the_steps(file: Path, variant: Callable[[Row
         return
     assert record.contents.items[0].sku
     if record.total is not None:
-        for mail in (confirmation_mail(record, None), farewell_mail(record, "compensated", None)):
+        for mail in (confirmation_mail(record, None), cancellation_mail(record, "compensated", None)):
             assert "order-1" in mail.text
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.money import Total
-from models.order_record import Approval, Line, OrderRecord
+from models.order_parts import Approval, Line
+from models.order_record import OrderRecord
 from models.order_request import OrderRequest
 
 BODY: dict[str, Any] = {

@@ -13,7 +13,8 @@ from models.errors import Unavailable
 from models.money import Total
 from models.operations.alerts import alert_key, alert_of, is_due, is_overdue
 from models.operations.order_list import IndexEntry
-from models.order_record import Applied, Approval, OrderRecord
+from models.order_parts import Approval
+from models.order_record import Applied, OrderRecord
 from reconciliation.sweep import GRACE, Reconciler
 from services.settings import faults
 from tests.unit.orders import running_order

@@ -12,7 +12,7 @@ import pytest
 import zxingcpp
 from reportlab.pdfbase.ttfonts import TTFontFile
 
-from models.order_record import StoredAddress
+from models.order_parts import StoredAddress
 from models.order_request import printable
 from services.label_pdf import FONT_FILE, issued_label, void_label
 

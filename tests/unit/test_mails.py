@@ -6,9 +6,10 @@ import html
 
 import pytest
 
-from activities.notification import confirmation_mail, farewell_mail
+from activities.notification import cancellation_mail, confirmation_mail
 from models.money import Total
-from models.order_record import Line, OrderRecord
+from models.order_parts import Line
+from models.order_record import OrderRecord
 from tests.unit.orders import request, running_order
 
 
@@ -41,7 +42,7 @@ def test_the_confirmation_names_prices_and_total(minor: int, currency: str, pric
 
 @pytest.mark.parametrize(("minor", "currency", "price", "total"), MONEY)
 def test_the_cancellation_names_what_was_refunded(minor: int, currency: str, price: str, total: str) -> None:
-    mail = farewell_mail(ordered(minor, currency), "compensated", None)
+    mail = cancellation_mail(ordered(minor, currency), "compensated", None)
     for text in (mail.text, mail.html):
         assert f"We have refunded {total} to your card." in text
 
@@ -58,7 +59,7 @@ WILD = [
 def test_a_name_of_any_kind_is_inert_in_the_mails(text: str) -> None:
     given = request(customer__name=text)
     order = ordered(12900, "gbp").model_copy(update={"sent": given.model_dump_json(exclude_none=True)})
-    for mail in (confirmation_mail(order, None), farewell_mail(order, "cancelled", None)):
+    for mail in (confirmation_mail(order, None), cancellation_mail(order, "cancelled", None)):
         assert f"Hello {text}," in mail.text
         assert f"Hello {html.escape(text)}," in mail.html and "<script" not in mail.html
         assert text not in mail.subject

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from activities.order_notes import close_and_claim, together, with_notes
 from models.messages import Note
 from models.money import Total
-from models.order_notes import close_and_claim, together, with_notes
 from models.order_record import Change, OrderRecord, claim_confirmation, note_charged
 from models.view import fresh_view
 
@@ -84,7 +84,7 @@ def test_the_end_of_an_undone_order_claims_its_mail_in_the_same_write(status: st
         ("needs_attention", {}),
         ("compensated", {"total": None}),
         ("compensated", {"sent": ""}),
-        ("compensated", {"farewell": "claimed"}),
+        ("compensated", {"cancellation_notice": "claimed"}),
     ],
 )
 def test_nobody_else_is_told(status: str, facts: dict[str, Any]) -> None:

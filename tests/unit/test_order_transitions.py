@@ -49,7 +49,7 @@ TRANSITIONS: dict[str, Callable[[OrderRecord], Change | None]] = {
     "request_retry": lambda order: order_record.request_retry(order, "refund_payment", ADA),
     "resolve": lambda order: order_record.resolve(order, "refund_payment", PROOF),
     "close": lambda order: order_record.close(order, view("compensated"), 1),
-    "claim_farewell": order_record.claim_farewell,
+    "claim_cancellation_notice": order_record.claim_cancellation_notice,
     "park": lambda order: order_record.park(order, view("needs_attention")),
     "note_healed": lambda order: order_record.note_healed(order, 1),
     "erase": lambda order: order_record.erase(order, b"key"),

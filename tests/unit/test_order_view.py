@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from models.order_record import Line, OrderRecord
+from models.order_parts import Line
+from models.order_record import OrderRecord
 from models.view import OrderView, detailed, fresh_view, view_of
 from tests.unit.orders import running_order
 

@@ -9,7 +9,8 @@ import pytest
 
 from models.money import Total
 from models.operations.timeline import Due, attempts, due, moment, references, waits
-from models.order_record import Approval, OrderRecord
+from models.order_parts import Approval
+from models.order_record import OrderRecord
 from models.states import OrderStatus
 
 START = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import azure.functions as func
 import pytest
 
-from activities.notification import confirmation_mail, farewell_mail
+from activities.notification import cancellation_mail, confirmation_mail
 from api import tracking as page
 from api.problems import Problem
 from models.order_record import OrderRecord
@@ -81,7 +81,7 @@ def test_what_is_no_token_is_wrong(token: str) -> None:
 def test_the_mails_have_the_link_and_the_same_text_each_time() -> None:
     order = fresh(tracking_number="P0")
     url = LINKS.url(order)
-    for mail in (confirmation_mail(order, url), farewell_mail(order, "cancelled", url)):
+    for mail in (confirmation_mail(order, url), cancellation_mail(order, "cancelled", url)):
         assert f"Follow your order: {url}\n" in mail.text and f'href="{url}"' in mail.html
     assert confirmation_mail(order, url) == confirmation_mail(order, LINKS.url(order))
     assert "Follow" not in confirmation_mail(order, None).text

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 from sandbox.ledger import JsonObject
-from sandbox.payments.books import Books, Draft, now
-from sandbox.payments.calls import Call
 from sandbox.payments.cards import described, method_named
 from sandbox.payments.errors import StripeError, no_such
-from sandbox.payments.forms import Params
 from sandbox.payments.intents import existing
+from sandbox.payments.request import Call, Params
+from sandbox.payments.state import Books, Draft, now
 
 ONE_PARAMS = frozenset({"expand"})
 INTENT_PARAMS = ONE_PARAMS | {"client_secret"}

@@ -6,6 +6,7 @@ wants a list.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -105,3 +106,19 @@ class Params:
         if not all(isinstance(value, str) and len(value) <= 500 for value in given.values()):
             raise StripeError(400, "Metadata values can have up to 500 characters.", param="metadata")
         return {key: value for key, value in given.items() if value}
+
+
+@dataclass(frozen=True)
+class Call:
+    """`target` is the id in the path, `path` the whole of it; `key` is the Idempotency-Key of a POST, if any.
+
+    `version` is the Stripe-Version that the caller speaks, such as `2026-07-29.dahlia`; empty when it does not say.
+    """
+
+    method: str
+    path: str
+    target: str | None
+    params: Params
+    key: str | None
+    request_id: str
+    version: str = ""

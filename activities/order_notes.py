@@ -20,7 +20,7 @@ from models.messages import Note
 from models.order_record import (
     Change,
     OrderRecord,
-    claim_farewell,
+    claim_cancellation_notice,
     close,
     note_confirmation_sent,
     note_goods,
@@ -86,7 +86,7 @@ def close_and_claim(record: OrderRecord, outcome: dict[str, object], attention: 
     closed = close(record, outcome, attention)
     if closed is None or not can_be_told(record):
         return closed
-    return together(closed, claim_farewell(record.model_copy(update=dict(closed.facts))))
+    return together(closed, claim_cancellation_notice(record.model_copy(update=dict(closed.facts))))
 
 
 def can_be_told(record: OrderRecord) -> bool:

@@ -17,12 +17,11 @@ from aiohttp import web
 
 from sandbox.faults import Cut, Faults, under_fault
 from sandbox.ledger import JsonObject
-from sandbox.payments import intents, reading, refunds, searching
-from sandbox.payments.books import Books, new_id
-from sandbox.payments.calls import Call
+from sandbox.payments import intents, queries, refunds, search
 from sandbox.payments.errors import StripeError, api_error
-from sandbox.payments.forms import Params, decode
-from sandbox.payments.till import Answer, Route, Till, told
+from sandbox.payments.idempotency import Answer, Route, Till, told
+from sandbox.payments.request import Call, Params, decode
+from sandbox.payments.state import Books, new_id
 from sandbox.process import cut
 
 INTENTS = "/v1/payment_intents"
@@ -34,7 +33,7 @@ def operations(search_lag_s: float) -> dict[str, Route]:
     """Every operation that the sandbox offers, under the name that fault plans use."""
     return {
         "payment_methods.retrieve": Route(
-            "GET", "/v1/payment_methods/{id}", reading.payment_method, reading.ONE_PARAMS
+            "GET", "/v1/payment_methods/{id}", queries.payment_method, queries.ONE_PARAMS
         ),
         "payment_intents.create": Route("POST", INTENTS, intents.create, intents.CREATE_PARAMS),
         "payment_intents.confirm": Route(
@@ -42,12 +41,12 @@ def operations(search_lag_s: float) -> dict[str, Route]:
         ),
         "payment_intents.capture": Route("POST", f"{INTENTS}/{{id}}/capture", intents.capture, intents.CAPTURE_PARAMS),
         "payment_intents.cancel": Route("POST", f"{INTENTS}/{{id}}/cancel", intents.cancel, intents.CANCEL_PARAMS),
-        "payment_intents.search": Route("GET", f"{INTENTS}/search", searching.search(search_lag_s), searching.PARAMS),
-        "payment_intents.retrieve": Route("GET", f"{INTENTS}/{{id}}", reading.intent, reading.INTENT_PARAMS),
-        "payment_intents.list": Route("GET", INTENTS, reading.intents, reading.INTENTS_PARAMS),
+        "payment_intents.search": Route("GET", f"{INTENTS}/search", search.search(search_lag_s), search.PARAMS),
+        "payment_intents.retrieve": Route("GET", f"{INTENTS}/{{id}}", queries.intent, queries.INTENT_PARAMS),
+        "payment_intents.list": Route("GET", INTENTS, queries.intents, queries.INTENTS_PARAMS),
         "refunds.create": Route("POST", REFUNDS, refunds.create, refunds.CREATE_PARAMS),
-        "refunds.retrieve": Route("GET", f"{REFUNDS}/{{id}}", reading.refund, reading.ONE_PARAMS),
-        "refunds.list": Route("GET", REFUNDS, reading.refunds, reading.REFUNDS_PARAMS),
+        "refunds.retrieve": Route("GET", f"{REFUNDS}/{{id}}", queries.refund, queries.ONE_PARAMS),
+        "refunds.list": Route("GET", REFUNDS, queries.refunds, queries.REFUNDS_PARAMS),
     }
 
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sandbox.ledger import JsonObject
-from sandbox.payments.books import Announce, Books, Draft
-from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError, refusal
-from sandbox.payments.reading import expanded
+from sandbox.payments.queries import expanded
+from sandbox.payments.request import Call
+from sandbox.payments.state import Announce, Books, Draft
 
 Handler = Callable[[Draft, Call], JsonObject]
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 
 from sandbox.ledger import JsonObject
-from sandbox.payments.books import Draft
-from sandbox.payments.calls import Call
 from sandbox.payments.errors import StripeError
-from sandbox.payments.reading import BOUNDS, page_size
+from sandbox.payments.queries import BOUNDS, page_size
+from sandbox.payments.request import Call
+from sandbox.payments.state import Draft
 
 PARAMS = frozenset({"expand", "limit", "page", "query"})
 OPERATORS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}

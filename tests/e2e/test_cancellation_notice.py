@@ -51,7 +51,7 @@ def test_a_customer_who_cancelled_is_told_so(shop: World) -> None:
         wait_for(lambda: shop.fired("payments"), 60, "charge")
         assert shop.cancel(order_id).status == 202
     assert shop.ended(order_id)["status"] == "cancelled"
-    (text,) = shop.farewells(order_id)
+    (text,) = shop.cancellation_notices(order_id)
     assert f"your order {order_id} was cancelled." in text
     assert "We have refunded 20.00 GBP to your card." in text
 
@@ -88,5 +88,5 @@ def test_an_order_of_which_nothing_was_undone_is_told_nothing(shop: World) -> No
     completed = shop.order(**line(shop.new_sku()))
     rejected = shop.order(shipping_address=NOT_SERVED, **line(shop.new_sku()))
     assert [shop.ended(order_id)["status"] for order_id in (completed, rejected)] == ["completed", "rejected"]
-    assert shop.farewells(completed) == []
+    assert shop.cancellation_notices(completed) == []
     assert shop.messages(rejected) == []
