@@ -24,26 +24,27 @@ from typing import NamedTuple
 from aiohttp import web
 
 from devhost.cpu_account import CpuAccount
-from devhost.entities.dispatcher import Entities, EntityOptions
+from devhost.entities.dispatcher import EntityDispatcher, EntityOptions
 from devhost.http import routing
 from devhost.http.bodies import Bodies
 from devhost.http.client_binding import client_binding
 from devhost.http.entity_api import EntityApi
 from devhost.http.free_space import FreeSpace
-from devhost.http.orchestration_api import Management
-from devhost.http.server import HttpEdge
-from devhost.loaded_app import ServedApp
-from devhost.orchestration.activity_runner import Activities
+from devhost.http.orchestration_api import OrchestrationApi
+from devhost.http.server import HttpServer
+from devhost.loaded_app import LoadedApp
+from devhost.orchestration.activity_runner import ActivityRunner
 from devhost.orchestration.engine import Engine, Options
-from devhost.orchestration.executor import Judge
-from devhost.reloader import Watch
+from devhost.orchestration.executor import OrchestrationExecutor
+from devhost.reloader import Reloader
 from devhost.settings import BadSettings, Settings, load
 from devhost.storage.blobs import Blobs
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.hub_lock import HubTaken, lock_hub
 from devhost.storage.queues import Queues
-from devhost.storage.tables import Outage, StorageRefused, Tables
-from devhost.storage.task_hub import ForeignHub, Store
+from devhost.storage.retry import StorageRefused, StorageRetry
+from devhost.storage.tables import Tables
+from devhost.storage.task_hub import ForeignHub, TaskHub
 from devhost.triggers.cron import BadSchedule
 from devhost.worker_host.supervisor import AppRefused, WorkerLink
 from loopback.visitors import ALLOW_HOST, Visitors
@@ -117,7 +118,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators, settings.function_timeout_s)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
-            watch = Watch(app) if arguments.watch else None
+            watch = Reloader(app) if arguments.watch else None
             options = arguments.full_replays, arguments.cpu
             doors = Doors(key, secret, Visitors(arguments.allow_host), space)
             await serve_hub(Parts(settings, worker, listener, doors, *options, watch), stop)
@@ -131,7 +132,7 @@ def function_key(settings: Settings) -> str:
 
 
 class Doors(NamedTuple):
-    """Who is let in; see HttpEdge."""
+    """Who is let in; see HttpServer."""
 
     key: str | None
     secret: str
@@ -149,13 +150,13 @@ class Parts:
     doors: Doors
     full_replays: bool
     count_cpu: bool
-    watch: Watch | None
+    watch: Reloader | None
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
     async with StorageHttp() as http:
-        outage = Outage()
-        opening, stopping = asyncio.create_task(open_hub(parts, http, outage)), asyncio.create_task(stop.wait())
+        retry = StorageRetry()
+        opening, stopping = asyncio.create_task(open_hub(parts, http, retry)), asyncio.create_task(stop.wait())
         # Both, because opening may wait for storage as long as it takes.
         await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
@@ -177,44 +178,48 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         app.stop_timers()
         await engine.stop(STOP_WITHIN_S)
         await runner.cleanup()
-        log.info("Stopped. It made %d requests to storage.", outage.answered)
+        log.info("Stopped. It made %d requests to storage.", retry.answered)
 
 
-Opened = tuple[Engine, web.ServerRunner, ServedApp]
+Opened = tuple[Engine, web.ServerRunner, LoadedApp]
 
 
-async def open_hub(parts: Parts, http: StorageHttp, outage: Outage) -> Opened:
+async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Opened:
     """Load the app, open the storage, continue what is unfinished, and listen."""
     settings, worker = parts.settings, parts.worker
-    tables, blobs = Tables(settings.account, http, outage), Blobs(settings.account, http, outage)
-    store = Store(settings.hub, tables, blobs, Queues(settings.account, http), settings.partitions)
-    app = ServedApp(worker, settings)
+    tables, blobs = Tables(settings.account, http, retry), Blobs(settings.account, http, retry)
+    task_hub = TaskHub(settings.hub, tables, blobs, Queues(settings.account, http), settings.partitions)
+    app = LoadedApp(worker, settings)
     for sentence in settings.unserved:
         log.warning("%s", sentence)
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         both.create_task(app.load())
-        both.create_task(store.open())
-    judge = Judge(worker, app.functions, settings.max_orchestrators, keep_warm=not parts.full_replays)
-    activities = Activities(worker, app.functions, settings.max_activities)
+        both.create_task(task_hub.open())
+    executor = OrchestrationExecutor(
+        worker, app.functions, settings.max_orchestrators, keep_warm=not parts.full_replays
+    )
+    activities = ActivityRunner(worker, app.functions, settings.max_activities)
     joined = 1 if parts.full_replays else JOINED_EVENTS
     options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
     of_entities = EntityOptions(settings.max_entities, settings.entity_batch, settings.entity_rollback)
-    entities = Entities(store, worker, app.functions, of_entities)
-    engine = Engine(store, judge, activities, entities, options)
+    entities = EntityDispatcher(task_hub, worker, app.functions, of_entities)
+    engine = Engine(task_hub, executor, activities, entities, options)
     unfinished = await engine.resume()
-    runner = await http_edge(parts, app, engine, EntityApi(entities, store, app.functions), store).serve(parts.listener)
+    runner = await http_edge(parts, app, engine, EntityApi(entities, task_hub, app.functions), task_hub).serve(
+        parts.listener
+    )
     announce(app.routes, parts, unfinished)
     app.start_timers()
     return engine, runner, app
 
 
-def http_edge(parts: Parts, app: ServedApp, engine: Engine, entity_api: EntityApi, store: Store) -> HttpEdge:
+def http_edge(parts: Parts, app: LoadedApp, engine: Engine, entity_api: EntityApi, task_hub: TaskHub) -> HttpServer:
     settings, doors, bodies = parts.settings, parts.doors, Bodies(parts.settings.max_body_bytes)
     options = {"key": doors.key or "", "version": settings.default_version}
-    management = Management(engine, entity_api, store, app.functions, bodies, **options)
+    management = OrchestrationApi(engine, entity_api, task_hub, app.functions, bodies, **options)
     no_home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() == "true"
     front = None if no_home_page else f"/{settings.route_prefix}"
-    return HttpEdge(app.routes, parts.worker, management, bodies=bodies, front=front, **doors._asdict())
+    return HttpServer(app.routes, parts.worker, management, bodies=bodies, front=front, **doors._asdict())
 
 
 def spare_the_collector() -> None:

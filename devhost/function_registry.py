@@ -3,14 +3,14 @@
 from typing import Any
 
 
-class Functions:
+class FunctionRegistry:
     """`described` is what the worker answers to `load`: one dict a function, see app_functions.Function.describe."""
 
     def __init__(self, described: list[dict[str, Any]], environment: dict[str, str]) -> None:
         self._environment = environment
-        self.become(described)
+        self.replace(described)
 
-    def become(self, described: list[dict[str, Any]]) -> None:
+    def replace(self, described: list[dict[str, Any]]) -> None:
         """Take the functions of newer code; holders of this object see the new ones."""
         self.all = [each for each in described if not _disabled(each["name"], self._environment)]
         self._orchestrators = self._by_name("orchestrationTrigger")

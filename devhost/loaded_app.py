@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Any
 
-from devhost.function_registry import Functions
+from devhost.function_registry import FunctionRegistry
 from devhost.http import routing
 from devhost.settings import Settings
 from devhost.triggers import timer
@@ -14,12 +14,12 @@ from devhost.worker_host.supervisor import WorkerLink
 log = logging.getLogger("devhost")
 
 
-class ServedApp:
+class LoadedApp:
     """Holders of `functions` and `routes` see those of newer code."""
 
     def __init__(self, worker: WorkerLink, settings: Settings) -> None:
         self._worker, self._settings = worker, settings
-        self.functions = Functions([], settings.environment)
+        self.functions = FunctionRegistry([], settings.environment)
         self.routes: list[routing.Route] = []
         self._schedules: list[tuple[dict[str, Any], timer.Schedule]] = []
         self._timers: list[asyncio.Task[None]] = []
@@ -46,10 +46,10 @@ class ServedApp:
 
     def _become(self, described: list[dict[str, Any]]) -> None:
         """All of it or nothing."""
-        found = Functions(described, self._settings.environment)
+        found = FunctionRegistry(described, self._settings.environment)
         routes = routing.build(self._settings.route_prefix, found.with_trigger("httpTrigger"))
         schedules = timer.schedules(found.with_trigger("timerTrigger"), self._settings.environment)
-        self.functions.become(described)
+        self.functions.replace(described)
         self.routes[:], self._schedules = routes, schedules
         for sentence in unserved.sentences(found.all, self._settings):
             if sentence not in self._said:

@@ -28,7 +28,7 @@ REFUSALS = (AppRefused, BadRoute, BadSchedule, BadSettings)
 Stamps = dict[str, tuple[int, int]]
 
 
-class Watch:
+class Reloader:
     """`follow` follows every change since this was made."""
 
     def __init__(self, app: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.history.events import Event, compact_json
-from devhost.orchestration.executor import Verdict
+from devhost.orchestration.executor import TurnResult
 from devhost.orchestration.instance import Instance, Parent
 from devhost.orchestration.task_table import ACTIVITY, CALL, HTTP_ACTIVITY, SIGNAL, SUB_ORCHESTRATION, TIMER, Task
 from devhost.storage.tables import Row
@@ -60,7 +60,7 @@ def pending_columns(started: Event, hub: str) -> Row:
     }
 
 
-def row_columns(instance: Instance, verdict: Verdict, at: datetime, hub: str) -> Row:
+def row_columns(instance: Instance, result: TurnResult, at: datetime, hub: str) -> Row:
     """The columns of the Instances row as this turn leaves them, the times apart."""
     assert instance.started is not None
     fields = instance.started.fields
@@ -69,17 +69,17 @@ def row_columns(instance: Instance, verdict: Verdict, at: datetime, hub: str) ->
         "Version": fields["Version"],
         "Input": fields["Input"],
         "CreatedTime": instance.started.at,
-        "RuntimeStatus": verdict.status,
-        "CustomStatus": verdict.custom_status,
+        "RuntimeStatus": result.status,
+        "CustomStatus": result.custom_status,
         "ExecutionId": instance.execution_id,
         "TaskHubName": hub,
         "Generation": fields.get("Generation") or 0,
         "Tags": "null",
     }
-    if verdict.status in FINISHED:
-        columns |= {"Output": verdict.result, "CompletedTime": at}
-    elif verdict.result is not None:  # the reason of a suspension, and of its end: the provider writes it there too
-        columns |= {"Output": verdict.result}
+    if result.status in FINISHED:
+        columns |= {"Output": result.result, "CompletedTime": at}
+    elif result.result is not None:  # the reason of a suspension, and of its end: the provider writes it there too
+        columns |= {"Output": result.result}
     return columns
 
 
@@ -89,8 +89,8 @@ def by_address(columns: Row, addresses: dict[str, str]) -> Row:
     return {name: addresses[origin] for name, origin in origins.items() if name in columns and origin in addresses}
 
 
-def execution_completed(verdict: Verdict, event_id: int, now: datetime) -> Event:
-    fields = {"OrchestrationStatus": verdict.status, "Result": verdict.result}
+def execution_completed(result: TurnResult, event_id: int, now: datetime) -> Event:
+    fields = {"OrchestrationStatus": result.status, "Result": result.result}
     return Event("ExecutionCompleted", now, event_id, fields=fields)
 
 

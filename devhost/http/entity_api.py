@@ -5,21 +5,21 @@ from typing import Any
 
 from aiohttp import web
 
-from devhost.entities.dispatcher import Entities
+from devhost.entities.dispatcher import EntityDispatcher
 from devhost.entities.scheduler import EMPTY_KEY, MAX_ENTITY_KEY, EntityId, Scheduler
-from devhost.function_registry import Functions
+from devhost.function_registry import FunctionRegistry
 from devhost.history.events import compact_json, iso_time
 from devhost.history.statuses import parsed
 from devhost.http.queries import BODY, Query, argument_fault, beginning_with, flag, json_body, page, page_size, since
 from devhost.http.responses import Refusal, empty, json_response
 from devhost.storage.keys import is_no_key, unescape_key
 from devhost.storage.tables import Row
-from devhost.storage.task_hub import Store
+from devhost.storage.task_hub import TaskHub
 
 
 class EntityApi:
-    def __init__(self, entities: Entities, store: Store, functions: Functions) -> None:
-        self._entities, self._store, self._functions = entities, store, functions
+    def __init__(self, entities: EntityDispatcher, task_hub: TaskHub, functions: FunctionRegistry) -> None:
+        self._entities, self._task_hub, self._functions = entities, task_hub, functions
 
     async def read(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         scheduler = await self._entities.read(_entity(values))
@@ -49,8 +49,8 @@ class EntityApi:
         """The entities that exist, a page at a time. A page may hold fewer than were asked for, or none."""
         top = page_size(query)
         await self._entities.write_rows()
-        rows, following = await page(request, self._store, _condition(query, values.get("name")), top)
-        found = [(row, Scheduler.from_text((await self._store.with_texts(row)).get("Input"))) for row in rows]
+        rows, following = await page(request, self._task_hub, _condition(query, values.get("name")), top)
+        found = [(row, Scheduler.from_text((await self._task_hub.with_texts(row)).get("Input"))) for row in rows]
         with_state = flag(query, "fetchstate", False)
         bodies = [_body(row, scheduler, with_state) for row, scheduler in found if scheduler.exists]
         return json_response(HTTPStatus.OK, bodies, following)

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from devhost.function_registry import Functions
+from devhost.function_registry import FunctionRegistry
 from devhost.history.events import compact_json
 from devhost.history.statuses import history_body, status_body
 from devhost.http.bodies import Bodies, ClientGone, is_gone
@@ -42,7 +42,7 @@ from devhost.http.responses import Refusal, empty, json_response
 from devhost.orchestration.engine import Engine, WrongState
 from devhost.storage.keys import is_no_key, unescape_key
 from devhost.storage.tables import Row
-from devhost.storage.task_hub import FINISHED, InstanceExists, Store
+from devhost.storage.task_hub import FINISHED, InstanceExists, TaskHub
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
@@ -52,22 +52,22 @@ LOOK_AFTER_S = 1.0
 """How often a start that waits looks whether its client still does."""
 ANY = "*"
 
-Handler = Callable[["Management", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
+Handler = Callable[["OrchestrationApi", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
 
 
-class Management:
+class OrchestrationApi:
     def __init__(
         self,
         engine: Engine,
         entity_api: EntityApi,
-        store: Store,
-        functions: Functions,
+        task_hub: TaskHub,
+        functions: FunctionRegistry,
         bodies: Bodies,
         *,
         key: str,
         version: str,
     ) -> None:
-        self._engine, self._store, self._functions, self._bodies = engine, store, functions, bodies
+        self._engine, self._task_hub, self._functions, self._bodies = engine, task_hub, functions, bodies
         self.entity_api = entity_api
         self._key, self._default_version = key, version
 
@@ -119,7 +119,7 @@ class Management:
 
     def _accepted(self, request: web.BaseRequest, instance_id: str) -> web.Response:
         base = f"{request.scheme}://{request.host}{WEBHOOK}"
-        body = management_urls(base, instance_id, url_query(self._store.hub, self._key))
+        body = management_urls(base, instance_id, url_query(self._task_hub.hub, self._key))
         del body["rewindPostUri"]
         headers = {"Location": body["statusQueryGetUri"], "Retry-After": "10"}
         return json_response(HTTPStatus.ACCEPTED, body, headers)
@@ -142,10 +142,10 @@ class Management:
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         top = page_size(query)
         await self._engine.write_rows()
-        rows, following = await page(request, self._store, condition(request, query), top)
+        rows, following = await page(request, self._task_hub, condition(request, query), top)
         show_input = flag(query, "showinput", True)
         bodies = [
-            status_body(unescape_key(row["PartitionKey"]), await self._store.with_texts(row), show_input)
+            status_body(unescape_key(row["PartitionKey"]), await self._task_hub.with_texts(row), show_input)
             for row in rows
         ]
         return json_response(HTTPStatus.OK, bodies, following)
@@ -196,9 +196,9 @@ class Management:
     async def purge_many(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if not query.get("createdtimefrom"):
             raise Refusal(HTTPStatus.BAD_REQUEST, "Please provide value for 'createdTimeFrom' parameter.")
-        found, token = await self._store.instances(condition(request, query), MAX_PAGE, {})
+        found, token = await self._task_hub.instances(condition(request, query), MAX_PAGE, {})
         while token:
-            rows, token = await self._store.instances(condition(request, query), MAX_PAGE, token)
+            rows, token = await self._task_hub.instances(condition(request, query), MAX_PAGE, token)
             found += rows
         ended = [row for row in found if row["RuntimeStatus"] in FINISHED]
         for row in ended:
@@ -215,24 +215,24 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
-    ("POST", _pattern("/orchestrators/{name}"), Management.start),
-    ("POST", _pattern("/orchestrators/{name}/{id}"), Management.start),
+    ("POST", _pattern("/orchestrators/{name}"), OrchestrationApi.start),
+    ("POST", _pattern("/orchestrators/{name}/{id}"), OrchestrationApi.start),
     ("GET", _pattern("/entities"), lambda self, *call: self.entity_api.list(*call)),
     ("GET", _pattern("/entities/{name}"), lambda self, *call: self.entity_api.list(*call)),
     ("GET", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.read(*call)),
     ("POST", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.signal(*call)),
     ("DELETE", _pattern("/entities/{name}/{key}"), lambda self, *call: self.entity_api.delete(*call)),
-    ("GET", _pattern("/instances"), Management.list),
-    ("DELETE", _pattern("/instances"), Management.purge_many),
-    ("GET", _pattern("/instances/{id}"), Management.status),
-    ("DELETE", _pattern("/instances/{id}"), Management.purge),
-    ("POST", _pattern("/instances/{id}/raiseEvent/{event}"), Management.raise_event),
-    ("POST", _pattern("/instances/{id}/terminate"), Management.terminate),
-    ("POST", _pattern("/instances/{id}/suspend"), Management.suspend),
-    ("POST", _pattern("/instances/{id}/resume"), Management.resume),
-    ("POST", _pattern("/instances/{id}/rewind"), Management.rewind),
-    ("POST", _pattern("/instances/{id}/restart"), Management.restart),
-    (ANY, _pattern("/makeprimary"), Management.make_primary),
+    ("GET", _pattern("/instances"), OrchestrationApi.list),
+    ("DELETE", _pattern("/instances"), OrchestrationApi.purge_many),
+    ("GET", _pattern("/instances/{id}"), OrchestrationApi.status),
+    ("DELETE", _pattern("/instances/{id}"), OrchestrationApi.purge),
+    ("POST", _pattern("/instances/{id}/raiseEvent/{event}"), OrchestrationApi.raise_event),
+    ("POST", _pattern("/instances/{id}/terminate"), OrchestrationApi.terminate),
+    ("POST", _pattern("/instances/{id}/suspend"), OrchestrationApi.suspend),
+    ("POST", _pattern("/instances/{id}/resume"), OrchestrationApi.resume),
+    ("POST", _pattern("/instances/{id}/rewind"), OrchestrationApi.rewind),
+    ("POST", _pattern("/instances/{id}/restart"), OrchestrationApi.restart),
+    (ANY, _pattern("/makeprimary"), OrchestrationApi.make_primary),
 ]
 
 

@@ -17,8 +17,9 @@ from devhost.history.events import STATUS_NUMBERS, compact_json
 from devhost.http.heads import readable
 from devhost.http.responses import Refusal
 from devhost.storage.keys import escape_key
-from devhost.storage.tables import Row, StorageRefused, odata_time
-from devhost.storage.task_hub import Store
+from devhost.storage.retry import StorageRefused
+from devhost.storage.tables import Row, odata_time
+from devhost.storage.task_hub import TaskHub
 from loopback.visitors import is_json
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1000
@@ -165,11 +166,13 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and readable(value) == value
 
 
-async def page(request: web.BaseRequest, store: Store, condition: str, top: int) -> tuple[list[Row], dict[str, str]]:
+async def page(
+    request: web.BaseRequest, task_hub: TaskHub, condition: str, top: int
+) -> tuple[list[Row], dict[str, str]]:
     """A page of instance rows, and the header that leads to the next one. Raises Refusal (400)."""
     given = token_of(request)
     try:
-        rows, token = await store.instances(condition, top, given)
+        rows, token = await task_hub.instances(condition, top, given)
     except StorageRefused as refusal:
         if not given:
             raise

@@ -22,7 +22,7 @@ from devhost.http.bodies import Bodies, ClientGone
 from devhost.http.client_binding import RPC, WEBHOOK
 from devhost.http.free_space import FreeSpace
 from devhost.http.heads import readable
-from devhost.http.orchestration_api import Management
+from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
 from devhost.worker_host.supervisor import CallTimedOut, WorkerDied, WorkerLink
 from loopback.visitors import Refused, Visitors
@@ -37,7 +37,7 @@ FRAMING = ("content-length", "transfer-encoding", "connection")
 HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app is up and running.</p>"
 
 
-class HttpEdge:
+class HttpServer:
     """`key` is the function, admin and system key; None: no key is asked for, as under `func start`.
 
     `front`: what `/` shows, the path of the app's own front page, if it has one; None: nothing.
@@ -48,7 +48,7 @@ class HttpEdge:
         self,
         routes: list[routing.Route],
         worker: WorkerLink,
-        management: Management,
+        management: OrchestrationApi,
         *,
         visitors: Visitors,
         bodies: Bodies,

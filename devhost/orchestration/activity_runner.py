@@ -9,11 +9,11 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from devhost.function_registry import Functions
+from devhost.function_registry import FunctionRegistry
 from devhost.history.events import Event, task_completed
 from devhost.history.failures import activity_failure
 from devhost.orchestration.http_activity import HttpRefused, call_http
-from devhost.orchestration.instance import Ahead
+from devhost.orchestration.instance import SpeculativeTurn
 from devhost.orchestration.task_table import HTTP_ACTIVITY, Task
 from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
 from devhost.worker_protocol import Reply
@@ -21,12 +21,12 @@ from devhost.worker_protocol import Reply
 log = logging.getLogger("devhost.activity")
 
 
-class Activities:
-    def __init__(self, worker: WorkerLink, functions: Functions, at_once: int) -> None:
+class ActivityRunner:
+    def __init__(self, worker: WorkerLink, functions: FunctionRegistry, at_once: int) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
 
-    async def run(self, instance_id: str, task: Task, ahead: Ahead | None) -> Event:
+    async def run(self, instance_id: str, task: Task, ahead: SpeculativeTurn | None) -> Event:
         """Run an activity to its end: TaskCompleted or TaskFailed. Of `ahead`, the turn after it, the reply is set."""
         if task.name == HTTP_ACTIVITY:
             return await self._request(task)

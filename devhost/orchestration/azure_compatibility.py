@@ -9,7 +9,7 @@ replay anew. Mostly that comes to the same. It does not
 - where that wait is over earlier than the SDK's, because a timer of it is cancelled, and a retry has taken numbers
   since: the next step then gets one of those.
 
-`InvocationOrder` is told what the ledger is told, in moments (one an event), and keeps the first difference as a
+`InvocationOrder` is told what the task table is told, in moments (one an event), and keeps the first difference as a
 sentence. It decides nothing. Rejected: a second walk over the whole history in every turn, which would cost as much as
 the replays that warm executions save; here a step costs the same however many came before it.
 """
@@ -61,7 +61,7 @@ class InvocationOrder:
     def steps(self) -> int:
         return len(self._steps)
 
-    # --- what the ledger tells ---
+    # --- what the task table tells ---
 
     def next_moment(self) -> None:
         self._moment += 1

@@ -5,33 +5,33 @@ from collections.abc import Callable
 from datetime import datetime
 
 from devhost.history import builders
-from devhost.orchestration.executor import Verdict
+from devhost.orchestration.executor import TurnResult
 from devhost.orchestration.instance import Instance, Message
-from devhost.storage.task_hub import Store
+from devhost.storage.task_hub import TaskHub
 
 LATE_ROW_S = 0.25
 
 
-class InstanceRows:
+class InstanceRowWriter:
     """`post` gives a message to an instance: the task that processes the instance writes its row, between two turns."""
 
-    def __init__(self, store: Store, post: Callable[[Instance, Message], None]) -> None:
-        self._store, self._post = store, post
+    def __init__(self, task_hub: TaskHub, post: Callable[[Instance, Message], None]) -> None:
+        self._task_hub, self._post = task_hub, post
 
-    async def update(self, instance: Instance, verdict: Verdict, at: datetime, addresses: dict[str, str]) -> None:
+    async def update(self, instance: Instance, result: TurnResult, at: datetime, addresses: dict[str, str]) -> None:
         """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
 
         Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
         the history holds everything, and requests are answered from memory.
         """
-        if instance.row_says(verdict.status, verdict.custom_status) and verdict.result is None:
+        if instance.row_says(result.status, result.custom_status) and result.result is None:
             return
-        wanted = builders.row_columns(instance, verdict, at, self._store.hub)
+        wanted = builders.row_columns(instance, result, at, self._task_hub.hub)
         changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
         if not changed:
             return
         instance.unwritten |= {**changed, **builders.by_address(changed, addresses)}
-        if verdict.status != "Running":
+        if result.status != "Running":
             await self.write(instance)  # before the answer: a client that hears of an end may start the id again
         instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
         if instance.unwritten and instance.late_row is None:
@@ -45,7 +45,7 @@ class InstanceRows:
             return
         columns |= {"LastUpdatedTime": instance.changed_at, "ExecutionId": instance.execution_id}
         try:
-            await self._store.merge_instance(instance.id, columns, exists=instance.stored)
+            await self._task_hub.merge_instance(instance.id, columns, exists=instance.stored)
         except BaseException:
             instance.unwritten = {**columns, **instance.unwritten}
             raise

@@ -11,7 +11,7 @@
    other event, and its caller waits for that turn's write.
 
 Rejected: queues in storage as the real provider has them. They cost two thirds of its transactions, and with one host
-for a hub, held by hub_lock.py, they would protect from nobody.
+for a hub, held by storage/hub_lock.py, they would protect from nobody.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from devhost.entities.dispatcher import Entities
+from devhost.entities.dispatcher import EntityDispatcher
 from devhost.entities.scheduler import Answer
 from devhost.history import builders
 from devhost.history.builders import now
 from devhost.history.events import Event, compact_json
-from devhost.orchestration.activity_runner import Activities
-from devhost.orchestration.checkpoint import InstanceRows
-from devhost.orchestration.entity_outbox import EntityRequests, answer_event, message_of
-from devhost.orchestration.executor import Judge, Verdict
-from devhost.orchestration.instance import ActivityRun, Ahead, Instance, Message, Parent
+from devhost.orchestration.activity_runner import ActivityRunner
+from devhost.orchestration.checkpoint import InstanceRowWriter
+from devhost.orchestration.entity_outbox import EntityOutbox, answer_event, message_of
+from devhost.orchestration.executor import OrchestrationExecutor, TurnResult
+from devhost.orchestration.instance import ActivityRun, Instance, Message, Parent, SpeculativeTurn
 from devhost.orchestration.message_batch import next_turn
 from devhost.orchestration.task_table import (
     ACTIVITY,
@@ -45,8 +45,9 @@ from devhost.orchestration.task_table import (
     rebuild,
 )
 from devhost.storage.keys import unescape_key
-from devhost.storage.tables import Row, StorageRefused
-from devhost.storage.task_hub import FINISHED, History, InstanceExists, Store
+from devhost.storage.retry import StorageRefused
+from devhost.storage.tables import Row
+from devhost.storage.task_hub import FINISHED, History, InstanceExists, TaskHub
 
 log = logging.getLogger("devhost.engine")
 
@@ -71,12 +72,17 @@ class Options:
 
 class Engine:
     def __init__(
-        self, store: Store, judge: Judge, activities: Activities, entities: Entities, options: Options
+        self,
+        task_hub: TaskHub,
+        executor: OrchestrationExecutor,
+        activities: ActivityRunner,
+        entities: EntityDispatcher,
+        options: Options,
     ) -> None:
-        self._store, self._judge, self._activities, self._options = store, judge, activities, options
-        self._entities, self._requests = entities, EntityRequests(entities)
+        self._task_hub, self._executor, self._activities, self._options = task_hub, executor, activities, options
+        self._entities, self._requests = entities, EntityOutbox(entities)
         entities.deliver = self._answer
-        self._rows = InstanceRows(store, self._post)
+        self._rows = InstanceRowWriter(task_hub, self._post)
         self._instances: dict[str, Instance] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -90,11 +96,11 @@ class Engine:
         if active and not any_state:
             raise InstanceExists(active.row.get("RuntimeStatus", "Pending"))
         started = builders.execution_started(instance_id, name, given, version)
-        columns = builders.pending_columns(started, self._store.hub)
+        columns = builders.pending_columns(started, self._task_hub.hub)
         instance = Instance(instance_id, name, stored=True)
         instance.begin(started)
-        ahead = self._judge.begin_ahead(instance, first_turn(started))
-        generation = await self._store.insert_instance(instance_id, columns, any_state)
+        ahead = self._executor.begin_ahead(instance, first_turn(started))
+        generation = await self._task_hub.insert_instance(instance_id, columns, any_state)
         started.fields["Generation"] = generation
         if active:
             await self._abandon(active)
@@ -133,13 +139,13 @@ class Engine:
             raise WrongState(row["RuntimeStatus"])
         if row["RuntimeStatus"] != "Failed":
             return False
-        for number, rewound in enumerate(await self._store.rewind(instance_id)):
+        for number, rewound in enumerate(await self._task_hub.rewind(instance_id)):
             await self._wake(rewound, reason if number == 0 else None)
         return True
 
     async def _wake(self, instance_id: str, reason: str | None) -> None:
         """Read a rewound instance; the deepest one is told why."""
-        row = await self._store.instance(instance_id)
+        row = await self._task_hub.instance(instance_id)
         assert row is not None
         instance = Instance(instance_id, row["Name"])
         if reason is not None:
@@ -163,10 +169,10 @@ class Engine:
         instance = self._instances.get(instance_id)
         if instance and not instance.finished and "CreatedTime" in instance.row:
             return instance.row
-        return await self._entities.row(instance_id) or await self._store.instance(instance_id)
+        return await self._entities.row(instance_id) or await self._task_hub.instance(instance_id)
 
     async def history(self, instance_id: str) -> History:
-        return await self._store.history(instance_id)
+        return await self._task_hub.history(instance_id)
 
     async def purge(self, instance_id: str) -> None:
         if await self._entities.purge(instance_id):
@@ -174,14 +180,14 @@ class Engine:
         instance = self._instances.pop(instance_id, None)
         if instance:
             await self._abandon(instance)
-        await self._store.purge(instance_id)
+        await self._task_hub.purge(instance_id)
         if instance:
             self._requests.end(instance)
 
     async def resume(self) -> int:
         """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
         count = 0
-        async for row in self._store.unfinished():
+        async for row in self._task_hub.unfinished():
             if row["Name"].startswith("@"):
                 self._entities.resume(unescape_key(row["PartitionKey"]), row)
                 continue
@@ -206,7 +212,7 @@ class Engine:
     async def _tell(self, instance_id: str, event: Event) -> bool | None:
         instance = self._instances.get(instance_id)
         if instance is None or instance.finished:
-            return None if await self._store.instance(instance_id) is None else False
+            return None if await self._task_hub.instance(instance_id) is None else False
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._post(instance, Message(event, taken))
         return await taken
@@ -249,7 +255,7 @@ class Engine:
             self._dismiss(instance)
 
     async def _reread(self, instance: Instance) -> None:
-        row = await self._store.instance(instance.id)
+        row = await self._task_hub.instance(instance.id)
         if row is None:
             instance.finished = True
             return
@@ -306,14 +312,14 @@ class Engine:
         usual = self._hold if instance.suspended else self._decide
         await turns.get(kind, usual)(instance, causes)
 
-    async def _follow(self, instance: Instance, causes: list[Event], ahead: Ahead) -> None:
+    async def _follow(self, instance: Instance, causes: list[Event], ahead: SpeculativeTurn) -> None:
         """A turn that the worker may have taken already, at the very moment of its cause."""
         if instance.suspended:
             await self._hold(instance, causes)
             return
         fresh = [Event("OrchestratorStarted", causes[0].at), *causes]
-        verdict = await self._judge.decide(instance, fresh, causes, causes[0].at, ahead)
-        await self._carry_out(instance, fresh, verdict)
+        result = await self._executor.decide(instance, fresh, causes, causes[0].at, ahead)
+        await self._carry_out(instance, fresh, result)
 
     async def _begin(self, instance: Instance, causes: list[Event]) -> None:
         instance.begin(causes[0])
@@ -322,33 +328,33 @@ class Engine:
     async def _decide(self, instance: Instance, causes: list[Event]) -> None:
         at = now()
         fresh = [Event("OrchestratorStarted", at), *causes]
-        verdict = await self._judge.decide(instance, fresh, causes, at)
-        await self._carry_out(instance, fresh, verdict)
+        result = await self._executor.decide(instance, fresh, causes, at)
+        await self._carry_out(instance, fresh, result)
 
-    async def _carry_out(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
-        if verdict.status == "ContinuedAsNew":
-            first_left = max(len(fresh) - verdict.left, 0)
+    async def _carry_out(self, instance: Instance, fresh: list[Event], result: TurnResult) -> None:
+        if result.status == "ContinuedAsNew":
+            first_left = max(len(fresh) - result.left, 0)
             left = fresh[first_left:]
-            await self._send_last(instance, fresh[:first_left], verdict)
-            await self._next_generation(instance, verdict, [event for event in left if event.type == "EventRaised"])
+            await self._send_last(instance, fresh[:first_left], result)
+            await self._next_generation(instance, result, [event for event in left if event.type == "EventRaised"])
         else:
-            await self._commit(instance, fresh, verdict)
+            await self._commit(instance, fresh, result)
 
-    async def _send_last(self, instance: Instance, fresh: list[Event], verdict: Verdict) -> None:
+    async def _send_last(self, instance: Instance, fresh: list[Event], result: TurnResult) -> None:
         """Hand over what a generation has sent. What it sends in the turn that ends it is put on record for that; the
         turn would otherwise leave no trace, because the next generation is written over it.
         """
-        if any(task.kind in (CALL, SIGNAL) for task in verdict.tasks):
+        if any(task.kind in (CALL, SIGNAL) for task in result.tasks):
             at = now()
             events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
             events += [
-                *(self._scheduled(instance, task, at) for task in verdict.tasks),
+                *(self._scheduled(instance, task, at) for task in result.tasks),
                 Event("OrchestratorCompleted", at),
             ]
-            await self._store.append(instance.id, instance.execution_id, instance.event_count, events, last=False)
+            await self._task_hub.append(instance.id, instance.execution_id, instance.event_count, events, last=False)
             instance.remember(events)
             self._requests.send(instance, events)
-        await self._requests.hand_over(instance)
+        await self._requests.flush(instance)
 
     async def _suspend(self, instance: Instance, causes: list[Event]) -> None:
         instance.suspended = True
@@ -359,8 +365,8 @@ class Engine:
         if not causes:
             return
         fresh = [Event("OrchestratorStarted", now()), *causes]
-        verdict = Verdict(status="Suspended", result=reason, custom_status=instance.custom_status)
-        await self._commit(instance, fresh, verdict, unseen=fresh)
+        result = TurnResult(status="Suspended", result=reason, custom_status=instance.custom_status)
+        await self._commit(instance, fresh, result, unseen=fresh)
         instance.held += causes
 
     async def _resume(self, instance: Instance, causes: list[Event]) -> None:
@@ -368,14 +374,14 @@ class Engine:
         at = now()
         fresh = [Event("OrchestratorStarted", at), *causes]
         held, instance.held, instance.suspended = instance.held, [], False
-        verdict = await self._judge.decide(instance, fresh, [*held, *causes], at)
-        if verdict.status == "Running":
-            verdict.result = causes[0].fields["Reason"]
+        result = await self._executor.decide(instance, fresh, [*held, *causes], at)
+        if result.status == "Running":
+            result.result = causes[0].fields["Reason"]
         instance.inbox.extendleft(reversed(instance.later))
         instance.later = []
-        await self._carry_out(instance, fresh, verdict)
+        await self._carry_out(instance, fresh, result)
 
-    async def _next_generation(self, instance: Instance, ended: Verdict, carried: list[Event]) -> None:
+    async def _next_generation(self, instance: Instance, ended: TurnResult, carried: list[Event]) -> None:
         """Begin anew, with the events that came in the very turn that ended the generation before.
 
         The row may not say Pending any more when the history is another execution's: after a crash that would be read
@@ -394,40 +400,40 @@ class Engine:
         instance.begin(started)
         causes = [started, *carried]
         fresh = [Event("OrchestratorStarted", at), *causes, Event("OrchestratorCompleted", at)]
-        verdict = await self._judge.decide(instance, fresh, causes, at)
-        if verdict.status == "ContinuedAsNew":
+        result = await self._executor.decide(instance, fresh, causes, at)
+        if result.status == "ContinuedAsNew":
             # It is written although it ended at once: between an endless row of generations others get their turn.
-            verdict = Verdict(verdict.tasks, custom_status=verdict.custom_status)
+            result = TurnResult(result.tasks, custom_status=result.custom_status)
             instance.inbox.append(Message(None))
-        await self._commit(instance, fresh, verdict)
+        await self._commit(instance, fresh, result)
         self._entities.forget(execution_id, entities)
 
     async def _commit(
-        self, instance: Instance, fresh: list[Event], verdict: Verdict, unseen: Sequence[Event] = ()
+        self, instance: Instance, fresh: list[Event], result: TurnResult, unseen: Sequence[Event] = ()
     ) -> None:
         """Write the turn, then the Instances row where it cannot wait; then dispatch."""
         at = now()
         events = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
-        events += [self._scheduled(instance, task, at) for task in verdict.tasks]
-        if verdict.status in FINISHED:
-            next_id = instance.ids_on_record + len(verdict.tasks)
-            events.append(builders.execution_completed(verdict, next_id, at))
+        events += [self._scheduled(instance, task, at) for task in result.tasks]
+        if result.status in FINISHED:
+            next_id = instance.ids_on_record + len(result.tasks)
+            events.append(builders.execution_completed(result, next_id, at))
         events.append(Event("OrchestratorCompleted", at))
-        addresses = await self._store.append(
-            instance.id, instance.execution_id, instance.event_count, events, last=verdict.status in FINISHED
+        addresses = await self._task_hub.append(
+            instance.id, instance.execution_id, instance.event_count, events, last=result.status in FINISHED
         )
         sent = [event for event in events if event.type == "EventSent"]
         instance.remember(events, [*unseen, *sent])
         self._requests.send(instance, sent)
-        if verdict.status in FINISHED:
-            await self._requests.hand_over(instance)
-        await self._rows.update(instance, verdict, at, addresses)
-        if verdict.status in FINISHED:
-            self._finish(instance, verdict)
+        if result.status in FINISHED:
+            await self._requests.flush(instance)
+        await self._rows.update(instance, result, at, addresses)
+        if result.status in FINISHED:
+            self._finish(instance, result)
         else:
-            for task in verdict.tasks:
+            for task in result.tasks:
                 self._dispatch(instance, task)
-            if len(verdict.tasks) > 1:  # they begin in their order
+            if len(result.tasks) > 1:  # they begin in their order
                 self._start_next_run(instance)
 
     def _scheduled(self, instance: Instance, task: Task, at: datetime) -> Event:
@@ -438,7 +444,7 @@ class Engine:
             task.request = message_of(instance, task)
         event = builders.SCHEDULED[task.kind](task, at, self._options.store_inputs)
         if task.kind in (CALL, SIGNAL):
-            instance.ledger.sent(event)
+            instance.tasks.sent(event)
         return event
 
     async def write_rows(self) -> None:
@@ -462,7 +468,7 @@ class Engine:
         self._post(instance, Message(event, taken, execution_id=instance.execution_id))
         return taken
 
-    def _finish(self, instance: Instance, verdict: Verdict) -> None:
+    def _finish(self, instance: Instance, result: TurnResult) -> None:
         instance.finished = True
         instance.ended.set()
         if has_receipt(instance):
@@ -470,7 +476,7 @@ class Engine:
         parent = instance.parent
         caller = self._instances.get(parent.instance_id) if parent else None
         if parent and caller:
-            ended = builders.sub_orchestration_ended(parent.task_id, verdict.status, verdict.result)
+            ended = builders.sub_orchestration_ended(parent.task_id, result.status, result.result)
             self._post(caller, Message(ended, execution_id=parent.execution_id))
 
     # --- dispatch ---
@@ -487,7 +493,7 @@ class Engine:
     def _start_activity(self, instance: Instance, task: Task) -> None:
         """Leave it to the task that processes the instance. One that was left there before gets a task of its own."""
         self._start_next_run(instance)
-        instance.next_run = ActivityRun(instance.execution_id, task, self._judge.go_on_ahead(instance, task))
+        instance.next_run = ActivityRun(instance.execution_id, task, self._executor.go_on_ahead(instance, task))
 
     def _start_next_run(self, instance: Instance) -> None:
         """Give the activity that is due a task of its own: the task that processes the instance is busy."""
@@ -541,9 +547,9 @@ class Engine:
 
     async def _load(self, instance: Instance, row: Row) -> None:
         """Read an unfinished instance and go on where its history ends."""
-        row = await self._store.with_texts(row)
+        row = await self._task_hub.with_texts(row)
         instance.row, instance.stored, instance.unwritten = row, True, {}
-        history = await self._store.history(instance.id)
+        history = await self._task_hub.history(instance.id)
         if not history.events or (row["RuntimeStatus"] == "Pending" and history.execution_id != row["ExecutionId"]):
             instance.inbox.appendleft(Message(builders.started_again(instance.id, row)))
         else:
@@ -566,41 +572,41 @@ class Engine:
             await self._fail(instance, fault)
 
     async def _fail(self, instance: Instance, fault: OrchestrationFault) -> None:
-        verdict = self._judge.failed(instance, fault)
+        result = self._executor.failed(instance, fault)
         try:
-            await self._commit(instance, [Event("OrchestratorStarted", now())], verdict)
+            await self._commit(instance, [Event("OrchestratorStarted", now())], result)
         except StorageRefused:
             log.exception("Not even the failure of instance %s can be stored.", instance.id)
-            self._finish(instance, verdict)
+            self._finish(instance, result)
 
     async def _repair_finished(self, instance: Instance, history: History, ended: Event) -> None:
         """The history ended, but a crash came before the Instances row or the parent knew. The last custom status is
         then in neither: only the orchestrator can tell it.
         """
-        status, result = ended.fields["OrchestrationStatus"], ended.fields["Result"]
-        verdict = Verdict(status=status, result=result, custom_status=instance.custom_status)
+        status, output = ended.fields["OrchestrationStatus"], ended.fields["Result"]
+        result = TurnResult(status=status, result=output, custom_status=instance.custom_status)
         with contextlib.suppress(OrchestrationFault):
-            verdict.custom_status = (await self._judge.replay(instance, history.events)).custom_status
+            result.custom_status = (await self._executor.replay(instance, history.events)).custom_status
         instance.remember([ended])
-        await self._requests.hand_over(instance)
-        await self._rows.update(instance, verdict, ended.at, history.addresses)
+        await self._requests.flush(instance)
+        await self._rows.update(instance, result, ended.at, history.addresses)
         await self._rows.write(instance)
-        self._finish(instance, verdict)
+        self._finish(instance, result)
 
     async def _catch_up(self, instance: Instance, history: History) -> None:
         events = history.events
         try:
-            state = await self._judge.replay(instance, events)
+            state = await self._executor.replay(instance, events)
         finally:
             instance.remember(events)
-        instance.ledger = rebuild(events, state.actions)
+        instance.tasks = rebuild(events, state.actions)
         instance.suspended = is_suspended(events)
-        verdict = Verdict(status="Suspended" if instance.suspended else "Running", custom_status=state.custom_status)
-        await self._rows.update(instance, verdict, events[-1].at, history.addresses)
-        undecided = instance.ledger.undecided(state.actions) or (state.ended and not instance.ledger.blocking)
+        result = TurnResult(status="Suspended" if instance.suspended else "Running", custom_status=state.custom_status)
+        await self._rows.update(instance, result, events[-1].at, history.addresses)
+        undecided = instance.tasks.undecided(state.actions) or (state.ended and not instance.tasks.blocking)
         if undecided and not instance.suspended and not instance.inbox:
             instance.inbox.append(Message(None))
-        for task in list(instance.ledger.open.values()):
+        for task in list(instance.tasks.open.values()):
             if task.kind == SUB_ORCHESTRATION:
                 await self._continue_child(instance, task, events)
             else:
@@ -616,9 +622,9 @@ class Engine:
             return
         child = Instance(child_id, task.name)
         self._instances[child_id] = child
-        history = await self._store.history(child_id)
+        history = await self._task_hub.history(child_id)
         if history.events and is_called_by(history, instance, task):
-            child.row = await self._store.instance(child_id) or {}
+            child.row = await self._task_hub.instance(child_id) or {}
             child.stored = bool(child.row)
             self._run(child, self._go_on(child, history))
         else:

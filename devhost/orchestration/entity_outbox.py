@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any
 
-from devhost.entities.dispatcher import Entities
+from devhost.entities.dispatcher import EntityDispatcher
 from devhost.entities.scheduler import Request, Sender, failed_response, request_of
 from devhost.history.builders import now
 from devhost.history.events import Event, compact_json
@@ -27,10 +27,10 @@ def message_of(instance: Instance, task: Task) -> str:
     return compact_json(request.to_json())
 
 
-class EntityRequests:
+class EntityOutbox:
     """The side of the senders."""
 
-    def __init__(self, entities: Entities) -> None:
+    def __init__(self, entities: EntityDispatcher) -> None:
         self._entities = entities
 
     def send(self, instance: Instance, events: list[Event]) -> None:
@@ -61,7 +61,7 @@ class EntityRequests:
                 lost.append(answer_event(request.id, failed_response(LOST)))
         return lost
 
-    async def hand_over(self, instance: Instance) -> None:
+    async def flush(self, instance: Instance) -> None:
         """Wait until all that the instance has sent is on record with the entities."""
         while instance.outgoing:
             await asyncio.wait(list(instance.outgoing.values()))

@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from devhost.entities.scheduler import MAX_ENTITY_KEY, EntityId
-from devhost.function_registry import Functions
+from devhost.function_registry import FunctionRegistry
 from devhost.history.events import SURROGATE, Event, compact_json
 from devhost.history.failures import orchestrator_failure, worker_message
-from devhost.orchestration.instance import Ahead, Instance
+from devhost.orchestration.instance import Instance, SpeculativeTurn
 from devhost.orchestration.task_table import (
     ACTIVITY,
     CALL,
@@ -43,7 +43,7 @@ ADDRESS = re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE)
 
 
 @dataclass
-class Verdict:
+class TurnResult:
     """The tasks to schedule, and how the execution stands. `result` is its output, `next_input` of continue-as-new.
 
     `left`: how many of the turn's events came after the one that ended the execution.
@@ -85,10 +85,10 @@ class State:
         return self.done, self.output, self.error and ADDRESS.sub("", self.error), self.custom_status
 
 
-class Judge:
+class OrchestrationExecutor:
     """`keep_warm`: whether executions stay in the worker between their turns, instead of being replayed in each."""
 
-    def __init__(self, worker: WorkerLink, functions: Functions, at_once: int, keep_warm: bool) -> None:
+    def __init__(self, worker: WorkerLink, functions: FunctionRegistry, at_once: int, keep_warm: bool) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
         self._keep_warm = keep_warm
@@ -96,25 +96,32 @@ class Judge:
         self._warned: set[str] = set()
 
     async def decide(
-        self, instance: Instance, fresh: list[Event], causes: list[Event], now: datetime, ahead: Ahead | None = None
-    ) -> Verdict:
-        """The verdict of a turn whose new events are `fresh`; `causes` are those among them that caused it.
+        self,
+        instance: Instance,
+        fresh: list[Event],
+        causes: list[Event],
+        now: datetime,
+        ahead: SpeculativeTurn | None = None,
+    ) -> TurnResult:
+        """The result of a turn whose new events are `fresh`; `causes` are those among them that caused it.
 
         `ahead`: the worker's answer to exactly these events, if it has taken this turn already.
         """
         for event in causes:
             if event.type == "ExecutionTerminated":
-                return Verdict(status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status)
+                return TurnResult(
+                    status="Terminated", result=event.fields["Input"], custom_status=instance.custom_status
+                )
         try:
             state = await self._state(instance, fresh, ahead)
-            verdict = self._judge(instance, state, causes, now)
-            if state.warm and verdict.status in ENDS:
-                await self._prove(instance, fresh, state)
-            return verdict
+            result = self._judge(instance, state, causes, now)
+            if state.warm and result.status in ENDS:
+                await self._check_determinism(instance, fresh, state)
+            return result
         except OrchestrationFault as fault:
             return self.failed(instance, fault)
 
-    def begin_ahead(self, instance: Instance, fresh: list[Event]) -> Ahead | None:
+    def begin_ahead(self, instance: Instance, fresh: list[Event]) -> SpeculativeTurn | None:
         """Have the first turn of an execution taken while the row of its instance is still being written.
 
         Nothing that it decides is done before that. If there turns out to be such an instance, it is forgotten.
@@ -123,15 +130,15 @@ class Judge:
             return None
         reply = asyncio.ensure_future(self._ask("begin", instance, instance.replay_context(fresh)))
         reply.add_done_callback(_retrieved)
-        return Ahead(instance.turns + 1, reply)
+        return SpeculativeTurn(instance.turns + 1, reply)
 
-    def go_on_ahead(self, instance: Instance, task: Task) -> Ahead | None:
+    def go_on_ahead(self, instance: Instance, task: Task) -> SpeculativeTurn | None:
         """Have the turn after an activity taken by the worker as soon as the activity has ended: one trip less."""
         if not self._keep_warm or not instance.turns or not instance.waits_only_for(task):
             return None
         turn = instance.turns + 1
         after = {"session": _session(instance), "turn": turn, "task": task.id}
-        return Ahead(turn, asyncio.get_running_loop().create_future(), after)
+        return SpeculativeTurn(turn, asyncio.get_running_loop().create_future(), after)
 
     async def replay(self, instance: Instance, fresh: list[Event]) -> State:
         """The SDK's state after the instance's history and the fresh events, from the start. Raises OrchestrationFault.
@@ -142,28 +149,28 @@ class Judge:
         instance.turns += 1
         return state
 
-    async def _state(self, instance: Instance, fresh: list[Event], ahead: Ahead | None) -> State:
+    async def _state(self, instance: Instance, fresh: list[Event], ahead: SpeculativeTurn | None) -> State:
         """From the turn that the worker took ahead, or from the warm execution, or by a replay."""
         state = await self._taken_ahead(instance, ahead)
-        if state is None and self._keep_warm and instance.ledger.known:
+        if state is None and self._keep_warm and instance.tasks.known:
             reply = await self._ask("go_on", instance, instance.unseen_by_sdk(fresh))
             state = self._next_state(instance, reply, warm=True)
         return state or await self.replay(instance, fresh)
 
-    async def _taken_ahead(self, instance: Instance, ahead: Ahead | None) -> State | None:
+    async def _taken_ahead(self, instance: Instance, ahead: SpeculativeTurn | None) -> State | None:
         """None when it did not, or when another turn came before it."""
         if ahead is None or ahead.turn != instance.turns + 1 or (ahead.after and not ahead.reply.done()):
             return None
         return self._next_state(instance, await ahead.reply, warm=ahead.after is not None)
 
     def _next_state(self, instance: Instance, reply: Reply, *, warm: bool) -> State | None:
-        """The state of a reply that continues from exactly what our ledger knows."""
-        if not reply.ok or reply.header.get("first") != instance.ledger.known:
+        """The state of a reply that continues from exactly what our task table knows."""
+        if not reply.ok or reply.header.get("first") != instance.tasks.known:
             return None
         instance.turns += 1
         return read_state(reply, warm=warm)
 
-    async def _prove(self, instance: Instance, fresh: list[Event], warm: State) -> None:
+    async def _check_determinism(self, instance: Instance, fresh: list[Event], warm: State) -> None:
         """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
         restart would have taken it elsewhere. The first ends of each orchestrator are proved, and then a part of them.
         """
@@ -171,7 +178,7 @@ class Judge:
         if self._ended[instance.name] > PROVED_FIRST and self._ended[instance.name] % PROVED_EACH:
             return
         replayed = await self._replayed("replay", instance, fresh)
-        instance.ledger.refuse_changes(flatten(replayed.actions))
+        instance.tasks.refuse_changes(flatten(replayed.actions))
         if replayed.outcome != warm.outcome:
             raise OrchestrationFault(
                 "Non-Deterministic workflow detected: a replay of its history ends otherwise than it did when it was "
@@ -192,10 +199,10 @@ class Judge:
             log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, reply.stack)
         return str(reply.header["sentence"])
 
-    def failed(self, instance: Instance, fault: OrchestrationFault) -> Verdict:
+    def failed(self, instance: Instance, fault: OrchestrationFault) -> TurnResult:
         log.error("Instance %s of '%s' fails: %s", instance.id, instance.name, fault)
         text = orchestrator_failure(instance.name, str(fault))
-        return Verdict(status="Failed", result=text, custom_status=instance.custom_status)
+        return TurnResult(status="Failed", result=text, custom_status=instance.custom_status)
 
     async def _ask(self, kind: str, instance: Instance, body: bytes) -> Reply:
         function = self._functions.orchestrator(instance.name)
@@ -214,31 +221,31 @@ class Judge:
                 "by itself for something that it should yield."
             ) from late
 
-    def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> Verdict:
-        tasks = [task for event in causes for task in instance.ledger.observe(event, now)]
+    def _judge(self, instance: Instance, state: State, causes: list[Event], now: datetime) -> TurnResult:
+        tasks = [task for event in causes for task in instance.tasks.observe(event, now)]
         if state.warm:
-            tasks += instance.ledger.extend(state.actions, state.cancelled)
+            tasks += instance.tasks.extend(state.actions, state.cancelled)
         else:
-            tasks += instance.ledger.accept(state.actions)
+            tasks += instance.tasks.accept(state.actions)
         for task in tasks:
             _refuse_bad_id(task)
             self._refuse_impossible(instance, task)
-        verdict = Verdict(tasks, custom_status=state.custom_status, left=state.left)
-        if state.ended and not instance.ledger.blocking:
-            _conclude(verdict, instance, state)
+        result = TurnResult(tasks, custom_status=state.custom_status, left=state.left)
+        if state.ended and not instance.tasks.blocking:
+            _conclude(result, instance, state)
         self._warn_of_azure(instance)
-        if state.ended and verdict.status == "Running":
+        if state.ended and result.status == "Running":
             self._warn_of_a_timer(instance, now)
-        return verdict
+        return result
 
     def _warn_of_azure(self, instance: Instance) -> None:
         """What the real host would make of it, where that is something else."""
-        difference = instance.ledger.order.difference
+        difference = instance.tasks.order.difference
         if difference:
             self._warn_once(instance, f"would not run like this in Azure: {difference}. See docs/devhost.md")
 
     def _warn_of_a_timer(self, instance: Instance, now: datetime) -> None:
-        until = instance.ledger.only_waits_until
+        until = instance.tasks.only_waits_until
         if until and until - now > LONG_WAIT:
             self._warn_once(
                 instance,
@@ -312,12 +319,12 @@ def read_state(reply: Reply, *, warm: bool) -> State:
     )
 
 
-def _conclude(verdict: Verdict, instance: Instance, state: State) -> None:
-    instance.ledger.order.concludes()
+def _conclude(result: TurnResult, instance: Instance, state: State) -> None:
+    instance.tasks.order.concludes()
     if state.error is not None:
         log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, state.stack)
-        verdict.status, verdict.result = "Failed", orchestrator_failure(instance.name, state.error)
-    elif instance.ledger.restart:
-        verdict.status, verdict.next_input = "ContinuedAsNew", instance.ledger.restart.input
+        result.status, result.result = "Failed", orchestrator_failure(instance.name, state.error)
+    elif instance.tasks.restart:
+        result.status, result.next_input = "ContinuedAsNew", instance.tasks.restart.input
     else:
-        verdict.status, verdict.result = "Completed", state.output
+        result.status, result.result = "Completed", state.output

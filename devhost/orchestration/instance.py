@@ -1,4 +1,4 @@
-"""One orchestration instance in memory: its history, its ledger of tasks, and what is waiting to be told to it."""
+"""One orchestration instance in memory: its history, its table of tasks, and what is waiting to be told to it."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devhost.history.events import Event, compact_json, to_sdk
-from devhost.orchestration.task_table import ACTIVITY, COMPLETES, CREATES, HTTP_ACTIVITY, TIMER, Ledger, Task
+from devhost.orchestration.task_table import ACTIVITY, COMPLETES, CREATES, HTTP_ACTIVITY, TIMER, Task, TaskTable
 from devhost.worker_protocol import Reply
 
 LIMITS = (
@@ -46,7 +46,7 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Ahead:
+class SpeculativeTurn:
     """A turn that the worker takes before it is asked to: the turn's number, and the worker's answer to come.
 
     `after`: what the worker has to know to take it after an activity; None for the first turn of all.
@@ -63,7 +63,7 @@ class ActivityRun:
 
     execution_id: str
     task: Task
-    ahead: Ahead | None
+    ahead: SpeculativeTurn | None
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Message:
     taken: "asyncio.Future[bool] | None" = None
     execution_id: str | None = None
     row_only: bool = False
-    ahead: "Ahead | None" = None
+    ahead: "SpeculativeTurn | None" = None
 
     @property
     def is_answer(self) -> bool:
@@ -110,7 +110,7 @@ class Instance:
     execution_id: str = ""
     parent: Parent | None = None
     started: Event | None = None
-    ledger: Ledger = field(default_factory=Ledger)
+    tasks: TaskTable = field(default_factory=TaskTable)
     inbox: deque[Message] = field(default_factory=deque)
     row: dict[str, Any] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -141,7 +141,7 @@ class Instance:
         event = message.event
         if event is None or event.type not in COMPLETES:
             return event is not None and event.type == "EventRaised"
-        task = self.ledger.open.get(event.fields[COMPLETES[event.type]])
+        task = self.tasks.open.get(event.fields[COMPLETES[event.type]])
         return task is not None and task.retry is None
 
     def row_says(self, status: str, custom_status: str) -> bool:
@@ -161,14 +161,14 @@ class Instance:
         if message.event is None or (message.event.type not in COMPLETES and not message.is_answer):
             return True
         is_of_this = message.execution_id in (None, self.execution_id)
-        return is_of_this and self.ledger.ended_by(message.event) in self.ledger.open
+        return is_of_this and self.tasks.ended_by(message.event) in self.tasks.open
 
     def begin(self, started: Event) -> None:
         """Make this the execution that an ExecutionStarted event describes, with an empty history."""
         self.started, self.name = started, started.fields["Name"]
         self.execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         self.parent = Parent.from_json(started.fields["ParentInstance"])
-        self.ledger, self._events, self._texts, self._unseen = Ledger(), [], [], []
+        self.tasks, self._events, self._texts, self._unseen = TaskTable(), [], [], []
         self.suspended, self.held, self.later, self.turns, self.entities = False, [], [], 0, set()
         self.cancel_timers()
 
@@ -177,7 +177,7 @@ class Instance:
 
         The end of a retried task is not meant: it may number a task before the SDK is asked.
         """
-        beside = (other.kind for other in self.ledger.open.values() if other is not task)
+        beside = (other.kind for other in self.tasks.open.values() if other is not task)
         is_activity = task.kind == ACTIVITY and task.retry is None and task.name != HTTP_ACTIVITY
         return is_activity and not self.suspended and not self._unseen and all(kind == TIMER for kind in beside)
 
@@ -201,8 +201,8 @@ class Instance:
 
     @property
     def ids_on_record(self) -> int:
-        """How many ids the tasks of the stored events have taken. The ledger's own count may be ahead of it, by tasks
-        that were refused.
+        """How many ids the tasks of the stored events have taken. The task table may have counted
+        further, by tasks that were refused.
         """
         return max((event.event_id + 1 for event in self._events if event.type in CREATES), default=0)
 

@@ -1,7 +1,7 @@
 """What one turn of an orchestration decides, as pure rules: no clock, no disk, no process.
 
 A turn feeds exactly one event to the SDK's replay and reads back the list of every action that the orchestrator has
-yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry the weight:
+yielded so far. `TaskTable` turns that list into numbered tasks. Three rules carry the weight:
 
 1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration, timer and request to an entity in the
    order of the list, none for a wait for an event. The SDK keeps its tasks by these ids, so a different number would
@@ -14,7 +14,7 @@ yielded so far. `Ledger` turns that list into numbered tasks. Three rules carry 
    deterministic, and the instance fails with a sentence instead of hanging.
 
 Rejected: the real extension's own numbering (a second, asynchronous walk over the list). It differs from the SDK's in
-corner cases of retries inside task_any and task_all, and there the real host hangs; invocation_order.py notices them.
+corner cases of retries inside task_any and task_all, and there the real host hangs; azure_compatibility.py sees them.
 """
 
 import json
@@ -196,7 +196,7 @@ def make(action: Action) -> Task:
     return maker(action)
 
 
-class Ledger:
+class TaskTable:
     """The numbered tasks of one execution. Grows by `observe` (an event) and `accept` (the SDK's actions).
 
     `restart` is the action that continues the execution as a new one, once it was yielded.
@@ -369,17 +369,17 @@ def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
     )
 
 
-def rebuild(events: list[Event], actions: list[Action]) -> Ledger:
-    """The ledger of a stored history. `actions` is the SDK's list for exactly this history."""
-    ledger, flat, now = Ledger(), listed(actions), datetime.min.replace(tzinfo=UTC)
-    ledger.order.quiet = True
+def rebuild(events: list[Event], actions: list[Action]) -> TaskTable:
+    """The task table of a stored history. `actions` is the SDK's list for exactly this history."""
+    table, flat, now = TaskTable(), listed(actions), datetime.min.replace(tzinfo=UTC)
+    table.order.quiet = True
     for event in events:
         if event.type == "OrchestratorStarted":
             now = event.at
         elif event.type in CREATES:
-            ledger.admit_until(event, flat)
+            table.admit_until(event, flat)
             if event.type == "EventSent":
-                ledger.sent(event)
+                table.sent(event)
         else:
-            ledger.observe(event, now)
-    return ledger
+            table.observe(event, now)
+    return table

@@ -11,14 +11,14 @@ from xml.etree import ElementTree
 
 from devhost.storage.account import StorageAccount
 from devhost.storage.http_client import Answer, StorageHttp
-from devhost.storage.tables import NotNow, Outage, StorageRefused
+from devhost.storage.retry import NotNow, StorageRefused, StorageRetry
 
 
 class Blobs:
     """The blobs of one account. All calls wait for storage; only a refusal raises (StorageRefused)."""
 
-    def __init__(self, account: StorageAccount, http: StorageHttp, outage: Outage) -> None:
-        self._account, self._http, self._outage = account, http, outage
+    def __init__(self, account: StorageAccount, http: StorageHttp, retry: StorageRetry) -> None:
+        self._account, self._http, self._retry = account, http, retry
 
     async def create_container(self, container: str) -> None:
         await self._expect("PUT", f"/{container}?restype=container", allowed=(HTTPStatus.CONFLICT,))
@@ -57,7 +57,7 @@ class Blobs:
         headers: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (),
     ) -> Answer:
-        answer = await self._outage.until_answered(lambda: self._try(method, path, content, headers or {}))
+        answer = await self._retry.until_answered(lambda: self._try(method, path, content, headers or {}))
         if answer.status >= HTTPStatus.BAD_REQUEST and answer.status not in allowed:
             raise StorageRefused(answer.status, answer.body.decode(errors="replace"))
         return answer

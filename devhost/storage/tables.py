@@ -1,32 +1,27 @@
 """A table client of the few calls that devhost makes: create, read, query, write one, write a transaction.
 
-Raw REST over storage_http.py, because azure-data-tables costs about 6 ms of client CPU an entity-group transaction (see
-storage_account.py). A row is a dict of column to value with the type carried by the Python value: str, bool, int
-(Int32), datetime (UTC, DateTime). A storage that does not answer is waited for, and said once: a development storage is
-stopped and started all day, and nothing that was acknowledged may depend on it being there.
+Raw REST over http_client.py, because azure-data-tables costs about 6 ms of client CPU an entity-group transaction (see
+account.py). A row is a dict of column to value with the type carried by the Python value: str, bool, int (Int32),
+datetime (UTC, DateTime).
 """
 
-import asyncio
 import json
-import logging
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from json.encoder import encode_basestring
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from devhost.history.events import fit_for_utf8, utc_text
 from devhost.storage.account import StorageAccount
 from devhost.storage.http_client import Answer, StorageHttp
-
-log = logging.getLogger("devhost.storage")
+from devhost.storage.retry import NotNow, StorageRefused, StorageRetry
 
 Row = dict[str, Any]
-T = TypeVar("T")
 HEADERS = {
     "Accept": "application/json;odata=minimalmetadata",
     "Content-Type": "application/json",
@@ -38,83 +33,35 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class How:
+class WriteMode:
     """A way of writing a row: the verb, and the condition it carries."""
 
     verb: str
     condition: str | None = None
 
 
-INSERT = How("POST")
-UPSERT_REPLACE = How("PUT")
-UPSERT_MERGE = How("MERGE")
-MERGE = How("MERGE", "*")
-DELETE = How("DELETE", "*")
+INSERT = WriteMode("POST")
+UPSERT_REPLACE = WriteMode("PUT")
+UPSERT_MERGE = WriteMode("MERGE")
+MERGE = WriteMode("MERGE", "*")
+DELETE = WriteMode("DELETE", "*")
 
 
-def replace_if(etag: str) -> How:
+def replace_if(etag: str) -> WriteMode:
     """Replace the row if it is still the one of the etag (else 412)."""
-    return How("PUT", etag)
+    return WriteMode("PUT", etag)
 
 
-MAX_WAIT_S = 2.0
 # One for all: no text that a row can hold is the same as what was drawn when this process began.
 BATCH, CHANGES = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
 BATCH_FAILURE = re.compile(rb"HTTP/1\.1 ([45]\d\d)[^\r\n]*")
 
 
-class StorageRefused(Exception):
-    """Storage answered, and the answer is no: `status` is the HTTP status, the text says what storage said."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"storage answered {status}: {text[:500]}")
-        self.status = status
-
-
-class NotNow(Exception):
-    """Storage answered that it cannot at the moment."""
-
-
-class Outage:
-    """Waits for a storage that does not answer; speaks once when it goes and once when it is back.
-
-    `answered` counts the requests that were answered.
-    """
-
-    def __init__(self) -> None:
-        self._away = False
-        self.answered = 0
-
-    async def until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
-        wait = 0.05
-        while True:
-            try:
-                result = await call()
-            except (OSError, NotNow) as fault:
-                self._say_away(fault)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, MAX_WAIT_S)
-            else:
-                self._say_back()
-                self.answered += 1
-                return result
-
-    def _say_away(self, fault: Exception) -> None:
-        if not self._away:
-            log.warning("Storage does not answer (%s): is Azurite running? Waiting for it; nothing is lost.", fault)
-        self._away = True
-
-    def _say_back(self) -> None:
-        if self._away:
-            log.warning("Storage answers again.")
-        self._away = False
-
-
 class Tables:
     """The tables of one account. All calls wait for storage; only a refusal raises (StorageRefused)."""
 
-    def __init__(self, account: StorageAccount, http: StorageHttp, outage: Outage) -> None:
-        self._account, self._http, self._outage = account, http, outage
+    def __init__(self, account: StorageAccount, http: StorageHttp, retry: StorageRetry) -> None:
+        self._account, self._http, self._retry = account, http, retry
 
     async def create_table(self, table: str) -> None:
         answer = await self._send("POST", "/Tables", json.dumps({"TableName": table}).encode())
@@ -149,18 +96,18 @@ class Tables:
         rows = [decode_row(row) for row in json.loads(answer.body)["value"]]
         return rows, _continuation(answer.headers)
 
-    async def write(self, table: str, row: Row, how: How) -> None:
+    async def write(self, table: str, row: Row, mode: WriteMode) -> None:
         """Write one row. Raises StorageRefused: 409 for an insert of what exists, 412 for a condition not met."""
-        path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
-        condition = {"If-Match": how.condition} if how.condition else {}
-        _refuse_errors(await self._send(how.verb, path, encode_row(row), condition))
+        path = f"/{table}" if mode == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
+        condition = {"If-Match": mode.condition} if mode.condition else {}
+        _refuse_errors(await self._send(mode.verb, path, encode_row(row), condition))
 
     async def delete(self, table: str, partition: str, row: str) -> None:
         answer = await self._send("DELETE", _entity_path(table, partition, row), b"", {"If-Match": "*"})
         if answer.status != HTTPStatus.NOT_FOUND:
             _refuse_errors(answer)
 
-    async def transact(self, table: str, operations: list[tuple[How, Row]]) -> None:
+    async def transact(self, table: str, operations: list[tuple[WriteMode, Row]]) -> None:
         """Do up to 100 operations on one partition, all or none."""
         body = self._batch_body(table, operations)
         headers = {"Content-Type": f"multipart/mixed; boundary={BATCH}"}
@@ -170,26 +117,26 @@ class Tables:
         if failure:
             raise StorageRefused(int(failure[1]), answer.body.decode(errors="replace"))
 
-    def _batch_body(self, table: str, operations: list[tuple[How, Row]]) -> bytes:
+    def _batch_body(self, table: str, operations: list[tuple[WriteMode, Row]]) -> bytes:
         parts = [f"--{BATCH}\r\nContent-Type: multipart/mixed; boundary={CHANGES}\r\n\r\n".encode()]
-        parts += [self._batch_part(table, how, row) for how, row in operations]
+        parts += [self._batch_part(table, mode, row) for mode, row in operations]
         parts.append(f"--{CHANGES}--\r\n--{BATCH}--\r\n".encode())
         return b"".join(parts)
 
-    def _batch_part(self, table: str, how: How, row: Row) -> bytes:
-        path = f"/{table}" if how == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
-        body = b"" if how == DELETE else encode_row(row)
-        condition = f"If-Match: {how.condition}\r\n" if how.condition else ""
+    def _batch_part(self, table: str, mode: WriteMode, row: Row) -> bytes:
+        path = f"/{table}" if mode == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
+        body = b"" if mode == DELETE else encode_row(row)
+        condition = f"If-Match: {mode.condition}\r\n" if mode.condition else ""
         head = (
             f"--{CHANGES}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
-            f"{how.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\n{condition}"
+            f"{mode.verb} {self._account.table_endpoint}{path} HTTP/1.1\r\n{condition}"
             "Content-Type: application/json\r\nAccept: application/json;odata=minimalmetadata\r\n"
             f"Prefer: return-no-content\r\nDataServiceVersion: 3.0;\r\n\r\n"
         )
         return head.encode() + body + b"\r\n"
 
     async def _send(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        return await self._outage.until_answered(lambda: self._try(method, path, body, headers or {}))
+        return await self._retry.until_answered(lambda: self._try(method, path, body, headers or {}))
 
     async def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         url = self._account.table_endpoint + path

@@ -19,6 +19,7 @@ from devhost.history.events import Event, from_row, to_row
 from devhost.storage.blobs import Blobs
 from devhost.storage.keys import escape_key, row_key
 from devhost.storage.queues import Queues
+from devhost.storage.retry import StorageRefused
 from devhost.storage.rewind import rewound, without_service_columns
 from devhost.storage.tables import (
     DELETE,
@@ -27,7 +28,6 @@ from devhost.storage.tables import (
     UPSERT_MERGE,
     UPSERT_REPLACE,
     Row,
-    StorageRefused,
     Tables,
     encode_row,
     replace_if,
@@ -70,7 +70,7 @@ class History:
         return next(event for event in self.events if event.type == "ExecutionStarted")
 
 
-class Store:
+class TaskHub:
     def __init__(self, hub: str, tables: Tables, blobs: Blobs, queues: Queues, partitions: int) -> None:
         self.hub = hub
         self._tables, self._blobs, self._queues, self._partitions = tables, blobs, queues, partitions
@@ -89,7 +89,7 @@ class Store:
         """Mark the hub as devhost's. The real host keeps work in queues: each would strand the other's instances."""
         content = await self._blobs.get(self._leases, MARKER)
         if content is None:
-            await self._furnish()
+            await self._create_provider_objects()
             created = {"CreatedAt": datetime.now(UTC).isoformat(), "PartitionCount": self._partitions}
             marker = {"TaskHubName": self.hub, **created}
             text = json.dumps({**marker, "host": "devhost"})
@@ -100,7 +100,7 @@ class Store:
                 "(AzureFunctionsJobHost__extensions__durableTask__hubName)."
             )
 
-    async def _furnish(self) -> None:
+    async def _create_provider_objects(self) -> None:
         """Make what the real provider has beside the tables and devhost never uses, for who looks at the account."""
         hub = self.hub.lower()
         control = [f"{hub}-control-{number:02}" for number in range(self._partitions)]

@@ -15,7 +15,8 @@ from devhost.history.events import Event, compact_json, to_row, to_sdk
 from devhost.storage.account import parse_connection_string
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.keys import row_key
-from devhost.storage.tables import INSERT, MERGE, How, Outage, Row, Tables
+from devhost.storage.retry import StorageRetry
+from devhost.storage.tables import INSERT, MERGE, Row, Tables, WriteMode
 from devhost.storage.task_hub import SENTINEL
 from devtools.bench.app import function_app
 
@@ -26,7 +27,7 @@ class TablesFloor:
     """Orders as raw calls, into the tables of a hub: `order` does one."""
 
     def __init__(self, connection_string: str, http: StorageHttp, hub: str) -> None:
-        self._tables = Tables(parse_connection_string(connection_string), http, Outage())
+        self._tables = Tables(parse_connection_string(connection_string), http, StorageRetry())
         self._instances, self._history = f"{hub}Instances", f"{hub}History"
 
     async def create(self) -> None:
@@ -37,7 +38,7 @@ class TablesFloor:
         key = uuid.uuid4().hex
         await self._tables.write(self._instances, of(key, PENDING), INSERT)
         for turn in TURNS:
-            await self._tables.transact(self._history, [(how, of(key, row)) for how, row in turn])
+            await self._tables.transact(self._history, [(mode, of(key, row)) for mode, row in turn])
         await self._tables.write(self._instances, of(key, ENDED), MERGE)
 
     async def finished(self) -> None:
@@ -48,7 +49,7 @@ class TablesFloor:
         await self._tables.transact(self._history, [(INSERT, of(key, row)) for row in rows.values()])
 
 
-def turn(number: int) -> list[tuple[How, Row]]:
+def turn(number: int) -> list[tuple[WriteMode, Row]]:
     """The rows that one turn of an order adds to its history; keys and times are those of each order."""
     begun, ended = Event("OrchestratorStarted", NOW), Event("OrchestratorCompleted", NOW)
     events = [begun, cause(number), decision(number), ended]

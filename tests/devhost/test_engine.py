@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from devhost.orchestration.engine import Engine, Options
-from devhost.orchestration.executor import Verdict
+from devhost.orchestration.executor import TurnResult
 from devhost.orchestration.task_table import ACTIVITY, Task
 
 
@@ -15,10 +15,10 @@ from devhost.orchestration.task_table import ACTIVITY, Task
 class World:
     """What the engine works with: writes that wait to be let go, turns that decide as told, activities that never end.
 
-    `verdicts` are those of the turns to come; `begun` are the activities that have begun.
+    `results` are those of the turns to come; `begun` are the activities that have begun.
     """
 
-    verdicts: list[Verdict]
+    results: list[TurnResult]
     writes: list[asyncio.Event] = field(default_factory=list)
     begun: list[int] = field(default_factory=list)
 
@@ -26,12 +26,12 @@ class World:
         store = SimpleNamespace(
             hub="Hub", insert_instance=self._inserted, append=self._append, merge_instance=self._merged
         )
-        judge = SimpleNamespace(
+        executor = SimpleNamespace(
             begin_ahead=lambda *_: None, go_on_ahead=lambda *_: None, decide=self._decide, failed=None
         )
         activities, entities = SimpleNamespace(run=self._run), SimpleNamespace(deliver=None)
         options = Options(store_inputs=False, override_any_state=False, default_version="", joined_events=1)
-        return Engine(store, judge, activities, entities, options)  # type: ignore[arg-type]
+        return Engine(store, executor, activities, entities, options)  # type: ignore[arg-type]
 
     async def _inserted(self, *_: Any) -> int:
         return 0
@@ -44,16 +44,16 @@ class World:
         await self.writes[-1].wait()
         return {}
 
-    async def _decide(self, *_: Any) -> Verdict:
-        return self.verdicts.pop(0)
+    async def _decide(self, *_: Any) -> TurnResult:
+        return self.results.pop(0)
 
     async def _run(self, _instance: str, task: Task, _ahead: Any) -> None:
         self.begun.append(task.id)
         await asyncio.Event().wait()
 
 
-def activities(*ids: int) -> Verdict:
-    return Verdict([Task(number, ACTIVITY, "step") for number in ids])
+def activities(*ids: int) -> TurnResult:
+    return TurnResult([Task(number, ACTIVITY, "step") for number in ids])
 
 
 def in_a_loop(test: Callable[[], Awaitable[None]]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devhost.entities.scheduler import EntityId, Outcome, Request, Scheduler, Sender, all_failed, context_of, request_of
 from devhost.history.events import Event
-from devhost.orchestration.task_table import ACTIVITY, CALL, SIGNAL, Ledger, OrchestrationFault, rebuild
+from devhost.orchestration.task_table import ACTIVITY, CALL, SIGNAL, OrchestrationFault, TaskTable, rebuild
 from devhost.worker.entity_batch import run_batch
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -117,7 +117,7 @@ def test_an_entity_id_gives_its_parts_back(key: str) -> None:
     assert EntityId.parse(str(EntityId("Counter", key))) == EntityId("counter", key)
 
 
-# --- the ledger of an orchestration ---
+# --- the task table of an orchestration ---
 
 
 def action(kind: int, operation: str = "add", entity: str = "@counter@a") -> dict[str, Any]:
@@ -133,24 +133,24 @@ ACTIONS = [action(9), {"actionType": 12, "compoundActions": [action(7), action(7
 
 
 def test_calls_and_signals_take_numbers_and_only_calls_are_waited_for() -> None:
-    ledger = Ledger()
-    assert [(task.id, task.kind) for task in ledger.accept(ACTIONS)] == [(0, SIGNAL), (1, CALL), (2, CALL)]
-    assert sorted(ledger.open) == [1, 2]
+    table = TaskTable()
+    assert [(task.id, task.kind) for task in table.accept(ACTIONS)] == [(0, SIGNAL), (1, CALL), (2, CALL)]
+    assert sorted(table.open) == [1, 2]
     for number, is_signal in ((0, True), (1, False), (2, False)):
-        ledger.sent(event_sent(number, is_signal))
-    ledger.observe(Event("EventRaised", NOON, fields={"Name": "guid-2", "Input": "{}"}), NOON)
-    ledger.observe(Event("EventRaised", NOON, fields={"Name": "something else", "Input": "{}"}), NOON)
-    assert sorted(ledger.open) == [1]
-    assert not ledger.blocking, "an instance may end without an answer"
+        table.sent(event_sent(number, is_signal))
+    table.observe(Event("EventRaised", NOON, fields={"Name": "guid-2", "Input": "{}"}), NOON)
+    table.observe(Event("EventRaised", NOON, fields={"Name": "something else", "Input": "{}"}), NOON)
+    assert sorted(table.open) == [1]
+    assert not table.blocking, "an instance may end without an answer"
 
 
-def test_a_ledger_with_requests_is_rebuilt_from_its_history() -> None:
+def test_a_task_table_with_requests_is_rebuilt_from_its_history() -> None:
     history = [event_sent(0, True), event_sent(1, False), event_sent(2, False, "get")]
     history.append(Event("EventRaised", NOON, fields={"Name": "guid-1", "Input": "{}"}))
-    ledger = rebuild(history, [*ACTIONS, {"actionType": 0, "functionName": "a", "input": "1"}])
-    assert sorted(ledger.open) == [2]
-    assert ledger.undecided([*ACTIONS, {"actionType": 0, "functionName": "a", "input": "1"}])
-    assert [task.kind for task in ledger.accept([*ACTIONS, {"actionType": 0, "functionName": "a"}])] == [ACTIVITY]
+    table = rebuild(history, [*ACTIONS, {"actionType": 0, "functionName": "a", "input": "1"}])
+    assert sorted(table.open) == [2]
+    assert table.undecided([*ACTIONS, {"actionType": 0, "functionName": "a", "input": "1"}])
+    assert [task.kind for task in table.accept([*ACTIONS, {"actionType": 0, "functionName": "a"}])] == [ACTIVITY]
 
 
 @pytest.mark.parametrize("now", [action(7), action(9, "reset"), action(9, entity="@counter@b")])

@@ -15,9 +15,9 @@ from aiohttp import web
 from devhost.http import server
 from devhost.http.bodies import Bodies, ClientGone
 from devhost.http.free_space import FreeSpace
-from devhost.http.orchestration_api import Management
+from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
-from devhost.http.server import HttpEdge
+from devhost.http.server import HttpServer
 from devhost.worker_host.supervisor import WorkerLink
 from loopback.visitors import Visitors
 
@@ -46,9 +46,9 @@ class Reading:
 async def serving(grace_s: float = 0.3, limit: int = LIMIT) -> AsyncIterator[tuple[int, Reading]]:
     bodies = Bodies(limit, grace_s)
     reading = Reading(bodies)
-    worker, management = cast(WorkerLink, None), cast(Management, reading)
+    worker, management = cast(WorkerLink, None), cast(OrchestrationApi, reading)
     doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
-    edge = HttpEdge([], worker, management, bodies=bodies, front="/api", **doors)
+    edge = HttpServer([], worker, management, bodies=bodies, front="/api", **doors)
     listener = socket.create_server(("127.0.0.1", 0))
     runner = await edge.serve(listener)
     try:

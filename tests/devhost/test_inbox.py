@@ -19,7 +19,7 @@ def instance(*retried: int) -> Instance:
     made.begin(execution_started("order-1", "saga", None, ""))
     for number in range(5):
         retry = Retry({}, 1, 3, timedelta(seconds=1)) if number in retried else None
-        made.ledger.open[number] = Task(number, ACTIVITY, "step", retry=retry)
+        made.tasks.open[number] = Task(number, ACTIVITY, "step", retry=retry)
     return made
 
 

@@ -10,7 +10,7 @@ import azure.durable_functions as df
 import pytest
 
 from devhost.history.events import Event
-from devhost.orchestration.task_table import Ledger, rebuild
+from devhost.orchestration.task_table import TaskTable, rebuild
 from devhost.worker.extended_sessions import Session
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import Broken, Call, Done, Raised, World, play
@@ -49,22 +49,22 @@ def actions_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
-    """The execution in which a ledger that is told the history as it happens sees a difference, and what it says."""
-    ledger, session = Ledger(), None
+    """The execution in which a task table sees a difference, and what it says."""
+    table, session = TaskTable(), None
     for number, execution in enumerate(split(history)):
         for message in execution.messages:
-            ledger.observe(as_event(message), NOON)
+            table.observe(as_event(message), NOON)
         if session is None:
             session = Session(SimpleNamespace(orchestrator_function=program), request(execution.messages), 1)
             told, state = session.begin()
         else:
             told, state = session.go_on(execution.messages)
         answer = response(lambda _, state=state: state(), "")  # type: ignore[misc]
-        ledger.extend(actions_of(answer), told["cancelled"])
-        if (answer["isDone"] or answer.get("error")) and not ledger.blocking:
-            ledger.order.concludes()
-        if ledger.order.difference:
-            return number, ledger.order.difference
+        table.extend(actions_of(answer), told["cancelled"])
+        if (answer["isDone"] or answer.get("error")) and not table.blocking:
+            table.order.concludes()
+        if table.order.difference:
+            return number, table.order.difference
     return None
 
 
@@ -225,8 +225,8 @@ def test_the_warning_says_what_happened_and_what_would_happen_there(program: Pro
     assert words in seen[1]
 
 
-def test_a_ledger_that_is_read_from_a_history_keeps_quiet() -> None:
+def test_a_task_table_that_is_read_from_a_history_keeps_quiet() -> None:
     orchestrator = handle(a_retry_against_a_deadline)
     history = play(orchestrator, pay_fails_once)
-    ledger = rebuild([as_event(each) for each in history], actions_of(response(orchestrator, request(history))))
-    assert ledger.order.difference == ""
+    table = rebuild([as_event(each) for each in history], actions_of(response(orchestrator, request(history))))
+    assert table.order.difference == ""

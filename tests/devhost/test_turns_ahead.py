@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from devhost.orchestration.executor import Judge
-from devhost.orchestration.instance import Ahead, Instance
+from devhost.orchestration.executor import OrchestrationExecutor
+from devhost.orchestration.instance import Instance, SpeculativeTurn
 from devhost.worker import speculative_turns
 from devhost.worker.extended_sessions import Sessions
 from devhost.worker.speculative_turns import OVER, Answer, TurnsAhead
@@ -113,7 +113,9 @@ def test_the_host_uses_a_turn_only_as_the_next_one(turn: int, used: bool) -> Non
     async def state() -> Any:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         reply.set_result(Reply({"ok": True, "first": 0}, b'{"isDone": false, "actions": [[]]}'))
-        judge = Judge(None, None, at_once=1, keep_warm=True)  # type: ignore[arg-type] # it needs neither for this
-        return await judge._taken_ahead(Instance("order", turns=3), Ahead(turn, reply, {"session": "order"}))
+        executor = OrchestrationExecutor(None, None, at_once=1, keep_warm=True)  # type: ignore[arg-type] # it needs neither for this
+        return await executor._taken_ahead(
+            Instance("order", turns=3), SpeculativeTurn(turn, reply, {"session": "order"})
+        )
 
     assert (asyncio.run(state()) is not None) == used

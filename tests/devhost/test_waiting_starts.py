@@ -9,9 +9,9 @@ import pytest
 
 from devhost.http.bodies import Bodies
 from devhost.http.free_space import FreeSpace
-from devhost.http.orchestration_api import Management, waiting
+from devhost.http.orchestration_api import OrchestrationApi, waiting
 from devhost.http.responses import Refusal
-from devhost.http.server import HttpEdge
+from devhost.http.server import HttpServer
 from loopback.visitors import Visitors
 
 
@@ -65,11 +65,11 @@ class NeverEnding:
 def test_nothing_waits_for_a_client_that_has_gone() -> None:
     engine, bodies = NeverEnding(), Bodies(1000)
     store, functions = SimpleNamespace(hub="Hub"), SimpleNamespace(orchestrator=lambda name: name)
-    management = Management(
+    management = OrchestrationApi(
         cast(Any, engine), cast(Any, None), cast(Any, store), cast(Any, functions), bodies, key="", version=""
     )
     doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
-    edge = HttpEdge([], cast(Any, None), management, bodies=bodies, front=None, **doors)
+    edge = HttpServer([], cast(Any, None), management, bodies=bodies, front=None, **doors)
 
     async def looks_after_leaving() -> tuple[int, int]:
         listener = socket.create_server(("127.0.0.1", 0))

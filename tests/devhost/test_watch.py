@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devhost.reloader import Watch, changes, stamps
+from devhost.reloader import Reloader, changes, stamps
 from devhost.worker_host.supervisor import WorkerLink, WorkerReplaced
 from devhost.worker_protocol import Reply
 from tests.devhost.hosts import Devhost, until
@@ -158,7 +158,7 @@ def test_a_change_is_what_was_written_made_or_deleted() -> None:
 
 
 def test_what_changed_before_the_first_look_is_followed_too(tmp_path: Path) -> None:
-    watch, renewed = Watch(tmp_path), asyncio.Event()
+    watch, renewed = Reloader(tmp_path), asyncio.Event()
     (tmp_path / "function_app.py").touch()
 
     async def renew() -> int:

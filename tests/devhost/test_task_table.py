@@ -1,4 +1,4 @@
-"""The pure rules of a turn: numbering, retries, determinism, and the same ledger rebuilt from a history."""
+"""The pure rules of a turn: numbering, retries, determinism, and the same task table rebuilt from a history."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from devhost.history.events import Event
-from devhost.orchestration.task_table import ACTIVITY, TIMER, Ledger, OrchestrationFault, Task, rebuild
+from devhost.orchestration.task_table import ACTIVITY, TIMER, OrchestrationFault, Task, TaskTable, rebuild
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -40,53 +40,53 @@ def shapes(tasks: list[Task]) -> list[tuple[int, str, str]]:
 
 
 def test_activities_and_timers_take_numbers_and_waits_take_none() -> None:
-    ledger = Ledger()
-    tasks = ledger.accept([any_of(wait("go"), timer()), activity("a"), any_of(activity("b"), wait("stop"))])
+    table = TaskTable()
+    tasks = table.accept([any_of(wait("go"), timer()), activity("a"), any_of(activity("b"), wait("stop"))])
     assert shapes(tasks) == [(0, TIMER, ""), (1, ACTIVITY, "a"), (2, ACTIVITY, "b")]
-    assert ledger.next_id == 3
+    assert table.next_id == 3
 
 
 def test_only_the_new_tail_is_numbered() -> None:
-    ledger = Ledger()
-    ledger.accept([activity("a")])
-    assert ledger.accept([activity("a")]) == []
-    assert shapes(ledger.accept([activity("a"), activity("b")])) == [(1, ACTIVITY, "b")]
+    table = TaskTable()
+    table.accept([activity("a")])
+    assert table.accept([activity("a")]) == []
+    assert shapes(table.accept([activity("a"), activity("b")])) == [(1, ACTIVITY, "b")]
 
 
 def test_a_retry_takes_its_numbers_before_the_new_actions() -> None:
-    ledger = Ledger()
+    table = TaskTable()
     first = [activity("a", retries=2), wait("go")]
-    assert shapes(ledger.accept(first)) == [(0, ACTIVITY, "a")]
-    (pause,) = ledger.observe(ended(0, "TaskFailed"), NOON)
+    assert shapes(table.accept(first)) == [(0, ACTIVITY, "a")]
+    (pause,) = table.observe(ended(0, "TaskFailed"), NOON)
     assert (pause.id, pause.kind, pause.fire_at) == (1, TIMER, NOON + timedelta(milliseconds=500))
-    assert shapes(ledger.accept([*first, activity("b")])) == [(2, ACTIVITY, "b")]
-    (again,) = ledger.observe(ended(1, "TimerFired"), NOON)
+    assert shapes(table.accept([*first, activity("b")])) == [(2, ACTIVITY, "b")]
+    (again,) = table.observe(ended(1, "TimerFired"), NOON)
     assert (again.id, again.name, again.input) == (3, "a", "1")
 
 
 def test_after_the_last_attempt_there_is_a_timer_without_a_pause_and_then_nothing() -> None:
-    ledger = Ledger()
-    ledger.accept([activity("a", retries=1)])
-    (pause,) = ledger.observe(ended(0, "TaskFailed"), NOON)
+    table = TaskTable()
+    table.accept([activity("a", retries=1)])
+    (pause,) = table.observe(ended(0, "TaskFailed"), NOON)
     assert pause.fire_at == NOON
-    assert ledger.observe(ended(1, "TimerFired"), NOON) == []
-    assert not ledger.blocking
+    assert table.observe(ended(1, "TimerFired"), NOON) == []
+    assert not table.blocking
 
 
 def test_a_cancelled_timer_blocks_nothing_and_stays_open() -> None:
-    ledger = Ledger()
-    ledger.accept([any_of(wait("go"), timer())])
-    assert ledger.blocking
-    ledger.accept([any_of(wait("go"), timer(cancelled=True))])
-    assert not ledger.blocking
-    assert list(ledger.open) == [0]
+    table = TaskTable()
+    table.accept([any_of(wait("go"), timer())])
+    assert table.blocking
+    table.accept([any_of(wait("go"), timer(cancelled=True))])
+    assert not table.blocking
+    assert list(table.open) == [0]
 
 
 def test_an_end_of_an_unknown_task_changes_nothing() -> None:
-    ledger = Ledger()
-    ledger.accept([activity("a")])
-    assert ledger.observe(ended(7), NOON) == []
-    assert ledger.blocking
+    table = TaskTable()
+    table.accept([activity("a")])
+    assert table.observe(ended(7), NOON) == []
+    assert table.blocking
 
 
 @pytest.mark.parametrize(
@@ -94,22 +94,22 @@ def test_an_end_of_an_unknown_task_changes_nothing() -> None:
     [([activity("b")], "activity 'b'"), ([timer()], "timer"), ([], "nothing"), ([activity("B")], "activity 'b'")],
 )
 def test_a_list_that_changes_is_refused(later: list[dict[str, Any]], now: str) -> None:
-    ledger = Ledger()
-    ledger.accept([activity("a")])
+    table = TaskTable()
+    table.accept([activity("a")])
     with pytest.raises(OrchestrationFault, match=f"step 1 was activity 'a' when it was first run, and is {now} now"):
-        ledger.accept(later)
+        table.accept(later)
 
 
 def test_names_compare_without_case() -> None:
-    ledger = Ledger()
-    ledger.accept([activity("Reserve")])
-    assert ledger.accept([activity("reserve")]) == []
+    table = TaskTable()
+    table.accept([activity("Reserve")])
+    assert table.accept([activity("reserve")]) == []
 
 
 @pytest.mark.parametrize("action_type", [10, 99])
 def test_an_action_that_cannot_be_carried_out_is_refused(action_type: int) -> None:
     with pytest.raises(OrchestrationFault, match=r"does not support|unknown type 99"):
-        Ledger().accept([{"actionType": action_type}])
+        TaskTable().accept([{"actionType": action_type}])
 
 
 def history_of_a_retry() -> list[Event]:
@@ -133,21 +133,21 @@ def history_of_a_retry() -> list[Event]:
 ACTIONS = [any_of(activity("a", retries=3), wait("go")), activity("b")]
 
 
-def test_a_rebuilt_ledger_knows_what_is_open_and_how_often_it_was_tried() -> None:
-    ledger = rebuild(history_of_a_retry(), ACTIONS)
-    assert sorted(ledger.open) == [1, 2]
-    assert ledger.open[1].fire_at == NOON + timedelta(seconds=1, milliseconds=500)
-    retry = ledger.open[1].retry
+def test_a_rebuilt_task_table_knows_what_is_open_and_how_often_it_was_tried() -> None:
+    table = rebuild(history_of_a_retry(), ACTIONS)
+    assert sorted(table.open) == [1, 2]
+    assert table.open[1].fire_at == NOON + timedelta(seconds=1, milliseconds=500)
+    retry = table.open[1].retry
     assert retry is not None
     assert (retry.attempts, retry.max_attempts) == (1, 3)
-    assert (ledger.next_id, ledger.undecided(ACTIONS)) == (3, False)
+    assert (table.next_id, table.undecided(ACTIONS)) == (3, False)
 
 
-def test_a_rebuilt_ledger_sees_what_was_yielded_but_not_stored() -> None:
-    ledger = rebuild(history_of_a_retry(), [*ACTIONS, activity("c")])
-    assert ledger.undecided([*ACTIONS, activity("c")])
-    assert not ledger.undecided([*ACTIONS, wait("later")])
-    assert shapes(ledger.accept([*ACTIONS, activity("c")])) == [(3, ACTIVITY, "c")]
+def test_a_rebuilt_task_table_sees_what_was_yielded_but_not_stored() -> None:
+    table = rebuild(history_of_a_retry(), [*ACTIONS, activity("c")])
+    assert table.undecided([*ACTIONS, activity("c")])
+    assert not table.undecided([*ACTIONS, wait("later")])
+    assert shapes(table.accept([*ACTIONS, activity("c")])) == [(3, ACTIVITY, "c")]
 
 
 @pytest.mark.parametrize("actions", [[], [activity("x"), wait("go"), activity("b")], [timer()]])
