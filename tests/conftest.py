@@ -19,7 +19,8 @@ if str(ROOT) not in sys.path:  # plain `pytest` does not put it there; `python -
 for _name in ("NO_PROXY", "no_proxy"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "127.1", "localhost")))
 
-import dev  # noqa: E402 - needs the path above
+from devtools.processes.ports import PORTS_IN_A_ROW, STORAGE_ACCOUNT, Ports, address, answers  # noqa: E402 - as above
+from devtools.product.commands import azurite_command, mail_command, payments_command  # noqa: E402
 from tests.support.product import Product  # noqa: E402
 from tests.support.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
@@ -42,32 +43,32 @@ def ports() -> FreePorts:
 @pytest.fixture(scope="session")
 def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The storage emulator, in memory."""
-    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     log = tmp_path_factory.mktemp("azurite") / "azurite.log"
-    with running(dev.azurite_command(numbers, None), log, lambda: all(map(dev.answers, numbers.storage))):
+    with running(azurite_command(numbers, None), log, lambda: all(map(answers, numbers.storage))):
         yield Azurite(
             numbers.storage_connection_string,
-            *(f"{dev.address(port)}/{dev.STORAGE_ACCOUNT}" for port in numbers.storage),
+            *(f"{address(port)}/{STORAGE_ACCOUNT}" for port in numbers.storage),
         )
 
 
 @pytest.fixture(scope="session")
 def sandbox_processes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Both processes of the sandbox. Tests ask for `sandbox`, which also takes their faults away again."""
-    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     data = tmp_path_factory.mktemp("sandbox")
     payments, mail = (
-        dev.payments_command(sys.executable, numbers, data),
-        dev.mail_command(sys.executable, numbers, data),
+        payments_command(sys.executable, numbers, data),
+        mail_command(sys.executable, numbers, data),
     )
     with (
-        running(payments, data / "payments.log", lambda: dev.answers(numbers.payments)),
-        running(mail, data / "mail.log", lambda: dev.answers(numbers.mail) and dev.answers(numbers.smtp)),
+        running(payments, data / "payments.log", lambda: answers(numbers.payments)),
+        running(mail, data / "mail.log", lambda: answers(numbers.mail) and answers(numbers.smtp)),
     ):
         yield Sandbox(
-            dev.address(numbers.payments),
-            dev.address(numbers.mail),
-            dev.address(numbers.smtp, "smtp"),
+            address(numbers.payments),
+            address(numbers.mail),
+            address(numbers.smtp, "smtp"),
             numbers.push_connection,
         )
 
@@ -82,7 +83,7 @@ def sandbox(sandbox_processes: Sandbox) -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One whole product for the session. Do not stop it, and take back the faults you set."""
-    shared = Product(tmp_path_factory.mktemp("product"), ports(dev.PORTS_IN_A_ROW))
+    shared = Product(tmp_path_factory.mktemp("product"), ports(PORTS_IN_A_ROW))
     try:
         yield shared.start()
     finally:
@@ -95,7 +96,7 @@ def new_product(ports: FreePorts, tmp_path: Path) -> Iterator[Callable[..., Prod
     made: list[Product] = []
 
     def make(*arguments: str, **settings: str) -> Product:
-        made.append(Product(tmp_path / f"product-{len(made)}", ports(dev.PORTS_IN_A_ROW), arguments, **settings))
+        made.append(Product(tmp_path / f"product-{len(made)}", ports(PORTS_IN_A_ROW), arguments, **settings))
         return made[-1]
 
     try:

@@ -9,8 +9,8 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-import dev
 from devtools.audit.witnesses import Facts, Row, Told, by_order, order_of
+from devtools.processes.http import fetch
 
 
 class OutsideView:
@@ -32,14 +32,14 @@ class OutsideView:
     def listed(self) -> Iterator[str]:
         token = ""
         while True:
-            page = dev.fetch(f"{self._urls['host']}/api/orders?top=100&continuation={token}").json()
+            page = fetch(f"{self._urls['host']}/api/orders?top=100&continuation={token}").json()
             yield from (order["order_id"] for order in page["orders"])
             token = page["continuation"]
             if not token:
                 return
 
     def told(self, order_id: str) -> Told | None:
-        answer = dev.fetch(f"{self._urls['host']}/api/orders/{order_id}")
+        answer = fetch(f"{self._urls['host']}/api/orders/{order_id}")
         if answer.status == 404:
             return None
         if answer.status != 200:
@@ -54,10 +54,10 @@ class OutsideView:
         )
 
     def _ledger(self) -> list[Row]:
-        return list(dev.fetch(self._urls["payments"] + "/sandbox/ledger").json())
+        return list(fetch(self._urls["payments"] + "/sandbox/ledger").json())
 
     def _messages(self) -> list[Row]:
-        return list(dev.fetch(self._urls["mail"] + "/sandbox/messages").json())
+        return list(fetch(self._urls["mail"] + "/sandbox/messages").json())
 
     def facts_of(self, order_id: str) -> Facts:
         """Messages are read first: whatever they speak of is then in the other readings."""

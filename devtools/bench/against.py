@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-import dev
 from devtools.bench.shop import Kind, Shop, opened
 from devtools.bench.stage import Load, median, under_load
+from devtools.places import ROOT
 
 ROUNDS = 3
 
@@ -68,14 +68,14 @@ def checked_out(commit: str) -> Path:
     """The folder of this commit, beside the other local data. Raises CalledProcessError for what is no commit."""
     told = subprocess.run(
         ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"],
-        cwd=dev.ROOT,
+        cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     )
-    folder = dev.ROOT / ".local" / "against" / told.stdout.strip()[:12]
+    folder = ROOT / ".local" / "against" / told.stdout.strip()[:12]
     if not folder.exists():
-        archive = subprocess.run(["git", "archive", commit], cwd=dev.ROOT, check=True, capture_output=True).stdout
+        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")
     return folder

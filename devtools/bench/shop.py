@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-import dev
+from devtools.example_order import example_order
+from devtools.places import ROOT
+from devtools.processes.ports import free_ports_in_a_row
+from devtools.processes.programs import end, launch
 
 HOT, SPREAD = "BENCH-CHAIR", [f"BENCH-{number}" for number in range(64)]
 POLL_S = 0.05
@@ -53,7 +56,7 @@ class Shop:
         first = SPREAD[place % len(SPREAD)] if kind.spread else HOT
         skus = [first, *SPREAD[: kind.lines - 1]]
         changes = {"payment_method": "pm_card_visa_chargeDeclined"} if kind.declined else {}
-        return dev.example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1} for sku in skus], **changes)
+        return example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1} for sku in skus], **changes)
 
     async def order(self, kind: Kind = ONE_LINE, poll_s: float = POLL_S) -> None:
         """From the POST to the end of the order."""
@@ -76,20 +79,20 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(session: aiohttp.ClientSession, tree: Path = dev.ROOT) -> AsyncIterator[Shop]:
+async def opened(session: aiohttp.ClientSession, tree: Path = ROOT) -> AsyncIterator[Shop]:
     """The product of this tree, or of another one, which sets itself up by its own `dev.py`."""
     with tempfile.TemporaryDirectory(prefix="bench-shop-") as name:
-        data, port = Path(name), dev.free_ports_in_a_row()
-        python = sys.executable if tree == dev.ROOT else getattr(sys, "_base_executable", sys.executable)
+        data, port = Path(name), free_ports_in_a_row()
+        python = sys.executable if tree == ROOT else getattr(sys, "_base_executable", sys.executable)
         command: list[str | Path] = [python, tree / "dev.py", "start", "--data", name, "--port", str(port)]
-        process = dev.launch(command, data / "start.log", dict(os.environ))
+        process = launch(command, data / "start.log", dict(os.environ))
         try:
             urls = await asyncio.to_thread(_urls, data / "urls.json", process)
             shop = Shop(urls, session)
             await shop.fill_the_shelf()
             yield shop
         finally:
-            dev.end(process, patience=60)
+            end(process, patience=60)
 
 
 def workers_of(devhost: int) -> dict[str, int]:

@@ -16,8 +16,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import dev
 from devhost.storage.http_client import StorageHttp
+from devtools.processes.ports import Ports, address, answers, free_ports_in_a_row
+from devtools.processes.programs import end, launch
+from devtools.product.commands import azurite_command
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -111,14 +113,14 @@ class Host:
 
     def stop(self) -> str:
         """End it; its log."""
-        dev.end(self.process, patience=30)
+        end(self.process, patience=30)
         return self.log.read_text(encoding="utf-8")
 
 
 class Stage:
     """One Azurite, and devhosts on it, each on a hub of its own."""
 
-    def __init__(self, ports: dev.Ports, azurite: "subprocess.Popen[bytes]", folder: Path, http: StorageHttp) -> None:
+    def __init__(self, ports: Ports, azurite: "subprocess.Popen[bytes]", folder: Path, http: StorageHttp) -> None:
         self.connection_string, self.http = ports.storage_connection_string, http
         self.azurite = azurite.pid
         self._port, self._folder = ports.host, folder
@@ -130,26 +132,26 @@ class Stage:
         settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
         command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port), *options]
         begun = time.perf_counter()
-        process = dev.launch(command, log, settings)
+        process = launch(command, log, settings)
         try:
             while not await _serves(self.http, self._port):
                 if process.poll() is not None:
                     raise RuntimeError(f"devhost ended: {log.read_text(encoding='utf-8')}")
                 await asyncio.sleep(0.01)
             ready_s = time.perf_counter() - begun
-            yield Host(dev.address(self._port), hub, process, log, self.http, ready_s)
+            yield Host(address(self._port), hub, process, log, self.http, ready_s)
         finally:
-            dev.end(process, patience=30)
+            end(process, patience=30)
 
 
 async def _serves(http: StorageHttp, port: int) -> bool:
     with contextlib.suppress(OSError):
-        return (await http.request("GET", dev.address(port), {})).status == 200
+        return (await http.request("GET", address(port), {})).status == 200
     return False
 
 
-def _until_it_answers(ports: dev.Ports, azurite: "subprocess.Popen[bytes]", log: Path) -> None:
-    while not all(map(dev.answers, ports.storage)):
+def _until_it_answers(ports: Ports, azurite: "subprocess.Popen[bytes]", log: Path) -> None:
+    while not all(map(answers, ports.storage)):
         if azurite.poll() is not None:
             raise RuntimeError(f"Azurite ended: {log.read_text(encoding='utf-8')}")
         time.sleep(0.05)
@@ -157,14 +159,14 @@ def _until_it_answers(ports: dev.Ports, azurite: "subprocess.Popen[bytes]", log:
 
 @asynccontextmanager
 async def staged() -> AsyncIterator[Stage]:
-    ports = dev.Ports.counted_from(dev.free_ports_in_a_row())
+    ports = Ports.counted_from(free_ports_in_a_row())
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         log = folder / "azurite.log"
-        azurite = dev.launch(dev.azurite_command(ports, None), log)
+        azurite = launch(azurite_command(ports, None), log)
         try:
             await asyncio.to_thread(_until_it_answers, ports, azurite, log)
             async with StorageHttp() as http:
                 yield Stage(ports, azurite, folder, http)
         finally:
-            dev.end(azurite, patience=30)
+            end(azurite, patience=30)

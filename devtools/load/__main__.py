@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import dev
 from devtools.load.arguments import parse
+from devtools.printing import say
 
 if TYPE_CHECKING:
     from devtools.api_client import Target
@@ -55,7 +55,7 @@ async def _load(given: argparse.Namespace) -> int:
     try:
         await _refuse_live_cards(deployment, to.origin, given.yes)
         await load.put_article()
-        dev.say(f"{name}: {given.orders} orders, {given.at_once} at once, against {to.origin}")
+        say(f"{name}: {given.orders} orders, {given.at_once} at once, against {to.origin}")
         await _run(load, given.at_once)
         return 130 if load.is_stopped else await _judge(load, to.urls)
     finally:
@@ -81,7 +81,7 @@ async def _run(load: Load, at_once: int) -> None:
 
     def stop() -> None:
         load.stop()
-        dev.say("Stopping: no more orders are placed. Ctrl-C again waits for no answer.")
+        say("Stopping: no more orders are placed. Ctrl-C again waits for no answer.")
 
     try:
         loop.add_signal_handler(signal.SIGINT, stop)
@@ -99,12 +99,12 @@ async def _run(load: Load, at_once: int) -> None:
 
 def _tell_what_is_left(load: Load) -> None:
     book = load.book
-    dev.say(
+    say(
         f"Stopped: {len(book.accepted)} of {len(load.orders)} orders were placed, {len(book.ended)} of them were seen "
         f"to end. The other {len(book.open)} go on by themselves: their ids begin with {load.name}. Nothing was judged."
     )
     if unheard := book.sending - book.accepted:
-        dev.say(f"Sent and not answered, so perhaps placed: {', '.join(sorted(unheard))}.")
+        say(f"Sent and not answered, so perhaps placed: {', '.join(sorted(unheard))}.")
 
 
 async def _judge(load: Load, urls: Mapping[str, Any] | None) -> int:
@@ -113,12 +113,12 @@ async def _judge(load: Load, urls: Mapping[str, Any] | None) -> int:
 
     wrong = await judged(load, urls)
     if wrong:
-        dev.say("\nNot right:")
+        say("\nNot right:")
         for sentence in sentences(wrong):
-            dev.say(f"  {inert(sentence)}")
+            say(f"  {inert(sentence)}")
         return 1
     agree = "" if urls is None else " Money, stock, labels and mails agree."
-    dev.say(f"\nRight: all {len(load.book.ended)} orders are final.{agree}")
+    say(f"\nRight: all {len(load.book.ended)} orders are final.{agree}")
     return 0
 
 

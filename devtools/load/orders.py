@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import dev
+from devtools.example_order import example_order
 
 PRICE_MINOR = 1000
 # 5,000.00: above any threshold that a shop would ask an approval for, and below the limits of Stripe.
@@ -49,7 +49,7 @@ def _order(run: str, number: int, kind: str) -> Order:
     order_id = f"{run}-{number:06d}"
     units = UNITS_TO_APPROVE if kind == "approved" else 1
     customer = {"id": run, "name": "Load", "email": f"{run}@example.com"}
-    body = dev.example_order(
+    body = example_order(
         order_id=order_id,
         customer=customer,
         items=[{"sku": sku_of(run), "quantity": units}],

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import dev
 from devtools.api_client import Refused, order_path
 from devtools.load.book import FINAL, Book
 from devtools.load.deployment import Deployment
 from devtools.load.orders import PRICE_MINOR, Order, sku_of
+from devtools.printing import say
 
 TELL_EVERY_S = 5.0
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 1.0
@@ -56,7 +56,7 @@ class Load:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-            dev.say(self.book.line())
+            say(self.book.line())
         for end in ends:
             if isinstance(end, Exception):
                 raise end
@@ -65,7 +65,7 @@ class Load:
         while True:
             await asyncio.sleep(TELL_EVERY_S)
             away = self.deployment.away_s
-            dev.say(self.book.line() + (f"  (waiting for the host, {away:.0f} s)" if away > 1 else ""))
+            say(self.book.line() + (f"  (waiting for the host, {away:.0f} s)" if away > 1 else ""))
 
     async def _customer(self) -> None:
         for order in self._next_orders():

@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-import dev
 from devtools.api_client import Api, Away, order_path
+from devtools.example_order import example_order
 from devtools.orders import picture
 from devtools.terminal import can_redraw, console, inert
 from devtools.trouble import Trouble
@@ -45,8 +45,8 @@ def _body(given: argparse.Namespace) -> Any:
     if given.item:
         changes["items"] = [_item(text) for text in given.item]
     if given.email is not None:
-        changes["customer"] = {**dev.example_order()["customer"], "email": given.email}
-    return dev.example_order(**changes)
+        changes["customer"] = {**example_order()["customer"], "email": given.email}
+    return example_order(**changes)
 
 
 def _read_json(name: str) -> Any:

@@ -7,6 +7,9 @@ import re
 from typing import Any
 
 import dev
+from devtools.places import DATA
+from devtools.processes.ports import Ports
+from devtools.product.addresses import advice_for_func, welcome
 from tests.architecture.test_documents import routes
 from tests.support.documents import ROOT, Request, examples, requests, text_of
 
@@ -78,8 +81,8 @@ def test_the_launches_of_the_editor_start_tasks_that_exist() -> None:
 def test_the_editor_knows_when_the_product_is_ready() -> None:
     """The patterns of its background tasks are lines that dev.py prints."""
     for label, printed in {
-        "dev.py start": dev.welcome(dev.Ports(), dev.DATA),
-        "dev.py start --no-host": dev.advice_for_func(dev.Ports(), dev.DATA),
+        "dev.py start": welcome(Ports(), DATA),
+        "dev.py start --no-host": advice_for_func(Ports(), DATA),
     }.items():
         (task,) = (task for task in editor("tasks.json")["tasks"] if task["label"] == label)
         assert re.search(task["problemMatcher"]["background"]["endsPattern"], printed, re.MULTILINE)

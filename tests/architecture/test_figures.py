@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import dev
 from api import orders as orders_edge
 from api import paging
 from api.problems import MAX_BODY_BYTES
@@ -23,6 +22,7 @@ from devhost.orchestration import checkpoint, executor
 from devhost.worker import extended_sessions
 from devhost.worker_host import supervisor
 from devtools.bench import volume
+from devtools.processes.ports import PORTS_IN_A_ROW
 from models.messages import Limits
 from models.order_request import OrderRequest
 from reconciliation import sweep
@@ -63,7 +63,7 @@ def minutes(seconds: float) -> float:
 
 FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     "README.md": {
-        "ports P to P+{}": (dev.PORTS_IN_A_ROW - 1,),
+        "ports P to P+{}": (PORTS_IN_A_ROW - 1,),
     },
     "docs/http-api.md": {
         "`items`: 1 to {} lines": (REQUEST["properties"]["items"]["maxItems"],),

@@ -34,10 +34,12 @@ MAY_IMPORT = {
     "devtools": {"devtools", "models"},
     # What devhost is measured beside, and the order saga under load.
     "devtools/bench": {"devhost", "devtools", "loopback", "models", "services"},
-    "dev.py": {"devhost", "devtools"},
+    # How devhost reads local.settings.json is how `start` does.
+    "devtools/product": {"devhost", "devtools"},
+    "dev.py": {"devtools"},
 }
-# Of devhost, dev.py may use its reader of local.settings.json, which needs nothing installed.
-DEV_MAY_NAME = {"devhost.settings.loads_with_comments"}
+# Of devhost, `start` may use its reader of local.settings.json, which needs nothing installed.
+START_MAY_NAME = {"devhost.settings.loads_with_comments"}
 # Of activities, services may know the messages that it is handed, and no rule.
 SERVICES_MAY_NAME = {"activities.notification.Mail"}
 
@@ -84,8 +86,9 @@ def test_a_room_imports_only_what_the_arrow_allows(room: str) -> None:
     assert strangers == set()
 
 
-def test_dev_py_knows_of_devhost_only_how_it_reads_settings() -> None:
-    assert {name for name in _imports(ROOT / "dev.py") if name.startswith("devhost")} <= DEV_MAY_NAME
+def test_start_knows_of_devhost_only_how_it_reads_settings() -> None:
+    named = {name for file in _files("devtools/product") for name in _imports(file) if name.startswith("devhost")}
+    assert named <= START_MAY_NAME
 
 
 def test_services_know_the_messages_of_the_activities_and_none_of_their_rules() -> None:

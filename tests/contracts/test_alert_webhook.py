@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-import dev
+from devtools.processes.http import fetch
 from models.errors import Unavailable
 from services.alert_webhook import AlertWebhook
 from tests.support.servers import FreePorts, Sandbox
@@ -19,7 +19,7 @@ SECRET = "a secret of the test's own"
 
 
 def received(sandbox: Sandbox, order_id: str) -> list[dict[str, Any]]:
-    rows = dev.fetch(f"{sandbox.mail}/sandbox/alerts").json()
+    rows = fetch(f"{sandbox.mail}/sandbox/alerts").json()
     return [row for row in rows if row["alert"]["order_id"] == order_id]
 
 

@@ -9,7 +9,8 @@ import pytest
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
-import dev
+from devtools.processes.ports import PORTS_IN_A_ROW, Ports, answers
+from devtools.product.commands import azurite_command
 from tests.support.servers import Azurite, FreePorts, running
 
 
@@ -80,11 +81,11 @@ def test_a_table_that_was_deleted_and_made_again_is_empty(azurite: Azurite, tabl
 
 
 def test_rows_are_found_again_after_a_restart(ports: FreePorts, tmp_path: Path) -> None:
-    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
 
     def started() -> AbstractContextManager[None]:
-        command = dev.azurite_command(numbers, tmp_path / "data")
-        return running(command, tmp_path / "azurite.log", lambda: all(map(dev.answers, numbers.storage)))
+        command = azurite_command(numbers, tmp_path / "data")
+        return running(command, tmp_path / "azurite.log", lambda: all(map(answers, numbers.storage)))
 
     with started(), TableServiceClient.from_connection_string(numbers.storage_connection_string) as service:
         service.create_table("Kept").create_entity(row("p", "r"))

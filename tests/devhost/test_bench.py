@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableServiceClient
 
-import dev
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.tables import Row
 from devtools.bench import against
@@ -68,7 +67,7 @@ def test_a_commit_is_checked_out_into_a_folder_of_its_own(tmp_path: Path, monkey
     ):
         (tmp_path / "dev.py").write_text("# of that commit\n", encoding="utf-8")
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(against, "ROOT", tmp_path)
     folder = against.checked_out("HEAD")
     (tmp_path / "dev.py").write_text("# of now\n", encoding="utf-8")
     assert folder == against.checked_out("HEAD")

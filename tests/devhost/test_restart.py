@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-import dev
+from devtools.processes.ports import PORTS_IN_A_ROW, Ports, answers
+from devtools.product.commands import azurite_command
 from tests.devhost.hosts import Devhost, until
 from tests.support.servers import Azurite, FreePorts, running
 
@@ -175,12 +176,12 @@ def nowhere() -> str:
 
 
 def test_an_outage_of_storage_delays_and_loses_nothing(new_host: Hosts, ports: FreePorts, tmp_path: Path) -> None:
-    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
-    command = dev.azurite_command(numbers, tmp_path / "azurite")
+    numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
+    command = azurite_command(numbers, tmp_path / "azurite")
     log = tmp_path / "azurite.log"
 
     def is_up() -> bool:
-        return all(map(dev.answers, numbers.storage))
+        return all(map(answers, numbers.storage))
 
     host = new_host()
     host.storage = numbers.storage_connection_string

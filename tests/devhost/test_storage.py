@@ -9,8 +9,8 @@ from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
-import dev
 from devhost.storage.account import parse_connection_string
+from devtools.processes.http import fetch
 from tests.devhost.hosts import Devhost, until
 
 COMMON = {"PartitionKey", "RowKey", "EventId", "IsPlayed", "_Timestamp", "EventType", "ExecutionId"}
@@ -195,7 +195,7 @@ def test_the_marker_of_the_hub_names_devhost(host: Devhost) -> None:
 def queues_of(host: Devhost) -> list[str]:
     account = parse_connection_string(host.storage)
     url = f"{account.queue_endpoint}?comp=list&prefix={host.hub.lower()}"
-    answer = dev.fetch(url, headers={"Content-Type": "", **account.sign_request("GET", url, {}, 0)})
+    answer = fetch(url, headers={"Content-Type": "", **account.sign_request("GET", url, {}, 0)})
     return re.findall("<Name>(.*?)</Name>", answer.body.decode())
 
 

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import dev
+from devtools.places import ROOT
+from devtools.processes.http import says_ok
+from devtools.processes.ports import STORAGE_ACCOUNT, STORAGE_KEY
+from devtools.processes.programs import launch
 from tests.e2e.storage_proxy import StorageProxy
 from tests.e2e.world import World, wait_for
 from tests.support.servers import Azurite, Sandbox
@@ -31,16 +34,16 @@ class AppOnDevhost:
         **settings: str,
     ) -> None:
         self.hub = f"Proxied{port}"
-        account = dev.STORAGE_ACCOUNT
+        account = STORAGE_ACCOUNT
         self.storage = (
-            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={dev.STORAGE_KEY};"
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={STORAGE_KEY};"
             f"BlobEndpoint={blobs.address}/{account};TableEndpoint={tables.address}/{account};"
         )
         self.host = f"http://127.0.0.1:{port}"
         self.log = log
         self.sandbox = sandbox
-        self._command = [sys.executable, "-m", "devhost", "--app", str(dev.ROOT), "--port", str(port), *arguments]
-        example = json.loads((dev.ROOT / "local.settings.json.example").read_text(encoding="utf-8"))["Values"]
+        self._command = [sys.executable, "-m", "devhost", "--app", str(ROOT), "--port", str(port), *arguments]
+        example = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))["Values"]
         self._environment = {
             **os.environ,
             **example,
@@ -58,8 +61,8 @@ class AppOnDevhost:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> World:
-        self._process = dev.launch(self._command, self.log, self._environment)
-        wait_for(lambda: dev.says_ok(f"{self.host}/api/health"), 60, f"health; {self.log.read_text()[-2000:]}")
+        self._process = launch(self._command, self.log, self._environment)
+        wait_for(lambda: says_ok(f"{self.host}/api/health"), 60, f"health; {self.log.read_text()[-2000:]}")
         return World(self.urls)
 
     def kill(self) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright, Request, Route, expect
 
-import dev
+from devtools.places import AZURITE
 
 FLAGS = (
     "--no-sandbox",
@@ -25,7 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-AXE = dev.AZURITE / "node_modules/axe-core/axe.min.js"
+AXE = AZURITE / "node_modules/axe-core/axe.min.js"
 # WCAG 2.2 at level AA, and all that it contains.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 PATIENCE_MS = 30_000

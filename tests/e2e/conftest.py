@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-import dev
+from devtools.processes.ports import PORTS_IN_A_ROW
 from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
 from tests.e2e.world import World
 from tests.support.product import Product
@@ -23,7 +23,7 @@ def shop_product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> 
     """Orders above 500.00 wait for an approval, undos give up after seconds, and the sweep is always about."""
     product = Product(
         tmp_path_factory.mktemp("shop"),
-        ports(dev.PORTS_IN_A_ROW),
+        ports(PORTS_IN_A_ROW),
         APPROVAL_THRESHOLD_MINOR="50000",
         APPROVAL_DEADLINE="20",
         UNDO_RETRY_SECONDS="1",

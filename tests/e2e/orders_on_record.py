@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
-import dev
+from devtools.example_order import example_order
 from models import order_record
 from models.money import Total
 from models.order_parts import Line
@@ -62,7 +62,7 @@ def note_payment_intent(world: World, order: OrderRecord, intent_id: str) -> Ord
 
 def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
     """Accepted so many seconds ago, and no saga was started."""
-    request = OrderRequest.model_validate_json(json.dumps(dev.example_order(**changes)))
+    request = OrderRequest.model_validate_json(json.dumps(example_order(**changes)))
     accepted_at = datetime.now(UTC) - timedelta(seconds=age_s)
     with patch.object(table_orders, "_now", lambda: accepted_at):
         return orders_of(world).accept(order_id, request).record

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.places import ROOT
+from devtools.processes.http import fetch
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.support.servers import Azurite, FreePorts, Sandbox
 
@@ -43,7 +44,7 @@ def host(
 @pytest.fixture
 def closed_document(tmp_path: Path) -> Path:
     """The document, with no room in its answers for a member that it does not name."""
-    document: dict[str, Any] = json.loads((dev.ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
     for schema in document["components"]["schemas"].values():
         if schema.get("type") == "object":
             schema.setdefault("additionalProperties", False)
@@ -71,6 +72,6 @@ def test_the_app_answers_as_its_document_says(host: str, closed_document: Path, 
 
 
 def test_the_document_that_is_served_is_the_committed_one(host: str) -> None:
-    answer = dev.fetch(f"{host}/api/openapi.json")
+    answer = fetch(f"{host}/api/openapi.json")
     assert answer.headers["Content-Type"].startswith("application/json")
-    assert answer.json() == json.loads((dev.ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+    assert answer.json() == json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.processes.http import Answer, fetch
 from tests.e2e.world import NOTHING, World, new_id, statuses, wait_for
 from tests.support.steps import STEPS
 
@@ -19,7 +19,7 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def decide(world: World, order_id: str, approved: bool, **more: str) -> dev.Answer:
+def decide(world: World, order_id: str, approved: bool, **more: str) -> Answer:
     body = {"approved": approved, "approver": "grace", **more}
     return world.post(f"/api/orders/{order_id}/approval", body)
 
@@ -98,7 +98,7 @@ def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: World, fo
     order_id = waiting(shop, shop.new_sku(price_minor=PRICE))
     hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
     for wake in ("decision:1", "decision:2"):
-        assert dev.fetch(f"{hub}/raiseEvent/{wake}", "POST", {"approved": True}).status == 202
+        assert fetch(f"{hub}/raiseEvent/{wake}", "POST", {"approved": True}).status == 202
     wait_for(lambda: shop.scheduled(order_id) == ["validate_order"] * 3, 60, "look into the record for each event")
     assert shop.becomes(order_id, "awaiting_approval")
     assert shop.ledger(order_id) == []

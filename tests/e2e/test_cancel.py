@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.app_on_devhost import Stage
 from tests.e2e.orders_on_record import accept
 from tests.e2e.world import NOTHING, World, compensations, new_id, statuses, wait_for
 
-ADDRESS = dev.example_order()["shipping_address"]
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+ADDRESS = example_order()["shipping_address"]
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 ALL_UNDONE = [("cancel_shipment", "done"), ("refund_payment", "done"), ("release_inventory", "done")]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.orders_on_record import order_of_older_code
 from tests.e2e.world import World, new_id, wait_for
 
-EXAMPLE = dev.example_order()
+EXAMPLE = example_order()
 # Older code validated it: the refusal comes after the charge, and the mail still has somebody to read it.
 NO_DOOR = {**EXAMPLE["shipping_address"], "line1": "PO Box 7"}
 NOT_SERVED = {**EXAMPLE["shipping_address"], "country": "AQ"}

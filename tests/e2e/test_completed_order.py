@@ -12,7 +12,8 @@ import pypdfium2
 import pytest
 import zxingcpp
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import Answer, fetch
 from tests.e2e.world import World, compensations, new_id, statuses
 from tests.support.product import Product
 from tests.support.steps import STEPS
@@ -38,9 +39,9 @@ def sku(world: World) -> str:
 
 
 @pytest.fixture(scope="module")
-def answer(world: World, sku: str) -> dev.Answer:
+def answer(world: World, sku: str) -> Answer:
     """The 202 of an order of two, whose every personal word is a canary; it has ended."""
-    order = dev.example_order(
+    order = example_order(
         order_id=new_id(),
         customer={"id": "cust-canary", "name": CANARIES["name"], "email": CANARIES["email"]},
         items=[{"sku": sku, "quantity": 2}],
@@ -59,11 +60,11 @@ def answer(world: World, sku: str) -> dev.Answer:
 
 
 @pytest.fixture(scope="module")
-def order_id(answer: dev.Answer) -> str:
+def order_id(answer: Answer) -> str:
     return str(answer.json()["id"])
 
 
-def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: dev.Answer, world: World, order_id: str) -> None:
+def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: Answer, world: World, order_id: str) -> None:
     body = answer.json()
     assert {
         "id",
@@ -76,11 +77,11 @@ def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: dev.Answer,
     assert answer.headers["Location"] == body["statusQueryGetUri"]
     assert int(answer.headers["Retry-After"]) >= 1
     assert body["orderUrl"] == f"{world.urls['host']}/api/orders/{order_id}"
-    assert dev.fetch(body["orderUrl"]).json()["status"] == "completed"
+    assert fetch(body["orderUrl"]).json()["status"] == "completed"
 
 
-def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer: dev.Answer, order_id: str) -> None:
-    status = dev.fetch(answer.json()["statusQueryGetUri"])
+def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer: Answer, order_id: str) -> None:
+    status = fetch(answer.json()["statusQueryGetUri"])
     assert status.status == 200
     assert status.json()["runtimeStatus"] == "Completed"
     expected = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.world import NOTHING, World, statuses
 from tests.support.product import Product
 from tests.support.steps import STEPS
@@ -17,7 +17,7 @@ def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(
     product = new_product(CONFIRMATION_FAILURE="ignore").start()
     with closing(World(product.urls)) as world:
         sku = world.new_sku(on_hand=3)
-        customer = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+        customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
         order_id = world.order(customer=customer, items=[{"sku": sku, "quantity": 1}])
         view = world.ended(order_id)
         assert view["status"] == "completed"

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.ports import PORTS_IN_A_ROW
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.replay.oracle import walk
@@ -26,13 +27,13 @@ from tests.support.servers import Azurite, FreePorts, Sandbox
 PRICE = 12900
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
 UNDONE = NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 
 
 @pytest.fixture(scope="module")
 def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product of this module's own, since every test kills it."""
-    mine = Product(tmp_path_factory.mktemp("crashes"), ports(dev.PORTS_IN_A_ROW))
+    mine = Product(tmp_path_factory.mktemp("crashes"), ports(PORTS_IN_A_ROW))
     try:
         yield mine
     finally:

@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 
-import dev
+from devtools.places import ROOT
 
 
 def demo(**settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(dev.ROOT / "dev.py"), "demo"],
+        [sys.executable, str(ROOT / "dev.py"), "demo"],
         env={**os.environ, **settings},
         capture_output=True,
         text=True,

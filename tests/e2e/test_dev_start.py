@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
-import dev
+from devtools.processes.http import fetch
+from devtools.processes.identity import begun
+from devtools.processes.ports import Ports, answers
 from tests.support.product import Product
 
 NewProduct = Callable[..., Product]
 
 
 def assert_gone(pids: Iterable[int]) -> None:
-    Product.wait_for(lambda: not [pid for pid in pids if dev.begun(pid)], 60, "end of every process")
+    Product.wait_for(lambda: not [pid for pid in pids if begun(pid)], 60, "end of every process")
 
 
 def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product) -> None:
@@ -29,19 +31,19 @@ def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product)
         "payments": f"http://127.0.0.1:{port + 1}",
         "smtp": f"smtp://127.0.0.1:{port + 2}",
         "mail": f"http://127.0.0.1:{port + 3}",
-        "storage_connection_string": dev.Ports.counted_from(port).storage_connection_string,
+        "storage_connection_string": Ports.counted_from(port).storage_connection_string,
         "task_hub": "OrderSagaDev",
     }
     assert set(pids) == {"devhost", "azurite", "payments", "mail"}
-    assert all(map(dev.begun, pids.values()))
+    assert all(map(begun, pids.values()))
 
 
 def test_everything_that_is_named_answers(product: Product) -> None:
     urls = product.urls
     assert product.get("/api/health").status == 200
-    assert dev.fetch(urls["payments"] + "/sandbox/ledger").status == 200
-    assert dev.fetch(urls["mail"] + "/sandbox/messages").status == 200
-    assert all(map(dev.answers, dev.Ports.counted_from(product.port).storage))
+    assert fetch(urls["payments"] + "/sandbox/ledger").status == 200
+    assert fetch(urls["mail"] + "/sandbox/messages").status == 200
+    assert all(map(answers, Ports.counted_from(product.port).storage))
 
 
 def test_the_catalogue_is_there_from_the_first_start(product: Product) -> None:

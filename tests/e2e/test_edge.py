@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import Answer, fetch
 from tests.e2e.world import NOTHING, World, new_id, wait_for
 from tests.support.product import Product
 
@@ -31,7 +32,7 @@ def sagas(world: World, order_id: str) -> int:
 
 def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: World) -> None:
     sku, order_id = world.new_sku(), new_id()
-    body = dev.example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
+    body = example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: world.post("/api/orders", body), range(50)))
     assert [answer.body for answer in answers if answer.status != 202] == []
@@ -53,9 +54,9 @@ def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: 
 
 def test_a_purged_order_still_answers_and_is_not_started_again(world: World) -> None:
     order_id = new_id()
-    answer = world.post("/api/orders", dev.example_order(order_id=order_id))
+    answer = world.post("/api/orders", example_order(order_id=order_id))
     ended = world.ended(order_id)
-    assert dev.fetch(answer.json()["purgeHistoryDeleteUri"], "DELETE").status == 200
+    assert fetch(answer.json()["purgeHistoryDeleteUri"], "DELETE").status == 200
     assert world.view(order_id) == ended
     world.order(order_id)
     assert world.history(order_id) == []
@@ -67,7 +68,7 @@ def test_a_finished_instance_that_is_started_again_touches_nothing(world: World)
     world.order(order_id)
     ended, effects = world.ended(order_id), world.effects(order_id)
     body = {"order_id": order_id}
-    started = dev.fetch(
+    started = fetch(
         f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
     )
     assert started.status == 202
@@ -81,7 +82,7 @@ def test_a_finished_instance_that_is_started_again_touches_nothing(world: World)
 
 def test_the_same_id_with_another_body_is_a_conflict(world: World) -> None:
     order_id = world.order(new_id())
-    answer = world.post("/api/orders", dev.example_order(order_id=order_id, payment_method="pm_card_mastercard"))
+    answer = world.post("/api/orders", example_order(order_id=order_id, payment_method="pm_card_mastercard"))
     assert_problem(answer, 409)
     world.ended(order_id)
 
@@ -91,7 +92,7 @@ def test_an_idempotency_key_stands_in_for_the_order_id(world: World, quoted: boo
     order_id = new_id()
     headers = {"Idempotency-Key": f'"{order_id}"' if quoted else order_id}
     for _ in range(2):
-        answer = world.post("/api/orders", dev.example_order(), headers)
+        answer = world.post("/api/orders", example_order(), headers)
         assert answer.status == 202
         assert answer.json()["id"] == order_id
     assert world.ended(order_id)["status"] == "completed"
@@ -99,16 +100,16 @@ def test_an_idempotency_key_stands_in_for_the_order_id(world: World, quoted: boo
 
 @pytest.mark.parametrize("key", ["", "no spaces", "a" * 65, "käse"])
 def test_an_idempotency_key_that_is_no_order_id_is_refused(world: World, key: str) -> None:
-    answer = world.post("/api/orders", dev.example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
+    answer = world.post("/api/orders", example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
     assert_problem(answer, 400, "Idempotency-Key")
 
 
 def test_a_key_and_an_id_that_differ_are_refused(world: World) -> None:
-    answer = world.post("/api/orders", dev.example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
+    answer = world.post("/api/orders", example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
     assert_problem(answer, 400, "Idempotency-Key")
 
 
-def assert_problem(answer: dev.Answer, status: int, *named: str) -> dict[str, Any]:
+def assert_problem(answer: Answer, status: int, *named: str) -> dict[str, Any]:
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     problem: dict[str, Any] = answer.json()
@@ -119,7 +120,7 @@ def assert_problem(answer: dev.Answer, status: int, *named: str) -> dict[str, An
 
 
 def with_items(*items: dict[str, Any]) -> bytes:
-    return json.dumps(dev.example_order(items=list(items))).encode()
+    return json.dumps(example_order(items=list(items))).encode()
 
 
 LINE = {"sku": "CRUNCHY-ARMCHAIR", "quantity": 1}
@@ -127,22 +128,22 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
     "nothing": (lambda: b"", 400, ["#"]),
     "no JSON": (lambda: b"order me a chair", 400, ["#"]),
     "no UTF-8": (lambda: b'{"order_id": "\xff"}', 400, ["#"]),
-    "half a body": (lambda: json.dumps(dev.example_order()).encode()[:-9], 400, ["#"]),
+    "half a body": (lambda: json.dumps(example_order()).encode()[:-9], 400, ["#"]),
     "an array": (lambda: b"[]", 400, ["#"]),
     "a name twice": (lambda: b'{"payment_method": "a", "payment_method": "b"}', 400, ["#/payment_method"]),
-    "an unknown field": (lambda: json.dumps(dev.example_order(coupon="FREE")).encode(), 400, ["#/coupon"]),
+    "an unknown field": (lambda: json.dumps(example_order(coupon="FREE")).encode(), 400, ["#/coupon"]),
     "a price from the client": (lambda: with_items({**LINE, "price_minor": 1}), 400, ["#/items/0/price_minor"]),
     "a quantity of nothing": (lambda: with_items({**LINE, "quantity": 0}), 400, ["#/items/0/quantity"]),
     "a negative quantity": (lambda: with_items({**LINE, "quantity": -1}), 400, ["#/items/0/quantity"]),
     "a quantity as text": (lambda: with_items({**LINE, "quantity": "1"}), 400, ["#/items/0/quantity"]),
     "a sku twice": (lambda: with_items(LINE, LINE), 400, ["#"]),
     "two faults at once": (
-        lambda: json.dumps(dev.example_order(payment_method=7, customer={"id": "c", "name": "n"})).encode(),
+        lambda: json.dumps(example_order(payment_method=7, customer={"id": "c", "name": "n"})).encode(),
         400,
         ["#/customer/email", "#/payment_method"],
     ),
     "a NUL in a name": (
-        lambda: json.dumps(dev.example_order(customer={"id": "c", "name": "a\0b", "email": "a@example.com"})).encode(),
+        lambda: json.dumps(example_order(customer={"id": "c", "name": "a\0b", "email": "a@example.com"})).encode(),
         400,
         ["#/customer/name"],
     ),
@@ -155,14 +156,14 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
 def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: World, case: str) -> None:
     body, status, named = MALFORMED[case]
     before = len(list(world.table_rows("orders")))
-    answer = dev.fetch(f"{world.urls['host']}/api/orders", "POST", body())
+    answer = fetch(f"{world.urls['host']}/api/orders", "POST", body())
     assert_problem(answer, status, *named)
     assert len(list(world.table_rows("orders"))) == before
 
 
 def test_what_the_host_does_to_a_body_is_told(world: World) -> None:
     """A chunked upload reaches the app empty, and a compressed one as it came: both as on Azure's host."""
-    body = json.dumps(dev.example_order(order_id=new_id())).encode()
+    body = json.dumps(example_order(order_id=new_id())).encode()
     connection = http.client.HTTPConnection(world.urls["host"].removeprefix("http://"), timeout=30)
     cases: list[tuple[Any, dict[str, str], str]] = [
         (iter([body]), {"Transfer-Encoding": "chunked"}, "The body is empty: a chunked upload is not read here."),
@@ -180,24 +181,24 @@ def test_what_the_host_does_to_a_body_is_told(world: World) -> None:
 
 def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world: World) -> None:
     order_id = new_id()
-    body = json.dumps(dev.example_order(order_id=order_id)).encode()
+    body = json.dumps(example_order(order_id=order_id)).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        assert_problem(dev.fetch(f"{world.urls['host']}/api/orders", "POST", body, {"Content-Type": kind}), 415)
+        assert_problem(fetch(f"{world.urls['host']}/api/orders", "POST", body, {"Content-Type": kind}), 415)
     assert world.get(f"/api/orders/{order_id}").status == 404
 
 
 def test_a_problem_does_not_repeat_what_was_sent(world: World) -> None:
-    answer = world.post("/api/orders", dev.example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
+    answer = world.post("/api/orders", example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
     assert "my secret" not in answer.body.decode()
 
 
 def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
     sku = world.new_sku(on_hand=5)
     url = f"{world.urls['host']}/api/inventory/{sku}"
-    etag = dev.fetch(url).headers["ETag"]
+    etag = fetch(url).headers["ETag"]
     body = {"on_hand": 6, "price_minor": 1000, "currency": "gbp"}
-    assert dev.fetch(url, "PUT", body, {"If-Match": etag}).json()["on_hand"] == 6
-    assert_problem(dev.fetch(url, "PUT", body, {"If-Match": etag}), 412)
+    assert fetch(url, "PUT", body, {"If-Match": etag}).json()["on_hand"] == 6
+    assert_problem(fetch(url, "PUT", body, {"If-Match": etag}), 412)
     assert world.stock(sku) == (6, 0)
 
 
@@ -212,19 +213,19 @@ def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
     ],
 )
 def test_a_malformed_inventory_is_refused_by_name(world: World, body: dict[str, Any], named: list[str]) -> None:
-    answer = dev.fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
+    answer = fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
     assert_problem(answer, 400, *named)
 
 
 def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(world: World) -> None:
     url = f"{world.urls['host']}/api/inventory/{world.new_sku()}"
     body = {"on_hand": 1, "price_minor": 1, "currency": "huf"}
-    answer = dev.fetch(url, "PUT", body)
+    answer = fetch(url, "PUT", body)
     assert answer.status == 200
     (warning,) = answer.json()["warnings"]
     assert "0.01 HUF" in warning and "175.00 HUF" in warning
-    assert "warnings" not in dev.fetch(url).json()
-    assert "warnings" not in dev.fetch(url, "PUT", {**body, "price_minor": 17_500}).json()
+    assert "warnings" not in fetch(url).json()
+    assert "warnings" not in fetch(url, "PUT", {**body, "price_minor": 17_500}).json()
 
 
 def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
@@ -233,7 +234,7 @@ def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
         order_id = world.order(items=[{"sku": sku, "quantity": 2}])
         wait_for(lambda: world.stock(sku) == (3, 2), 60, "reservation")
         body = {"on_hand": 1, "price_minor": 1000, "currency": "gbp"}
-        assert_problem(dev.fetch(f"{world.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
+        assert_problem(fetch(f"{world.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
     world.ended(order_id)
     assert world.stock(sku) == (1, 0)
 
@@ -256,5 +257,5 @@ def test_health_lists_each_provider_and_no_value(world: World) -> None:
 
 
 def test_a_wrong_verb_and_an_unknown_path_are_404(world: World) -> None:
-    assert dev.fetch(f"{world.urls['host']}/api/orders", "DELETE").status == 404
+    assert fetch(f"{world.urls['host']}/api/orders", "DELETE").status == 404
     assert world.get("/api/nothing").status == 404

@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 import pytest
 from azure.data.tables import TableServiceClient
 
-import dev
+from devtools.processes.http import fetch
+from devtools.processes.ports import PORTS_IN_A_ROW, Ports, address
+from devtools.processes.signals import wait_until
 from tests.support.documents import Example, Settings, examples, requests, rows
 from tests.support.product import Product
 from tests.support.servers import FreePorts
@@ -41,7 +43,7 @@ def products(
 ) -> Iterator[dict[Settings, Product]]:
     """The product of the session, and one for each chapter that starts its own, by the settings that they have."""
     own = {
-        settings: Product(tmp_path_factory.mktemp("chapter"), ports(dev.PORTS_IN_A_ROW), **dict(settings))
+        settings: Product(tmp_path_factory.mktemp("chapter"), ports(PORTS_IN_A_ROW), **dict(settings))
         for settings in {example.settings for example in EXAMPLES if example.settings}
     }
     try:
@@ -62,9 +64,9 @@ def ran(products: Mapping[Settings, Product]) -> dict[Example, Any]:
 def moved(example: Example, urls: Mapping[str, str]) -> Example:
     """The example with the addresses that the product has, in place of the well-known ones."""
     command, answer = example.command, example.answer
-    known = dev.Ports()
+    known = Ports()
     for name, port in {"host": known.host, "payments": known.payments, "mail": known.mail}.items():
-        command, answer = (text.replace(dev.address(port), urls[name]) for text in (command, answer))
+        command, answer = (text.replace(address(port), urls[name]) for text in (command, answer))
     return example._replace(command=command, answer=answer)
 
 
@@ -73,7 +75,7 @@ def answered(example: Example) -> Any:
     curl, expected = read_curl(example.command), json.loads(example.answer)
     answer = send(curl)
     if curl.method == "GET":
-        dev.wait_until(lambda: is_as_printed(send(curl), expected), PATIENCE_S)
+        wait_until(lambda: is_as_printed(send(curl), expected), PATIENCE_S)
         answer = send(curl)
     return {"answer": answer, "expected": expected}
 
@@ -100,7 +102,7 @@ def read_curl(command: str) -> Curl:
 
 
 def send(curl: Curl) -> Any:
-    return dev.fetch(curl.url, curl.method, curl.body, curl.headers).json()
+    return fetch(curl.url, curl.method, curl.body, curl.headers).json()
 
 
 # --------------------------------------------------------------------------------------------- comparing with the print

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.signals import wait_until
 from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
 from tests.e2e.world import NOTHING, compensations, new_id, statuses
 from tests.replay.oracle import walk
@@ -76,7 +77,7 @@ def test_a_step_that_stays_down_is_undone_with_all_before_it(stage: Stage, step:
     # What is down stays down for the undo too, until the customer has seen the step fail.
     with DOWN[step](stage, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}])
-        failed = dev.wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
+        failed = wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
         assert failed, world.view(order_id)
     view = world.ended(order_id)
     own = [UNDO[name] for name in STEPS[: STEPS.index(step) + 1] if name in UNDO]
@@ -161,7 +162,7 @@ UNDONE_LATE: dict[str, Breaking] = {
 def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(stage: Stage, case: str) -> None:
     world, order_id = stage.world, new_id()
     sku = world.new_sku(on_hand=5)
-    customer = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+    customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
     with UNDONE_LATE[case](stage, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}], customer=customer)
         view = world.ended(order_id)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import dev
 from devtools.load.__main__ import main
+from devtools.places import ROOT
+from devtools.processes.programs import end, launch
 from tests.e2e.world import FINAL, World, wait_for
 from tests.support.product import Product
 
@@ -22,7 +23,7 @@ RIGHT = "Money, stock, labels and mails agree."
 
 def loading(data: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
     """`dev.py load` as a process; what it says goes to `log`."""
-    return dev.launch([sys.executable, dev.ROOT / "dev.py", "load", "--data", data, *words], log)
+    return launch([sys.executable, ROOT / "dev.py", "load", "--data", data, *words], log)
 
 
 def said(log: Path) -> str:
@@ -80,7 +81,7 @@ def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Produ
         product.start_again()
         assert load.wait(180) == 0, said(tmp_path / "load.log")
     finally:
-        dev.end(load, patience=10)
+        end(load, patience=10)
     assert RIGHT in said(tmp_path / "load.log") and "all 60 orders are final" in said(tmp_path / "load.log")
 
 
@@ -92,7 +93,7 @@ def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: World, 
         load.send_signal(signal.SIGINT)
         assert load.wait(60) == 130, said(log)
     finally:
-        dev.end(load, patience=10)
+        end(load, patience=10)
     told = re.search(r"Stopped: (\d+) of 500 orders were placed, (\d+) .* ids begin with (load-\w+)\.", said(log))
     assert told is not None, said(log)
     assert "Right" not in said(log) and "Traceback" not in said(log)

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from tests.e2e.app_on_devhost import Stage
 from tests.e2e.orders_on_record import accept
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 
 ADA = {"by": "ada", "reason": "the bank is up again"}
 PROOF = {**ADA, "reference": "SEPA-4711"}
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 PRICE = 1000
 
 
@@ -206,7 +207,7 @@ def test_an_order_that_an_older_saga_parked_and_left_is_retried_by_todays(shop: 
     older = {"order_id": order_id, "limits": {"step_retry_s": 5, "undo_retry_s": 1}}
     start = f"{shop.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
     with refunds_down(shop, order_id):
-        assert dev.fetch(start, "POST", older).status == 202
+        assert fetch(start, "POST", older).status == 202
         assert shop.ended(order_id)["status"] == "needs_attention"
     assert shop.instance(order_id)["RuntimeStatus"] == "Completed"
     assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import dev
 from devtools.orders.__main__ import main
+from devtools.places import ROOT
 from tests.e2e.test_operators import PROOF, failing_at_the_mail, parked, refunds_down
 from tests.e2e.world import World, compensations, new_id, wait_for
 from tests.support.product import Product
@@ -41,7 +41,7 @@ def test_an_order_is_placed_and_followed_to_its_end(shop_product: Product) -> No
     order_id = new_id()
     words = ("order", "place", "--id", order_id, "--card", "pm_card_visa_chargeDeclined", "--watch")
     told = subprocess.run(
-        [sys.executable, str(dev.ROOT / "dev.py"), *words, "--data", str(shop_product.data)],
+        [sys.executable, str(ROOT / "dev.py"), *words, "--data", str(shop_product.data)],
         capture_output=True,
         text=True,
         timeout=120,

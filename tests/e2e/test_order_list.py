@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-import dev
+from devtools.processes.http import fetch
 from tests.e2e.app_on_devhost import Stage
 from tests.e2e.orders_on_record import accept, close, out_of_sight, start
 from tests.e2e.world import World, new_id
@@ -18,7 +18,7 @@ DAYS = [datetime(2021, 3, day, 8, tzinfo=UTC) for day in (1, 2, 4)]
 
 
 def listed(world: World, **query: object) -> dict[str, Any]:
-    answer = dev.fetch(f"{world.urls['host']}/api/orders?{urlencode(query)}")
+    answer = fetch(f"{world.urls['host']}/api/orders?{urlencode(query)}")
     assert answer.status == 200, answer.body
     return dict(answer.json())
 

@@ -11,12 +11,13 @@ from unittest.mock import patch
 import pytest
 from azure.data.tables import TableClient
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from services.tables.order_index import OrderIndex
 from tests.e2e.orders_on_record import accept, index_of, orders_of, out_of_sight
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
 ADA = {"by": "ada", "reason": "the bank is up again"}
 # More than 200 characters, a capital that no e-mail has, fields that nobody knows: today's edge names each of them.
@@ -51,7 +52,7 @@ def is_listed(world: World, order_id: str, status: str) -> bool:
 
 def test_todays_edge_refuses_the_content(shop: World) -> None:
     """Else the tests below would prove nothing."""
-    order = dev.example_order(order_id=new_id())
+    order = example_order(order_id=new_id())
     order["customer"] |= FORBIDDEN
     answer = shop.post("/api/orders", order)
     assert answer.status == 400
@@ -66,7 +67,7 @@ def test_an_accepted_one_is_driven_to_its_end(shop: World) -> None:
     assert shop.becomes(order_id, "completed")["status"] == "completed"
     assert shop.effects(order_id) == COMPLETED
     assert is_listed(shop, order_id, "completed")
-    assert dev.fetch(f"{shop.urls['host']}/api/orders/{order_id}/personal-data", "DELETE").status == 204
+    assert fetch(f"{shop.urls['host']}/api/orders/{order_id}/personal-data", "DELETE").status == 204
     assert "loyalty" not in str(shop.record(order_id))
 
 
@@ -124,7 +125,7 @@ def test_a_damaged_record_is_told_in_a_sentence_and_the_sweep_heals_its_neighbou
     try:
         assert shop.ended(neighbour)["status"] == "completed"
         for path in (f"/api/orders/{damaged}", f"/api/orders/{damaged}/cancel"):
-            answer = dev.fetch(shop.urls["host"] + path, "POST" if path.endswith("cancel") else "GET")
+            answer = fetch(shop.urls["host"] + path, "POST" if path.endswith("cancel") else "GET")
             assert answer.status == 503
             assert f"The record of order {damaged} cannot be read" in answer.json()["detail"]
         assert is_listed(shop, damaged, "accepted")

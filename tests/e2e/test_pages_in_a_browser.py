@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from tests.e2e.browser import Window, launched, window, without_a_key
 from tests.e2e.world import World, new_id, wait_for
 from tests.support.product import Product
@@ -140,7 +141,7 @@ def test_whoever_keeps_watch_is_told_once_with_a_link_to_the_order(desk: Window,
     order_id = approval_order(shop)
 
     def told() -> list[dict[str, Any]]:
-        rows = dev.fetch(shop.urls["mail"] + "/sandbox/alerts").json()
+        rows = fetch(shop.urls["mail"] + "/sandbox/alerts").json()
         return [row["alert"] for row in rows if row["alert"]["order_id"] == order_id]
 
     wait_for(told, 30, "an alert")
@@ -276,7 +277,7 @@ def test_a_customer_follows_and_cancels_an_order_behind_its_link(
     desk: Window, shop: World, shop_product: Product
 ) -> None:
     sku = shop.new_sku(price_minor=60000)
-    body = dev.example_order(order_id=new_id(), items=[{"sku": sku, "quantity": 1}])
+    body = example_order(order_id=new_id(), items=[{"sku": sku, "quantity": 1}])
     answer = shop.post("/api/orders", body).json()
     shop.becomes(body["order_id"], "awaiting_approval")
     path = answer["trackingUrl"].partition("/api/")[2]

@@ -3,7 +3,7 @@
 It may have been charged and given back by hand. Driving it forward would charge it, or deliver it, after that.
 """
 
-import dev
+from devtools.processes.http import fetch
 from tests.e2e.orders_on_record import (
     accept,
     note_healed,
@@ -34,7 +34,7 @@ def test_a_retry_undoes_everything(shop: World) -> None:
     order_id = parked(shop)
     told = {"by": "Grace", "reason": "Its saga kept dying."}
     path = f"/api/orders/{order_id}/compensations/refund_payment/retry"
-    assert dev.fetch(shop.urls["host"] + path, "POST", told).status == 202
+    assert fetch(shop.urls["host"] + path, "POST", told).status == 202
     view = shop.ended(order_id)
     assert view["status"] == "compensated"
     assert {done for _, done in compensations(view)} == {"done"}

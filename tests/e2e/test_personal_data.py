@@ -15,7 +15,8 @@ import pypdfium2
 import pytest
 from azure.storage.blob import BlobServiceClient
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import Answer, fetch
 from tests.e2e.orders_on_record import order_of_older_code
 from tests.e2e.world import World, new_id, wait_for
 from tests.support.product import Product
@@ -95,13 +96,9 @@ def place(world: World, order_id: str, sku: str, changes: dict[str, Any]) -> Non
     place_it = partial(order_of_older_code, world) if body.pop("older", False) else world.order
     place_it(order_id, **body)
     # What is refused at the door must not be kept or logged either.
-    assert (
-        world.post("/api/orders", dev.example_order(**{**body, "order_id": order_id, "coupon": "Canary"})).status == 400
-    )
+    assert world.post("/api/orders", example_order(**{**body, "order_id": order_id, "coupon": "Canary"})).status == 400
     other = {**CANARY["customer"], "name": "Another Canary"}
-    assert (
-        world.post("/api/orders", dev.example_order(**{**body, "order_id": order_id, "customer": other})).status == 409
-    )
+    assert world.post("/api/orders", example_order(**{**body, "order_id": order_id, "customer": other})).status == 409
 
 
 def decide(world: World, order_id: str, approved: bool) -> None:
@@ -111,8 +108,8 @@ def decide(world: World, order_id: str, approved: bool) -> None:
     assert world.post(f"/api/orders/{order_id}/approval", body).status == 202
 
 
-def erase(world: World, order_id: str) -> dev.Answer:
-    return dev.fetch(f"{world.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
+def erase(world: World, order_id: str) -> Answer:
+    return fetch(f"{world.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
 
 
 def found_in(text: str) -> list[str]:

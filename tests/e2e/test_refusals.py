@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.orders_on_record import order_of_older_code
 from tests.e2e.world import NOTHING, World, compensations, new_id, statuses, wait_for
 from tests.support.product import Product
 from tests.support.steps import STEPS
 
-ADDRESS = dev.example_order()["shipping_address"]
-CUSTOMER = dev.example_order()["customer"]
+ADDRESS = example_order()["shipping_address"]
+CUSTOMER = example_order()["customer"]
 
 
 @pytest.fixture(scope="module")

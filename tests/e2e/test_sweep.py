@@ -10,7 +10,8 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from models.order_parts import Line
 from services.tables.order_index import OPEN, index_key
 from tests.e2e.orders_on_record import (
@@ -26,7 +27,7 @@ from tests.e2e.orders_on_record import (
 from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.support.product import Product
 
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
 # Older than the time that the sweep leaves to whoever has just written the record.
 OLD_S = 60
@@ -104,9 +105,9 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Worl
             assert shop.cancel(order_id).status == 202
         first = shop.instance(order_id)["ExecutionId"]
         hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
-        assert dev.fetch(f"{hub}/terminate?reason=a%20test", "POST").status == 202
+        assert fetch(f"{hub}/terminate?reason=a%20test", "POST").status == 202
         if purged:
-            wait_for(lambda: dev.fetch(hub, "DELETE").status == 200, 60, "purge")
+            wait_for(lambda: fetch(hub, "DELETE").status == 200, 60, "purge")
         wait_for(lambda: execution(shop, order_id) not in {None, first}, 60, "second saga")
     view = shop.ended(order_id)
     assert view["status"] == status, view

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.app_on_devhost import Stage
 from tests.e2e.world import NOTHING, World, compensations, new_id, statuses
 
 ADA = {"by": "ada", "reason": "the bank is up again"}
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 UNDONE = NOTHING._replace(charged=1000, given_back=1000)
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pypdfium2
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from devtools.orders.__main__ import main
+from devtools.processes.http import fetch
 from tests.e2e.world import World, new_id
 from tests.support.product import Product
 
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_a_label_that_is_not_in_force_is_refused(shop: World, sku: str, undone: 
     assert problem(shop, f"/api/orders/{new_id()}/label") == (404, "There is no order with this id.")
     erased = shop.order(items=[{"sku": sku, "quantity": 1}])
     shop.ended(erased)
-    assert dev.fetch(f"{shop.urls['host']}/api/orders/{erased}/personal-data", "DELETE").status == 204
+    assert fetch(f"{shop.urls['host']}/api/orders/{erased}/personal-data", "DELETE").status == 204
     assert problem(shop, f"/api/orders/{erased}/label")[0] == 410
 
 
@@ -126,8 +127,8 @@ def test_the_stock_is_listed_with_what_a_put_needs(shop: World, sku: str) -> Non
     assert skus == sorted(set(skus)) and {sku, "CRUNCHY-ARMCHAIR", "SMALL-TABLE"} <= set(skus)
     item = listed[skus.index(sku)]
     body = {"on_hand": item["on_hand"] + 1, "price_minor": item["price_minor"], "currency": item["currency"]}
-    put = dev.fetch(f"{shop.urls['host']}/api/inventory/{sku}", "PUT", body, {"If-Match": item["etag"]})
+    put = fetch(f"{shop.urls['host']}/api/inventory/{sku}", "PUT", body, {"If-Match": item["etag"]})
     assert put.status == 200
-    assert dev.fetch(f"{shop.urls['host']}/api/inventory/{sku}", "PUT", body, {"If-Match": item["etag"]}).status == 412
+    assert fetch(f"{shop.urls['host']}/api/inventory/{sku}", "PUT", body, {"If-Match": item["etag"]}).status == 412
     for query in ("top=0", "top=101", "continuation=a", "continuation=%27%20or%20true"):
         assert problem(shop, f"/api/inventory?{query}")[0] == 400, query

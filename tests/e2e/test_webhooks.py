@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.processes.http import Answer, fetch
 from tests.e2e.app_on_devhost import Stage
 from tests.e2e.orders_on_record import accept, close, note_payment_intent, payments_of, start
 from tests.e2e.world import NOTHING, World, new_id, wait_for
@@ -41,12 +41,12 @@ def signature(body: bytes, secret: str = SECRET, age_s: float = 0) -> str:
     return f"t={moment},v1={digest}"
 
 
-def send(world: World, body: bytes, header: str | None) -> dev.Answer:
+def send(world: World, body: bytes, header: str | None) -> Answer:
     headers = {} if header is None else {"Stripe-Signature": header}
-    return dev.fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
+    return fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
 
 
-def told(world: World, what: dict[str, Any]) -> dev.Answer:
+def told(world: World, what: dict[str, Any]) -> Answer:
     body = json.dumps(what).encode()
     return send(world, body, signature(body))
 
@@ -154,7 +154,7 @@ def begin(world: World, order_id: str, **limits: float) -> None:
     """Start the saga of an order on record, with limits of its own."""
     task = {"order_id": order_id, "version": 2, "limits": limits}
     start = f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
-    assert dev.fetch(start, "POST", task).status == 202
+    assert fetch(start, "POST", task).status == 202
 
 
 def kinds(world: World, order_id: str) -> list[str]:

@@ -17,7 +17,8 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import Answer, fetch
 
 FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
 
@@ -59,19 +60,19 @@ class World:
     def order(self, order_id: str | None = None, /, **changes: Any) -> str:
         """POST the example order with changes; it must be accepted. Returns its id."""
         order_id = order_id or new_id()
-        answer = self.post("/api/orders", dev.example_order(order_id=order_id, **changes))
+        answer = self.post("/api/orders", example_order(order_id=order_id, **changes))
         assert answer.status == 202, answer.body
         return order_id
 
-    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> dev.Answer:
-        return dev.fetch(self.urls["host"] + path, "POST", body, headers)
+    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Answer:
+        return fetch(self.urls["host"] + path, "POST", body, headers)
 
-    def get(self, path: str) -> dev.Answer:
-        return dev.fetch(self.urls["host"] + path)
+    def get(self, path: str) -> Answer:
+        return fetch(self.urls["host"] + path)
 
     def put_stock(self, sku: str, on_hand: int, price_minor: int = 1000, currency: str = "gbp") -> None:
         body = {"on_hand": on_hand, "price_minor": price_minor, "currency": currency}
-        answer = dev.fetch(f"{self.urls['host']}/api/inventory/{sku}", "PUT", body)
+        answer = fetch(f"{self.urls['host']}/api/inventory/{sku}", "PUT", body)
         assert answer.status in {200, 201}, answer.body
 
     def new_sku(self, on_hand: int = 10, price_minor: int = 1000, currency: str = "gbp") -> str:
@@ -102,10 +103,10 @@ class World:
         wait_for(lambda: self.view(order_id)["status"] == status, patience, f"{status} of order {order_id}")
         return self.view(order_id)
 
-    def cancel(self, order_id: str) -> dev.Answer:
+    def cancel(self, order_id: str) -> Answer:
         return self.post(f"/api/orders/{order_id}/cancel", None)
 
-    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> dev.Answer:
+    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> Answer:
         """`verb`: retry or resolve."""
         return self.post(f"/api/orders/{order_id}/compensations/{compensation}/{verb}", told)
 
@@ -117,21 +118,21 @@ class World:
         return body["on_hand"], body["reserved"]
 
     def ledger(self, order_id: str) -> list[dict[str, Any]]:
-        entries = dev.fetch(self.urls["payments"] + "/sandbox/ledger").json()
+        entries = fetch(self.urls["payments"] + "/sandbox/ledger").json()
         return [entry for entry in entries if entry["order_id"] == order_id]
 
     def net_money(self) -> dict[str, int]:
         """Charged less given back, in minor units, by order id."""
         sign = {"payment_intent.succeeded": 1, "refund.succeeded": -1}
         net: dict[str, int] = {}
-        for entry in dev.fetch(self.urls["payments"] + "/sandbox/ledger").json():
+        for entry in fetch(self.urls["payments"] + "/sandbox/ledger").json():
             net.setdefault(entry["order_id"], 0)
             net[entry["order_id"]] += sign.get(entry["event"], 0) * entry["amount_minor"]
         return net
 
     def messages(self, order_id: str) -> list[dict[str, Any]]:
         """Mails and pushes that speak of this order."""
-        messages = dev.fetch(self.urls["mail"] + "/sandbox/messages").json()
+        messages = fetch(self.urls["mail"] + "/sandbox/messages").json()
         return [message for message in messages if order_id in json.dumps(message)]
 
     def cancellation_notices(self, order_id: str) -> list[str]:
@@ -183,7 +184,7 @@ class World:
     def terminate(self, order_id: str) -> None:
         """Behind the app's back, as an operator of the task hub could."""
         hub = f"{self.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
-        answer = dev.fetch(f"{hub}/terminate?reason=a%20test", "POST")
+        answer = fetch(f"{hub}/terminate?reason=a%20test", "POST")
         assert answer.status == 202, answer.body
         wait_for(lambda: self.instance(order_id)["RuntimeStatus"] == "Terminated", 60, f"termination of {order_id}")
 
@@ -208,16 +209,16 @@ class World:
     def faults(self, target: str, *rules: Mapping[str, Any]) -> Iterator[None]:
         """For the length of a block: a fault plan of "payments" or "mail"."""
         edge = f"{self.urls[target]}/sandbox/faults"
-        answer = dev.fetch(edge, "PUT", {"seed": 7, "rules": list(rules)})
+        answer = fetch(edge, "PUT", {"seed": 7, "rules": list(rules)})
         assert 200 <= answer.status < 300, answer.body
         try:
             yield
         finally:
-            dev.fetch(edge, "DELETE")
+            fetch(edge, "DELETE")
 
     def fired(self, target: str) -> int:
         """How often the first rule of the plan has come to pass."""
-        return int(dev.fetch(f"{self.urls[target]}/sandbox/faults").json()["fired"][0])
+        return int(fetch(f"{self.urls[target]}/sandbox/faults").json()["fired"][0])
 
 
 def new_id() -> str:

@@ -17,7 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import dev
+from devtools.places import ROOT
+from devtools.printing import say
+from devtools.processes.ports import free_ports_in_a_row
 from tests.proof.chaos import Chaos
 from tests.proof.options import parse
 from tests.proof.report import Report
@@ -43,7 +45,7 @@ def main() -> int:
         failed.append("the Durable API")
     report = _chaos(options.orders, options.seed)
     told["chaos"] = report.as_json()
-    dev.say("\n" + report.as_table())
+    say("\n" + report.as_table())
     failed += [f"{len(report.violations)} violations"] if report.violations else []
     failed += report.shortfalls(KILLS_OF_A_LARGE_RUN) if options.orders >= LARGE else []
     if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", *MUTANTS], told):
@@ -52,13 +54,13 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     proved = "Nothing was found." if options.chaos_only else "Proved."
-    dev.say(f"\nNot proved: {', '.join(failed)}." if failed else f"\n{proved}")
+    say(f"\nNot proved: {', '.join(failed)}." if failed else f"\n{proved}")
     return 1 if failed else 0
 
 
 def _passes(name: str, command: list[str], told: dict[str, Any]) -> bool:
     since = time.monotonic()
-    status = subprocess.run(command, cwd=dev.ROOT, check=False).returncode
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode
     told[name] = {"passed": status == 0, "seconds": round(time.monotonic() - since)}
     return status == 0
 
@@ -66,9 +68,9 @@ def _passes(name: str, command: list[str], told: dict[str, Any]) -> bool:
 def _chaos(orders: int, seed: int) -> Report:
     """Its data is kept when something was found, to look into."""
     folder = Path(tempfile.mkdtemp(prefix="order-saga-proof-"))
-    report = Chaos(folder, dev.free_ports_in_a_row(), orders, seed).run()
+    report = Chaos(folder, free_ports_in_a_row(), orders, seed).run()
     if report.violations:
-        dev.say(f"The data and the logs of this run are in {folder}")
+        say(f"The data and the logs of this run are in {folder}")
     else:
         shutil.rmtree(folder)
     return report

@@ -29,9 +29,10 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
-import dev
+from devtools import printing
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import ENDED
+from devtools.processes.http import fetch
 from tests.proof import customers
 from tests.proof.report import Report
 from tests.support.product import Product
@@ -135,7 +136,7 @@ class Chaos:
         seed: int,
         *,
         deaths: int | None = None,
-        say: Callable[[str], None] = dev.say,
+        say: Callable[[str], None] = printing.say,
     ) -> None:
         self.report = Report(orders, seed)
         self._rng = random.Random(seed)
@@ -180,7 +181,7 @@ class Chaos:
     def _stock(self) -> None:
         for sku, (units, price) in STOCK.items():
             body = {"on_hand": units, "price_minor": price, "currency": "gbp"}
-            answer = dev.fetch(f"{self.urls['host']}/api/inventory/{sku}", "PUT", body)
+            answer = fetch(f"{self.urls['host']}/api/inventory/{sku}", "PUT", body)
             assert answer.status == 201, answer.body
             self.auditor.stocked(sku, units)
 
@@ -276,7 +277,7 @@ class Chaos:
 
     def _count_faults(self) -> None:
         for target in RULES:
-            plan = dev.fetch(f"{self.urls[target]}/sandbox/faults").json()
+            plan = fetch(f"{self.urls[target]}/sandbox/faults").json()
             for rule, fired in zip(plan["rules"], plan["fired"], strict=True):
                 self.report.faults[rule["fault"]] += fired
 
@@ -312,7 +313,7 @@ class Chaos:
             self._died_at = None
 
     def _view(self, urls: dict[str, Any], order_id: str) -> Any:
-        return dev.fetch(f"{urls['host']}/api/orders/{order_id}").json()
+        return fetch(f"{urls['host']}/api/orders/{order_id}").json()
 
     # The end.
 

@@ -10,8 +10,9 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import dev
 from devtools.audit.auditor import Auditor
+from devtools.example_order import example_order
+from devtools.processes.http import Answer, fetch
 
 DECLINED = (
     "pm_card_visa_chargeDeclined",
@@ -54,14 +55,14 @@ def draw(rng: random.Random, prefix: str, count: int, skus: Sequence[str], mix: 
 def _order(rng: random.Random, order_id: str, skus: Sequence[str], mix: Mix) -> Order:
     basket = rng.sample(skus, min(len(skus), rng.choice((1, 1, 1, 2, 2, 3))))
     items = [{"sku": sku, "quantity": rng.choice((1, 1, 1, 2))} for sku in basket]
-    body = dev.example_order(**{"order_id": order_id, "items": items, **_flaw(rng, items, mix)})
+    body = example_order(**{"order_id": order_id, "items": items, **_flaw(rng, items, mix)})
     cancel_after = rng.choice((0.0, rng.expovariate(2))) if rng.random() < mix.cancelled else None
     return Order(order_id, body, cancel_after, rng.random() < mix.repeated)
 
 
 def _flaw(rng: random.Random, items: list[dict[str, Any]], mix: Mix) -> dict[str, Any]:
     """Why the order cannot be completed, if so: as changes of the example order."""
-    example = dev.example_order()
+    example = example_order()
     flaws: list[tuple[float, dict[str, Any]]] = [
         (mix.declined, {"payment_method": rng.choice(DECLINED)}),
         (mix.bouncing, {"customer": {**example["customer"], "email": "ada@bounce.invalid"}}),
@@ -78,14 +79,14 @@ def _flaw(rng: random.Random, items: list[dict[str, Any]], mix: Mix) -> dict[str
 
 def place(urls: Mapping[str, Any], auditor: Auditor, order: Order) -> None:
     """POST it; safe to repeat. Raises OSError while the host is away or says 503."""
-    answer = _answered(dev.fetch(f"{urls['host']}/api/orders", "POST", order.body))
+    answer = _answered(fetch(f"{urls['host']}/api/orders", "POST", order.body))
     assert answer.status == 202, f"order {order.order_id} was answered with {answer.status}: {answer.body!r}"
     auditor.accepted(order.order_id)
 
 
 def cancel(urls: Mapping[str, Any], auditor: Auditor, order_id: str) -> bool:
     """Whether it was promised; a 409 is as good an answer as a 202. Raises OSError as `place`."""
-    answer = _answered(dev.fetch(f"{urls['host']}/api/orders/{order_id}/cancel", "POST", {}))
+    answer = _answered(fetch(f"{urls['host']}/api/orders/{order_id}/cancel", "POST", {}))
     assert answer.status in {202, 409}, f"the cancel of {order_id} was answered with {answer.status}: {answer.body!r}"
     if answer.status == 202:
         auditor.cancel_accepted(order_id)
@@ -95,11 +96,11 @@ def cancel(urls: Mapping[str, Any], auditor: Auditor, order_id: str) -> bool:
 def restock(urls: Mapping[str, Any], auditor: Auditor, sku: str, units: int) -> bool:
     """Add units under the ETag that was read. False: somebody sold some in between. Raises OSError as `place`."""
     address = f"{urls['host']}/api/inventory/{sku}"
-    found = _answered(dev.fetch(address))
+    found = _answered(fetch(address))
     shelf, etag = found.json(), found.headers["ETag"]
     with auditor.restocking(sku, units) as arrival:
         body = {key: shelf[key] for key in ("price_minor", "currency")} | {"on_hand": shelf["on_hand"] + units}
-        answer = _answered(dev.fetch(address, "PUT", body, {"If-Match": etag}))
+        answer = _answered(fetch(address, "PUT", body, {"If-Match": etag}))
         arrival.arrived = answer.status == 200
     assert answer.status in {200, 412}, f"a restock of {sku} was answered with {answer.status}: {answer.body!r}"
     return answer.status == 200
@@ -113,7 +114,7 @@ def look_after(urls: Mapping[str, Any], rng: random.Random) -> int:
             decision = {"approved": rng.random() < 0.8, "approver": OPERATOR["by"], "comment": "as agreed"}
             done += _told(f"{urls['host']}/api/orders/{order_id}/approval", decision)
     for order_id in _listed(urls, "needs_attention"):
-        view = _answered(dev.fetch(f"{urls['host']}/api/orders/{order_id}")).json()
+        view = _answered(fetch(f"{urls['host']}/api/orders/{order_id}")).json()
         for undo in view["compensations"]:
             if undo["status"] == "failed":
                 done += _told(f"{urls['host']}/api/orders/{order_id}/compensations/{undo['name']}/retry", OPERATOR)
@@ -121,17 +122,17 @@ def look_after(urls: Mapping[str, Any], rng: random.Random) -> int:
 
 
 def _listed(urls: Mapping[str, Any], status: str) -> list[str]:
-    page = _answered(dev.fetch(f"{urls['host']}/api/orders?status={status}&top=100")).json()
+    page = _answered(fetch(f"{urls['host']}/api/orders?status={status}&top=100")).json()
     return [order["order_id"] for order in page["orders"]]
 
 
 def _told(address: str, body: Mapping[str, Any]) -> int:
-    answer = _answered(dev.fetch(address, "POST", body))
+    answer = _answered(fetch(address, "POST", body))
     assert answer.status in {202, 409}, f"{address} was answered with {answer.status}: {answer.body!r}"
     return int(answer.status == 202)
 
 
-def _answered(answer: dev.Answer) -> dev.Answer:
+def _answered(answer: Answer) -> Answer:
     """503 is how the app says that it cannot know now: as good as no answer."""
     if answer.status == 503:
         raise OSError("503")

@@ -41,7 +41,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from devtools.tree_copy import copied
+from devtools.testing.tree_copy import copied
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATCHES = Path(__file__).resolve().parent / "mutants"

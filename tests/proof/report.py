@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-import dev
+from devtools.demo.retelling import table
 from sandbox.faults import FAULTS
 
 
@@ -65,7 +65,7 @@ class Report:
             ("violations", len(self.violations)),
         ]
         lines = "".join(f"\n  {sentence}" for sentence in self.violations)
-        return dev.table(("", ""), rows) + lines
+        return table(("", ""), rows) + lines
 
 
 def _counts(counter: Counter[str]) -> str:

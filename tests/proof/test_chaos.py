@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import dev
+from devtools.processes.ports import PORTS_IN_A_ROW
 from tests.proof.chaos import Chaos
 from tests.support.servers import FreePorts
 
 
 def test_orders_among_faults_and_kills_leave_all_witnesses_in_agreement(ports: FreePorts, tmp_path: Path) -> None:
-    report = Chaos(tmp_path, ports(dev.PORTS_IN_A_ROW), orders=16, seed=11, deaths=2).run()
+    report = Chaos(tmp_path, ports(PORTS_IN_A_ROW), orders=16, seed=11, deaths=2).run()
     assert report.violations == [], report.as_table()
     assert report.kills.total() == 2, report.as_table()
     assert report.faults.total() >= 3, report.as_table()

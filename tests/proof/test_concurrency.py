@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from azure.core.exceptions import AzureError
 
-import dev
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import FINAL
+from devtools.processes.ports import PORTS_IN_A_ROW
 from tests.e2e.world import World, wait_for
 from tests.proof import customers
 from tests.support.product import Product
@@ -36,7 +36,7 @@ AWAY = (OSError, AzureError)
 
 @pytest.fixture(scope="module")
 def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    mine = Product(tmp_path_factory.mktemp("concurrency"), ports(dev.PORTS_IN_A_ROW), UNDO_RETRY_SECONDS="60")
+    mine = Product(tmp_path_factory.mktemp("concurrency"), ports(PORTS_IN_A_ROW), UNDO_RETRY_SECONDS="60")
     try:
         yield mine.start()
     finally:

@@ -22,8 +22,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import dev
 from devtools.audit.auditor import Auditor
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Fault, StorageProxy
 from tests.e2e.world import NOTHING, Effects, World, compensations, new_id, wait_for
@@ -31,7 +32,7 @@ from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
-BOUNCES = {"customer": {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}}
+BOUNCES = {"customer": {**example_order()["customer"], "email": "ada@bounce.invalid"}}
 DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
 ALL_UNDOS = ("cancel_shipment", "refund_payment", "release_inventory")
 MOMENTS = ("before_its_commit", "after_its_commit", "after_its_answer")
@@ -210,7 +211,7 @@ def _all(conditions: list[Callable[[], object]]) -> bool:
 
 
 def _fired(world: World, target: str, number: int) -> Callable[[], object]:
-    return lambda: dev.fetch(f"{world.urls[target]}/sandbox/faults").json()["fired"][number]
+    return lambda: fetch(f"{world.urls[target]}/sandbox/faults").json()["fired"][number]
 
 
 def _lived(world: World, order_id: str, cancel: int | None) -> Lived:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from models.messages import SAGA_VERSION
 from reconciliation.sweep import Reconciler, Sagas, _look_after
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
@@ -31,7 +31,7 @@ from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 ADA = {"by": "ada", "reason": "the bank is up again"}
 PROOF = {**ADA, "reference": "SEPA-4711"}
 EVENTS = {"retry": "compensation_retry_requested", "resolve": "compensation_resolved"}

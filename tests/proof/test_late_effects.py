@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import dev
 from devtools.audit.auditor import Auditor
+from devtools.processes.http import fetch
 from tests.e2e.app_on_devhost import AppOnDevhost, proxies
 from tests.e2e.storage_proxy import Rule, StorageProxy
 from tests.e2e.world import World, new_id, wait_for
@@ -50,7 +50,7 @@ def place(stage: Stage, order_id: str) -> None:
 
 
 def cancel(stage: Stage, order_id: str) -> int:
-    answer = dev.fetch(f"{stage.app.host}/api/orders/{order_id}/cancel", "POST")
+    answer = fetch(f"{stage.app.host}/api/orders/{order_id}/cancel", "POST")
     if answer.status == 202:
         stage.auditor.cancel_accepted(order_id)
     return answer.status

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
+from devtools.processes.http import fetch
 from models.order_request import OrderRequest
 from services import storage
 from services.tables.order_index import OrderIndex
@@ -28,7 +29,7 @@ from tests.support.servers import Azurite, FreePorts, Sandbox
 
 PRICE = 12900
 LIMITS = {"step_retry_s": 5.0, "undo_retry_s": 2.0, "confirmation_failure": "compensate"}
-BOUNCING = {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}
+BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
 UNDONE = NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
 REFUND_IS_DOWN: dict[str, Any] = {"operation": "refunds.create", "fault": "error_before_commit"}
@@ -48,9 +49,9 @@ def app(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) ->
 def begin(app: AppOnDevhost, orders: TableOrders, **changes: Any) -> str:
     """Accept an order and start its saga as the first version did."""
     order_id = new_id()
-    orders.accept(order_id, OrderRequest.model_validate_json(json.dumps(dev.example_order(**changes))))
+    orders.accept(order_id, OrderRequest.model_validate_json(json.dumps(example_order(**changes))))
     given = json.dumps({"order_id": order_id, "limits": LIMITS})
-    started = dev.fetch(f"{app.host}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", given)
+    started = fetch(f"{app.host}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", given)
     assert started.status == 202, started.body
     return order_id
 

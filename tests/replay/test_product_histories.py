@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.example_order import example_order
 from tests.e2e.world import World
 from tests.replay.oracle import Event, split, walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.support.product import Product
 
-ADDRESS = dev.example_order()["shipping_address"]
-CUSTOMER = dev.example_order()["customer"]
+ADDRESS = example_order()["shipping_address"]
+CUSTOMER = example_order()["customer"]
 ORDERS: dict[str, dict[str, Any]] = {
     "completed": {},
     "a declined card": {"payment_method": "pm_card_visa_chargeDeclined"},

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import dev
+from devtools.places import LOOPBACK
 
 ROOT = Path(__file__).resolve().parents[2]
 # The README first, because the others build on its orders.
@@ -60,7 +60,7 @@ def examples() -> Iterator[Example]:
 def _examples(document: str, chapter: str) -> Iterator[Example]:
     found, settings = list(blocks(chapter)), _started_with(chapter)
     for block, following in zip(found, [*found, Block("", "")][1:], strict=True):
-        if block.language == "sh" and "curl" in block.text and dev.LOOPBACK in block.text:
+        if block.language == "sh" and "curl" in block.text and LOOPBACK in block.text:
             assert following.language == "json", f"{document}: no answer is printed after: {block.text}"
             yield Example(document, block.text.strip(), following.text, settings)
 

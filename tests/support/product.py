@@ -13,7 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import dev
+from devtools.example_order import example_order
+from devtools.places import ROOT
+from devtools.processes.http import Answer, fetch
+from devtools.processes.ports import address
+from devtools.processes.programs import end, launch
 
 READY_WITHIN = 120.0
 
@@ -24,7 +28,7 @@ class Product:
     def __init__(self, data: Path, port: int, arguments: Sequence[str] = (), **settings: str) -> None:
         self.data = data
         self.port = port
-        self.command = [sys.executable, str(dev.ROOT / "dev.py"), "start", "--data", str(data), "--port", str(port)]
+        self.command = [sys.executable, str(ROOT / "dev.py"), "start", "--data", str(data), "--port", str(port)]
         self.command += arguments
         self.environment = {**os.environ, **settings}
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,7 +55,7 @@ class Product:
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start without waiting."""
-        self._process = dev.launch(self.command, self.log, self.environment)
+        self._process = launch(self.command, self.log, self.environment)
         return self._process
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -63,7 +67,7 @@ class Product:
     def end(self) -> None:
         """Whatever state it is in, leave nothing of it running."""
         if self._process is not None:
-            assert dev.end(self._process, patience=90), f"dev.py did not stop within 90 s: {self.said()}"
+            assert end(self._process, patience=90), f"dev.py did not stop within 90 s: {self.said()}"
             self._process = None
 
     def ended(self, patience: float = 60) -> int:
@@ -111,22 +115,22 @@ class Product:
 
     # --------------------------------------------------------------------------------------------------- speaking to it
 
-    def get(self, path_or_url: str, headers: Mapping[str, str] | None = None) -> dev.Answer:
+    def get(self, path_or_url: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.call("GET", path_or_url, None, headers)
 
-    def post(self, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None) -> dev.Answer:
+    def post(self, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
         """`body` as JSON, or bytes as they are."""
         return self.call("POST", path_or_url, body, headers)
 
     def call(
         self, method: str, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None
-    ) -> dev.Answer:
-        url = path_or_url if path_or_url.startswith("http") else dev.address(self.port) + path_or_url
-        return dev.fetch(url, method, body, headers)
+    ) -> Answer:
+        url = path_or_url if path_or_url.startswith("http") else address(self.port) + path_or_url
+        return fetch(url, method, body, headers)
 
-    def order(self, **changes: object) -> dev.Answer:
+    def order(self, **changes: object) -> Answer:
         """POST the example order with changes."""
-        return self.post("/api/orders", dev.example_order(**changes))
+        return self.post("/api/orders", example_order(**changes))
 
     def final_view(self, order_id: str, patience: float = 60) -> dict[str, Any]:
         """The customer's view of an order, once it has an end."""
@@ -142,16 +146,16 @@ class Product:
 
     def ledger(self, order_id: str) -> list[dict[str, Any]]:
         """What happened to this order's money, oldest first."""
-        entries = dev.fetch(self.urls["payments"] + "/sandbox/ledger").json()
+        entries = fetch(self.urls["payments"] + "/sandbox/ledger").json()
         return [entry for entry in entries if entry["order_id"] == order_id]
 
     def messages(self) -> list[dict[str, Any]]:
-        return list(dev.fetch(self.urls["mail"] + "/sandbox/messages").json())
+        return list(fetch(self.urls["mail"] + "/sandbox/messages").json())
 
     def faults(self, target: str, *rules: Mapping[str, Any], seed: int = 7) -> None:
         """Replace the fault plan of "payments" or "mail"; without rules, take it away."""
         edge = f"{self.urls[target]}/sandbox/faults"
-        answer = dev.fetch(edge, "PUT", {"seed": seed, "rules": rules}) if rules else dev.fetch(edge, "DELETE")
+        answer = fetch(edge, "PUT", {"seed": seed, "rules": rules}) if rules else fetch(edge, "DELETE")
         assert 200 <= answer.status < 300, answer.body
 
     @staticmethod

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.processes.http import fetch
+from devtools.processes.ports import is_free
+from devtools.processes.programs import launch
 
 
 class FreePorts:
@@ -38,7 +40,7 @@ class FreePorts:
             first, self._next = self._next, self._next + count
             if self._next > self._high:
                 self._next = self._low
-            elif all(dev.is_free(port) for port in range(first, first + count)):
+            elif all(is_free(port) for port in range(first, first + count)):
                 return first
 
 
@@ -84,7 +86,7 @@ class Sandbox:
 
 
 def _call(method: str, url: str, body: object = None) -> Any:
-    answer = dev.fetch(url, method, body)
+    answer = fetch(url, method, body)
     assert 200 <= answer.status < 300, f"{method} {url}: {answer.status} {answer.body!r}"
     return answer.json()
 
@@ -92,7 +94,7 @@ def _call(method: str, url: str, body: object = None) -> Any:
 @contextlib.contextmanager
 def running(command: list[str | Path], log: Path, ready: Callable[[], bool], patience: float = 90) -> Iterator[None]:
     """A process for the length of a block: entered when it is ready, stopped by SIGTERM and waited for."""
-    process = dev.launch(command, log)
+    process = launch(command, log)
     try:
         _wait_until_ready(process, ready, patience, log)
         yield

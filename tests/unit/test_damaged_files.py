@@ -17,6 +17,18 @@ import pytest
 import dev
 import services.seed
 from devtools import api_client, trouble
+from devtools.places import ROOT
+from devtools.printing import say
+from devtools.processes.files import last_line, replace_text
+from devtools.processes.identity import begun
+from devtools.processes.ports import Ports
+from devtools.processes.programs import end, launch
+from devtools.product import children as children_of_start
+from devtools.product import start as start_verb
+from devtools.product import surroundings
+from devtools.product.children import Children
+from devtools.product.surroundings import environment_of_the_app
+from devtools.set_up.steps import Step
 from devtools.trouble import Trouble, sentence_of
 from services import storage
 
@@ -26,11 +38,11 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[Path], str]]:
     """`dev.py start` up to the moment at which it would start processes; what it said on both channels."""
-    monkeypatch.setattr(dev, "set_up", lambda *steps: None)
+    monkeypatch.setattr(start_verb, "set_up", lambda *steps: None)
     monkeypatch.setattr(dev, "listen_for_signals", lambda: None)
-    monkeypatch.setattr(dev, "refuse_wrong_settings", lambda environment: None)
-    monkeypatch.setattr(dev, "refuse_taken_ports", lambda wanted: None)
-    monkeypatch.setattr(dev, "_serve", lambda *arguments: dev.say("it would start"))
+    monkeypatch.setattr(start_verb, "refuse_wrong_settings", lambda environment: None)
+    monkeypatch.setattr(start_verb, "refuse_taken_ports", lambda wanted: None)
+    monkeypatch.setattr(start_verb, "_serve", lambda *arguments: say("it would start"))
     umask = os.umask(0o022)
 
     def run(data: Path) -> str:
@@ -76,7 +88,7 @@ def test_a_damaged_note_of_processes_ends_nothing_and_start_goes_on(
     """Each of them would be a process of ours, were it whole."""
     process = subprocess.Popen(SLEEP)
     try:
-        text = note.replace("PID", str(process.pid)).replace("SINCE", dev.begun(process.pid) or "")
+        text = note.replace("PID", str(process.pid)).replace("SINCE", begun(process.pid) or "")
         (tmp_path / "processes.json").write_text(text)
         said = start(tmp_path)
         assert process.poll() is None
@@ -102,17 +114,17 @@ def test_an_empty_note_of_no_processes_is_no_damage(tmp_path: Path, start: Calla
 def test_settings_that_are_a_folder_or_no_text_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(surroundings, "ROOT", tmp_path)
     (tmp_path / file).write_bytes(b"\xff\xfe")
     with pytest.raises(Trouble, match=f"{file} is not JSON"):
-        dev.environment_of_the_app(dev.Ports())
+        environment_of_the_app(Ports())
     (tmp_path / file).write_text("[" * 100_000)
     with pytest.raises(Trouble, match=f"{file} is not JSON"):
-        dev.environment_of_the_app(dev.Ports())
+        environment_of_the_app(Ports())
     (tmp_path / file).unlink()
     (tmp_path / file).mkdir()
     with pytest.raises(IsADirectoryError) as fault:
-        dev.environment_of_the_app(dev.Ports())
+        environment_of_the_app(Ports())
     assert sentence_of(fault.value) == (
         f"{tmp_path / file} is a folder where a file is needed: move it away, and run this again."
     )
@@ -122,23 +134,23 @@ def test_settings_that_are_a_folder_or_no_text_are_named(
 def test_a_stamp_that_says_nothing_has_its_step_done_again(tmp_path: Path, content: bytes | None) -> None:
     stamp = tmp_path / "stamp"
     stamp.mkdir() if content is None else stamp.write_bytes(content)
-    assert not dev.Step("a", stamp, lambda: "1", lambda: None).is_done()
+    assert not Step("a", stamp, lambda: "1", lambda: None).is_done()
 
 
 def test_a_log_that_is_a_folder_is_named_and_has_no_last_line(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "mail.log"
     log.mkdir(parents=True)
     with pytest.raises(IsADirectoryError) as fault:
-        dev.launch(SLEEP, log)
+        launch(SLEEP, log)
     assert str(sentence_of(fault.value)).startswith(f"{log} is a folder where a file is needed")
-    assert dev.last_line(log) == ""
+    assert last_line(log) == ""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_a_full_disk_is_named_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "urls.json.new").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as fault:
-        dev.replace_text(tmp_path / "urls.json", "{}")
+        replace_text(tmp_path / "urls.json", "{}")
     assert sentence_of(fault.value) == (
         f"{tmp_path / 'urls.json.new'} cannot be written, because the disk is full: free some space on it, "
         "and run this again."
@@ -147,7 +159,7 @@ def test_a_full_disk_is_named_with_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_on_a_full_disk_everything_is_still_stopped_in_order(tmp_path: Path) -> None:
-    children = dev.Children(tmp_path)
+    children = Children(tmp_path)
     order: list[str] = []
     for name in ("azurite", "mail", "devhost"):
         script = f"import atexit, time; atexit.register(print, '{name}'); time.sleep(60)"
@@ -155,17 +167,17 @@ def test_on_a_full_disk_everything_is_still_stopped_in_order(tmp_path: Path) -> 
     pids = list(children.pids().values())
     (tmp_path / "processes.json.new").unlink(missing_ok=True)
     (tmp_path / "processes.json.new").symlink_to("/dev/full")
-    real = dev.end
+    real = end
 
     def noted(process: "subprocess.Popen[bytes]", patience: float) -> bool:
         order.append(next(name for name, pid in children.pids().items() if pid == process.pid))
         return real(process, patience)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dev, "end", noted)
+        patch.setattr(children_of_start, "end", noted)
         children.stop()
     assert order == ["devhost", "mail", "azurite"]
-    assert [pid for pid in pids if dev.begun(pid)] == []
+    assert [pid for pid in pids if begun(pid)] == []
 
 
 @pytest.mark.parametrize("number", sorted(trouble.FAULTS))
@@ -248,10 +260,11 @@ def test_a_client_names_a_note_of_addresses_that_is_a_folder(tmp_path: Path) -> 
 
 STUBBED = """
 import dev, sys
-dev.set_up = lambda *steps: None
-dev.refuse_wrong_settings = lambda environment: None
-dev.refuse_taken_ports = lambda wanted: None
-dev._serve = lambda *arguments: dev.say("it would start")
+from devtools.product import start
+start.set_up = lambda *steps: None
+start.refuse_wrong_settings = lambda environment: None
+start.refuse_taken_ports = lambda wanted: None
+start._serve = lambda *arguments: start.say("it would start")
 sys.exit(dev.main(["start", "--data", sys.argv[1]]))
 """
 
@@ -266,7 +279,7 @@ def _as_anybody() -> None:
 def started_by_anybody(data: Path) -> tuple[int, str]:
     told = subprocess.run(
         [sys.executable, "-c", STUBBED, str(data)],
-        cwd=dev.ROOT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

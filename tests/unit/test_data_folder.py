@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import data_folder
+from devtools.product import data_folder
 from devtools.trouble import Trouble
 
 

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-import dev
+from devtools.places import LOOPBACK
+from devtools.processes.files import last_line
+from devtools.processes.identity import begun
+from devtools.processes.lock import lock
+from devtools.processes.ports import PORTS_IN_A_ROW, Ports
+from devtools.processes.programs import end, launch
+from devtools.product import left_overs
+from devtools.product.children import Children
+from devtools.product.left_overs import stop_left_overs
+from devtools.product.surroundings import refuse_taken_ports, wanted_ports
 from devtools.trouble import Trouble
 from tests.support.product import Product
 from tests.support.servers import FreePorts
@@ -30,7 +39,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sleeper(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = dev.launch(SLEEP, log)
+    process = launch(SLEEP, log)
     yield process
     process.kill()
     process.wait()
@@ -43,9 +52,9 @@ def left_over(data: Path, pid: int, since: str | None) -> None:
 def test_a_process_that_a_killed_start_left_is_stopped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dev, "TIME_TO_DIE_WITH_US", 0.1)
-    left_over(tmp_path, sleeper.pid, dev.begun(sleeper.pid))
-    dev.stop_left_overs(tmp_path)
+    monkeypatch.setattr(left_overs, "TIME_TO_DIE_WITH_US", 0.1)
+    left_over(tmp_path, sleeper.pid, begun(sleeper.pid))
+    stop_left_overs(tmp_path)
     assert sleeper.wait(5) == -signal.SIGTERM
     assert not (tmp_path / "processes.json").exists()
 
@@ -54,43 +63,44 @@ def test_a_process_that_only_has_the_number_of_a_left_over_is_left_alone(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
     left_over(tmp_path, sleeper.pid, "another time")
-    dev.stop_left_overs(tmp_path)
+    stop_left_overs(tmp_path)
     assert sleeper.poll() is None
 
 
 def test_a_process_that_does_not_exist_has_no_beginning(sleeper: subprocess.Popen[bytes]) -> None:
-    assert dev.begun(sleeper.pid)
+    assert begun(sleeper.pid)
     sleeper.kill()
     sleeper.wait()
-    assert dev.begun(sleeper.pid) is None
+    assert begun(sleeper.pid) is None
 
 
 def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
-    process = dev.launch(DEAF, log)
-    Product.wait_for(lambda: dev.last_line(log) == "deaf", 60, "word from the child")
-    assert dev.end(process, patience=0.2) is False
+    process = launch(DEAF, log)
+    Product.wait_for(lambda: last_line(log) == "deaf", 60, "word from the child")
+    assert end(process, patience=0.2) is False
     assert process.returncode == -signal.SIGKILL
 
 
 def test_what_a_child_started_ends_with_it(log: Path) -> None:
     parent = f"import subprocess; print(subprocess.Popen({SLEEP!r}).pid, flush=True); input()"
-    process = dev.launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
+    process = launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
     # Either of the two may write first.
     Product.wait_for(lambda: len(log.read_text().split()) == 2, 60, "word from both")
     grandchild = int(next(word for word in log.read_text().split() if word != "asleep"))
-    dev.end(process, patience=5)
-    Product.wait_for(lambda: dev.begun(grandchild) is None, 60, "end of the grandchild")
+    end(process, patience=5)
+    Product.wait_for(lambda: begun(grandchild) is None, 60, "end of the grandchild")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to the life of its parent")
 def test_a_child_dies_with_a_killed_parent(tmp_path: Path, log: Path) -> None:
-    script = f"import dev, time; dev.launch({SLEEP!r}, dev.Path({str(log)!r})); time.sleep(60)"
-    parent = dev.launch([sys.executable, "-c", f"{script}"], tmp_path / "parent.log")
-    Product.wait_for(lambda: dev.last_line(log) == "asleep", 60, "word from the child")
+    script = "import pathlib, time; from devtools.processes.programs import launch; "
+    script += f"launch({SLEEP!r}, pathlib.Path({str(log)!r})); time.sleep(60)"
+    parent = launch([sys.executable, "-c", f"{script}"], tmp_path / "parent.log")
+    Product.wait_for(lambda: last_line(log) == "asleep", 60, "word from the child")
     child = next(pid for pid in _children_of(parent.pid))
     parent.kill()
     parent.wait()
-    Product.wait_for(lambda: dev.begun(child) is None, 60, "end of the child")
+    Product.wait_for(lambda: begun(child) is None, 60, "end of the child")
 
 
 def _children_of(pid: int) -> list[int]:
@@ -98,7 +108,7 @@ def _children_of(pid: int) -> list[int]:
 
 
 def test_a_child_that_ends_by_itself_is_named_with_its_last_line(tmp_path: Path) -> None:
-    children = dev.Children(tmp_path)
+    children = Children(tmp_path)
     children.start("mail", [sys.executable, "-c", "print('first'); print('the disk is full'); exit(3)"], {}, death=9)
     with pytest.raises(Trouble, match=r"mail ended by itself \(exit status 3\).* the disk is full "):
         children.watch()
@@ -108,7 +118,7 @@ def test_a_child_that_ends_by_itself_is_named_with_its_last_line(tmp_path: Path)
 def test_the_last_line_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "mail.log").write_text("an old sorrow\n")
-    children = dev.Children(tmp_path)
+    children = Children(tmp_path)
     children.start("mail", [sys.executable, "-c", "exit(3)"], {}, death=9)
     with pytest.raises(Trouble, match="Its last line: none"):
         children.watch()
@@ -116,7 +126,7 @@ def test_the_last_line_of_an_earlier_run_is_not_taken_for_this_ones(tmp_path: Pa
 
 
 def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
-    children = dev.Children(tmp_path)
+    children = Children(tmp_path)
     children.start("mail", SLEEP, {}, death=9)
     with pytest.raises(Trouble, match="mail was not ready after 0 s"):
         children.wait_for("mail", lambda: False, patience=0.2)
@@ -126,37 +136,38 @@ def test_a_child_that_is_never_ready_is_named(tmp_path: Path) -> None:
 
 def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path, log: Path) -> None:
     path = str(tmp_path / "l")
-    holding = f"with dev.lock(dev.Path({path!r})) as mine: print(mine, flush=True); time.sleep(60)"
-    script = f"import dev, time\n{holding}"
-    holder = dev.launch([sys.executable, "-c", script], log)
-    Product.wait_for(lambda: dev.last_line(log) == "True", 60, "lock in the other process")
-    with dev.lock(tmp_path / "l") as mine:
+    holding = f"with lock(pathlib.Path({path!r})) as mine: print(mine, flush=True); time.sleep(60)"
+    script = f"import pathlib, time; from devtools.processes.lock import lock\n{holding}"
+    holder = launch([sys.executable, "-c", script], log)
+    Product.wait_for(lambda: last_line(log) == "True", 60, "lock in the other process")
+    with lock(tmp_path / "l") as mine:
         assert not mine
     holder.kill()
     holder.wait()
-    with dev.lock(tmp_path / "l") as mine:
+    with lock(tmp_path / "l") as mine:
         assert mine
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored_and_an_interrupt_does_not(log: Path) -> None:
     """As under nohup, and as a shell's `&` has it; both are inherited."""
     script = (
-        "import dev, signal; dev.listen_for_signals(); told = map(signal.getsignal, (signal.SIGHUP, signal.SIGINT)); "
+        "import signal; from devtools.processes.signals import listen_for_signals; listen_for_signals(); "
+        "told = map(signal.getsignal, (signal.SIGHUP, signal.SIGINT)); "
     )
     script += "print([each is signal.SIG_IGN for each in told], flush=True)"
     ignoring = ["sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", sys.executable, "-c", script]
-    process = dev.launch(ignoring, log)
+    process = launch(ignoring, log)
     process.wait(60)
-    assert dev.last_line(log) == "[True, False]"
+    assert last_line(log) == "[True, False]"
 
 
 def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
-    numbers = dev.Ports.counted_from(ports(dev.PORTS_IN_A_ROW))
+    numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     with (
-        socket.create_server((dev.LOOPBACK, numbers.smtp)),
-        socket.create_server((dev.LOOPBACK, numbers.blob)),
+        socket.create_server((LOOPBACK, numbers.smtp)),
+        socket.create_server((LOOPBACK, numbers.blob)),
         pytest.raises(Trouble) as trouble,
     ):
-        dev.refuse_taken_ports(dev.wanted_ports(numbers, with_host=True))
+        refuse_taken_ports(wanted_ports(numbers, with_host=True))
     sentence = f"Ports {numbers.smtp} (SMTP), {numbers.blob} (Azurite's blob) in use by another program"
     assert str(trouble.value).startswith(sentence)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-import dev
+from devtools.demo.promises import PROMISED_OF_THE_COMPLETED, PROMISED_OF_THE_DECLINED, broken_promises
+from devtools.demo.retelling import table
+from devtools.demo.story import STEPS, Story
 
 STOCK = {"on_hand": 50, "reserved": 0, "available": 50, "price_minor": 12900, "currency": "gbp"}
 SOLD = {**STOCK, "on_hand": 48, "available": 48}
@@ -19,10 +21,10 @@ def history(*activities: str) -> list[dict[str, Any]]:
 
 
 def steps(*statuses: str) -> list[dict[str, str]]:
-    return [{"name": name, "status": status} for name, status in zip(dev.STEPS, statuses, strict=True)]
+    return [{"name": name, "status": status} for name, status in zip(STEPS, statuses, strict=True)]
 
 
-COMPLETED = dev.Story(
+COMPLETED = Story(
     answered=202,
     runtime_status="Completed",
     view={"status": "completed", "steps": steps(*["done"] * 5), "failure": None, "compensations": []},
@@ -31,9 +33,9 @@ COMPLETED = dev.Story(
     ledger=[{"event": "payment_intent.succeeded", "amount_minor": 25800}],
     messages=[{"kind": "email"}, {"kind": "push"}],
     labels=["labels/1.pdf"],
-    history=history(*dev.STEPS, "close_order"),
+    history=history(*STEPS, "close_order"),
 )
-DECLINED = dev.Story(
+DECLINED = Story(
     answered=202,
     runtime_status="Completed",
     view={
@@ -47,13 +49,13 @@ DECLINED = dev.Story(
     ledger=[{"event": "charge.failed", "amount_minor": 25800}],
     messages=[{"kind": "email"}],
     labels=[],
-    history=history(*dev.STEPS[:3], "release_inventory", "close_order"),
+    history=history(*STEPS[:3], "release_inventory", "close_order"),
 )
 
 
 def test_a_good_story_breaks_no_promise() -> None:
-    assert dev.broken_promises(COMPLETED, dev.PROMISED_OF_THE_COMPLETED) == []
-    assert dev.broken_promises(DECLINED, dev.PROMISED_OF_THE_DECLINED) == []
+    assert broken_promises(COMPLETED, PROMISED_OF_THE_COMPLETED) == []
+    assert broken_promises(DECLINED, PROMISED_OF_THE_DECLINED) == []
 
 
 PAID = {"event": "payment_intent.succeeded", "amount_minor": 25800}
@@ -77,7 +79,7 @@ PAID = {"event": "payment_intent.succeeded", "amount_minor": 25800}
 )
 def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
     story = dataclasses.replace(COMPLETED, **change)
-    assert broken in dev.broken_promises(story, dev.PROMISED_OF_THE_COMPLETED)
+    assert broken in broken_promises(story, PROMISED_OF_THE_COMPLETED)
 
 
 @pytest.mark.parametrize(
@@ -88,12 +90,12 @@ def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, A
         ({"ledger": []}, "the provider declined the charge"),
         ({"labels": ["labels/1.pdf"]}, "no label, no push, and one mail that says how it ended"),
         ({"messages": [{"kind": "email"}, {"kind": "push"}]}, "no label, no push, and one mail that says how it ended"),
-        ({"history": history(*dev.STEPS[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
+        ({"history": history(*STEPS[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
     ],
 )
 def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
     story = dataclasses.replace(DECLINED, **change)
-    assert broken in dev.broken_promises(story, dev.PROMISED_OF_THE_DECLINED)
+    assert broken in broken_promises(story, PROMISED_OF_THE_DECLINED)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +110,9 @@ def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, 
 def test_a_wrong_view_of_a_declined_card_breaks_its_promise(part: str, value: object, broken: str) -> None:
     view = {**copy.deepcopy(DECLINED.view), part: value}
     story = dataclasses.replace(DECLINED, view=view)
-    assert dev.broken_promises(story, dev.PROMISED_OF_THE_DECLINED) == [broken]
+    assert broken_promises(story, PROMISED_OF_THE_DECLINED) == [broken]
 
 
 def test_a_table_has_its_columns_under_each_other() -> None:
-    assert dev.table(("a", "bb"), [(1, None), ("long", 22)]) == "a     bb\n1\nlong  22"
-    assert dev.table(("a", "bb"), []) == "none"
+    assert table(("a", "bb"), [(1, None), ("long", 22)]) == "a     bb\n1\nlong  22"
+    assert table(("a", "bb"), []) == "none"

@@ -10,17 +10,23 @@ from pathlib import Path
 import pytest
 
 import dev
+from devtools.places import ROOT
+from devtools.processes.ports import Ports
+from devtools.product import surroundings
+from devtools.product.surroundings import environment_of_the_app, settings_in
+from devtools.set_up import needs, node
+from devtools.set_up.steps import Step, run_logged, set_up
 from devtools.trouble import Trouble
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
     source, runs = tmp_path / "requirements.txt", []
     source.write_text("a==1")
-    step = dev.Step("a", tmp_path / "made" / "stamp", source.read_text, lambda: runs.append(source.read_text()))
-    dev.set_up(step)
-    dev.set_up(step)
+    step = Step("a", tmp_path / "made" / "stamp", source.read_text, lambda: runs.append(source.read_text()))
+    set_up(step)
+    set_up(step)
     source.write_text("a==2")
-    dev.set_up(step)
+    set_up(step)
     assert runs == ["a==1", "a==2"]
 
 
@@ -28,9 +34,9 @@ def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
     def fail() -> None:
         raise Trouble("no network")
 
-    step = dev.Step("a", tmp_path / "stamp", lambda: "1", fail)
+    step = Step("a", tmp_path / "stamp", lambda: "1", fail)
     with pytest.raises(Trouble, match="no network"):
-        dev.set_up(step)
+        set_up(step)
     assert not step.is_done()
 
 
@@ -38,7 +44,7 @@ def test_a_failing_installation_names_its_log_and_last_line(tmp_path: Path) -> N
     log = tmp_path / "set-up.log"
     command = [sys.executable, "-c", "print('much'); print('No space left'); exit(1)"]
     with pytest.raises(Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log"):
-        dev.run_logged("Installing it", command, {}, log)
+        run_logged("Installing it", command, {}, log)
     assert log.read_text().startswith("much")
 
 
@@ -58,11 +64,11 @@ def test_node_of_the_machine_is_used_only_when_new_enough_and_with_npm(
 
 
 def found_on_the_machine() -> object:
-    dev._machine_node.cache_clear()
+    node._machine_node.cache_clear()
     try:
-        return dev._machine_node()
+        return node._machine_node()
     finally:
-        dev._machine_node.cache_clear()
+        node._machine_node.cache_clear()
 
 
 def program(path: Path, line: str) -> None:
@@ -71,29 +77,29 @@ def program(path: Path, line: str) -> None:
 
 
 def test_an_older_python_is_told_so_in_one_sentence() -> None:
-    script = f"import runpy, sys; sys.version_info = (3, 9, 2); runpy.run_path({str(dev.ROOT / 'dev.py')!r})"
+    script = f"import runpy, sys; sys.version_info = (3, 9, 2); runpy.run_path({str(ROOT / 'dev.py')!r})"
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert re.fullmatch(r"dev\.py needs Python 3\.11 or later; \S+ is \S+\.\n", told.stderr)
 
 
 def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev, "VENV", tmp_path / "none")
+    monkeypatch.setattr(needs, "VENV", tmp_path / "none")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Trouble, match=r"apt install python3\.\d+-venv"):
-        dev._make_environment()
+        needs._make_environment()
 
 
 def test_the_environment_goes_before_local_settings_and_those_before_the_example(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(surroundings, "ROOT", tmp_path)
     values = {"A": "example", "B": "example", "C": "example", "STRIPE_API_BASE": "https://example"}
     settings(tmp_path / "local.settings.json.example", values)
     settings(tmp_path / "local.settings.json", {"B": "local", "C": "local", "SMTP_URL": "smtp://elsewhere"})
     monkeypatch.setenv("C", "environment")
     monkeypatch.setenv("AzureWebJobsStorage", "an account of another day")
-    chosen = dev.environment_of_the_app(dev.Ports.counted_from(23000))
+    chosen = environment_of_the_app(Ports.counted_from(23000))
     assert [chosen[name] for name in "ABC"] == ["example", "local", "environment"]
     assert chosen["STRIPE_API_BASE"] == "http://127.0.0.1:23001"
     assert chosen["SMTP_URL"] == "smtp://127.0.0.1:23002"
@@ -109,7 +115,7 @@ def test_no_proxy_stands_before_what_start_runs_whatever_the_environment_says(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example")
     monkeypatch.setenv(name, "corp.example")
-    chosen = dev.environment_of_the_app(dev.Ports())
+    chosen = environment_of_the_app(Ports())
     assert chosen["NO_PROXY"] == chosen["no_proxy"] == "corp.example,127.0.0.1,localhost"
 
 
@@ -120,7 +126,7 @@ def settings(file: Path, values: dict[str, str]) -> None:
 def test_settings_are_read_with_comments_and_last_commas(tmp_path: Path) -> None:
     file = tmp_path / "local.settings.json"
     file.write_text('{ // plain\n "IsEncrypted": false, "Values": {"A": "http://x//y", /* a hub, */ "B": "1,}",},\n}')
-    assert dev.settings_in(file) == {"A": "http://x//y", "B": "1,}"}
+    assert settings_in(file) == {"A": "http://x//y", "B": "1,}"}
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"Values": 1}', '{"Values": []}'])
@@ -128,7 +134,7 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> No
     file = tmp_path / "local.settings.json"
     file.write_text(text)
     with pytest.raises(Trouble, match=r"local\.settings\.json is not JSON with an object of settings in `Values`"):
-        dev.settings_in(file)
+        settings_in(file)
 
 
 def test_arguments_of_test_go_to_pytest_and_others_are_refused() -> None:

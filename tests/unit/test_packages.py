@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import packages
+from devtools.set_up import packages
 
 SITE = "lib/python3.11/site-packages"
 FILES = {

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-import dev
+from devtools.places import ROOT
 from services.settings import SETTINGS, faults, kind_of_stripe_key
 
 GOOD = {setting.name: setting.example for setting in SETTINGS}
@@ -79,7 +79,7 @@ def test_push_is_optional() -> None:
 
 
 def test_the_example_file_is_json_that_local_tools_read() -> None:
-    file = json.loads((dev.ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
+    file = json.loads((ROOT / "local.settings.json.example").read_text(encoding="utf-8"))
     assert all(isinstance(value, str) for value in file["Values"].values())
 
 

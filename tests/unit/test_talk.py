@@ -8,7 +8,7 @@ import pytest
 
 from devhost.reloader import act_on
 from devhost.worker_host.supervisor import AppRefused
-from devtools.talk import Follower, sentence_of
+from devtools.product.talk import Follower, sentence_of
 
 AT = "2026-11-26 12:30:01,234"
 

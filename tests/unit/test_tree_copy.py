@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import dev
-from devtools import tree_copy
+from devtools.places import ROOT, Word
+from devtools.testing import suite, tree_copy
 
 
 @pytest.fixture
@@ -60,15 +61,15 @@ def test_files_named_by_their_whole_path_are_found_in_the_copy(tmp_path: Path) -
 def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    def run(command: list[dev.Word], environment: dict[str, str], cwd: Path) -> int:
+    def run(command: list[Word], environment: dict[str, str], cwd: Path) -> int:
         seen[:] = [str(word) for word in command], environment, cwd, (cwd / "dev.py").read_text()
         return 3
 
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)  # of the run that this test is part of
-    monkeypatch.setattr(dev, "ROOT", tree)
-    monkeypatch.setattr(dev, "set_up", lambda *steps: None)
-    monkeypatch.setattr(dev, "run_in_front", run)
-    assert dev.test(dev.parse(["test", "tests/test_a.py", "-x"])) == 3
+    monkeypatch.setattr(suite, "ROOT", tree)
+    monkeypatch.setattr(suite, "set_up", lambda *steps: None)
+    monkeypatch.setattr(suite, "run_in_front", run)
+    assert suite.test(dev.parse(["test", "tests/test_a.py", "-x"])) == 3
     command, environment, cwd, content = seen
     assert isinstance(command, list)
     assert isinstance(environment, dict)
@@ -89,7 +90,7 @@ VERBS = ("start", "demo", "test", "check", "proof", "bench", "order", "load", "p
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which nothing has been set up."""
     tree = tmp_path_factory.mktemp("bare") / "clone"
-    with tree_copy.copied(dev.ROOT) as copy:
+    with tree_copy.copied(ROOT) as copy:
         for name in tree_copy.LINKED:
             (copy / name).unlink()
         copy.rename(tree)

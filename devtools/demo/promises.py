@@ -1,0 +1,59 @@
+"""What the tour promises of its two orders, each with the question whether a story keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from devtools.demo.story import QUANTITY, STEPS, Story
+
+Promises = Sequence[tuple[str, Callable[[Story], bool]]]
+PROMISED_OF_EVERY_ORDER: Promises = (
+    ("the order was taken with 202", lambda s: s.answered == 202),
+    ("its orchestration completed", lambda s: s.runtime_status == "Completed"),
+    ("its history begins and ends", lambda s: _begins_and_ends([row["EventType"] for row in s.history])),
+    ("nothing of it is still reserved", lambda s: s.fell("reserved") == 0),
+)
+PROMISED_OF_THE_COMPLETED: Promises = (
+    *PROMISED_OF_EVERY_ORDER,
+    ("the customer sees it completed", lambda s: s.view["status"] == "completed" and s.view["failure"] is None),
+    ("all five steps are done", lambda s: s.statuses() == ["done"] * 5 and not s.undone()),
+    ("the five activities ran in order, then close_order", lambda s: s.scheduled() == [*STEPS, "close_order"]),
+    ("stock fell by what was bought", lambda s: s.fell("available") == s.fell("on_hand") == QUANTITY),
+    ("one payment, of the catalogue's price", lambda s: s.payments("payment_intent.succeeded") == [s.price]),
+    ("nothing was refunded", lambda s: not s.payments("refund.succeeded")),
+    ("one label", lambda s: len(s.labels) == 1),
+    ("one mail and one push", lambda s: s.sent("email") == s.sent("push") == 1),
+)
+PROMISED_OF_THE_DECLINED: Promises = (
+    *PROMISED_OF_EVERY_ORDER,
+    ("the customer sees it compensated", lambda s: s.view["status"] == "compensated"),
+    (
+        "the customer sees that the card was declined",
+        lambda s: (s.view["failure"]["step"], s.view["failure"]["reason"]) == ("process_payment", "card_declined"),
+    ),
+    ("the steps tell it", lambda s: s.statuses() == ["done", "undone", "refused", "pending", "pending"]),
+    ("what was done was undone, in reverse", lambda s: s.undone() == [("release_inventory", "done")]),
+    (
+        "the undo ran after the refused step, then close_order",
+        lambda s: s.scheduled() == [*STEPS[:3], "release_inventory", "close_order"],
+    ),
+    ("stock is back where it was", lambda s: s.fell("available") == s.fell("on_hand") == 0),
+    ("the money taken is nil", lambda s: sum(s.payments("payment_intent.succeeded")) == 0),
+    ("the provider declined the charge", lambda s: len(s.payments("charge.failed")) == 1),
+    ("no label, no push, and one mail that says how it ended", lambda s: (len(s.labels), s.told()) == (0, ["email"])),
+)
+
+
+def _begins_and_ends(events: Sequence[str]) -> bool:
+    return "ExecutionStarted" in events[:2] and "ExecutionCompleted" in events[-2:]
+
+
+def broken_promises(story: Story, promises: Promises) -> list[str]:
+    return [promise for promise, holds in promises if not _holds(holds, story)]
+
+
+def _holds(promise: Callable[[Story], bool], story: Story) -> bool:
+    try:
+        return promise(story)
+    except (KeyError, TypeError, IndexError):  # an answer without the part that the promise is about
+        return False

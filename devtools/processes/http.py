@@ -1,0 +1,49 @@
+"""One HTTP request at a time, to servers of this machine."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an HTTP server said, whatever its status."""
+
+    status: int
+    headers: Message[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body else None
+
+
+# A proxy of the environment has no business with 127.0.0.1.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def fetch(
+    url: str, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None, patience: float = 30
+) -> Answer:
+    """One request; a body goes as JSON, bytes as they are. Raises OSError when nobody answers, never for a status."""
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    told = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, told, method=method)  # noqa: S310 - only addresses of our own
+    try:
+        with _opener.open(request, timeout=patience) as answer:
+            return Answer(answer.status, answer.headers, answer.read())
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return Answer(refusal.code, refusal.headers, refusal.read())
+
+
+def says_ok(url: str) -> bool:
+    try:
+        return fetch(url, patience=5).status == 200
+    except OSError:
+        return False

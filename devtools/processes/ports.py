@@ -1,0 +1,100 @@
+"""Where each process of the product listens, and which ports are free."""
+
+from __future__ import annotations
+
+import random
+import socket
+from dataclasses import dataclass
+
+from devtools.places import LOOPBACK, WINDOWS
+from devtools.trouble import Trouble
+
+# What the sandbox signs its webhooks with. It is no secret: nobody else believes it.
+WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105
+# Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
+STORAGE_ACCOUNT = "devstoreaccount1"
+STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+PORTS_IN_A_ROW = 7
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where each process listens, all on 127.0.0.1. The defaults are the ones everybody knows these servers by."""
+
+    host: int = 7071
+    payments: int = 12111
+    smtp: int = 1025
+    mail: int = 8025
+    blob: int = 10000
+    queue: int = 10001
+    table: int = 10002
+
+    @classmethod
+    def counted_from(cls, port: int) -> Ports:
+        """Seven ports in a row, so that several copies run side by side."""
+        return cls(*range(port, port + PORTS_IN_A_ROW))
+
+    @property
+    def storage(self) -> tuple[int, int, int]:
+        return self.blob, self.queue, self.table
+
+    @property
+    def storage_connection_string(self) -> str:
+        """In full, because `UseDevelopmentStorage=true` means the well-known ports and no others."""
+        endpoints = zip(("Blob", "Queue", "Table"), self.storage, strict=True)
+        account = f"AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
+        return f"DefaultEndpointsProtocol=http;{account}" + "".join(
+            f"{name}Endpoint={address(port)}/{STORAGE_ACCOUNT};" for name, port in endpoints
+        )
+
+    @property
+    def push_connection(self) -> str:
+        """The sandbox's notification hub; its key is no secret, it only proves that requests are signed."""
+        credentials = "SharedAccessKeyName=sandbox;SharedAccessKey=sandbox-push-key"
+        return f"Endpoint={address(self.mail)};{credentials};EntityPath=orders"
+
+    def settings(self) -> dict[str, str]:
+        """The app's settings that say where these processes are."""
+        return {
+            "AzureWebJobsStorage": self.storage_connection_string,
+            "STRIPE_API_KEY": "sk_test_sandbox",
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "STRIPE_API_BASE": address(self.payments),
+            "SMTP_URL": address(self.smtp, "smtp"),
+            "PUSH_CONNECTION": self.push_connection,
+            "ALERT_WEBHOOK_URL": address(self.mail) + "/sandbox/alerts",
+            "ALERT_WEBHOOK_SECRET": "sandbox-alert-secret",
+        }
+
+
+def address(port: int, scheme: str = "http") -> str:
+    return f"{scheme}://{LOOPBACK}:{port}"
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        if not WINDOWS:  # there the option means the opposite: it would share the port with whoever has it
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_ports_in_a_row() -> int:
+    """Below 32768: a connection to a free port above can be given that very port as its own, and answer itself."""
+    for _ in range(1000):
+        first = random.randrange(20000, 32000)  # noqa: S311 - guessing it gains nothing
+        if all(map(is_free, range(first, first + PORTS_IN_A_ROW))):
+            return first
+    raise Trouble("No seven free ports in a row were found between 20000 and 32000.")

@@ -1,0 +1,46 @@
+"""Signals only set a flag, which every wait looks at.
+
+An exception thrown by a signal handler can arrive between starting a process and noting that it was started.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """Ctrl-C, SIGTERM or SIGHUP arrived; everything is to be stopped in order."""
+
+
+received: list[int] = []
+
+
+def listen_for_signals() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        # Under nohup a hang-up stays ignored. SIGINT does not: a shell's `&` ignores it, and `kill -INT` is meant.
+        if number is not None and (name == "SIGINT" or signal.getsignal(number) is not signal.SIG_IGN):
+            signal.signal(number, _note_signal)
+
+
+def _note_signal(number: int, _frame: FrameType | None) -> None:
+    received.append(number)
+
+
+def pause(seconds: float = 0.05) -> None:
+    if received:
+        raise Interrupted
+    time.sleep(seconds)
+
+
+def wait_until(done: Callable[[], object], patience: float) -> bool:
+    """Whether it came true in time."""
+    deadline = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        pause()
+    return True

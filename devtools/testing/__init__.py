@@ -1,0 +1,1 @@
+"""`python3 dev.py test` and `python3 dev.py check`."""
