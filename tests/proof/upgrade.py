@@ -15,16 +15,19 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import dev
 from devtools.audit.auditor import Auditor
 from devtools.bench.against import checked_out
+from devtools.example_order import example_order
+from devtools.places import ROOT
+from devtools.printing import say
+from devtools.processes.ports import free_ports_in_a_row
 from tests.support.product import Product
 
 SETTINGS = {"APPROVAL_THRESHOLD_MINOR": "40000", "UNDO_RETRY_SECONDS": "2", "SWEEP_SCHEDULE": "*/2 * * * * *"}
 BY = {"by": "operator-7", "reason": "the provider answers again"}
 DECISION = {"approver": "ada", "comment": "as agreed"}
-BOUNCING = {"customer": {**dev.example_order()["customer"], "email": "ada@bounce.invalid"}}
-LARGE = {"items": [{**dev.example_order()["items"][0], "quantity": 4}]}
+BOUNCING = {"customer": {**example_order()["customer"], "email": "ada@bounce.invalid"}}
+LARGE = {"items": [{**example_order()["items"][0], "quantity": 4}]}
 # By order id: what the older product is asked for, and the state that it brings the order to.
 STORED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "completed": ({}, "completed"),
@@ -130,14 +133,14 @@ def main() -> int:
     parser.add_argument("commit", help="the commit whose product stores the orders")
     older = checked_out(parser.parse_args().commit)
     with tempfile.TemporaryDirectory(prefix="order-saga-upgrade-") as name:
-        data, port = Path(name), dev.free_ports_in_a_row()
+        data, port = Path(name), free_ports_in_a_row()
         with running(older, data, port) as product:
             store(product)
             product.kill_start()
-        with running(dev.ROOT, data, port) as product:
+        with running(ROOT, data, port) as product:
             decide(product)
             wrong = findings(product)
-    dev.say("\n".join(wrong) or f"{len(ENDS)} orders of the older code came to their end.")
+    say("\n".join(wrong) or f"{len(ENDS)} orders of the older code came to their end.")
     return 1 if wrong else 0
 
 
