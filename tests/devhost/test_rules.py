@@ -10,17 +10,17 @@ from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost.history.builders import execution_started
+from devhost.history.builders import Parent, execution_started
 from devhost.history.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.http import routing
 from devhost.orchestration.engine import is_called_by
-from devhost.orchestration.instance import Instance, Parent
+from devhost.orchestration.instance import Instance
 from devhost.orchestration.task_table import SUB_ORCHESTRATION, Task
 from devhost.settings import BadSettings, hub_name, load, loads_with_comments, resolve
 from devhost.storage.account import parse_connection_string
+from devhost.storage.history_table import History
 from devhost.storage.keys import escape_key, row_key, unescape_key
 from devhost.storage.tables import parse_time
-from devhost.storage.task_hub import History
 from devhost.triggers import cron
 from devhost.worker.sdk_patches import quick_parse
 
