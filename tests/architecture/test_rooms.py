@@ -47,15 +47,14 @@ DEVHOST_MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"history"},
     "settings": {"storage"},
     "worker_host": {"worker_protocol"},
-    # The worker runs beside the host, and is started for the app alone: `settings` is to go.
-    "worker": {"history", "settings", "worker_protocol"},
+    # The worker runs beside the host, and is started for the app alone.
+    "worker": {"history", "worker_protocol"},
     "entities": {"function_registry", "history", "storage", "worker_host"},
     "orchestration": {"entities", "function_registry", "history", "storage", "worker_host", "worker_protocol"},
     "http": {"entities", "function_registry", "history", "orchestration", "settings", "storage", "worker_host"},
     "triggers": {"history", "settings", "worker_host"},
     "devhost": {
-        "entities", "function_registry", "http", "orchestration", "settings", "storage", "triggers", "worker",
-        "worker_host",
+        "entities", "function_registry", "http", "orchestration", "settings", "storage", "triggers", "worker_host",
     },
 }  # fmt: skip
 # Of devhost, `start` may use its reader of local.settings.json, which needs nothing installed.
