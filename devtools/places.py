@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
+# Another environment for another Python, as the tests on each of them want it.
+VENV = ROOT / os.environ.get("DEV_VENV", ".venv")
 AZURITE = ROOT / "devtools" / "azurite"
 DATA = ROOT / ".local"
 LOOPBACK = "127.0.0.1"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -52,3 +53,17 @@ def naming(file: Path) -> Iterator[None]:
         if fault.filename is not None:
             raise
         raise OSError(fault.errno, fault.strerror, str(file)) from fault
+
+
+def exit_status_of(work: Callable[[], int]) -> int:
+    """Run it; trouble, and a fault of a file, become one sentence on the standard error and status 1."""
+    try:
+        return work()
+    except Trouble as found:
+        print(f"dev.py: {found}", file=sys.stderr)
+    except OSError as fault:
+        sentence = sentence_of(fault)
+        if sentence is None:
+            raise
+        print(f"dev.py: {sentence}", file=sys.stderr)
+    return 1

@@ -4,7 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from devhost.history.events import COMPACT, SPECS, Event, Row, iso_time
+from devhost.history.events import COMPACT, SPECS, Event, iso_time
+from devhost.storage.tables import Row
 
 CREATED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
 ENDED = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
     parser.add_argument(
         "--quick", action="store_true", help="a few seconds instead of some minutes, and no real orders"
@@ -19,8 +20,4 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--against", metavar="COMMIT", help="the real order saga of this tree and of that commit, by turns, as ratios"
     )
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    parse()
+    return parser.parse_args(words)

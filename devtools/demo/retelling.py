@@ -31,7 +31,7 @@ HISTORY_COLUMNS = ("RowKey", "EventType", "Name", "EventId", "TaskScheduledId", 
 
 
 def _history_line(row: Mapping[str, Any]) -> list[object]:
-    number, clock = row["RowKey"].lstrip("0") or "0", row["_Timestamp"][11:23]
+    number, clock = row["RowKey"].lstrip("0") or "0", str(row["_Timestamp"])[11:23]
     return [number, *(row.get(column, "") for column in HISTORY_COLUMNS[1:-1]), clock]
 
 

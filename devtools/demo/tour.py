@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import json
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from devtools.demo import stored
 from devtools.demo.promises import PROMISED_OF_THE_COMPLETED, PROMISED_OF_THE_DECLINED, Promises, broken_promises
 from devtools.demo.retelling import pretty, retell
 from devtools.demo.story import QUANTITY, Story
 from devtools.example_order import SKU, example_order
-from devtools.places import ROOT, Word
 from devtools.printing import say
-from devtools.processes.files import last_line
+from devtools.processes import signals
 from devtools.processes.http import fetch
-from devtools.processes.ports import free_ports_in_a_row
-from devtools.processes.programs import end, launch
-from devtools.processes.signals import pause, wait_until
-from devtools.product.surroundings import asked_of_the_environment
-from devtools.set_up.needs import RUNNING
-from devtools.set_up.steps import set_up
+from devtools.processes.signals import pause
+from devtools.product.own import product_of_its_own
 from devtools.trouble import Trouble
 
 
-def demo(_arguments: argparse.Namespace) -> int:
-    set_up(*RUNNING)
+def main() -> int:
+    signals.listen()
+    try:
+        return _tour()
+    except signals.Interrupted:
+        return 130
+
+
+def _tour() -> int:
     folder = Path(tempfile.mkdtemp(prefix="order-saga-demo-"))
     say(f"Starting a product of its own for the tour, with its data in {folder}")
-    with _product_of_its_own(folder) as urls:
+    with product_of_its_own(folder) as urls:
         broken = [
             *_tell("An order that goes through", "pm_card_visa", PROMISED_OF_THE_COMPLETED, urls),
             *_tell("A card that is declined", "pm_card_visa_chargeDeclined", PROMISED_OF_THE_DECLINED, urls),
@@ -46,28 +46,6 @@ def demo(_arguments: argparse.Namespace) -> int:
     shutil.rmtree(folder)
     say("\nEverything is as promised.")
     return 0
-
-
-@contextlib.contextmanager
-def _product_of_its_own(folder: Path) -> Iterator[dict[str, Any]]:
-    """A `start` as anybody would run it, for the length of a block. Yields its urls.json."""
-    command: list[Word] = [
-        sys.executable,
-        ROOT / "dev.py",
-        "start",
-        "--data",
-        folder,
-        "--port",
-        str(free_ports_in_a_row()),
-    ]
-    log, urls = folder / "logs" / "start.log", folder / "urls.json"
-    process = launch(command, log)
-    try:
-        if not wait_until(lambda: urls.exists() or process.poll() is not None, patience=180) or not urls.exists():
-            raise Trouble(f"The product did not become ready: {last_line(log)} ({log}).")
-        yield json.loads(urls.read_text(encoding="utf-8"))
-    finally:
-        end(process, patience=90)
 
 
 def _tell(title: str, payment_method: str, promises: Promises, urls: Mapping[str, Any]) -> list[str]:
@@ -94,7 +72,6 @@ def live_through(payment_method: str, urls: Mapping[str, Any]) -> Story:
     if accepted.status != 202:
         raise Trouble(f"The order was answered with {accepted.status}: {accepted.body.decode(errors='replace')[:500]}")
     ended = _wait_for_the_end(accepted.json()["statusQueryGetUri"])
-    stored = asked_of_the_environment(READ_STORAGE, urls["storage_connection_string"], urls["task_hub"], name)
     return Story(
         answered=accepted.status,
         runtime_status=ended["runtimeStatus"],
@@ -103,8 +80,8 @@ def live_through(payment_method: str, urls: Mapping[str, Any]) -> Story:
         stock_after=fetch(stock).json(),
         ledger=[e for e in fetch(f"{urls['payments']}/sandbox/ledger").json() if e["order_id"] == name],
         messages=[m for m in fetch(f"{urls['mail']}/sandbox/messages").json() if name in m["to"]],
-        labels=stored["labels"],
-        history=stored["history"],
+        labels=stored.labels_of(urls["storage_connection_string"], name),
+        history=stored.history_of(urls["storage_connection_string"], urls["task_hub"], name),
     )
 
 
@@ -118,18 +95,5 @@ def _wait_for_the_end(url: str, patience: float = 60) -> dict[str, Any]:
     return ended
 
 
-# Storage is read by Microsoft's own clients, not through the host, so that what is shown is what is stored.
-READ_STORAGE = """
-import json, sys
-from azure.data.tables import TableClient
-from azure.storage.blob import ContainerClient
-
-connection, hub, order = sys.argv[1:]
-with TableClient.from_connection_string(connection, hub + "History") as table:
-    rows = table.query_entities("PartitionKey eq @order and RowKey ne 'sentinel'", parameters={"order": order})
-    history = [dict(row) for row in sorted(rows, key=lambda row: row["RowKey"])]
-with ContainerClient.from_connection_string(connection, "labels") as container:
-    blobs = container.list_blobs(include=["metadata"]) if container.exists() else []
-    labels = [f"{blob.name} {blob.metadata or ''}" for blob in blobs if blob.name == order + ".pdf"]
-print(json.dumps({"history": history, "labels": labels}, default=str))
-"""
+if __name__ == "__main__":
+    sys.exit(main())

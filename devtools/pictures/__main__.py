@@ -5,30 +5,21 @@ It starts a product of its own, places orders, takes pictures of what there is t
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
 
+from devtools.pictures.arguments import parse
+from devtools.pictures.camera import take
+from devtools.pictures.scene import SETTINGS, set_the_scene
+from devtools.product.own import product_of_its_own
 from devtools.trouble import Trouble
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="dev.py pictures", description="Make the pictures of the documents again, of a product that really runs."
-    )
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "docs/pictures", metavar="DIR", help="default: docs/pictures"
-    )
-    out = parser.parse_args(words).out
-    # What needs the environment of `.venv` is imported only now: `--help` works without one.
-    from devtools.pictures.camera import take  # noqa: PLC0415
-    from devtools.pictures.scene import product, set_the_scene  # noqa: PLC0415
-
+    out = parse(words).out
     try:
-        with tempfile.TemporaryDirectory() as folder, product(ROOT, Path(folder)) as urls:
+        with tempfile.TemporaryDirectory() as folder, product_of_its_own(Path(folder), **SETTINGS) as urls:
             for name in take(urls["host"], set_the_scene(urls), out):
                 print(out / name, flush=True)
     except Trouble as trouble:

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx
@@ -36,22 +28,6 @@ class Scene(NamedTuple):
     parked: str
     tracking: str
     view: Mapping[str, Any]
-
-
-@contextmanager
-def product(root: Path, folder: Path) -> Iterator[Mapping[str, Any]]:
-    """A `dev.py start` on a folder of its own, for the length of a block. Yields its urls.json."""
-    urls, port = folder / "urls.json", str(random.randrange(21000, 31000))  # noqa: S311 - a port, no secret
-    command = [sys.executable, str(root / "dev.py"), "start", "--data", str(folder), "--port", port]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ, **SETTINGS})
-    try:
-        _wait_for(lambda: urls.exists() or process.poll() is not None)
-        if not urls.exists():
-            raise Trouble("The product did not start.")
-        yield json.loads(urls.read_text(encoding="utf-8"))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(90)
 
 
 def set_the_scene(urls: Mapping[str, Any]) -> Scene:

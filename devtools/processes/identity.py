@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
-import subprocess
-import sys
-from pathlib import Path
+import psutil
 
-from devtools.places import LINUX
+# Linux counts from its boot, and tells the time of that in whole seconds.
+SAME_BEGINNING_S = 2.0
 
 
-def begun(pid: int) -> str | None:
-    """When the process of that number began, in the system's own notation; None when there is no such process."""
-    if sys.platform == "win32":
-        return _begun_on_windows(pid)
-    if LINUX:
-        return _begun_on_linux(pid)
-    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or None
-
-
-def _begun_on_linux(pid: int) -> str | None:
+def begun(pid: int) -> float | None:
+    """When the process of that number began, in seconds of the system's clock; None when there is no such process."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
         return None
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # ticks are counted from the boot
-    return None if fields[0] in "ZX" else f"{boot} {fields[19]}"
 
 
-def _begun_on_windows(pid: int) -> str | None:
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined,unused-ignore]
-    kernel.OpenProcess.restype = ctypes.c_void_p
-    handle = ctypes.c_void_p(kernel.OpenProcess(0x1000, False, pid))  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        return None
-    times = [ctypes.c_uint64() for _ in range(4)]
-    known = kernel.GetProcessTimes(handle, *map(ctypes.byref, times))
-    kernel.CloseHandle(handle)
-    still_running = known and times[1].value == 0  # the time it ended
-    return str(times[0].value) if still_running else None
+def is_still(pid: int, since: float) -> bool:
+    """Whether the process that began then is still there."""
+    now = begun(pid)
+    return now is not None and abs(now - since) < SAME_BEGINNING_S

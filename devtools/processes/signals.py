@@ -15,15 +15,25 @@ class Interrupted(Exception):
     """Ctrl-C, SIGTERM or SIGHUP arrived; everything is to be stopped in order."""
 
 
+HEARD = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 received: list[int] = []
 
 
-def listen_for_signals() -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+def listen() -> None:
+    for name in HEARD:
         number = getattr(signal, name, None)
         # Under nohup a hang-up stays ignored. SIGINT does not: a shell's `&` ignores it, and `kill -INT` is meant.
         if number is not None and (name == "SIGINT" or signal.getsignal(number) is not signal.SIG_IGN):
             signal.signal(number, _note_signal)
+
+
+def hear_each_as_ctrl_c() -> None:
+    """Undo `listen`, for a program that handles a Ctrl-C and knows of no other signal."""
+    for name in HEARD:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is _note_signal:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _note_signal(number: int, _frame: FrameType | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from devtools.places import LINUX, SIGKILL
 from devtools.printing import say
-from devtools.processes.identity import begun
+from devtools.processes.identity import is_still
 from devtools.processes.signals import wait_until
 
 
@@ -25,13 +25,13 @@ def left_overs_of(data: Path) -> Path:
 def stop_left_overs(data: Path) -> None:
     """Stop what a killed start left running on this folder, whatever wrote to Azurite before Azurite itself."""
     for name, pid, since in reversed(_noted(left_overs_of(data))):
-        if since is not None and begun(pid) == since:
+        if since is not None and is_still(pid, since):
             say(f"Stopping {name} (process {pid}), left over from a start that was killed.")
             _stop_left_over(pid, since)
     left_overs_of(data).unlink(missing_ok=True)
 
 
-def _noted(file: Path) -> list[tuple[str, int, str | None]]:
+def _noted(file: Path) -> list[tuple[str, int, float | None]]:
     """The processes of a note. A damaged one ends nothing: half a number would be somebody else's process."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
@@ -49,15 +49,15 @@ def _is_of_a_process(row: Any) -> bool:
     """`[name, process id, when it began or null]`; 0, 1 and negative numbers are never the id of a child."""
     if not isinstance(row, list) or len(row) != 3 or type(row[1]) is not int:
         return False
-    return isinstance(row[0], str) and row[1] > 1 and (row[2] is None or isinstance(row[2], str))
+    return isinstance(row[0], str) and row[1] > 1 and (row[2] is None or type(row[2]) is float)
 
 
 TIME_TO_DIE_WITH_US = 5.0
 
 
-def _stop_left_over(pid: int, since: str) -> None:
+def _stop_left_over(pid: int, since: float) -> None:
     def gone() -> bool:
-        return begun(pid) != since
+        return not is_still(pid, since)
 
     # Its death signal has reached it already, and Azurite takes a second one as an order to drop everything.
     if LINUX and wait_until(gone, TIME_TO_DIE_WITH_US):

@@ -14,17 +14,20 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devtools.places import ROOT, SIGKILL, VENV, Word, python_of
 from devtools.printing import say
+from devtools.processes import signals
 from devtools.processes.files import replace_text
 from devtools.processes.http import fetch, says_ok
 from devtools.processes.lock import lock
 from devtools.processes.ports import Ports, address, answers
 from devtools.product import data_folder
 from devtools.product.addresses import addresses, advice_for_func, welcome
+from devtools.product.arguments import parse
 from devtools.product.children import Children
 from devtools.product.commands import azurite_command, mail_command, payments_command
 from devtools.product.left_overs import stop_left_overs
@@ -35,12 +38,19 @@ from devtools.product.surroundings import (
     wanted_ports,
 )
 from devtools.product.talk import Follower
-from devtools.set_up.needs import RUNNING
-from devtools.set_up.steps import run_logged, set_up
+from devtools.set_up.steps import run_logged
 from devtools.trouble import Trouble
 
 
-def start(arguments: argparse.Namespace) -> int:
+def main(words: Sequence[str]) -> int:
+    arguments = parse(words)
+    signals.listen()
+    with contextlib.suppress(signals.Interrupted):
+        _start(arguments)
+    return 0
+
+
+def _start(arguments: argparse.Namespace) -> None:
     data = Path(arguments.data).resolve()
     ports = Ports() if arguments.port is None else Ports.counted_from(arguments.port)
     data_folder.claim(data)
@@ -51,14 +61,12 @@ def start(arguments: argparse.Namespace) -> int:
             )
         # First of all: what a killed start left here would tell of servers that are gone.
         (data / "urls.json").unlink(missing_ok=True)
-        set_up(*RUNNING)
         stop_left_overs(data)
         refuse_taken_ports(wanted_ports(ports, arguments.host))
         if arguments.host:  # without it the settings are those of whoever runs the host
             refuse_wrong_settings(environment_of_the_app(ports))
         os.umask(0o077)  # what is written from here on is this user's alone
         _serve(data, ports, arguments.host)
-    return 0
 
 
 def _serve(data: Path, ports: Ports, with_host: bool) -> None:
@@ -119,3 +127,7 @@ def _is_ready(health: str) -> bool:
     except OSError:
         return False
     return answer.status == 200 or (answer.status == 503 and b"DEVHOST_MIN_FREE_MB" in answer.body)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from devhost.settings import loads_with_comments
-from devtools.places import LOOPBACK, ROOT, VENV, WINDOWS, python_of
+from devtools.places import LOOPBACK, ROOT, WINDOWS
 from devtools.processes.ports import Ports, is_free
 from devtools.trouble import Trouble
+from services.settings import faults
 
 TASK_HUB = "OrderSagaDev"
 
@@ -62,20 +60,8 @@ def settings_in(file: Path) -> dict[str, str]:
         raise Trouble(f"{file} is not JSON with an object of settings in `Values`: {error!r}.") from error
 
 
-SETTINGS_FAULTS = "import json, os; from services.settings import faults; print(json.dumps(faults(os.environ)))"
-
-
 def refuse_wrong_settings(environment: Mapping[str, str]) -> None:
     """Before anything is started: the app's own table of settings says what is wrong with them, a sentence each."""
-    faults = asked_of_the_environment(SETTINGS_FAULTS, environment=environment)
-    if faults:
-        raise Trouble("\n".join(["these settings are wrong:", *faults]))
-
-
-def asked_of_the_environment(script: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
-    """What a few lines of Python with the packages of `.venv` print, as JSON."""
-    command = [str(python_of(VENV)), "-c", script, *arguments]
-    told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if told.returncode:
-        raise Trouble(f"{python_of(VENV)} failed: {(told.stderr.strip().splitlines() or ['(it said nothing)'])[-1]}")
-    return json.loads(told.stdout)
+    wrong = faults(environment)
+    if wrong:
+        raise Trouble("\n".join(["these settings are wrong:", *wrong]))

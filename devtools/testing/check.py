@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 
 from devtools.places import VENV, Word, python_of
 from devtools.printing import say
+from devtools.processes import signals
 from devtools.processes.programs import run_in_front
-from devtools.set_up.needs import TESTING
-from devtools.set_up.steps import set_up
 
 FAST_TESTS = ("tests/architecture", "tests/unit")
 
 
-def check(_arguments: argparse.Namespace) -> int:
+def main() -> int:
     """All of them, also after one has failed: one run shows all there is to mend."""
-    set_up(*TESTING)
+    signals.listen()
     checks: tuple[tuple[Word, ...], ...] = (
         ("ruff", "format", "--check", "."),
         ("ruff", "check", "."),
@@ -31,3 +30,7 @@ def check(_arguments: argparse.Namespace) -> int:
 def _fails(words: Sequence[Word]) -> bool:
     say("\n" + " ".join(map(str, words)))
     return run_in_front([python_of(VENV), "-m", *words]) != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

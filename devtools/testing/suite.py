@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import os
+import sys
+from collections.abc import Sequence
 
 from devtools.places import ROOT, VENV, Word, python_of
+from devtools.processes import signals
 from devtools.processes.programs import run_in_front
-from devtools.set_up.needs import TESTING
-from devtools.set_up.steps import set_up
 from devtools.testing import tree_copy
 
 
-def test(arguments: argparse.Namespace) -> int:
+def main(words: Sequence[str]) -> int:
     """Everything, a file at a time on three workers: tests wait a lot. With arguments: as they say.
 
     They run in a copy of the tree, so one may go on editing. What pytest remembers stays in the tree.
     """
-    set_up(*TESTING)
+    signals.listen()
     # In the order of the folders: by the number of their tests, the two longest files would come last.
     everything = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     with tree_copy.copied(ROOT) as tree:
-        words = tree_copy.arguments_in(tree, ROOT, arguments.rest) or everything
+        chosen = tree_copy.arguments_in(tree, ROOT, words) or everything
         memory: list[Word] = ["-o", f"cache_dir={ROOT / '.pytest_cache'}"]
-        command: list[Word] = [python_of(tree / VENV.name), "-m", "pytest", *memory, *words]
+        command: list[Word] = [python_of(tree / VENV.name), "-m", "pytest", *memory, *chosen]
         return run_in_front(command, tree_copy.environment_in(ROOT, os.environ), tree)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

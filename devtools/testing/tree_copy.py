@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-LEFT_OUT = (".git", ".venv", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = (".git", ".venv*", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
 LINKED = (".venv", "devtools/azurite/node_modules")
 
 

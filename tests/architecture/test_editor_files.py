@@ -6,10 +6,10 @@ import json
 import re
 from typing import Any
 
-import dev
 from devtools.places import DATA
 from devtools.processes.ports import Ports
 from devtools.product.addresses import advice_for_func, welcome
+from devtools.verbs import chosen
 from tests.architecture.test_documents import routes
 from tests.support.documents import ROOT, Request, examples, requests, text_of
 
@@ -67,7 +67,7 @@ def test_the_tasks_of_the_editor_run_verbs_that_exist() -> None:
     for label, task in tasks.items():
         if task["type"] == "shell":
             assert task["command"].removeprefix("python3 ") == label
-            assert dev.parse(label.split()[1:]).run
+            assert chosen(label.split()[1:])
         assert task.get("dependsOn", label) in tasks
 
 

@@ -124,13 +124,17 @@ def test_an_import_that_only_a_laptop_has_and_a_requirement_that_nobody_imports_
 LOCKED = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\$", re.MULTILINE)
 
 
-def asked_for() -> set[tuple[str, str, bool]]:
-    """Name, version, and whether it is for this Python, of each line of both files of requirements."""
-    lines = [
-        line.partition("#")[0].strip()
-        for name in ("requirements.txt", "requirements-dev.txt")
-        for line in (ROOT / name).read_text().splitlines()
-    ]
+# A lock file, and what asks for its packages.
+LOCKS = {
+    "requirements-run.lock": ("requirements.txt", "requirements-run.txt"),
+    "requirements-dev.lock": ("requirements.txt", "requirements-run.txt", "requirements-dev.txt"),
+}
+each_lock = pytest.mark.parametrize("lock", LOCKS)
+
+
+def asked_for(lock: str) -> set[tuple[str, str, bool]]:
+    """Name, version, and whether it is for this Python, of each line of the files of requirements."""
+    lines = [line.partition("#")[0].strip() for name in LOCKS[lock] for line in (ROOT / name).read_text().splitlines()]
     named = [Requirement(line) for line in lines if line and not line.startswith("-r")]
     return {(normal(each.name), str(each.specifier).removeprefix("=="), is_for_this_python(each)) for each in named}
 
@@ -139,8 +143,8 @@ def is_for_this_python(requirement: Requirement) -> bool:
     return requirement.marker is None or requirement.marker.evaluate()
 
 
-def locked() -> set[tuple[str, str, bool]]:
-    found = LOCKED.finditer((ROOT / "requirements-dev.lock").read_text())
+def locked(lock: str) -> set[tuple[str, str, bool]]:
+    found = LOCKED.finditer((ROOT / lock).read_text())
     lines = [
         Requirement(f"{each['name']}=={each['version']}{'; ' + each['marker'] if each['marker'] else ''}")
         for each in found
@@ -148,12 +152,18 @@ def locked() -> set[tuple[str, str, bool]]:
     return {(normal(each.name), str(each.specifier).removeprefix("=="), is_for_this_python(each)) for each in lines}
 
 
-def test_the_lock_has_what_both_files_of_requirements_ask_for() -> None:
-    assert asked_for() - locked() == set(), "make requirements-dev.lock again: CONTRIBUTING.md says how"
+@each_lock
+def test_a_lock_has_what_its_files_of_requirements_ask_for(lock: str) -> None:
+    assert asked_for(lock) - locked(lock) == set(), f"make {lock} again: CONTRIBUTING.md says how"
 
 
-def test_the_lock_names_everything_that_comes_with_it_with_its_hashes() -> None:
-    for_this_python = {name for name, _, here in locked() if here}
-    assert with_what_they_bring({name for name, _, here in asked_for() if here}) <= for_this_python
-    entries = re.split(r"^(?=[a-z])", (ROOT / "requirements-dev.lock").read_text(), flags=re.MULTILINE)[1:]
+def test_what_runs_the_product_is_locked_at_the_versions_that_are_tested() -> None:
+    assert locked("requirements-run.lock") - locked("requirements-dev.lock") == set()
+
+
+@each_lock
+def test_a_lock_names_everything_that_comes_with_it_with_its_hashes(lock: str) -> None:
+    for_this_python = {name for name, _, here in locked(lock) if here}
+    assert with_what_they_bring({name for name, _, here in asked_for(lock) if here}) <= for_this_python
+    entries = re.split(r"^(?=[a-z])", (ROOT / lock).read_text(), flags=re.MULTILINE)[1:]
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []

@@ -34,34 +34,15 @@ MAY_IMPORT = {
     "devtools": {"devtools", "models"},
     # What devhost is measured beside, and the order saga under load.
     "devtools/bench": {"devhost", "devtools", "loopback", "models", "services"},
-    # How devhost reads local.settings.json is how `start` does.
-    "devtools/product": {"devhost", "devtools"},
+    # It reads local.settings.json as devhost does, and asks the table of settings what is wrong with them.
+    "devtools/product": {"devhost", "devtools", "services"},
     "dev.py": {"devtools"},
 }
-# The floors of devhost, the lowest first: each may import those that it names, and itself. `devhost` is what stands at
-# its root and has no line of its own: it puts the rooms together.
-DEVHOST_MAY_IMPORT: dict[str, set[str]] = {
-    "worker_protocol": set(),
-    "function_registry": set(),
-    "history": {"worker_protocol"},
-    "storage": {"history"},
-    "settings": {"storage"},
-    "worker_host": {"worker_protocol"},
-    # The worker runs beside the host, and is started for the app alone.
-    "worker": {"history", "worker_protocol"},
-    "entities": {"function_registry", "history", "storage", "worker_host"},
-    "orchestration": {"entities", "function_registry", "history", "storage", "worker_host", "worker_protocol"},
-    "http": {"entities", "function_registry", "history", "orchestration", "settings", "storage", "worker_host"},
-    "triggers": {"history", "settings", "worker_host"},
-    "devhost": {
-        "entities", "function_registry", "http", "orchestration", "settings", "storage", "triggers", "worker_host",
-    },
-}  # fmt: skip
-# Of devhost, `start` may use its reader of local.settings.json, which needs nothing installed.
-START_MAY_NAME = {"devhost.settings.loads_with_comments"}
+PRODUCT_MAY_NAME = {"devhost.settings.loads_with_comments", "services.settings.faults"}
 # Of activities, services may know the messages that it is handed, and no rule.
 SERVICES_MAY_NAME = {"activities.notification.Mail"}
 
+ONLY_OURS = OUR_ROOMS | {"tests"}
 IMPURE = {"asyncio", "os", "random", "secrets", "socket", "threading", "time", "uuid", "services"}
 VAGUE = {"utils", "util", "common", "helpers", "shared", "types", "misc", "core", "base"}
 
@@ -105,30 +86,29 @@ def test_a_room_imports_only_what_the_arrow_allows(room: str) -> None:
     assert strangers == set()
 
 
-def _devhost_room(path: str) -> str:
-    """The floor of a file of devhost: its folder, or its name at the root of devhost."""
-    name = Path(path).relative_to("devhost").parts[0].removesuffix(".py")
-    return name if name in DEVHOST_MAY_IMPORT else "devhost"
+def test_start_knows_of_devhost_and_of_the_app_only_how_settings_are_read() -> None:
+    named = {name for file in _files("devtools/product") for name in _imports(file)}
+    assert {name for name in named if not name.startswith("devtools") and name.split(".")[0] in OUR_ROOMS} <= (
+        PRODUCT_MAY_NAME
+    )
 
 
-@pytest.mark.parametrize("room", DEVHOST_MAY_IMPORT)
-def test_a_room_of_devhost_imports_only_the_floors_below_it(room: str) -> None:
-    floors = list(DEVHOST_MAY_IMPORT)
-    assert {each for each in DEVHOST_MAY_IMPORT[room] if floors.index(each) >= floors.index(room)} == set()
-    files = [file for file in _files("devhost") if _devhost_room(file.relative_to(ROOT).as_posix()) == room]
-    imported = {
-        (file.relative_to(ROOT).as_posix(), _devhost_room(name))
-        for file in files
-        for name in imported_modules(file)
-        if name.startswith("devhost/")
-    }
-    assert {(file, floor) for file, floor in imported if floor not in DEVHOST_MAY_IMPORT[room] | {room}} == set()
-    assert {floor for _, floor in imported} | {room} == DEVHOST_MAY_IMPORT[room] | {room}, "the table names too many"
+def test_what_dev_py_imports_before_a_set_up_is_standard_library() -> None:
+    from devtools.verbs import VERBS  # noqa: PLC0415
 
-
-def test_start_knows_of_devhost_only_how_it_reads_settings() -> None:
-    named = {name for file in _files("devtools/product") for name in _imports(file) if name.startswith("devhost")}
-    assert named <= START_MAY_NAME
+    options = [verb.options for verb in VERBS if verb.options]
+    waiting, seen = ["dev.py", *(f"{name.replace('.', '/')}.py" for name in options)], set[str]()
+    strangers = set()
+    while waiting:
+        file = ROOT / waiting.pop()
+        if (name := str(file)) not in seen:
+            seen.add(name)
+            waiting += imported_modules(file)
+            tops = {imported.split(".")[0] for imported in _imports(file)}
+            strangers |= {
+                f"{file.relative_to(ROOT)} imports {top}" for top in tops - sys.stdlib_module_names - ONLY_OURS
+            }
+    assert strangers == set()
 
 
 def test_services_know_the_messages_of_the_activities_and_none_of_their_rules() -> None:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def parse() -> argparse.Namespace:
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     told = "The whole proof: judges, chaos, mutants; exit status 1 on any finding."
     parser = argparse.ArgumentParser(prog="dev.py proof", description=told)
     parser.add_argument("--orders", type=int, default=100, help="orders of the chaos run (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="what everything random is drawn from (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the report there")
     parser.add_argument("--chaos-only", action="store_true", help="without the judges and the mutants")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    parse()
+    return parser.parse_args(words)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-import dev
 import services.seed
 from devtools import api_client, trouble
 from devtools.places import ROOT
 from devtools.printing import say
+from devtools.processes import signals
 from devtools.processes.files import last_line, replace_text
 from devtools.processes.identity import begun
 from devtools.processes.ports import Ports
@@ -38,15 +38,14 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[Path], str]]:
     """`dev.py start` up to the moment at which it would start processes; what it said on both channels."""
-    monkeypatch.setattr(start_verb, "set_up", lambda *steps: None)
-    monkeypatch.setattr(dev, "listen_for_signals", lambda: None)
+    monkeypatch.setattr(signals, "listen", lambda: None)
     monkeypatch.setattr(start_verb, "refuse_wrong_settings", lambda environment: None)
     monkeypatch.setattr(start_verb, "refuse_taken_ports", lambda wanted: None)
     monkeypatch.setattr(start_verb, "_serve", lambda *arguments: say("it would start"))
     umask = os.umask(0o022)
 
     def run(data: Path) -> str:
-        status = dev.main(["start", "--data", str(data)])
+        status = trouble.exit_status_of(lambda: start_verb.main(["--data", str(data)]))
         said = capsys.readouterr()
         assert (status == 0) == ("it would start" in said.out), said
         assert "Traceback" not in said.err
@@ -75,9 +74,15 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path, start: Callabl
 
 DAMAGED_NOTES = [
     *("", "{", "null", "7", "{}", '"azurite"', "[7]", "[[]]", '[["azurite"]]', '[["azurite", 2]]', "\x00\x00"),
-    *('[["azurite", "PID", "SINCE"]]', '[["azurite", -1, "SINCE"]]', '[["azurite", 1, "SINCE"]]'),
-    *('[["azurite", true, "SINCE"]]', '[["azurite", PID.0, "SINCE"]]', '[["azurite", PID, "SINCE"], 7]'),
-    *('[["azurite", PID, "SINCE"]', '[[7, PID, "SINCE"]]', '[["azurite", PID, 7]]', "[" * 100_000),
+    *('[["azurite", "PID", SINCE]]', '[["azurite", -1, SINCE]]', '[["azurite", 1, SINCE]]'),
+    *('[["azurite", true, SINCE]]', '[["azurite", PID.0, SINCE]]', '[["azurite", PID, SINCE], 7]'),
+    *(
+        '[["azurite", PID, SINCE]',
+        "[[7, PID, SINCE]]",
+        '[["azurite", PID, 7]]',
+        '[["azurite", PID, "SINCE"]]',
+        "[" * 100_000,
+    ),
 ]
 
 
@@ -88,7 +93,7 @@ def test_a_damaged_note_of_processes_ends_nothing_and_start_goes_on(
     """Each of them would be a process of ours, were it whole."""
     process = subprocess.Popen(SLEEP)
     try:
-        text = note.replace("PID", str(process.pid)).replace("SINCE", begun(process.pid) or "")
+        text = note.replace("PID", str(process.pid)).replace("SINCE", str(begun(process.pid)))
         (tmp_path / "processes.json").write_text(text)
         said = start(tmp_path)
         assert process.poll() is None
@@ -134,7 +139,7 @@ def test_settings_that_are_a_folder_or_no_text_are_named(
 def test_a_stamp_that_says_nothing_has_its_step_done_again(tmp_path: Path, content: bytes | None) -> None:
     stamp = tmp_path / "stamp"
     stamp.mkdir() if content is None else stamp.write_bytes(content)
-    assert not Step("a", stamp, lambda: "1", lambda: None).is_done()
+    assert not Step("a", stamp.parent / "log", stamp, lambda: "1", lambda: None).is_done()
 
 
 def test_a_log_that_is_a_folder_is_named_and_has_no_last_line(tmp_path: Path) -> None:
@@ -259,13 +264,13 @@ def test_a_client_names_a_note_of_addresses_that_is_a_folder(tmp_path: Path) -> 
 
 
 STUBBED = """
-import dev, sys
+import sys
+from devtools import trouble
 from devtools.product import start
-start.set_up = lambda *steps: None
 start.refuse_wrong_settings = lambda environment: None
 start.refuse_taken_ports = lambda wanted: None
 start._serve = lambda *arguments: start.say("it would start")
-sys.exit(dev.main(["start", "--data", sys.argv[1]]))
+sys.exit(trouble.exit_status_of(lambda: start.main(["--data", sys.argv[1]])))
 """
 
 

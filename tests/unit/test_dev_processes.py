@@ -45,7 +45,7 @@ def sleeper(log: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def left_over(data: Path, pid: int, since: str | None) -> None:
+def left_over(data: Path, pid: int, since: float | None) -> None:
     (data / "processes.json").write_text(json.dumps([["azurite", pid, since]]))
 
 
@@ -62,7 +62,7 @@ def test_a_process_that_a_killed_start_left_is_stopped(
 def test_a_process_that_only_has_the_number_of_a_left_over_is_left_alone(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    left_over(tmp_path, sleeper.pid, "another time")
+    left_over(tmp_path, sleeper.pid, (begun(sleeper.pid) or 0) - 60)
     stop_left_overs(tmp_path)
     assert sleeper.poll() is None
 
@@ -151,7 +151,7 @@ def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path,
 def test_a_hang_up_that_is_ignored_stays_ignored_and_an_interrupt_does_not(log: Path) -> None:
     """As under nohup, and as a shell's `&` has it; both are inherited."""
     script = (
-        "import signal; from devtools.processes.signals import listen_for_signals; listen_for_signals(); "
+        "import signal; from devtools.processes.signals import listen; listen(); "
         "told = map(signal.getsignal, (signal.SIGHUP, signal.SIGINT)); "
     )
     script += "print([each is signal.SIG_IGN for each in told], flush=True)"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import dev
 from devtools.places import ROOT
 from devtools.processes.ports import Ports
 from devtools.product import surroundings
@@ -17,12 +16,15 @@ from devtools.product.surroundings import environment_of_the_app, settings_in
 from devtools.set_up import needs, node
 from devtools.set_up.steps import Step, run_logged, set_up
 from devtools.trouble import Trouble
+from devtools.verbs import chosen
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
     source, runs = tmp_path / "requirements.txt", []
     source.write_text("a==1")
-    step = Step("a", tmp_path / "made" / "stamp", source.read_text, lambda: runs.append(source.read_text()))
+    step = Step(
+        "a", tmp_path / "log", tmp_path / "made" / "stamp", source.read_text, lambda: runs.append(source.read_text())
+    )
     set_up(step)
     set_up(step)
     source.write_text("a==2")
@@ -34,7 +36,7 @@ def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
     def fail() -> None:
         raise Trouble("no network")
 
-    step = Step("a", tmp_path / "stamp", lambda: "1", fail)
+    step = Step("a", tmp_path / "log", tmp_path / "stamp", lambda: "1", fail)
     with pytest.raises(Trouble, match="no network"):
         set_up(step)
     assert not step.is_done()
@@ -138,12 +140,13 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> No
 
 
 def test_arguments_of_test_go_to_pytest_and_others_are_refused() -> None:
-    assert dev.parse(["test", "-k", "label", "-x", "tests/unit"]).rest == ["-k", "label", "-x", "tests/unit"]
-    with pytest.raises(SystemExit):
-        dev.parse(["demo", "-x"])
+    assert chosen(["test", "-k", "label", "-x", "tests/unit"])[1] == ["-k", "label", "-x", "tests/unit"]
+    for words in (["demo", "-x"], ["check", "tests"], ["start", "-x"], ["proof", "-x"]):
+        with pytest.raises(SystemExit):
+            chosen(words)
 
 
 @pytest.mark.parametrize("port", ["0", "80", "65535", "-1", "http", "7071.5"])
 def test_a_port_that_cannot_be_is_refused(port: str) -> None:
     with pytest.raises(SystemExit):
-        dev.parse(["start", f"--port={port}"])
+        chosen(["start", f"--port={port}"])

@@ -8,6 +8,7 @@ import pytest
 
 from devtools.set_up import packages
 
+LIST = "packages.json"
 SITE = "lib/python3.11/site-packages"
 FILES = {
     "stripe-16.1.0": ["stripe/__init__.py", "stripe/v2/core.py", "../../../bin/stripe"],
@@ -27,12 +28,12 @@ def environment(tmp_path: Path) -> Path:
             file.write_text("")
         record.parent.mkdir()
         record.write_text("".join(f"{file},sha256=x,0\n" for file in (*files, f"{name}.dist-info/RECORD")))
-    packages.write_list(tmp_path)
+    packages.write_list(tmp_path, tmp_path / LIST)
     return tmp_path
 
 
 def test_what_is_whole_is_not_gone(environment: Path) -> None:
-    assert packages.gone(environment) == []
+    assert packages.gone(environment, environment / LIST) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_what_is_whole_is_not_gone(environment: Path) -> None:
 def test_a_part_that_is_gone_names_its_package(environment: Path, path: str, package: str) -> None:
     part = environment / SITE / path
     shutil.rmtree(part) if part.is_dir() else part.unlink()
-    assert packages.gone(environment) == [f"{package}.dist-info"]
+    assert packages.gone(environment, environment / LIST) == [f"{package}.dist-info"]
 
 
 def test_a_forgotten_package_has_no_record_that_pip_would_believe(environment: Path) -> None:
@@ -59,9 +60,9 @@ def test_a_forgotten_package_has_no_record_that_pip_would_believe(environment: P
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"six": 7}', None])
 def test_a_list_that_is_missing_or_damaged_has_everything_looked_at_again(environment: Path, text: str | None) -> None:
-    file = environment / packages.LIST
+    file = environment / LIST
     file.unlink() if text is None else file.write_text(text)
-    assert packages.gone(environment) == ["the list of packages"]
+    assert packages.gone(environment, environment / LIST) == ["the list of packages"]
 
 
 def test_the_folder_of_one_package_is_looked_for(environment: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import dev
 from devtools.places import ROOT, Word
 from devtools.testing import suite, tree_copy
+from devtools.verbs import VERBS
 
 
 @pytest.fixture
@@ -67,9 +67,8 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
 
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)  # of the run that this test is part of
     monkeypatch.setattr(suite, "ROOT", tree)
-    monkeypatch.setattr(suite, "set_up", lambda *steps: None)
     monkeypatch.setattr(suite, "run_in_front", run)
-    assert suite.test(dev.parse(["test", "tests/test_a.py", "-x"])) == 3
+    assert suite.main(["tests/test_a.py", "-x"]) == 3
     command, environment, cwd, content = seen
     assert isinstance(command, list)
     assert isinstance(environment, dict)
@@ -83,7 +82,7 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
     assert not Path(str(cwd)).exists()
 
 
-VERBS = ("start", "demo", "test", "check", "proof", "bench", "order", "load", "pictures")
+NAMES = [verb.name for verb in VERBS]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def run_bare(tree: Path, *words: str) -> tuple[int, str, str]:
     return told.returncode, told.stdout, told.stderr
 
 
-@pytest.mark.parametrize(("verb", "flag"), [*((verb, "--help") for verb in VERBS), ("proof", "-h"), ("order", "-h")])
+@pytest.mark.parametrize(("verb", "flag"), [*((verb, "--help") for verb in NAMES), ("proof", "-h"), ("order", "-h")])
 def test_the_help_of_every_verb_needs_no_set_up(bare: Path, verb: str, flag: str) -> None:
     status, out, err = run_bare(bare, verb, flag)
     assert (status, err) == (0, "")
@@ -116,13 +115,13 @@ def test_the_help_of_every_verb_needs_no_set_up(bare: Path, verb: str, flag: str
 def test_the_verbs_that_are_helped_are_all_there_are(bare: Path) -> None:
     _, out, _ = run_bare(bare, "--help")
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and not line.startswith("     ")]
-    assert [verb for verb in listed if verb != "VERB"] == list(VERBS)
+    assert [verb for verb in listed if verb != "VERB"] == NAMES
 
 
 def test_a_verb_that_is_missing_prints_the_help(bare: Path) -> None:
     status, out, err = run_bare(bare)
     assert (status, out) == (2, "")
-    assert all(f"\n    {verb} " in err for verb in VERBS)
+    assert all(f"\n    {verb} " in err for verb in NAMES)
     assert err.endswith("dev.py: name a verb.\n")
 
 

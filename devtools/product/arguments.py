@@ -1,0 +1,23 @@
+"""The command line of `dev.py start`. Standard library alone, so that `--help` needs no set-up."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from devtools.places import DATA
+from devtools.processes.ports import PORTS_IN_A_ROW
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py start", description="Run the whole product until Ctrl-C.")
+    parser.add_argument("--data", default=DATA, metavar="DIR", help="where everything is kept (default: .local)")
+    parser.add_argument("--port", type=_port, metavar="P", help="P to P+6 instead of the well-known ports")
+    parser.add_argument("--no-host", dest="host", action="store_false", help="all but devhost, for `func start`")
+    return parser.parse_args(words)
+
+
+def _port(text: str) -> int:
+    if text.isdecimal() and 1024 <= int(text) <= 65535 - PORTS_IN_A_ROW:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text} is no port from 1024 to {65535 - PORTS_IN_A_ROW}")

@@ -1,0 +1,113 @@
+"""The verbs of `dev.py`: what each is, what it needs, and where it is.
+
+Standard library alone, as are the modules that read a verb's command line: a help, and the refusal of a wrong argument,
+need no set-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from devtools.places import ROOT
+from devtools.set_up.needs import AZURITE_PACKAGE, RUN_PACKAGES, TEST_PACKAGES, WORKER
+from devtools.set_up.steps import Step
+
+RUNNING = (RUN_PACKAGES, AZURITE_PACKAGE)
+TESTING = (TEST_PACKAGES, AZURITE_PACKAGE, WORKER)
+
+
+class Verb(NamedTuple):
+    """`module` is run with the verb's words as its command line; `options.parse(words)` refuses wrong ones."""
+
+    name: str
+    help: str
+    module: str
+    needs: Sequence[Step]
+    options: str | None = None
+    from_the_root: bool = False
+    when_interrupted: int = 130
+
+
+VERBS = (
+    Verb(
+        "start",
+        "run the whole product until Ctrl-C",
+        "devtools.product.start",
+        RUNNING,
+        "devtools.product.arguments",
+        when_interrupted=0,
+    ),
+    Verb("demo", "a tour with two orders, which checks what it shows", "devtools.demo.tour", RUNNING),
+    Verb("test", "every test; arguments go to pytest", "devtools.testing.suite", TESTING, "devtools.testing.arguments"),
+    Verb("check", "format, lint, types and the fast tests", "devtools.testing.check", TESTING),
+    Verb(
+        "proof",
+        "the proof: --orders N --seed S (--help tells the rest)",
+        "tests.proof",
+        TESTING,
+        "tests.proof.options",
+        from_the_root=True,
+    ),
+    Verb(
+        "bench",
+        "measured speeds, as a table (--help tells the rest)",
+        "devtools.bench",
+        TESTING,
+        "devtools.bench.options",
+        from_the_root=True,
+    ),
+    Verb(
+        "order",
+        "place, follow and steer orders (--help tells the rest)",
+        "devtools.orders",
+        [RUN_PACKAGES],
+        "devtools.orders.arguments",
+    ),
+    Verb(
+        "load",
+        "many orders at once, and a judgement (--help tells the rest)",
+        "devtools.load",
+        [RUN_PACKAGES],
+        "devtools.load.arguments",
+    ),
+    Verb(
+        "pictures",
+        "the pictures of the documents (--help tells the rest)",
+        "devtools.pictures",
+        [TEST_PACKAGES, AZURITE_PACKAGE],
+        "devtools.pictures.arguments",
+    ),
+)
+
+
+def chosen(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
+    """The verb and its own words. A help, a missing verb and a wrong word end the process, as argparse does."""
+    parser = argparse.ArgumentParser(prog="dev.py", description="The one entrance of this project.")
+    listed = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        listed.add_parser(verb.name, help=verb.help, add_help=False)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2, "\ndev.py: name a verb.\n")
+    name = parser.parse_args(words[:1]).verb
+    verb = next(verb for verb in VERBS if verb.name == name)
+    if verb.options is None:
+        argparse.ArgumentParser(prog=f"dev.py {name}", description=verb.help).parse_args(words[1:])
+    else:
+        importlib.import_module(verb.options).parse(words[1:])
+    return verb, words[1:]
+
+
+def run(verb: Verb, words: Sequence[str]) -> int:
+    """In the caller's folder, unless the verb is about this one."""
+    if verb.from_the_root:
+        os.chdir(ROOT)
+    sys.argv[1:] = words
+    runpy.run_module(verb.module, run_name="__main__", alter_sys=True)
+    return 0
