@@ -7,8 +7,7 @@ from typing import Any
 from devhost.function_registry import FunctionRegistry
 from devhost.http import routing
 from devhost.settings import Settings
-from devhost.triggers import timer
-from devhost.worker import unserved
+from devhost.triggers import timer, unserved
 from devhost.worker_host.supervisor import WorkerLink
 
 log = logging.getLogger("devhost")

@@ -42,6 +42,13 @@ class StockPage(NamedTuple):
     continuation: str | None
 
 
+class Held(NamedTuple):
+    """Ids of orders that hold stock, and the id after which the next read continues; None at the end."""
+
+    order_ids: tuple[str, ...]
+    after: str | None
+
+
 def _charged_currency(code: str) -> str:
     if code not in CURRENCIES:
         raise ValueError("must be a currency that Stripe charges: its ISO 4217 code in small letters, such as gbp")

@@ -11,8 +11,9 @@ What can be found:
 - an index entry that lags behind its record, lies where older code wrote it, or never got a record.
 
 Each order is looked at by itself: one that cannot be mended is counted, named in the log and in the report, and stands
-in the way of no other. A run looks at `LIMIT` unfinished orders, and the next run starts after them, so that none waits
-for ever behind others. Nothing here decides what a live saga decides.
+in the way of no other. A run looks at `LIMIT` unfinished orders and at a part of the reservations, and the next run
+starts after them, so that none waits for ever behind others; and orders that have ended make no run longer. Nothing
+here decides what a live saga decides.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 from models.errors import OrderSagaError
 from models.operations.alerts import alert_key, is_overdue, note_sent
-from models.operations.order_list import EndedCounts, IndexEntry
+from models.operations.order_list import EndedCounts, Entries, IndexEntry
 from models.order_record import Change, OrderRecord, note_healed, note_refund, park
 from models.states import COMPENSATION_NAMES, REFUND_PAYMENT, RELEASE_INVENTORY
+from models.stock import Held
 from models.view import CompensationView, OrderView, fresh_view
 
 log = logging.getLogger(__name__)
@@ -63,8 +66,8 @@ class Index(Protocol):
     def unfinished(self, after: str | None, limit: int) -> tuple[IndexEntry, ...]:
         """Entries of unfinished orders in the order of their keys, beginning after the key `after`."""
 
-    def unfinished_of_day(self, day: date, limit: int) -> tuple[IndexEntry, ...]:
-        """Entries of unfinished orders that older code wrote into the partition of their day."""
+    def unfinished_of_day(self, day: date, after: str | None, limit: int) -> Entries:
+        """Entries of unfinished orders that older code wrote into the partition of their day: a part of the day."""
 
     def ended_of_day(self, day: date) -> EndedCounts:
         """How many orders of a day ended how; bounded."""
@@ -83,7 +86,8 @@ class Payments(Protocol):
 
 
 class Stock(Protocol):
-    def reservations(self, before: datetime, limit: int) -> list[str]: ...
+    def reservations(self, before: datetime, after: str | None, limit: int) -> Held:
+        """Orders that have held stock since before then: a part of them, beginning after the order `after`."""
 
     def release(self, order_id: str) -> None: ...
 
@@ -96,10 +100,13 @@ class Alerts(Protocol):
 
 
 class Place(NamedTuple):
-    """Where the next run starts: after this key of the unfinished, and with this day of older entries."""
+    """Where the next run starts: after this key of the unfinished, with this day of older entries and after this key
+    of it, and after the reservation of this order."""
 
     after: str | None = None
     day: date | None = None
+    day_after: str | None = None
+    held_after: str | None = None
 
 
 class Reports(Protocol):
@@ -136,9 +143,14 @@ class Findings:
         else:
             self.counts.update([finding] if finding else [])
 
-    def part_failed(self, fault: OrderSagaError) -> None:
-        self.counts["parts_failed"] += 1
-        log.warning("the sweep could not look at everything: %s", fault)
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a run that fails is logged, and the others still run."""
+        try:
+            yield
+        except OrderSagaError as fault:
+            self.counts["parts_failed"] += 1
+            log.warning("the sweep could not look at everything: %s", fault)
 
 
 def _words(fault: Exception) -> str:
@@ -179,10 +191,11 @@ class Reconciler:
             return "payments_without_order"
         return "payments_given_back" if self.settle_payment(order) else None
 
-    def reservations(self, now: datetime) -> list[tuple[str, Look]]:
-        """A look at each order that has held stock for long."""
-        held = self._stock.reservations(now - RESERVED_FOR, LIMIT)
-        return [(order_id, partial(self._reservation, order_id)) for order_id in held]
+    def reservations(self, now: datetime, place: Place) -> tuple[list[tuple[str, Look]], Place]:
+        """A look at each order that has held stock for long, in a part of the stock; and where the next run starts."""
+        held = self._stock.reservations(now - RESERVED_FOR, place.held_after, LIMIT)
+        looks: list[tuple[str, Look]] = [(each, partial(self._reservation, each)) for each in held.order_ids]
+        return looks, place._replace(held_after=held.after)
 
     def _reservation(self, order_id: str) -> str | None:
         order = self._orders.find(order_id)
@@ -198,10 +211,12 @@ class Reconciler:
         """The entries to look at in this run, and where the next one starts."""
         entries = self._index.unfinished(place.after, LIMIT)
         day = place.day or today
-        older = self._index.unfinished_of_day(day, LIMIT)
+        older = self._index.unfinished_of_day(day, place.day_after, LIMIT)
         after = entries[-1].key if len(entries) == LIMIT else None
-        next_day = day - timedelta(days=1)
-        return [*entries, *older], Place(after, next_day if (today - next_day).days < DAYS else None)
+        following = Place(after, day if older.after else day - timedelta(days=1), older.after, place.held_after)
+        if (today - (following.day or today)).days >= DAYS:
+            following = Place(after, held_after=place.held_after)
+        return [*entries, *older.entries], following
 
     def ended(self, today: date) -> EndedCounts:
         """What the dashboard shows of orders that have ended; nobody counts them when it is looked at."""
@@ -248,31 +263,28 @@ def parked_view(order: OrderRecord) -> OrderView:
 
 
 async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[str, int]:
-    """One run; what was found, by kind. A part that fails is logged, and the others still run."""
+    """One run; what was found, by kind."""
     now, findings, place = datetime.now(UTC), Findings(), Place()
     ended: EndedCounts | None = None
-    for part in (reconciler.payments, reconciler.reservations):
-        try:
-            for order_id, look in await asyncio.to_thread(part, now):
-                await findings.take(order_id, asyncio.to_thread(look))
-        except OrderSagaError as fault:
-            findings.part_failed(fault)
-    try:
-        entries, place = await asyncio.to_thread(_unfinished, reconciler, reports, now.date())
+    with findings.part():
+        place = await asyncio.to_thread(reports.place)
+    with findings.part():
+        for order_id, look in await asyncio.to_thread(reconciler.payments, now):
+            await findings.take(order_id, asyncio.to_thread(look))
+    with findings.part():
+        looks, place = await asyncio.to_thread(reconciler.reservations, now, place)
+        for order_id, look in looks:
+            await findings.take(order_id, asyncio.to_thread(look))
+    with findings.part():
+        entries, place = await asyncio.to_thread(reconciler.unfinished, place, now.date())
         for entry in entries:
             await findings.take(entry.order_id, _look_after(reconciler, sagas, entry, now))
         ended = await asyncio.to_thread(reconciler.ended, now.date())
-    except OrderSagaError as fault:
-        findings.part_failed(fault)
     found = dict(sorted(findings.counts.items()))
     await asyncio.to_thread(reports.note, found, findings.not_mended, place, ended)
     if found:
         log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in found.items()))
     return found
-
-
-def _unfinished(reconciler: Reconciler, reports: Reports, today: date) -> tuple[list[IndexEntry], Place]:
-    return reconciler.unfinished(reports.place(), today)
 
 
 async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, now: datetime) -> str | None:

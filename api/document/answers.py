@@ -53,7 +53,9 @@ class ListedOrder(Answer):
 
 
 class OrderPage(Answer):
-    orders: list[ListedOrder]
+    orders: list[ListedOrder] = Field(
+        description="At most `top`. Of one final state there may be fewer although others follow: see `continuation`."
+    )
     continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
 
 

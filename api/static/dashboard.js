@@ -179,7 +179,7 @@ async function ordersView(at, keep, isShown) {
     keep.drawn = true;
   }
   if (!filtered) replace(document.getElementById("tiles"), tiles(body, counts));
-  replace(document.getElementById("list"), rows.length ? listTable(rows) : h("p", { class: "empty" }, filtered ? "No order fits." : "There is no order yet."), pager(at.query, next));
+  replace(document.getElementById("list"), rows.length ? listTable(rows) : h("p", { class: "empty" }, !filtered ? "There is no order yet." : next ? "No order fits among those that were read. Older ones may." : "No order fits."), pager(at.query, next));
   return filtered ? 5000 : LIVE_MS;
 }
 

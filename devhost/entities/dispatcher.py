@@ -34,9 +34,11 @@ from devhost.entities.scheduler import (
 from devhost.function_registry import FunctionRegistry
 from devhost.history import builders
 from devhost.history.builders import now
-from devhost.history.events import Event, compact_json
-from devhost.storage.tables import Row
-from devhost.storage.task_hub import FINISHED, History, TaskHub, is_large
+from devhost.history.events import FINISHED, Event, Row, compact_json
+from devhost.storage.history_table import History
+from devhost.storage.instances_table import columns_of
+from devhost.storage.large_payloads import is_large
+from devhost.storage.task_hub import TaskHub
 from devhost.worker_host.supervisor import MAX_DEATHS, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.entity")
@@ -250,7 +252,7 @@ class EntityDispatcher:
             events.append(started)
         events += [*raised, Event("OrchestratorCompleted", now())]
         execution_id = entity.row["ExecutionId"]
-        addresses = await self._task_hub.append(
+        addresses = await self._task_hub.history.append(
             entity.id, execution_id, entity.events, events, last=False, over=bool(entity.execution_id)
         )
         entity.execution_id, entity.events = execution_id, entity.events + len(events)
@@ -325,7 +327,7 @@ class EntityDispatcher:
         started = _started(entity, scheduler.text)
         execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         events = [Event("OrchestratorStarted", now()), started, Event("OrchestratorCompleted", now())]
-        addresses = await self._task_hub.append(entity.id, execution_id, 0, events, last=False, over=True)
+        addresses = await self._task_hub.history.append(entity.id, execution_id, 0, events, last=False, over=True)
         entity.execution_id, entity.events = execution_id, len(events)
         self._change_row(entity, started, addresses, scheduler.status)
         was_large, entity.large = entity.large, bool(addresses)
@@ -351,7 +353,7 @@ class EntityDispatcher:
         if entity.loaded.is_set():
             return
         async with self._loads:
-            history = await self._task_hub.history(entity.id)
+            history = await self._task_hub.history.read(entity.id)
         raised = [event for event in history.events if event.type == "EventRaised"]
         requests = [Request.from_json(json.loads(event.fields["Input"])) for event in raised]
         given = history.started.fields["Input"] if history.events else None
@@ -383,7 +385,7 @@ class EntityDispatcher:
         entity.swept = True
 
     async def _has_ended(self, sender: Sender) -> bool:
-        row = await self._task_hub.instance(sender.instance_id)
+        row = await self._task_hub.instances.get(sender.instance_id)
         return row is not None and row["RuntimeStatus"] in FINISHED and row["ExecutionId"] == sender.execution_id
 
     def _change_row(
@@ -394,20 +396,8 @@ class EntityDispatcher:
         status: str = "{}",
         at: datetime | None = None,
     ) -> None:
-        fields = started.fields
-        entity.row = {
-            "Name": fields["Name"],
-            "Version": "",
-            "Input": fields["Input"],
-            "CreatedTime": started.at,
-            "LastUpdatedTime": at or started.at,
-            "RuntimeStatus": "Running",
-            "CustomStatus": status,
-            "ExecutionId": fields["OrchestrationInstance"]["ExecutionId"],
-            "TaskHubName": self._task_hub.hub,
-            "Generation": 0,
-            "Tags": "null",
-        }
+        columns = columns_of(started, "Running", status, self._task_hub.name)
+        entity.row = {**columns, "LastUpdatedTime": at or started.at}
         entity.row_address = addresses.get("ExecutionStarted.Input")
         entity.row_due = True
         if entity.late_row is None:
@@ -427,7 +417,7 @@ class EntityDispatcher:
             return
         address = entity.row_address
         row = {**entity.row, "Input": address} if address else entity.row
-        await self._task_hub.merge_instance(entity.id, row, exists=False)
+        await self._task_hub.instances.merge(entity.id, row, exists=False)
         entity.row_due = False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

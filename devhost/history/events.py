@@ -27,6 +27,11 @@ STATUS_NUMBERS = {
     "Pending": 6,
     "Suspended": 7,
 }
+UNFINISHED = ("Pending", "Running", "Suspended", "ContinuedAsNew")
+FINISHED = ("Completed", "Failed", "Terminated", "Canceled")
+
+Row = dict[str, Any]
+"""A row of a table by column; the type of a cell is that of its value: str, bool, int (Int32), datetime (UTC)."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,9 @@ class Event:
         return replace(self, played=True)
 
 
-def to_row(event: Event) -> dict[str, Any]:
+def to_row(event: Event) -> Row:
     """The columns of an event; keys and ExecutionId are the store's. JSON columns without a value hold `null`."""
-    row: dict[str, Any] = {
+    row: Row = {
         "EventId": event.event_id,
         "IsPlayed": event.played,
         "_Timestamp": event.at,
@@ -105,7 +110,7 @@ def to_row(event: Event) -> dict[str, Any]:
     return row
 
 
-def from_row(row: dict[str, Any]) -> Event:
+def from_row(row: Row) -> Event:
     """The event of a stored row whose large payloads have been fetched."""
     columns = SPECS[row["EventType"]].columns
     fields = {column: _from_cell(kind, row.get(column)) for column, kind in columns.items()}

@@ -4,8 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from devhost.history.events import COMPACT, SPECS, Event, iso_time
-from devhost.storage.tables import Row
+from devhost.history.events import COMPACT, SPECS, Event, Row, iso_time
 
 CREATED = ("TaskScheduled", "SubOrchestrationInstanceCreated")
 ENDED = {

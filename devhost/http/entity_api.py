@@ -8,12 +8,11 @@ from aiohttp import web
 from devhost.entities.dispatcher import EntityDispatcher
 from devhost.entities.scheduler import EMPTY_KEY, MAX_ENTITY_KEY, EntityId, Scheduler
 from devhost.function_registry import FunctionRegistry
-from devhost.history.events import compact_json, iso_time
+from devhost.history.events import Row, compact_json, iso_time
 from devhost.history.statuses import parsed
 from devhost.http.queries import BODY, Query, argument_fault, beginning_with, flag, json_body, page, page_size, since
 from devhost.http.responses import Refusal, empty, json_response
 from devhost.storage.keys import is_no_key, unescape_key
-from devhost.storage.tables import Row
 from devhost.storage.task_hub import TaskHub
 
 
@@ -50,7 +49,9 @@ class EntityApi:
         top = page_size(query)
         await self._entities.write_rows()
         rows, following = await page(request, self._task_hub, _condition(query, values.get("name")), top)
-        found = [(row, Scheduler.from_text((await self._task_hub.with_texts(row)).get("Input"))) for row in rows]
+        found = [
+            (row, Scheduler.from_text((await self._task_hub.instances.with_texts(row)).get("Input"))) for row in rows
+        ]
         with_state = flag(query, "fetchstate", False)
         bodies = [_body(row, scheduler, with_state) for row, scheduler in found if scheduler.exists]
         return json_response(HTTPStatus.OK, bodies, following)

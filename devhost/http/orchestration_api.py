@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from devhost.function_registry import FunctionRegistry
-from devhost.history.events import compact_json
+from devhost.history.events import FINISHED, Row, compact_json
 from devhost.history.statuses import history_body, status_body
 from devhost.http.bodies import Bodies, ClientGone, is_gone
 from devhost.http.client_binding import WEBHOOK, management_urls, url_query
@@ -40,9 +40,9 @@ from devhost.http.queries import (
 )
 from devhost.http.responses import Refusal, empty, json_response
 from devhost.orchestration.engine import Engine, WrongState
+from devhost.storage.instances_table import InstanceExists
 from devhost.storage.keys import is_no_key, unescape_key
-from devhost.storage.tables import Row
-from devhost.storage.task_hub import FINISHED, InstanceExists, TaskHub
+from devhost.storage.task_hub import TaskHub
 
 BAD_ID = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 MAX_ID = 256
@@ -119,7 +119,7 @@ class OrchestrationApi:
 
     def _accepted(self, request: web.BaseRequest, instance_id: str) -> web.Response:
         base = f"{request.scheme}://{request.host}{WEBHOOK}"
-        body = management_urls(base, instance_id, url_query(self._task_hub.hub, self._key))
+        body = management_urls(base, instance_id, url_query(self._task_hub.name, self._key))
         del body["rewindPostUri"]
         headers = {"Location": body["statusQueryGetUri"], "Retry-After": "10"}
         return json_response(HTTPStatus.ACCEPTED, body, headers)
@@ -145,7 +145,7 @@ class OrchestrationApi:
         rows, following = await page(request, self._task_hub, condition(request, query), top)
         show_input = flag(query, "showinput", True)
         bodies = [
-            status_body(unescape_key(row["PartitionKey"]), await self._task_hub.with_texts(row), show_input)
+            status_body(unescape_key(row["PartitionKey"]), await self._task_hub.instances.with_texts(row), show_input)
             for row in rows
         ]
         return json_response(HTTPStatus.OK, bodies, following)
@@ -196,9 +196,9 @@ class OrchestrationApi:
     async def purge_many(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if not query.get("createdtimefrom"):
             raise Refusal(HTTPStatus.BAD_REQUEST, "Please provide value for 'createdTimeFrom' parameter.")
-        found, token = await self._task_hub.instances(condition(request, query), MAX_PAGE, {})
+        found, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, {})
         while token:
-            rows, token = await self._task_hub.instances(condition(request, query), MAX_PAGE, token)
+            rows, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, token)
             found += rows
         ended = [row for row in found if row["RuntimeStatus"] in FINISHED]
         for row in ended:

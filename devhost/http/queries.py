@@ -13,12 +13,12 @@ from typing import Any
 
 from aiohttp import web
 
-from devhost.history.events import STATUS_NUMBERS, compact_json
+from devhost.history.events import STATUS_NUMBERS, Row, compact_json
 from devhost.http.heads import readable
 from devhost.http.responses import Refusal
 from devhost.storage.keys import escape_key
 from devhost.storage.retry import StorageRefused
-from devhost.storage.tables import Row, odata_time
+from devhost.storage.tables import odata_time
 from devhost.storage.task_hub import TaskHub
 from loopback.visitors import is_json
 
@@ -172,7 +172,7 @@ async def page(
     """A page of instance rows, and the header that leads to the next one. Raises Refusal (400)."""
     given = token_of(request)
     try:
-        rows, token = await task_hub.instances(condition, top, given)
+        rows, token = await task_hub.instances.page(condition, top, given)
     except StorageRefused as refusal:
         if not given:
             raise

@@ -26,13 +26,13 @@ from typing import Any
 from devhost.entities.dispatcher import EntityDispatcher
 from devhost.entities.scheduler import Answer
 from devhost.history import builders
-from devhost.history.builders import now
-from devhost.history.events import Event, compact_json
+from devhost.history.builders import Parent, now
+from devhost.history.events import FINISHED, Event, Row, compact_json
 from devhost.orchestration.activity_runner import ActivityRunner
-from devhost.orchestration.checkpoint import InstanceRowWriter
+from devhost.orchestration.checkpoint import SCHEDULED, InstanceRowWriter
 from devhost.orchestration.entity_outbox import EntityOutbox, answer_event, message_of
 from devhost.orchestration.executor import OrchestrationExecutor, TurnResult
-from devhost.orchestration.instance import ActivityRun, Instance, Message, Parent, SpeculativeTurn
+from devhost.orchestration.instance import ActivityRun, Instance, Message, SpeculativeTurn
 from devhost.orchestration.message_batch import next_turn
 from devhost.orchestration.task_table import (
     ACTIVITY,
@@ -44,10 +44,11 @@ from devhost.orchestration.task_table import (
     Task,
     rebuild,
 )
+from devhost.storage.history_table import History
+from devhost.storage.instances_table import InstanceExists, pending_columns
 from devhost.storage.keys import unescape_key
 from devhost.storage.retry import StorageRefused
-from devhost.storage.tables import Row
-from devhost.storage.task_hub import FINISHED, History, InstanceExists, TaskHub
+from devhost.storage.task_hub import TaskHub
 
 log = logging.getLogger("devhost.engine")
 
@@ -96,11 +97,11 @@ class Engine:
         if active and not any_state:
             raise InstanceExists(active.row.get("RuntimeStatus", "Pending"))
         started = builders.execution_started(instance_id, name, given, version)
-        columns = builders.pending_columns(started, self._task_hub.hub)
+        columns = pending_columns(started, self._task_hub.name)
         instance = Instance(instance_id, name, stored=True)
         instance.begin(started)
         ahead = self._executor.begin_ahead(instance, first_turn(started))
-        generation = await self._task_hub.insert_instance(instance_id, columns, any_state)
+        generation = await self._task_hub.instances.insert(instance_id, columns, any_state)
         started.fields["Generation"] = generation
         if active:
             await self._abandon(active)
@@ -145,7 +146,7 @@ class Engine:
 
     async def _wake(self, instance_id: str, reason: str | None) -> None:
         """Read a rewound instance; the deepest one is told why."""
-        row = await self._task_hub.instance(instance_id)
+        row = await self._task_hub.instances.get(instance_id)
         assert row is not None
         instance = Instance(instance_id, row["Name"])
         if reason is not None:
@@ -169,10 +170,10 @@ class Engine:
         instance = self._instances.get(instance_id)
         if instance and not instance.finished and "CreatedTime" in instance.row:
             return instance.row
-        return await self._entities.row(instance_id) or await self._task_hub.instance(instance_id)
+        return await self._entities.row(instance_id) or await self._task_hub.instances.get(instance_id)
 
     async def history(self, instance_id: str) -> History:
-        return await self._task_hub.history(instance_id)
+        return await self._task_hub.history.read(instance_id)
 
     async def purge(self, instance_id: str) -> None:
         if await self._entities.purge(instance_id):
@@ -187,7 +188,7 @@ class Engine:
     async def resume(self) -> int:
         """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
         count = 0
-        async for row in self._task_hub.unfinished():
+        async for row in self._task_hub.instances.unfinished():
             if row["Name"].startswith("@"):
                 self._entities.resume(unescape_key(row["PartitionKey"]), row)
                 continue
@@ -212,7 +213,7 @@ class Engine:
     async def _tell(self, instance_id: str, event: Event) -> bool | None:
         instance = self._instances.get(instance_id)
         if instance is None or instance.finished:
-            return None if await self._task_hub.instance(instance_id) is None else False
+            return None if await self._task_hub.instances.get(instance_id) is None else False
         taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._post(instance, Message(event, taken))
         return await taken
@@ -255,7 +256,7 @@ class Engine:
             self._dismiss(instance)
 
     async def _reread(self, instance: Instance) -> None:
-        row = await self._task_hub.instance(instance.id)
+        row = await self._task_hub.instances.get(instance.id)
         if row is None:
             instance.finished = True
             return
@@ -351,7 +352,9 @@ class Engine:
                 *(self._scheduled(instance, task, at) for task in result.tasks),
                 Event("OrchestratorCompleted", at),
             ]
-            await self._task_hub.append(instance.id, instance.execution_id, instance.event_count, events, last=False)
+            await self._task_hub.history.append(
+                instance.id, instance.execution_id, instance.event_count, events, last=False
+            )
             instance.remember(events)
             self._requests.send(instance, events)
         await self._requests.flush(instance)
@@ -417,9 +420,9 @@ class Engine:
         events += [self._scheduled(instance, task, at) for task in result.tasks]
         if result.status in FINISHED:
             next_id = instance.ids_on_record + len(result.tasks)
-            events.append(builders.execution_completed(result, next_id, at))
+            events.append(builders.execution_completed(result.status, result.result, next_id, at))
         events.append(Event("OrchestratorCompleted", at))
-        addresses = await self._task_hub.append(
+        addresses = await self._task_hub.history.append(
             instance.id, instance.execution_id, instance.event_count, events, last=result.status in FINISHED
         )
         sent = [event for event in events if event.type == "EventSent"]
@@ -442,7 +445,7 @@ class Engine:
             task.version = self._options.default_version if task.version is None else task.version
         if task.kind in (CALL, SIGNAL):
             task.request = message_of(instance, task)
-        event = builders.SCHEDULED[task.kind](task, at, self._options.store_inputs)
+        event = SCHEDULED[task.kind](task, at, self._options.store_inputs)
         if task.kind in (CALL, SIGNAL):
             instance.tasks.sent(event)
         return event
@@ -520,7 +523,7 @@ class Engine:
         remaining = (task.fire_at - now()).total_seconds()
         if remaining <= 0:
             instance.timers.pop(task.id, None)
-            fired = Event("TimerFired", now(), fields={"TimerId": task.id, "FireAt": task.fire_at})
+            fired = builders.timer_fired(task.id, task.fire_at)
             self._post(instance, Message(fired, execution_id=instance.execution_id))
             return
         # The loop's clock and the calendar may drift apart: ask the calendar again, and never fire early.
@@ -547,9 +550,9 @@ class Engine:
 
     async def _load(self, instance: Instance, row: Row) -> None:
         """Read an unfinished instance and go on where its history ends."""
-        row = await self._task_hub.with_texts(row)
+        row = await self._task_hub.instances.with_texts(row)
         instance.row, instance.stored, instance.unwritten = row, True, {}
-        history = await self._task_hub.history(instance.id)
+        history = await self._task_hub.history.read(instance.id)
         if not history.events or (row["RuntimeStatus"] == "Pending" and history.execution_id != row["ExecutionId"]):
             instance.inbox.appendleft(Message(builders.started_again(instance.id, row)))
         else:
@@ -622,9 +625,9 @@ class Engine:
             return
         child = Instance(child_id, task.name)
         self._instances[child_id] = child
-        history = await self._task_hub.history(child_id)
+        history = await self._task_hub.history.read(child_id)
         if history.events and is_called_by(history, instance, task):
-            child.row = await self._task_hub.instance(child_id) or {}
+            child.row = await self._task_hub.instances.get(child_id) or {}
             child.stored = bool(child.row)
             self._run(child, self._go_on(child, history))
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from devhost.history.builders import Parent
 from devhost.history.events import Event, compact_json, to_sdk
 from devhost.orchestration.task_table import ACTIVITY, COMPLETES, CREATES, HTTP_ACTIVITY, TIMER, Task, TaskTable
 from devhost.worker_protocol import Reply
@@ -15,34 +16,6 @@ LIMITS = (
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
     '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
 )
-
-
-@dataclass(frozen=True)
-class Parent:
-    """The instance that called this one as a sub-orchestration, its version, and the id of its task."""
-
-    instance_id: str
-    execution_id: str
-    name: str
-    task_id: int
-    version: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "Name": self.name,
-            "OrchestrationInstance": {"InstanceId": self.instance_id, "ExecutionId": self.execution_id},
-            "TaskScheduleId": self.task_id,
-            "Version": self.version,
-        }
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any] | None) -> "Parent | None":
-        if not stored:
-            return None
-        caller = stored["OrchestrationInstance"]
-        return cls(
-            caller["InstanceId"], caller["ExecutionId"], stored["Name"], stored["TaskScheduleId"], stored["Version"]
-        )
 
 
 @dataclass(frozen=True)

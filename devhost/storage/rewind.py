@@ -7,7 +7,7 @@ Azure Storage provider does it; like there, the attempts of a task with retries 
 
 from typing import Any, NamedTuple
 
-from devhost.storage.tables import Row
+from devhost.history.events import Row
 
 TASK_FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
 

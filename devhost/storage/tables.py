@@ -16,12 +16,11 @@ from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import quote
 
-from devhost.history.events import fit_for_utf8, utc_text
+from devhost.history.events import Row, fit_for_utf8, utc_text
 from devhost.storage.account import StorageAccount
 from devhost.storage.http_client import Answer, StorageHttp
 from devhost.storage.retry import NotNow, StorageRefused, StorageRetry
 
-Row = dict[str, Any]
 HEADERS = {
     "Accept": "application/json;odata=minimalmetadata",
     "Content-Type": "application/json",

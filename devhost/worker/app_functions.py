@@ -11,10 +11,11 @@ from azure.functions.decorators.function_app import FunctionRegister
 
 from devhost.worker.indexing import TYPES_OF_THEIR_OWN, refusals
 from devhost.worker.invocation_context import InvocationContext
-from devhost.worker.unserved import missing
 
 DURABLE_TRIGGERS = ("orchestrationTrigger", "activityTrigger", "entityTrigger")
 DIRECTIONS = ("in", "out", "inout")
+SERVED_BINDINGS = (("durableClient", "in"), ("http", "out"))
+RETURN = "$return"
 
 
 class Unloadable(Exception):
@@ -37,7 +38,7 @@ class Function:
         self.is_async = inspect.iscoroutinefunction(self.code)
         self._of_trigger: dict[str, Any] = trigger.get_dict_repr()
         self._bindings = [_plain(each) for each in definition.get_bindings() if each is not trigger]
-        self._missing = missing(self._bindings)
+        self._missing = _missing(self._bindings)
         self._retries = definition.get_setting("retry_policy") is not None
         self._signature = inspect.signature(self.code).parameters
 
@@ -72,6 +73,7 @@ class Function:
             "run_on_startup": bool(trigger.get("runOnStartup")),
             "use_monitor": bool(trigger.get("useMonitor")),
             "bindings": self._bindings,
+            "missing": self._missing,
             "retries": self._retries,
             "streams": self.trigger == "httpTrigger" and _serves_streams(),
             **_of_async(self.code),
@@ -80,8 +82,18 @@ class Function:
 
 def _plain(binding: Any) -> dict[str, Any]:
     told = binding.get_dict_repr()
-    plain = {"name": binding.name, "type": binding.type, "direction": DIRECTIONS[binding.direction]}
+    kind = binding.type, DIRECTIONS[binding.direction]
+    plain = {"name": binding.name, "type": kind[0], "direction": kind[1], "served": kind in SERVED_BINDINGS}
     return plain | {key: told.get(key) for key in ("taskHub", "connectionName")}
+
+
+def _missing(bindings: list[dict[str, Any]]) -> list[str]:
+    """The parameters that a function is called with in Azure and not here."""
+    return [
+        f"{'output' if each['direction'] == 'out' else 'input'} '{each['name']}' ({each['type']})"
+        for each in bindings
+        if each["name"] != RETURN and (each["type"], each["direction"]) not in SERVED_BINDINGS[:1]
+    ]
 
 
 def _serves_streams() -> bool:

@@ -1,10 +1,11 @@
-"""Warm orchestrations: the worker keeps the SDK's executor of an execution between its turns.
+"""Extended sessions: the worker keeps the SDK's executor of an execution between its turns.
 
 A replay from the start makes every turn dearer than the one before, and a chain of a thousand steps quadratic. So an
 execution that has been replayed once is kept, and is then told only what is new; its answer is only what it newly
 yielded. It is the same executor and the same generator that a replay would have rebuilt, as with the extended sessions
 of the .NET extension. Nothing depends on it: whatever is not here any more (too many, too long ago, another worker) is
-replayed from the history. That both agree is proved by a replay at the end of an execution, see verdict.py.
+replayed from the history. That both agree is proved by a replay at the end of an execution
+(orchestration/executor.py).
 
 The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
 """
@@ -38,7 +39,7 @@ def supported(code: Any) -> bool:
     return known and callable(getattr(code, "orchestrator_function", None))
 
 
-class Session:
+class ExtendedSession:
     """One execution; `turn` is the number of the last turn that it has taken.
 
     `go_on` may be called only with what came after the events of the turns before.
@@ -106,14 +107,14 @@ class Session:
         return {"first": first, "cancelled": cancelled, "left": left}, state
 
 
-class Sessions:
+class ExtendedSessions:
     """The sessions of one worker, by execution. Each is used by one turn at a time; the table by several threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Session] = OrderedDict()
+        self._kept: OrderedDict[str, ExtendedSession] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, key: str, session: Session) -> None:
+    def keep(self, key: str, session: ExtendedSession) -> None:
         """Until it has ended, or others have come, or it was not asked for in time."""
         with self._lock:
             if not session.ended:
@@ -122,7 +123,7 @@ class Sessions:
             while len(self._kept) > MAX_KEPT or self._oldest_is_too_old():
                 self._kept.popitem(last=False)
 
-    def take(self, key: str, turn: int) -> Session | None:
+    def take(self, key: str, turn: int) -> ExtendedSession | None:
         """The session whose next turn has that number, out of the table: its user puts it back unless it failed.
 
         One that is in another turn has taken what the host has not, or not taken what it has: it is let go.

@@ -13,21 +13,16 @@ from typing import Any
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 REMEMBERED_TIMES = 10_000
-HISTORY = "azure.durable_functions.models.history.HistoryEvent"
-CODEC = "azure.functions._durable_functions"
-EXECUTOR = "azure.durable_functions.models.TaskOrchestrationExecutor"
 
 Parse = Callable[[str], datetime]
 
 
-def quicken() -> None:
+def apply_patches() -> None:
     """Speed up what is loaded of the SDK. Call it once."""
-    # The time of each event: its parser takes any format there is, a tenth of a millisecond each.
-    _replace(HISTORY, "dt_parse", quick_parse)
-    # A look at an environment variable for each value that is encoded or decoded.
-    _replace(CODEC, "_is_strict_mode", functools.lru_cache)
-    # A class of its own for each execution: to make one takes a third of a millisecond.
-    _replace(EXECUTOR, "namedtuple", functools.lru_cache)
+    for module, name, better in PATCHES:
+        names = vars(sys.modules[module]) if module in sys.modules else {}
+        if name in names:
+            names[name] = better(names[name])
 
 
 def quick_parse(parse: Parse) -> Parse:
@@ -40,7 +35,11 @@ def quick_parse(parse: Parse) -> Parse:
     return functools.lru_cache(maxsize=REMEMBERED_TIMES)(quick)
 
 
-def _replace(module: str, name: str, better: Callable[[Any], Any]) -> None:
-    names = vars(sys.modules[module]) if module in sys.modules else {}
-    if name in names:
-        names[name] = better(names[name])
+PATCHES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    # The time of each event: its parser takes any format there is, a tenth of a millisecond each.
+    ("azure.durable_functions.models.history.HistoryEvent", "dt_parse", quick_parse),
+    # A look at an environment variable for each value that is encoded or decoded.
+    ("azure.functions._durable_functions", "_is_strict_mode", functools.lru_cache),
+    # A class of its own for each execution: to make one takes a third of a millisecond.
+    ("azure.durable_functions.models.TaskOrchestrationExecutor", "namedtuple", functools.lru_cache),
+)

@@ -5,7 +5,6 @@ A protocol of its own on the pipes: with asyncio's streams each frame would wait
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,46 +28,21 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._received = bytearray()
         self._transport: asyncio.SubprocessTransport | None = None
         self._calls: asyncio.WriteTransport | None = None
-        self._lane: asyncio.WriteTransport | None = None
         self.silent, self.exited = asyncio.Event(), asyncio.Event()
 
     @classmethod
     async def start(cls, app: Path, environment: dict[str, str], take: Take) -> "WorkerProcess":
         """Start a process that imports the app of a folder when it is told to."""
         command = (sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(app))
-        if os.name == "nt":  # where a child is given no descriptors but the three
-            return await cls._start(take, command, environment)
-        lane, end = os.pipe()
-        loop = asyncio.get_running_loop()
-        writing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(end, "wb", 0))
-        try:
-            process = await cls._start(take, (*command, str(lane)), environment, pass_fds=(lane,))
-        except BaseException:
-            writing.close()
-            raise
-        finally:
-            os.close(lane)
-        process._lane = writing
-        return process
-
-    @classmethod
-    async def _start(
-        cls, take: Take, command: tuple[str, ...], environment: dict[str, str], **options: Any
-    ) -> "WorkerProcess":
         # Not in the app's folder yet: the SDK, when it is imported, reads a host.json there, and fails on a comment.
-        loop, given = asyncio.get_running_loop(), {**options, "stderr": None, "env": environment, "cwd": HERE}
-        return (await loop.subprocess_exec(lambda: cls(take), *command, **given))[1]
+        options: dict[str, Any] = {"stderr": None, "env": environment, "cwd": HERE}
+        return (await asyncio.get_running_loop().subprocess_exec(lambda: cls(take), *command, **options))[1]
 
-    @property
-    def has_lane(self) -> bool:
-        return self._lane is not None
-
-    def send(self, frame: bytes, by_lane: bool) -> None:
-        """Raises BrokenPipeError when it does not listen any more. `by_lane`: only one call at a time."""
-        calls = self._lane if by_lane else self._calls
-        if calls is None or calls.is_closing():
+    def send(self, frame: bytes) -> None:
+        """Raises BrokenPipeError when it does not listen any more."""
+        if self._calls is None or self._calls.is_closing():
             raise BrokenPipeError
-        calls.write(frame)
+        self._calls.write(frame)
 
     def kill(self) -> None:
         if self._transport:
@@ -93,8 +67,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
         if fd == ANSWERS:
             self.silent.set()
-            if self._lane and not self._lane.is_closing():  # it may have noticed by itself
-                self._lane.abort()
 
     def process_exited(self) -> None:
         self.exited.set()

@@ -67,9 +67,7 @@ class AppRefused(Exception):
 
 @dataclass(eq=False)
 class Worker:
-    """One worker process, what it was loaded with, and the calls that it has yet to answer; `in_lane` is the one that
-    has taken the lane.
-    """
+    """One worker process, what it was loaded with, and the calls that it has yet to answer."""
 
     process: WorkerProcess = field(init=False)
     waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
@@ -79,20 +77,14 @@ class Worker:
     outlived: bool = False
     retired: bool = False
     ended: bool = False
-    in_lane: int | None = None
 
     async def ask(self, header: dict[str, Any], body: bytes) -> Reply:
-        """Send a call and wait for its answer. One at a time goes by the lane, where no thread has to take over from
-        another. Raises WorkerDied.
-        """
+        """Send a call and wait for its answer. Raises WorkerDied."""
         call_id = next(self.ids)
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self.waiting[call_id] = future
-        by_lane = self.process.has_lane and self.in_lane is None and header["kind"] != "load"
-        if by_lane:
-            self.in_lane = call_id
         try:
-            self.process.send(worker_protocol.encode({"id": call_id, **header}, body), by_lane)
+            self.process.send(worker_protocol.encode({"id": call_id, **header}, body))
             return await future
         except BrokenPipeError:
             raise (WorkerReplaced if self.retired else WorkerDied) from None
@@ -100,11 +92,7 @@ class Worker:
             self.waiting.pop(call_id, None)
 
     def settle(self, header: dict[str, Any], body: bytes) -> None:
-        """Take an answer. It frees the lane unless the call's thread is still busy; then another frame does, for which
-        nobody waits.
-        """
-        if header["id"] == self.in_lane and "busy" not in header:
-            self.in_lane = None
+        """Take an answer."""
         future = self.waiting.pop(header["id"], None)
         if future and not future.done():
             future.set_result(Reply(header, body))

@@ -11,13 +11,13 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from devhost.history.events import Event, compact_json, to_row, to_sdk
+from devhost.history.events import Event, Row, compact_json, to_row, to_sdk
 from devhost.storage.account import parse_connection_string
+from devhost.storage.history_table import SENTINEL
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.keys import row_key
 from devhost.storage.retry import StorageRetry
-from devhost.storage.tables import INSERT, MERGE, Row, Tables, WriteMode
-from devhost.storage.task_hub import SENTINEL
+from devhost.storage.tables import INSERT, MERGE, Tables, WriteMode
 from devtools.bench.app import function_app
 
 STEPS = function_app.STEPS

@@ -38,6 +38,13 @@ class Page(NamedTuple):
     continuation: str | None
 
 
+class Entries(NamedTuple):
+    """A part of a range of entries, and the key after which the next part begins; None at the end of the range."""
+
+    entries: tuple[IndexEntry, ...]
+    after: str | None
+
+
 class Front(NamedTuple):
     """What a first look needs: the newest unfinished orders, and the newest of today that have ended."""
 

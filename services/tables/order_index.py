@@ -20,25 +20,27 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient
 
 from models.errors import OrderSagaError
-from models.operations.order_list import EndedCounts, Front, IndexEntry, Page
+from models.operations.order_list import EndedCounts, Entries, Front, IndexEntry, Page
 from models.order_record import OrderRecord
 from models.states import FINAL_STATES, WAITING_STATES
 from services.storage import number, plain, storage_faults
+from services.tables.bounded_reads import MOST_ROWS, quoted, read_part
 
 OPEN = "open"
 # Row keys sort upwards: counting down from here puts the newest first. Milliseconds since 1970.
 END_OF_TIME_MS = 9_999_999_999_999
 MAX_DAYS_A_PAGE = 400
 # What storage answers at most in one read.
-MOST_UNFINISHED = 1000
+MOST_UNFINISHED = MOST_ROWS
 COUNT_READS = 5
-FINAL_IN_ANY_ORDER = " or ".join(f"Status eq '{state}'" for state in sorted(FINAL_STATES))
+# Of a list of one final state: so many rows are read for a page, and what fits of them may be less than the page.
+MOST_ROWS_A_PAGE = 5 * MOST_ROWS
 
 
 def index_key(accepted_at: datetime, order_id: str) -> str:
@@ -102,15 +104,15 @@ class OrderIndex:
         """Orders accepted from `oldest` to `newest` (UTC days, both included), newest first; at most `top`.
 
         `after` is the continuation of the page before. Reads the open partition, and one partition a day until the page
-        is full: two reads for a first page.
+        is full: two reads for a first page. Of one final state it reads `MOST_ROWS_A_PAGE` rows and no more, so a page
+        may have fewer than `top` and a continuation.
         """
         first, beyond = _countdown(_start_of(newest + timedelta(days=1))), _countdown(_start_of(oldest))
         low = max(after or "", f"{first};")
-        unfinished = self._unfinished(low, f"{beyond};", top, status) if status not in FINAL_STATES else ()
-        ended = self._ended(newest, oldest, top, status, after) if status in {None, *FINAL_STATES} else ()
-        merged = _each_order_once(heapq.merge(unfinished, ended, key=lambda entry: entry.key))
-        entries = tuple(itertools.islice(merged, top))
-        return Page(entries, entries[-1].key if len(entries) == top else None)
+        # One more than the page: the next key tells that an order has no second row.
+        unfinished = self._unfinished(low, f"{beyond};", top + 1, status) if status not in FINAL_STATES else ()
+        ended = self._ended(newest, oldest, top + 1, status, after) if status in {None, *FINAL_STATES} else ()
+        return _first_page(heapq.merge(unfinished, ended, key=lambda entry: entry.key), top)
 
     def front(self, today: date, top: int) -> Front:
         """The unfinished orders and the newest of today that have ended: two reads, whatever the store holds."""
@@ -145,22 +147,33 @@ class OrderIndex:
         """Entries of the open partition in the order of their keys, beginning after the key `after`."""
         return tuple(itertools.islice(self._unfinished(after or "", ";", limit, None), limit))
 
-    def unfinished_of_day(self, day: date, limit: int) -> tuple[IndexEntry, ...]:
-        """Entries of unfinished orders that lie in the partition of a day, where older code wrote them."""
-        wanted = f"PartitionKey eq '{day.isoformat()}' and not ({FINAL_IN_ANY_ORDER})"
-        return tuple(itertools.islice(self._query(wanted, limit), limit))
+    def unfinished_of_day(self, day: date, after: str | None, limit: int) -> Entries:
+        """At most `limit` entries of unfinished orders that lie in the partition of a day, where older code wrote them.
+
+        One read, which begins after the key `after` and may end before the day does.
+        """
+        with storage_faults("the index of orders"):
+            part = read_part(self._table, _of_day(day, after), _is_unfinished, limit)
+            return Entries(tuple(map(_entry, part.rows)), part.after)
 
     def _unfinished(self, low: str, high: str, limit: int, status: str | None) -> Iterator[IndexEntry]:
-        wanted = f"PartitionKey eq '{OPEN}' and RowKey gt '{_quoted(low)}' and RowKey lt '{high}'"
+        wanted = f"PartitionKey eq '{OPEN}' and RowKey gt '{quoted(low)}' and RowKey lt '{high}'"
         return self._query(wanted + _of_status(status), limit)
 
     def _ended(
         self, newest: date, oldest: date, limit: int, status: str | None, after: str | None
-    ) -> Iterator[IndexEntry]:
+    ) -> Iterator[IndexEntry | _Unread]:
+        """Those of a status are picked here: a filter would have storage pass all the others, however many they are."""
+        rows_left = MOST_ROWS_A_PAGE
         for back in range(min((newest - oldest).days + 1, MAX_DAYS_A_PAGE)):
-            day = newest - timedelta(days=back)
-            wanted = f"PartitionKey eq '{day.isoformat()}'{_of_status(status)}"
-            yield from self._query(wanted + (f" and RowKey gt '{_quoted(after)}'" if after else ""), limit)
+            wanted = _of_day(newest - timedelta(days=back), after)
+            for entry in self._query(wanted, MOST_ROWS if status else limit):
+                if status in {None, entry.status}:
+                    yield entry
+                rows_left -= 1
+                if status and not rows_left:
+                    yield _Unread(entry.key)
+                    return
 
     def _query(self, wanted: str, limit: int) -> Iterator[IndexEntry]:
         with storage_faults("the index of orders"):
@@ -168,10 +181,25 @@ class OrderIndex:
                 yield _entry(row)
 
 
-def _each_order_once(entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
-    """An order that is just ending has both of its rows, one after the other: the ended one counts."""
-    for _, rows in itertools.groupby(entries, key=lambda entry: entry.key):
-        yield max(rows, key=lambda entry: entry.partition != OPEN)
+class _Unread(NamedTuple):
+    """Stands for the rows after a key that are left to the next page."""
+
+    key: str
+
+
+def _first_page(rows: Iterable[IndexEntry | _Unread], top: int) -> Page:
+    """Of rows in the order of their keys.
+
+    An order that is just ending has both of its rows, one after the other: the ended one counts.
+    """
+    entries: list[IndexEntry] = []
+    for key, group in itertools.groupby(rows, key=lambda row: row.key):
+        each = list(group)
+        found = [row for row in each if isinstance(row, IndexEntry)]
+        entries += [max(found, key=lambda entry: entry.partition != OPEN)] if found else []
+        if len(entries) == top or len(found) < len(each):
+            return Page(tuple(entries), key)
+    return Page(tuple(entries), None)
 
 
 def _start_of(day: date) -> datetime:
@@ -182,15 +210,20 @@ def _countdown(moment: datetime) -> str:
     return f"{END_OF_TIME_MS - int(moment.timestamp() * 1000):013d}"
 
 
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+def _of_day(day: date, after: str | None) -> str:
+    """The rows of a day's partition, after a key."""
+    return f"PartitionKey eq '{day.isoformat()}'" + (f" and RowKey gt '{quoted(after)}'" if after else "")
+
+
+def _is_unfinished(row: Mapping[str, Any]) -> bool:
+    return row.get("Status") not in FINAL_STATES
 
 
 def _of_status(status: str | None) -> str:
     """The entry of an order is not rewritten when its saga starts, so a list does not tell the two apart."""
     if status in {"accepted", "running"}:
         return " and (Status eq 'accepted' or Status eq 'running')"
-    return f" and Status eq '{_quoted(status)}'" if status else ""
+    return f" and Status eq '{quoted(status)}'" if status else ""
 
 
 def _place(record: OrderRecord) -> tuple[str, str]:

@@ -36,6 +36,8 @@ class SweepReports:
             "NotMended": ",".join(not_mended[:MOST_NAMES]),
             "After": place.after or "",
             "Day": place.day.isoformat() if place.day else "",
+            "DayAfter": place.day_after or "",
+            "HeldAfter": place.held_after or "",
         }
         if ended is not None:
             counted = {"day": ended.day.isoformat(), "states": ended.states, "more": ended.more}
@@ -51,7 +53,8 @@ class SweepReports:
 
     def place(self) -> Place:
         row = self._row() or {}
-        return Place(row.get("After") or None, date.fromisoformat(row["Day"]) if row.get("Day") else None)
+        day = date.fromisoformat(row["Day"]) if row.get("Day") else None
+        return Place(row.get("After") or None, day, row.get("DayAfter") or None, row.get("HeldAfter") or None)
 
     def last(self) -> dict[str, Any] | None:
         """When the sweep last ran (ISO 8601) and what it found; None before its first run.

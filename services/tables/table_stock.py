@@ -29,8 +29,9 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from models.errors import Conflict, Refused, Unavailable
 from models.order_parts import Line
-from models.stock import InventoryUpdate, StockEntry, StockItem, StockPage
+from models.stock import Held, InventoryUpdate, StockEntry, StockItem, StockPage
 from services.storage import number, plain, storage_faults, write_attempts
+from services.tables.bounded_reads import quoted, read_part
 from services.tables.recent_rows import RecentRows
 
 PARTITION = "stock"
@@ -117,13 +118,17 @@ class TableStock:
             return
         self._write(f"the stock of order {order_id}", lambda: self._sell_once(order_id))
 
-    def reservations(self, before: datetime, limit: int) -> list[str]:
-        """Ids of orders that have held stock since before then, at most `limit`: for the sweep."""
-        wanted = f"PartitionKey eq '{PARTITION}' and RowKey ge 'order:' and RowKey lt 'order;' and State eq 'reserved'"
-        moment = f"datetime'{before.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}'"
+    def reservations(self, before: datetime, after: str | None, limit: int) -> Held:
+        """Orders that have held stock since before then, at most `limit`: for the sweep.
+
+        One read of a part of the rows, which begins after the order `after`: most of them are of orders that ended.
+        """
+        wanted = f"PartitionKey eq '{PARTITION}' and RowKey gt 'order:{quoted(after or '')}' and RowKey lt 'order;'"
+        columns = ["RowKey", "State", "ChangedAt"]
         with storage_faults("the reservations"):
-            rows = self._table.query_entities(f"{wanted} and ChangedAt lt {moment}", select=["RowKey"])
-            return [row["RowKey"].removeprefix("order:") for _, row in zip(range(limit), rows, strict=False)]
+            part = read_part(self._table, wanted, lambda row: _is_held(row, before), limit, columns)
+            ids = tuple(_order_of(row["RowKey"]) for row in part.rows)
+            return Held(ids, _order_of(part.after) if part.after else None)
 
     def reserved_for(self, order_id: str, sku: str) -> int:
         """How many units of a SKU are held for an order now: 0 once they are sold or released."""
@@ -229,6 +234,15 @@ class TableStock:
 
 class _LostTheRace(Exception):
     """Another writer changed a row between our read and our write. Nothing was written."""
+
+
+def _is_held(row: Mapping[str, Any], before: datetime) -> bool:
+    changed_at = row.get("ChangedAt")
+    return row.get("State") == "reserved" and isinstance(changed_at, datetime) and changed_at < before
+
+
+def _order_of(row_key: str) -> str:
+    return row_key.removeprefix("order:")
 
 
 def _take(line: Line, get: Get) -> Operation:

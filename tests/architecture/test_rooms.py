@@ -38,6 +38,25 @@ MAY_IMPORT = {
     "devtools/product": {"devhost", "devtools", "services"},
     "dev.py": {"devtools"},
 }
+# The floors of devhost, the lowest first: each may import those that it names, and itself. `devhost` is what stands at
+# its root and has no line of its own: it puts the rooms together.
+DEVHOST_MAY_IMPORT: dict[str, set[str]] = {
+    "worker_protocol": set(),
+    "function_registry": set(),
+    "history": {"worker_protocol"},
+    "storage": {"history"},
+    "settings": {"storage"},
+    "worker_host": {"worker_protocol"},
+    # The worker runs beside the host, and is started for the app alone.
+    "worker": {"history", "worker_protocol"},
+    "entities": {"function_registry", "history", "storage", "worker_host"},
+    "orchestration": {"entities", "function_registry", "history", "storage", "worker_host", "worker_protocol"},
+    "http": {"entities", "function_registry", "history", "orchestration", "settings", "storage", "worker_host"},
+    "triggers": {"history", "settings", "worker_host"},
+    "devhost": {
+        "entities", "function_registry", "http", "orchestration", "settings", "storage", "triggers", "worker_host",
+    },
+}  # fmt: skip
 PRODUCT_MAY_NAME = {"devhost.settings.loads_with_comments", "services.settings.faults"}
 # Of activities, services may know the messages that it is handed, and no rule.
 SERVICES_MAY_NAME = {"activities.notification.Mail"}
@@ -84,6 +103,27 @@ def test_a_room_imports_only_what_the_arrow_allows(room: str) -> None:
         if name.split(".")[0] in (OUR_ROOMS | {"bootstrap"}) - MAY_IMPORT[room]
     }
     assert strangers == set()
+
+
+def _devhost_room(path: str) -> str:
+    """The floor of a file of devhost: its folder, or its name at the root of devhost."""
+    name = Path(path).relative_to("devhost").parts[0].removesuffix(".py")
+    return name if name in DEVHOST_MAY_IMPORT else "devhost"
+
+
+@pytest.mark.parametrize("room", DEVHOST_MAY_IMPORT)
+def test_a_room_of_devhost_imports_only_the_floors_below_it(room: str) -> None:
+    floors = list(DEVHOST_MAY_IMPORT)
+    assert {each for each in DEVHOST_MAY_IMPORT[room] if floors.index(each) >= floors.index(room)} == set()
+    files = [file for file in _files("devhost") if _devhost_room(file.relative_to(ROOT).as_posix()) == room]
+    imported = {
+        (file.relative_to(ROOT).as_posix(), _devhost_room(name))
+        for file in files
+        for name in imported_modules(file)
+        if name.startswith("devhost/")
+    }
+    assert {(file, floor) for file, floor in imported if floor not in DEVHOST_MAY_IMPORT[room] | {room}} == set()
+    assert {floor for _, floor in imported} | {room} == DEVHOST_MAY_IMPORT[room] | {room}, "the table names too many"
 
 
 def test_start_knows_of_devhost_and_of_the_app_only_how_settings_are_read() -> None:

@@ -21,7 +21,7 @@ from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import Place
 from services import storage
-from services.tables import order_index, table_orders
+from services.tables import bounded_reads, order_index, table_orders
 from services.tables.order_index import OPEN, OrderIndex, index_key
 from services.tables.sweep_reports import SweepReports
 from services.tables.table_orders import TableOrders
@@ -151,11 +151,11 @@ def test_an_unfinished_order_in_the_partition_of_its_day_is_found_and_moved(shop
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     done = shop.ended(shop.orders.change(shop.accept(), start, LINES, TOTAL, None), "completed")
     written_by_older_code(shop, order)
-    (entry,) = shop.index.unfinished_of_day(LONG_AGO.date(), 10)
-    assert entry.order_id == order.order_id
+    (entry,), after = shop.index.unfinished_of_day(LONG_AGO.date(), None, 10)
+    assert (entry.order_id, after) == (order.order_id, None)
     shop.index.put_right(entry, order)
     assert [entry.partition for entry in shop.entries(order.order_id)] == [OPEN]
-    assert shop.index.unfinished_of_day(LONG_AGO.date(), 10) == ()
+    assert shop.index.unfinished_of_day(LONG_AGO.date(), None, 10) == ((), None)
     assert [entry.partition for entry in shop.entries(done.order_id)] == ["2020-05-17"]
 
 
@@ -183,6 +183,35 @@ def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
     assert shop.index.page("completed", midnight.date(), midnight.date(), 10, None).entries == ()
     page = shop.index.page(None, (midnight + day).date(), (midnight - day).date(), 10, None)
     assert len(page.entries) == 3
+
+
+def test_a_list_of_one_state_reads_a_part_of_the_orders_and_the_next_page_the_rest(shop: Shop) -> None:
+    """Storage would read all of them for a filter that few fit."""
+    orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(7)]
+    for number, order in enumerate(orders):
+        started = shop.orders.change(order, start, LINES, TOTAL, None)
+        shop.ended(started, "cancelled" if number in {0, 3} else "completed")
+    today, pages, after = LONG_AGO.date(), list[list[str]](), None
+    with patch.multiple(order_index, MOST_ROWS=2, MOST_ROWS_A_PAGE=3):
+        while not pages or after is not None:
+            page = shop.index.page("cancelled", today, today - timedelta(days=1), 10, after)
+            pages.append([entry.order_id for entry in page.entries])
+            after = page.continuation
+    assert pages == [[], [orders[3].order_id], [orders[0].order_id]]
+
+
+def test_the_sweep_reads_a_day_of_older_entries_in_parts(shop: Shop) -> None:
+    orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(5)]
+    for number, order in enumerate(orders):
+        started = shop.orders.change(order, start, LINES, TOTAL, None)
+        written_by_older_code(shop, started) if number in {0, 4} else shop.ended(started, "completed")
+    found, after, parts = list[str](), None, 0
+    with patch.object(bounded_reads, "MOST_ROWS", 2):
+        while not parts or after is not None:
+            part = shop.index.unfinished_of_day(LONG_AGO.date(), after, 10)
+            found += [entry.order_id for entry in part.entries]
+            after, parts = part.after, parts + 1
+    assert (found, parts) == ([orders[4].order_id, orders[0].order_id], 3)
 
 
 @pytest.mark.parametrize("status", ["accepted", "running"])
@@ -240,7 +269,7 @@ def test_the_sweep_goes_on_after_a_key_and_so_comes_to_every_entry(shop: Shop) -
 def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_not_end_well(shop: Shop) -> None:
     reports = SweepReports(shop.index_table)
     assert (reports.last(), reports.place()) == (None, Place())
-    place = Place("0123", LONG_AGO.date())
+    place = Place("0123", LONG_AGO.date(), "0456", "order-7")
     reports.note({"sagas_started": 2}, [], place)
     last = reports.last()
     assert last is not None

@@ -6,8 +6,10 @@ import json
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from azure.data.tables import EdmType, EntityProperty
@@ -17,6 +19,7 @@ from models.order_parts import Line
 from models.stock import InventoryUpdate, StockEntry, StockItem
 from services import storage
 from services.seed import WrongRow, seed
+from services.tables import bounded_reads
 from services.tables.table_stock import TableStock
 from tests.support.servers import Azurite
 
@@ -271,6 +274,24 @@ def test_a_catalogue_with_a_wrong_row_is_told_in_a_sentence_and_nothing_of_it_is
     with pytest.raises(WrongRow, match=f"row of BAD is wrong: {named}"):
         seed(empty, catalogue)
     assert empty.is_empty()
+
+
+def test_the_sweep_reads_the_reservations_in_parts_and_finds_each_that_is_held_for_long(azurite: Azurite) -> None:
+    stock = table(azurite, f"held{uuid.uuid4().hex[:8]}")
+    stock.put("SKU-1", units(10))
+    orders = sorted(new_order() for _ in range(7))
+    for order in orders:
+        stock.reserve(order, lines(("SKU-1", 1)))
+    for order in orders[:6]:
+        stock.sell(order) if order != orders[3] else None
+    later, found, after, parts = datetime.now(UTC) + timedelta(minutes=1), list[str](), None, 0
+    with patch.object(bounded_reads, "MOST_ROWS", 3):
+        while not parts or after is not None:
+            held = stock.reservations(later, after, 10)
+            found, after, parts = [*found, *held.order_ids], held.after, parts + 1
+    assert (found, parts) == ([orders[3], orders[6]], 3)
+    assert stock.reservations(later, None, 1) == ((orders[3],), orders[3]), "no more than were asked for"
+    assert stock.reservations(later - timedelta(hours=1), None, 10) == ((), None)
 
 
 def test_every_sku_is_listed_once_and_no_order_is(azurite: Azurite) -> None:

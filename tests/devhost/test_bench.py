@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableServiceClient
 
+from devhost.history.events import Row
 from devhost.storage.http_client import StorageHttp
-from devhost.storage.tables import Row
 from devtools.bench import against
 from devtools.bench.floor import TablesFloor
 from devtools.bench.stage import Load

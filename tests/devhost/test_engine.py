@@ -23,15 +23,14 @@ class World:
     begun: list[int] = field(default_factory=list)
 
     def engine(self) -> Engine:
-        store = SimpleNamespace(
-            hub="Hub", insert_instance=self._inserted, append=self._append, merge_instance=self._merged
-        )
+        instances = SimpleNamespace(insert=self._inserted, merge=self._merged)
+        task_hub = SimpleNamespace(name="Hub", instances=instances, history=SimpleNamespace(append=self._append))
         executor = SimpleNamespace(
             begin_ahead=lambda *_: None, go_on_ahead=lambda *_: None, decide=self._decide, failed=None
         )
         activities, entities = SimpleNamespace(run=self._run), SimpleNamespace(deliver=None)
         options = Options(store_inputs=False, override_any_state=False, default_version="", joined_events=1)
-        return Engine(store, executor, activities, entities, options)  # type: ignore[arg-type]
+        return Engine(task_hub, executor, activities, entities, options)  # type: ignore[arg-type]
 
     async def _inserted(self, *_: Any) -> int:
         return 0

@@ -11,7 +11,7 @@ import pytest
 
 from devhost.history.events import Event
 from devhost.orchestration.task_table import TaskTable, rebuild
-from devhost.worker.extended_sessions import Session
+from devhost.worker.extended_sessions import ExtendedSession
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import Broken, Call, Done, Raised, World, play
 from tests.replay.oracle import Event as Stored
@@ -55,7 +55,7 @@ def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
         for message in execution.messages:
             table.observe(as_event(message), NOON)
         if session is None:
-            session = Session(SimpleNamespace(orchestrator_function=program), request(execution.messages), 1)
+            session = ExtendedSession(SimpleNamespace(orchestrator_function=program), request(execution.messages), 1)
             told, state = session.begin()
         else:
             told, state = session.go_on(execution.messages)

@@ -1,5 +1,6 @@
 """The small pure parts: routes, schedules, keys, settings, events and their shapes."""
 
+import importlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,19 +11,19 @@ from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devhost.history.builders import execution_started
+from devhost.history.builders import Parent, execution_started
 from devhost.history.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.http import routing
 from devhost.orchestration.engine import is_called_by
-from devhost.orchestration.instance import Instance, Parent
+from devhost.orchestration.instance import Instance
 from devhost.orchestration.task_table import SUB_ORCHESTRATION, Task
 from devhost.settings import BadSettings, hub_name, load, loads_with_comments, resolve
 from devhost.storage.account import parse_connection_string
+from devhost.storage.history_table import History
 from devhost.storage.keys import escape_key, row_key, unescape_key
 from devhost.storage.tables import parse_time
-from devhost.storage.task_hub import History
 from devhost.triggers import cron
-from devhost.worker.sdk_patches import quick_parse
+from devhost.worker.sdk_patches import PATCHES, quick_parse
 
 
 def route(template: str, *methods: str, prefix: str = "api") -> routing.Route:
@@ -176,6 +177,11 @@ def test_a_quick_time_is_the_sdks(moment: datetime) -> None:
     text = iso_time(moment.replace(tzinfo=UTC))
     found, wanted = quick_parse(dt_parse)(text), dt_parse(text)
     assert (found, repr(found)) == (wanted, repr(wanted))
+
+
+@pytest.mark.parametrize(("module", "name"), [patch[:2] for patch in PATCHES])
+def test_each_patch_of_the_sdk_finds_its_place(module: str, name: str) -> None:
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 def test_other_times_are_left_to_the_sdks_parser() -> None:

@@ -15,8 +15,8 @@ import pytest
 from azure.functions.decorators import function_app
 
 from devhost.settings import BadSettings, Settings, load
+from devhost.triggers.unserved import sentences
 from devhost.worker.app_functions import Function, NotServed
-from devhost.worker.unserved import sentences
 from tests.devhost.hosts import Devhost, until
 
 Hosts = Callable[..., Devhost]

@@ -64,9 +64,9 @@ class NeverEnding:
 
 def test_nothing_waits_for_a_client_that_has_gone() -> None:
     engine, bodies = NeverEnding(), Bodies(1000)
-    store, functions = SimpleNamespace(hub="Hub"), SimpleNamespace(orchestrator=lambda name: name)
+    task_hub, functions = SimpleNamespace(name="Hub"), SimpleNamespace(orchestrator=lambda name: name)
     management = OrchestrationApi(
-        cast(Any, engine), cast(Any, None), cast(Any, store), cast(Any, functions), bodies, key="", version=""
+        cast(Any, engine), cast(Any, None), cast(Any, task_hub), cast(Any, functions), bodies, key="", version=""
     )
     doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
     edge = HttpServer([], cast(Any, None), management, bodies=bodies, front=None, **doors)

@@ -23,7 +23,7 @@ from models.order_record import OrderRecord
 from models.order_request import Decision, Evidence, Reason
 from models.view import CompensationView, fresh_view
 from reconciliation.sweep import LIMIT, Place, Reconciler, Sagas, sweep
-from services.tables import table_orders
+from services.tables import bounded_reads, table_orders
 from services.tables.order_index import OPEN, OrderIndex, index_key
 from services.tables.sweep_reports import SweepReports
 from services.tables.table_orders import TableOrders
@@ -45,9 +45,12 @@ class Died(BaseException):
 class Shop:
     """Fulfils the tables' wire: at request `dies_at` the process dies, before it or after it."""
 
+    table: type[PureTable] = PureTable
+
     def __init__(self) -> None:
         self.dies_at, self.requests, self.after = -1, 0, False
-        tables: dict[str, Any] = {name: PureTable(name, self) for name in ("orders", "orderindex", "stock")}
+        self.tables: dict[str, Any] = {name: self.table(name, self) for name in ("orders", "orderindex", "stock")}
+        tables = self.tables
         self.order_rows, self.index_rows, self.stock_rows = (table.rows for table in tables.values())
         self.index = OrderIndex(tables["orderindex"])
         self.orders = TableOrders(tables["orders"], self.index)
@@ -265,6 +268,18 @@ def test_a_saga_that_missed_the_answer_to_its_approval_is_woken(answer: str) -> 
 # Money and goods of orders that have ended.
 
 
+def test_goods_are_released_however_many_orders_were_sold_before() -> None:
+    """A run reads a part of the reservations, and the next one starts after it."""
+    shop = Shop()
+    stocked(shop, 2, "order-9")
+    for number in range(8):
+        sold = {"PartitionKey": "stock", "RowKey": f"order:order-{number}", "State": "sold", "ChangedAt": NOW - MINUTE}
+        shop.tables["stock"]._put(sold)
+    shop.ended(shop.running("order-9"), "compensated")
+    with patch.object(bounded_reads, "MOST_ROWS", 3):
+        assert [shop.sweep() for _ in range(4)] == [{}, {}, {"reservations_released": 1}, {}]
+
+
 @pytest.mark.parametrize("resolved", [False, True], ids=["nobody resolved it", "an operator resolved it"])
 def test_goods_that_an_ended_order_holds_are_released_unless_an_operator_said_otherwise(resolved: bool) -> None:
     """Resolved on evidence: the units are gone from the shelf, and must not be sold again."""
@@ -279,11 +294,11 @@ def test_goods_that_an_ended_order_holds_are_released_unless_an_operator_said_ot
     assert shop.stock_rows["stock", "sku:CRUNCHY-ARMCHAIR"]["Reserved"] == (2 if resolved else 0)
 
 
-def stocked(shop: Shop, reserved: int) -> None:
+def stocked(shop: Shop, reserved: int, order_id: str = "order-1") -> None:
     sku = {"OnHand": 5, "Reserved": reserved, "PriceMinor": 12900, "Currency": "gbp"}
     lines = json.dumps([{"sku": "CRUNCHY-ARMCHAIR", "quantity": reserved}])
     held = {"State": "reserved", "Lines": lines, "ChangedAt": NOW - 10 * MINUTE}
-    for key, row in {"sku:CRUNCHY-ARMCHAIR": sku, "order:order-1": held}.items():
+    for key, row in {"sku:CRUNCHY-ARMCHAIR": sku, f"order:{order_id}": held}.items():
         shop.stock_rows["stock", key] = {"PartitionKey": "stock", "RowKey": key, "etag": "1", **row}
 
 

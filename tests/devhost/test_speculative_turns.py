@@ -13,8 +13,9 @@ import pytest
 from devhost.orchestration.executor import OrchestrationExecutor
 from devhost.orchestration.instance import Instance, SpeculativeTurn
 from devhost.worker import speculative_turns
-from devhost.worker.extended_sessions import Sessions
-from devhost.worker.speculative_turns import OVER, Answer, TurnsAhead
+from devhost.worker.answers import Answer
+from devhost.worker.extended_sessions import ExtendedSessions
+from devhost.worker.speculative_turns import SpeculativeTurns
 from devhost.worker_protocol import Reply
 from tests.devhost.hosts import until
 
@@ -32,9 +33,11 @@ class Stage:
     sent: list[tuple[int, Answer]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.ahead = TurnsAhead(self.go_on, lambda call_id, answer: self.sent.append((call_id, answer)), self.slots)
+        self.ahead = SpeculativeTurns(
+            self.run_turn, lambda call_id, answer: self.sent.append((call_id, answer)), self.slots
+        )
 
-    def go_on(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+    def run_turn(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         self.asked.append((then, events))
         assert self.free.wait(30)
         return {"ok": True, "first": 1}, b"the state"
@@ -61,8 +64,7 @@ def test_a_turn_that_takes_long_is_not_waited_for(monkeypatch: Any) -> None:
     until(lambda: stage.sent)
     stage.free.set()
     thread.join(30)
-    told = [(7, ({**ENDED, "busy": True}, b"1")), (7, OVER)]
-    assert stage.sent == told, "without the turn, and then that it is over"
+    assert stage.sent == [(7, (ENDED, b"1"))], "once, without the turn"
 
 
 def test_no_turn_is_taken_after_a_failure_or_when_as_many_run_as_may() -> None:
@@ -78,17 +80,17 @@ def test_no_turn_is_taken_after_a_failure_or_when_as_many_run_as_may() -> None:
 def test_a_turn_that_fails_is_left_to_the_host_and_gives_its_place_back(monkeypatch: Any) -> None:
     stage = Stage()
 
-    def go_on(then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+    def run_turn(then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         raise SystemExit(3)
 
-    monkeypatch.setattr(stage.ahead, "_go_on", go_on)
+    monkeypatch.setattr(stage.ahead, "_run_turn", run_turn)
     stage.ahead.answer(7, THEN, ENDED, b"1")
     assert stage.sent == [(7, (ENDED, b"1"))]
     assert stage.slots.acquire(blocking=False)
 
 
-def kept(turn: int) -> Sessions:
-    sessions = Sessions()
+def kept(turn: int) -> ExtendedSessions:
+    sessions = ExtendedSessions()
     sessions.keep("key", SimpleNamespace(turn=turn, used=time.monotonic(), ended=False))  # type: ignore[arg-type]
     return sessions
 

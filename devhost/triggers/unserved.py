@@ -1,6 +1,7 @@
 """What of an app devhost does not serve, said once at load, with the function's name. Pure rules over descriptions.
 
-Served are the triggers and bindings of the two tables below; whatever else azure-functions has, now or later, is named.
+Served are the triggers below and the bindings that worker/app_functions.py knows; whatever else azure-functions has,
+now or later, is named.
 """
 
 import re
@@ -10,7 +11,6 @@ from typing import Any
 from devhost.settings import BadSettings, Settings, resolve
 
 SERVED_TRIGGERS = ("httpTrigger", "timerTrigger", "orchestrationTrigger", "activityTrigger", "entityTrigger")
-SERVED_BINDINGS = (("durableClient", "in"), ("http", "out"))
 RETURN = "$return"
 OWN_CONNECTIONS = ("", "Storage", "AzureWebJobsStorage")
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
@@ -37,19 +37,10 @@ def sentences(described: list[Described], settings: Settings) -> list[str]:
     return [f"Function '{name}': {what}." for name, what in found if what]
 
 
-def missing(bindings: list[Described]) -> list[str]:
-    """The parameters that a function is called with in Azure and not here."""
-    return [
-        f"{'output' if each['direction'] == 'out' else 'input'} '{each['name']}' ({each['type']})"
-        for each in bindings
-        if each["name"] != RETURN and (each["type"], each["direction"]) not in SERVED_BINDINGS[:1]
-    ]
-
-
 def _of_function(function: Described, settings: Settings) -> Iterator[str]:
     if function["trigger"] not in SERVED_TRIGGERS:
         yield f"it is never called, because devhost does not serve its {function['trigger']}"
-    elif lacks := missing(function["bindings"]):
+    elif lacks := function["missing"]:
         yield f"each of its calls fails, because devhost does not serve its {' and its '.join(lacks)}"
     yield from _of_names(function)
     for each in function["bindings"]:
@@ -70,7 +61,7 @@ def _of_names(function: Described) -> Iterator[str]:
 
 
 def _of_binding(binding: Described, settings: Settings) -> Iterator[str]:
-    if binding["name"] == RETURN and (binding["type"], binding["direction"]) not in SERVED_BINDINGS:
+    if binding["name"] == RETURN and not binding["served"]:
         yield f"what it returns goes nowhere, because devhost does not serve its output {RETURN} ({binding['type']})"
     if binding["type"] == "durableClient":
         yield from _of_client(binding, settings)

@@ -1,0 +1,139 @@
+"""The table `<hub>Instances`: one row for each instance, and which columns it has when.
+
+Writes are merges, so that a write whose answer was lost can be made again; the one exception is the row of a new
+instance, whose Insert is what makes a start happen once.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from http import HTTPStatus
+
+from devhost.history.events import FINISHED, UNFINISHED, Event, Row
+from devhost.storage.keys import escape_key
+from devhost.storage.large_payloads import LargePayloads
+from devhost.storage.retry import StorageRefused
+from devhost.storage.tables import INSERT, MERGE, UPSERT_MERGE, Tables, replace_if
+
+
+class InstanceExists(Exception):
+    """An instance of that id is there already; `status` is its RuntimeStatus."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class InstancesTable:
+    def __init__(self, tables: Tables, payloads: LargePayloads, name: str) -> None:
+        self._tables, self._payloads, self._name = tables, payloads, name
+
+    async def create(self) -> None:
+        await self._tables.create_table(self._name)
+
+    async def insert(self, instance_id: str, columns: Row, any_state: bool) -> int:
+        """Insert the row of a new instance, or replace a finished one's; its generation. Raises InstanceExists."""
+        row = await self._payloads.store_in_instance(_row(instance_id, {**columns, "Generation": 0}), "Input")
+        try:
+            await self._tables.write(self._name, row, INSERT)
+        except StorageRefused as refusal:
+            if refusal.status != HTTPStatus.CONFLICT:
+                raise
+        else:
+            return 0
+        return await self._replace(row, any_state)
+
+    async def _replace(self, row: Row, any_state: bool) -> int:
+        old = await self._tables.get(self._name, row["PartitionKey"], "")
+        if old is None:
+            raise InstanceExists("Pending")
+        if old["ExecutionId"] == row["ExecutionId"]:
+            return 0  # our own insert, whose answer was lost
+        if old["RuntimeStatus"] in UNFINISHED and not any_state:
+            raise InstanceExists(old["RuntimeStatus"])
+        generation = int(old.get("Generation") or 0) + 1
+        try:
+            replacement = {**row, "Generation": generation}
+            await self._tables.write(self._name, replacement, replace_if(old["odata.etag"]))
+        except StorageRefused as refusal:
+            if refusal.status != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            raise InstanceExists("Pending") from refusal
+        return generation
+
+    async def merge(self, instance_id: str, columns: Row, exists: bool) -> None:
+        """Merge columns into an instance's row. A sub-orchestration's does not exist before its first checkpoint."""
+        await self._tables.write(self._name, _row(instance_id, columns), MERGE if exists else UPSERT_MERGE)
+
+    async def get(self, instance_id: str) -> Row | None:
+        """The row of an instance, large texts fetched, or None."""
+        row = await self._tables.get(self._name, escape_key(instance_id), "")
+        return await self.with_texts(row) if row else None
+
+    async def unfinished(self) -> AsyncIterator[Row]:
+        """The rows of all instances that have not ended, without their large texts."""
+        condition = " or ".join(f"RuntimeStatus eq '{status}'" for status in UNFINISHED)
+        async for row in self._tables.query(self._name, condition):
+            yield row
+
+    async def page(self, condition: str, top: int, token: dict[str, str]) -> tuple[list[Row], dict[str, str]]:
+        """One page of rows, without their large texts, and the token of the next page."""
+        return await self._tables.query_page(self._name, condition, top, token)
+
+    async def with_texts(self, row: Row) -> Row:
+        """The row with Input and Output fetched if the cell is the address of a blob."""
+        return await self._payloads.fetch_instance(row)
+
+    async def delete(self, instance_id: str) -> None:
+        await self._tables.delete(self._name, escape_key(instance_id), "")
+
+
+def _row(instance_id: str, columns: Row) -> Row:
+    return {"PartitionKey": escape_key(instance_id), "RowKey": "", **columns}
+
+
+def pending_columns(started: Event, hub: str) -> Row:
+    """The columns that a start inserts. `started`: the ExecutionStarted of the new execution."""
+    fields = started.fields
+    return {
+        "Name": fields["Name"],
+        "Version": fields["Version"],
+        "Input": fields["Input"],
+        "CreatedTime": started.at,
+        "LastUpdatedTime": started.at,
+        "RuntimeStatus": "Pending",
+        "ExecutionId": fields["OrchestrationInstance"]["ExecutionId"],
+        "TaskHubName": hub,
+        "Tags": "null",
+    }
+
+
+def columns_of(started: Event, status: str, custom_status: str, hub: str) -> Row:
+    """The columns of an execution that has run, without the time of its last update, its output and its end."""
+    fields = started.fields
+    return {
+        "Name": fields["Name"],
+        "Version": fields["Version"],
+        "Input": fields["Input"],
+        "CreatedTime": started.at,
+        "RuntimeStatus": status,
+        "CustomStatus": custom_status,
+        "ExecutionId": fields["OrchestrationInstance"]["ExecutionId"],
+        "TaskHubName": hub,
+        "Generation": fields.get("Generation") or 0,
+        "Tags": "null",
+    }
+
+
+def output_columns(status: str, output: str | None, at: datetime) -> Row:
+    """The columns that a turn adds with an output: the end of an execution, or the reason of a suspension or of its
+    end, which the provider writes there too.
+    """
+    if status in FINISHED:
+        return {"Output": output, "CompletedTime": at}
+    return {} if output is None else {"Output": output}
+
+
+def by_address(columns: Row, addresses: dict[str, str]) -> Row:
+    """Those of the columns whose text the History keeps in a blob, with the blob's address in place of the text."""
+    origins = {"Input": "ExecutionStarted.Input", "Output": "ExecutionCompleted.Result"}
+    return {name: addresses[origin] for name, origin in origins.items() if name in columns and origin in addresses}

@@ -1,0 +1,190 @@
+"""Running the calls of the host: each in its thread or on the loop, and each answered, whatever its function does.
+
+Sync functions run in as many threads as in the real worker, async ones on the main thread's loop, and orchestrators
+beside them in a few threads of their own, so that activities which block cannot keep an orchestration from deciding.
+A function that fails in any way, sys.exit included, is an answer; only os._exit and a crash take the worker down.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from devhost import worker_protocol
+from devhost.worker.answers import Answer, failure, frame_of
+from devhost.worker.app_functions import Function, Unloadable, functions_of, import_app
+from devhost.worker.converters import CONVERTERS
+from devhost.worker.entity_batch import run_batch
+from devhost.worker.extended_sessions import ExtendedSessions
+from devhost.worker.sdk_patches import apply_patches
+from devhost.worker.speculative_turns import SpeculativeTurns
+from devhost.worker.turns import GONE, TURNS, Turn, next_turn
+from devhost.worker_protocol import ORCHESTRATOR_THREADS
+
+Work = Callable[[], Answer]
+
+ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
+
+
+class ThreadPool:
+    """So many threads, and calls in their order. A call must not raise."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._calls: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
+        for number in range(threads):
+            threading.Thread(target=self._run, name=f"{name} {number}", daemon=True).start()
+
+    def run(self, call: Callable[..., object], *arguments: Any) -> None:
+        self._calls.put((call, arguments))
+
+    def _run(self) -> None:
+        while True:
+            call, arguments = self._calls.get()
+            call(*arguments)
+
+
+class Calls:
+    """`frames` are the calls that come, `answers_fd` is where their answers go."""
+
+    def __init__(self, frames: BinaryIO, answers_fd: int) -> None:
+        self._frames, self._answers_fd = frames, answers_fd
+        self._write_lock = threading.Lock()
+        self._functions: dict[str, Function] = {}
+        self._client = ""
+        self._loop = asyncio.new_event_loop()
+        self._sync = ThreadPool("function", _thread_count())
+        self._orchestrators = ThreadPool("orchestrator", ORCHESTRATOR_THREADS)
+        self._sessions = ExtendedSessions()
+        self._cpu: defaultdict[str, float] = defaultdict(float)
+        self._cpu_lock = threading.Lock()
+
+    def run(self) -> None:
+        """Run calls until no more can come; then the process ends."""
+        threading.Thread(target=self._read, name="calls", daemon=True).start()
+        while True:
+            # A task that the app has made and that exits ends this loop; the calls that wait on it still get answers.
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                self._loop.run_forever()
+
+    def _read(self) -> None:
+        while frame := worker_protocol.read(self._frames):
+            header, body = frame
+            try:
+                self._start(header, body)
+            except Exception as fault:  # answered, so that the host can name it
+                self._send(header["id"], failure(fault))
+        os._exit(0)
+
+    def _start(self, header: dict[str, Any], body: bytes) -> None:
+        """Give a call to the loop or to one of the pools."""
+        if header["kind"] == "load":
+            # On the main thread: some libraries refuse to be imported on another one.
+            self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
+            return
+        if header["kind"] == "cpu":
+            self._sync.run(self._answer, header, lambda: ({"ok": True, "seconds": self._cpu}, b""))
+            return
+        function = self._functions[header["function"]]
+        if header["kind"] in TURNS:
+            turn = TURNS[header["kind"]]
+            self._orchestrators.run(self._answer, header, lambda: self._turn(turn, function, header, body))
+        elif header["kind"] == "entity":
+            self._sync.run(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
+        else:
+            self._start_function(function, header, body)
+
+    def _start_function(self, function: Function, header: dict[str, Any], body: bytes) -> None:
+        prepare, finish = CONVERTERS[header["kind"]]
+
+        def arguments() -> dict[str, Any]:
+            return function.arguments(prepare(header, body), self._client, header.get("headers", {}))
+
+        if function.is_async:
+            asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
+        else:
+            self._sync.run(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
+
+    def _answer(self, header: dict[str, Any], work: Work) -> None:
+        try:
+            answer = work()
+        except BaseException as fault:  # sys.exit in a function is that function's failure only
+            answer = failure(fault)
+        if "then" in header:
+            self._speculative.answer(header["id"], header["then"], *answer)
+        else:
+            self._send(header["id"], answer)
+
+    @contextlib.contextmanager
+    def _counted(self, what: str) -> Iterator[None]:
+        """Add the CPU of a block to the account of what it is for."""
+        begun = time.thread_time()
+        try:
+            yield
+        finally:
+            with self._cpu_lock:
+                self._cpu[what] += time.thread_time() - begun
+
+    def _run(
+        self, kind: str, function: Function, arguments: Callable[[], dict[str, Any]], finish: Callable[[Any], Answer]
+    ) -> Answer:
+        with self._counted(ACCOUNTS[kind]):
+            return finish(function.code(**arguments()))
+
+    def _turn(self, turn: Turn, function: Function, header: dict[str, Any], body: bytes) -> Answer:
+        with self._turns, self._counted("replays"):
+            return turn(self._sessions, function, header, body)
+
+    def _speculate(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+        """Run the turn after an activity, unless another turn has come before it: then the session is left alone."""
+        if not self._sessions.stands_before(then["session"], then["turn"]):
+            return GONE
+        with self._counted("replays"):
+            return next_turn(self._sessions, then, events)
+
+    async def _answer_async(
+        self,
+        header: dict[str, Any],
+        function: Function,
+        arguments: Callable[[], dict[str, Any]],
+        finish: Callable[[Any], Answer],
+    ) -> None:
+        try:
+            answer = finish(await function.code(**arguments()))
+        except BaseException as fault:  # as above
+            answer = failure(fault)
+        if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
+            self._loop.run_in_executor(None, self._answer, header, lambda: answer)
+        else:
+            self._send(header["id"], answer)
+
+    def _send(self, call_id: int, answer: Answer) -> None:
+        frame = memoryview(frame_of(call_id, answer))
+        with self._write_lock:
+            while frame:
+                frame = frame[os.write(self._answers_fd, frame) :]
+
+    def _load(self, header: dict[str, Any]) -> Answer:
+        """Import the app, index its functions, ask it for the faults of its set-up."""
+        self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
+        self._speculative = SpeculativeTurns(self._speculate, self._send, self._turns)
+        try:
+            module = import_app(header["app"])
+            apply_patches()
+            functions, faults = functions_of(module)
+        except Unloadable as fault:
+            return {"ok": False, "sentence": str(fault)}, b""
+        self._functions = {function.name: function for function in functions}
+        gc.freeze()  # what is imported stays: there is nothing in it to collect
+        faults += module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
+        return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
+
+
+def _thread_count() -> int:
+    setting = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
+    return int(setting) if setting else min(32, (os.cpu_count() or 1) + 4)

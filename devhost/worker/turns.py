@@ -1,0 +1,85 @@
+"""The turns of an orchestrator in the worker: a replay, the first turn of an extended session, and its next ones."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from devhost.history.failures import stack_of, text_of
+from devhost.worker.answers import Answer
+from devhost.worker.app_functions import Function
+from devhost.worker.dead_ends import DeadEnd
+from devhost.worker.extended_sessions import ExtendedSession, ExtendedSessions, State, read_events, supported
+
+log = logging.getLogger("devhost.worker")
+
+GONE: Answer = ({"ok": True, "gone": True}, b"")
+OUT_OF_PROC_LABEL = "\n\n$OutOfProcData$:"
+
+Turn = Callable[[ExtendedSessions, Function, dict[str, Any], bytes], Answer]
+
+
+def replay(_sessions: ExtendedSessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
+    """Run the SDK's replay of an orchestrator over a whole history, and keep nothing."""
+    if not supported(function.code):
+        return _state(lambda: str(function.code(context.decode())))
+    return _state(ExtendedSession(function.code, context.decode(), header["turn"]).begin()[1])
+
+
+def begin(sessions: ExtendedSessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
+    """The same, and keep the execution warm for its next turn."""
+    if not supported(function.code):
+        return replay(sessions, function, header, context)
+    session = ExtendedSession(function.code, context.decode(), header["turn"])
+    told, state = session.begin()
+    answer, text = _state(state)
+    if answer["ok"]:
+        sessions.keep(header["session"], session)
+    return {**answer, **told}, text
+
+
+def go_on(sessions: ExtendedSessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
+    """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
+    return next_turn(sessions, header, read_events(body))
+
+
+def next_turn(sessions: ExtendedSessions, header: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
+    """Give the events of a turn to the session that `header` names, if that is its next turn."""
+    session = sessions.take(header["session"], header["turn"])
+    if session is None:
+        return GONE
+    try:
+        told, state = session.go_on(events)
+        answer, text = _state(state)
+    except Exception:  # a replay raises the same, or shows that only the session was broken
+        log.exception("A warm orchestration could not continue; it is replayed from its history.")
+        return GONE
+    if answer["ok"]:
+        sessions.keep(header["session"], session)
+    return {**answer, **told}, text
+
+
+TURNS: dict[str, Turn] = {"replay": replay, "begin": begin, "go_on": go_on}
+
+
+def _state(state: State) -> Answer:
+    """The SDK's state as JSON text, also when user code raised; a `sentence` where the execution cannot go on."""
+    try:
+        return {"ok": True}, state().encode()
+    except DeadEnd as end:
+        return {"ok": False, "sentence": str(end), "error": str(end), "stack": end.stack}, b""
+    except Exception as fault:
+        text = _state_in(fault)
+        if text is None:
+            raise
+        stack = stack_of(fault.__cause__ or fault)
+        return {"ok": True, "stack": stack}, text.encode()
+
+
+def _state_in(fault: Exception) -> str | None:
+    """The state that the SDK packs behind the message of a failing orchestrator.
+
+    It is cut off by the length of the message, not searched for, because the message may itself quote such a text.
+    """
+    start = len(text_of(fault.__cause__ or fault)) + len(OUT_OF_PROC_LABEL)
+    text = text_of(fault)
+    return text[start:] if text[:start].endswith(OUT_OF_PROC_LABEL) else None
