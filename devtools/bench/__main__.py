@@ -2,6 +2,7 @@
 
 `python3 dev.py bench --volume`: thousands of orders instead, with kills and without.
 `python3 dev.py bench --against COMMIT`: the real order of this tree and of another commit, by turns.
+`python3 dev.py bench --long-run`: thousands of real orders, and what the processes hold after them.
 
 Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
 the ratio of their medians.
@@ -18,11 +19,15 @@ from typing import Any
 
 import aiohttp
 
-from devtools.bench import against, report
+from devtools.bench import report
 from devtools.bench.first_page import first_page_ms
 from devtools.bench.floor import TablesFloor, replays_ms
 from devtools.bench.options import parse
-from devtools.bench.shop import opened
+from devtools.bench.real_orders import against, calls, in_memory
+from devtools.bench.real_orders import table as by_turns
+from devtools.bench.real_orders.loads import AGAINST_BASE, ALONE
+from devtools.bench.real_orders.long_run import FIRST, long_run
+from devtools.bench.real_orders.shop import opened
 from devtools.bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
 from devtools.bench.volume import ORDERS, ORDERS_AMONG_KILLS, shortfalls, volume
 
@@ -52,22 +57,41 @@ def main() -> int:
     arguments = parse()
     if arguments.volume:
         return many_orders()
+    if arguments.long_run:
+        return many_real_orders(arguments.long_run)
     if arguments.against:
-        return compare(arguments.against, arguments.json)
+        figures = asyncio.run(compare(arguments.against, arguments.rounds))
+        return kept(figures, arguments.json)
     figures = asyncio.run(measure(QUICK if arguments.quick else FULL))
     print(report.table(figures))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     if arguments.plot:
         arguments.plot.write_text(report.plot(figures), encoding="utf-8")
-    return 0
+    return kept(figures, arguments.json)
 
 
-def compare(commit: str, told: Path | None) -> int:
-    found = asyncio.run(against.measure(commit, say))
-    print(against.table(commit, found))
-    if told:
-        told.write_text(json.dumps(against.as_json(found), indent=2) + "\n", encoding="utf-8")
+async def compare(commit: str, rounds: int) -> dict[str, Any]:
+    """Prints each part when it has it: the whole takes a quarter of an hour."""
+    say(f"{commit}, which sets itself up the first time")
+    async with against.started(commit) as sides:
+        with_base = await against.by_turns(AGAINST_BASE, sides, rounds, say)
+    print(f"{by_turns.table(f'this tree / {commit}', with_base)}\n\n{by_turns.processes(with_base)}", flush=True)
+    async with in_memory.started(say) as sides:
+        alone = await against.by_turns(ALONE, sides, rounds, say)
+    print(f"\n{by_turns.table('this tree alone', alone)}\n\n{by_turns.processes(alone)}", flush=True)
+    say("requests and rows of an order")
+    counted = {"this": await calls.counts(), "base": await calls.counts(against.checked_out(commit))}
+    left = await calls.left_behind()
+    print(f"\n{calls.table(counted, left)}")
+    return {
+        "requests": counted,
+        "left": {name: each._asdict() for name, each in left.items()},
+        "rows": by_turns.as_json({**with_base, **alone}),
+    }
+
+
+def kept(figures: dict[str, Any], file: Path | None) -> int:
+    if file:
+        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
@@ -75,7 +99,17 @@ def many_orders() -> int:
     say(f"{ORDERS} orders, and {ORDERS_AMONG_KILLS} among kills")
     steady, killed = asyncio.run(volume())
     print(steady, killed, sep="\n")
-    failed = shortfalls(steady, killed)
+    return told(shortfalls(steady, killed))
+
+
+def many_real_orders(orders: int) -> int:
+    say(f"{orders} real orders")
+    run = asyncio.run(long_run(orders, min(FIRST, orders // 2)))
+    print(run)
+    return told(run.shortfalls())
+
+
+def told(failed: list[str]) -> int:
     print(f"Not as promised: {'; '.join(failed)}." if failed else "As promised.")
     return 1 if failed else 0
 
@@ -127,8 +161,8 @@ async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
     """Milliseconds of CPU of one trivial order at 16 at once, by what they were spent on in host and worker."""
     async with stage.host("", "--cpu") as host:
         await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
-        told: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
-    return {part: seconds / orders * 1000 for part, seconds in told.items()}
+        parts: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
+    return {part: seconds / orders * 1000 for part, seconds in parts.items()}
 
 
 async def in_turns(plan: Plan, stage: Stage) -> dict[str, dict[int, Any]]:

@@ -20,4 +20,13 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--against", metavar="COMMIT", help="the real order saga of this tree and of that commit, by turns, as ratios"
     )
+    parser.add_argument(
+        "--long-run",
+        type=int,
+        nargs="?",
+        const=5000,
+        metavar="N",
+        help="N real orders (5000); exit status 1 if memory, descriptors or the log are not as after 500",
+    )
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of --against: how often each side (3)")
     return parser.parse_args(words)

@@ -27,6 +27,7 @@ from models.messages import Limits
 from models.order_request import OrderRequest
 from reconciliation import sweep
 from services import settings, stripe_payments, stripe_webhooks
+from services.tables import bounded_reads, order_index
 from tests.proof import __main__ as proof
 from tests.proof import test_concurrency, test_mutants
 from tests.support.documents import ROOT, text_of
@@ -86,6 +87,12 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "{} for a completed order: 1 HTTP request": (1 + TURNS + ACTIVITIES,),
         "{} turns of the orchestrator, {} activities": (TURNS, ACTIVITIES),
     },
+    "docs/scale.md": {
+        "page of one final state | {}": (order_index.MOST_ROWS_A_PAGE,),
+        "{} unfinished, and 50 of today": (order_index.MOST_UNFINISHED,),
+        "{} unfinished with their records, {} reservations": (sweep.LIMIT, bounded_reads.MOST_ROWS),
+        "{} entries of today that are counted": (order_index.COUNT_READS * bounded_reads.MOST_ROWS,),
+    },
     "docs/testing.md": {
         "{} orders over {} units": (test_concurrency.ORDERS, sum(test_concurrency.UNITS.values())),
         "From {} orders on, it also demands at least {} kills": (proof.LARGE, proof.KILLS_OF_A_LARGE_RUN),
@@ -102,6 +109,7 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "left alone for {} seconds": (sweep.GRACE.total_seconds(),),
         "Unfinished orders, {} a run": (sweep.LIMIT,),
         "one of the last {} days": (sweep.DAYS,),
+        "{} rows of the stock": (bounded_reads.MOST_ROWS,),
         "older than {} minutes, {} a run": (minutes(sweep.RESERVED_FOR.total_seconds()), sweep.LIMIT),
         "started again {} times": (sweep.MAX_HEALINGS,),
     },

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     # The API document is made from the triggers; all else speaks to the product from outside.
     "devtools": {"devtools", "models"},
     # What devhost is measured beside, and the order saga under load.
-    "devtools/bench": {"devhost", "devtools", "loopback", "models", "services"},
+    "devtools/bench": {"activities", "devhost", "devtools", "loopback", "models", "services"},
     # It reads local.settings.json as devhost does, and asks the table of settings what is wrong with them.
     "devtools/product": {"devhost", "devtools", "services"},
     "dev.py": {"devtools"},

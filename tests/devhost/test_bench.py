@@ -13,8 +13,9 @@ from azure.data.tables import TableServiceClient
 
 from devhost.history.events import Row
 from devhost.storage.http_client import StorageHttp
-from devtools.bench import against
 from devtools.bench.floor import TablesFloor
+from devtools.bench.real_orders import against, table
+from devtools.bench.real_orders import loads as loads_table
 from devtools.bench.stage import Load
 from tests.devhost.hosts import ROOT, Devhost
 from tests.support.servers import Azurite
@@ -34,29 +35,31 @@ def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_a
     assert drawn.read_text(encoding="utf-8").startswith("<svg")
 
 
-def test_two_trees_are_compared_round_by_round_and_the_median_ratio_counts() -> None:
+def test_two_sides_are_compared_round_by_round_and_the_median_ratio_counts() -> None:
     rounds = [(20.0, 10.0), (9.0, 3.0), (4.0, 1.0)]  # the machine became slower, and it was so for both
-    pairs = [against.Pair(*(Load(16, rate, [1 / rate], {"worker": 1000 / rate}) for rate in each)) for each in rounds]
-    (told,) = against.as_json({against.CASES[1]: pairs})
-    assert told["ratios"] == pytest.approx({"rate": 3.0, "p50": 1 / 3.0, "cpu": 1 / 3.0})
-    row = against.table("5d87d76", {against.CASES[1]: pairs}).splitlines()[-1]
-    assert row.split() == [
-        "one",
-        "line",
-        "16",
-        "9.0",
-        "/",
-        "3.0",
-        "3.00",
-        "111",
-        "/",
-        "333",
-        "0.33",
-        "111",
-        "/",
-        "333",
-        "0.33",
+    loads = [[Load(16, rate, [1 / rate], {"worker": 1000 / rate}) for rate in each] for each in rounds]
+    found = {loads_table.AGAINST_BASE[1]: [table.Pair(*each) for each in loads]}
+    (told,) = table.as_json(found)
+    assert told["ratios"]["rate"] == 3.0
+    assert (told["ratios"]["cpu"], told["ratios"]["p50"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    row = table.table("this / 5d87d76", found).splitlines()[-1]
+    assert row.split()[:3] == ["one", "line", "16"]
+    compared = "9.0 / 3.0 3.00 111 / 333 0.33 111 / 333 0.33 111 / 333 111 / 333"
+    assert row.split()[3:] == compared.split()
+    assert table.processes(found).splitlines()[1:] == [
+        "one line 16               worker 111.1",
+        "/" + " " * 25 + "worker 333.3",
     ]
+
+
+@pytest.mark.parametrize("row", [*loads_table.AGAINST_BASE, *loads_table.ALONE], ids=lambda row: row.name)
+def test_a_row_of_loads_names_sides_that_are_started(row: loads_table.Row) -> None:
+    of_start, in_memory = (
+        set(loads_table.WORKERS),
+        {loads_table.EMPTY, loads_table.FULL, loads_table.FLOOR, loads_table.LEAST},
+    )
+    assert {row.one.side, row.other.side} <= (of_start if row in loads_table.AGAINST_BASE else in_memory)
+    assert row.orders >= row.at_once
 
 
 def test_a_commit_is_checked_out_into_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

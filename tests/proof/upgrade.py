@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from devtools.audit.auditor import Auditor
-from devtools.bench.against import checked_out
+from devtools.bench.real_orders.against import checked_out
 from devtools.example_order import example_order
 from devtools.places import ROOT
 from devtools.printing import say

@@ -10,40 +10,37 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 
+from devtools.bench.real_orders.loads import HOT, ONE_LINE, SPREAD, Kind
 from devtools.example_order import example_order
 from devtools.places import ROOT
 from devtools.processes.ports import free_ports_in_a_row
 from devtools.processes.programs import end, launch
 
-HOT, SPREAD = "BENCH-CHAIR", [f"BENCH-{number}" for number in range(64)]
+WORKERS_SETTING = "FUNCTIONS_WORKER_PROCESS_COUNT"
 POLL_S = 0.05
 SET_UP_S = 600
-
-
-class Kind(NamedTuple):
-    """What is ordered: so many lines, the first of one hot article or of the next of many; or on a card that fails."""
-
-    lines: int = 1
-    spread: bool = False
-    declined: bool = False
-
-
-ONE_LINE = Kind()
+DECLINED_CARD = "pm_card_visa_chargeDeclined"
 
 
 class Shop:
-    """`pids`: every process of the product by its name, devhost's workers among them."""
+    """A product that runs. `urls`: its host, and the ids of its processes by their names."""
 
     def __init__(self, urls: dict[str, Any], session: aiohttp.ClientSession) -> None:
         self._orders, self._session = f"{urls['host']}/api/orders", session
         self._shelf = f"{urls['host']}/api/inventory/"
         self._placed = itertools.count()
-        self.pids: dict[str, int] = {**urls["pids"], **workers_of(urls["pids"]["devhost"])}
+        self._pids: dict[str, int] = urls["pids"]
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Every process of the product by its name, devhost's workers of this moment among them."""
+        return {**self._pids, **workers_of(self._pids["devhost"])}
 
     async def fill_the_shelf(self) -> None:
         body = {"on_hand": 100_000, "price_minor": 1000, "currency": "gbp"}
@@ -55,22 +52,34 @@ class Shop:
         place = next(self._placed)
         first = SPREAD[place % len(SPREAD)] if kind.spread else HOT
         skus = [first, *SPREAD[: kind.lines - 1]]
-        changes = {"payment_method": "pm_card_visa_chargeDeclined"} if kind.declined else {}
+        changes = {"payment_method": DECLINED_CARD} if kind.end == "compensated" else {}
         return example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1} for sku in skus], **changes)
 
     async def order(self, kind: Kind = ONE_LINE, poll_s: float = POLL_S) -> None:
-        """From the POST to the end of the order."""
+        """From the POST to the end of the order. Raises RuntimeError when it ends otherwise than it is to."""
+        order_id = await self.ended(kind, poll_s)
+        status = await self.status(order_id)
+        too_late = kind.end == "cancelled" and status == "completed"
+        if status != kind.end and not too_late:
+            raise RuntimeError(f"order {order_id} is {status}")
+
+    async def status(self, order_id: str) -> str:
+        return str((await self._ask(f"{self._orders}/{order_id}"))["status"])
+
+    async def ended(self, kind: Kind = ONE_LINE, poll_s: float = POLL_S) -> str:
+        """Place an order and wait for its end; its id. A cancel may come too late."""
         order_id = secrets.token_hex(8)
-        body = self._body(order_id, kind)
-        async with self._session.post(self._orders, json=body) as answer:
+        async with self._session.post(self._orders, json=self._body(order_id, kind)) as answer:
             answer.raise_for_status()
             instance = (await answer.json())["statusQueryGetUri"]
+        if kind.end == "cancelled":
+            async with self._session.post(f"{self._orders}/{order_id}/cancel") as answer:
+                if answer.status != HTTPStatus.CONFLICT:
+                    answer.raise_for_status()
         # Asked of the engine, which has it in memory: to ask for the order would be a read of storage each time.
         while (await self._ask(instance))["runtimeStatus"] in {"Pending", "Running"}:  # noqa: ASYNC110
             await asyncio.sleep(poll_s)
-        status = (await self._ask(f"{self._orders}/{order_id}"))["status"]
-        if status != ("compensated" if kind.declined else "completed"):
-            raise RuntimeError(f"order {order_id} is {status}")
+        return order_id
 
     async def _ask(self, url: str) -> dict[str, Any]:
         async with self._session.get(url) as answer:
@@ -79,20 +88,28 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(session: aiohttp.ClientSession, tree: Path = ROOT) -> AsyncIterator[Shop]:
+async def opened(session: aiohttp.ClientSession, tree: Path = ROOT, workers: int = 1) -> AsyncIterator[Shop]:
     """The product of this tree, or of another one, which sets itself up by its own `dev.py`."""
     with tempfile.TemporaryDirectory(prefix="bench-shop-") as name:
         data, port = Path(name), free_ports_in_a_row()
         python = sys.executable if tree == ROOT else getattr(sys, "_base_executable", sys.executable)
         command: list[str | Path] = [python, tree / "dev.py", "start", "--data", name, "--port", str(port)]
-        process = launch(command, data / "start.log", dict(os.environ))
+        process = launch(command, data / "start.log", {**os.environ, WORKERS_SETTING: str(workers)})
         try:
             urls = await asyncio.to_thread(_urls, data / "urls.json", process)
             shop = Shop(urls, session)
+            tell_of_other_workers(shop, workers)
             await shop.fill_the_shelf()
             yield shop
         finally:
             end(process, patience=60)
+
+
+def tell_of_other_workers(shop: Shop, wanted: int) -> None:
+    """Where the system tells how many run."""
+    running = sum(name.startswith("worker") for name in shop.pids)
+    if running not in {0, wanted}:
+        print(f"{wanted} workers were asked for, and {running} run", file=sys.stderr, flush=True)
 
 
 def workers_of(devhost: int) -> dict[str, int]:

@@ -1,0 +1,131 @@
+"""What one order asks of others, by kind, and what it leaves in the tables: counted on a product of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from devhost.history.events import Row
+from devhost.storage.account import parse_connection_string
+from devhost.storage.http_client import StorageHttp
+from devhost.storage.retry import StorageRetry
+from devhost.storage.tables import Tables
+from devtools.bench.real_orders.counting import DEVHOST, counted
+from devtools.bench.real_orders.filling import left_by
+from devtools.bench.real_orders.loads import KINDS, Kind
+from devtools.bench.real_orders.shop import Shop
+from devtools.bench.real_orders.surroundings import hosted, outside
+from devtools.places import ROOT
+from devtools.product.surroundings import environment_of_the_app
+
+EACH = 4
+HEADS = ("tables", "blobs", "stripe", "mail", "push", DEVHOST)
+
+
+class Counted(NamedTuple):
+    """A product whose requests are noted in `seen`. `environment`: settings that lead through the same proxies."""
+
+    shop: Shop
+    seen: list[str]
+    environment: Mapping[str, str]
+    storage: str
+
+
+@asynccontextmanager
+async def product(tree: Path = ROOT, webhooks: bool = False) -> AsyncIterator[Counted]:
+    seen: list[str] = []
+    async with (
+        aiohttp.ClientSession() as session,
+        outside(webhooks) as around,
+        counted(around.ports, seen) as proxied,
+    ):
+        environment = environment_of_the_app(proxied)
+        async with hosted(around, environment, tree) as urls:
+            shop = Shop(urls, session)
+            await shop.fill_the_shelf()
+            await shop.ended()  # the first label creates its container
+            yield Counted(shop, seen, environment, around.ports.storage_connection_string)
+
+
+async def calls_of(counted: Counted, kind: Kind) -> list[str]:
+    """What one order asks for, from its POST to its end. One whose cancel comes too late is not counted."""
+    while True:
+        counted.seen.clear()
+        order_id = await counted.shop.ended(kind)
+        calls = list(counted.seen)
+        if await counted.shop.status(order_id) == kind.end:
+            return calls
+
+
+def by_kind(calls: list[str]) -> Counter[str]:
+    """By the heads of the table. Of storage, what is no blob is a table."""
+    kinds = {"labels": "blobs", "stripe": "stripe"}
+    places = (call.rpartition(" ")[2] for call in calls)
+    return Counter(place if place in HEADS else kinds.get(place, "tables") for place in places)
+
+
+async def counts(tree: Path = ROOT) -> dict[str, dict[str, float]]:
+    """Requests an order, the mean of some, by kind of order and by kind of request."""
+    async with product(tree) as of:
+        found = {}
+        for name, kind in KINDS.items():
+            total: Counter[str] = Counter()
+            for _ in range(EACH):
+                total += by_kind(await calls_of(of, kind))
+            found[name] = {head: total[head] / EACH for head in HEADS}
+        return found
+
+
+class Left(NamedTuple):
+    """What an order leaves in one table."""
+
+    rows: int
+    bytes: int
+
+
+async def left_behind() -> dict[str, Left]:
+    """By table, of one completed order with its webhook; in bytes as Azure counts them."""
+    async with product(webhooks=True) as of, StorageHttp() as http:
+        tables = Tables(parse_connection_string(of.storage), http, StorageRetry())
+        order_id = await of.shop.ended()
+        await asyncio.sleep(1)  # for the webhook
+        found = await left_by(tables, order_id)
+    return {place.table: Left(len(rows), sum(map(row_bytes, rows))) for place, rows in found.items()}
+
+
+def row_bytes(row: Row) -> int:
+    """4 bytes, the keys at 2 bytes a character, and 8 bytes with name and value for each other column:
+    https://learn.microsoft.com/archive/blogs/avkashchauhan/how-the-size-of-an-entity-is-caclulated-in-windows-azure-table-storage
+    """
+    keys = 2 * (len(row["PartitionKey"]) + len(row["RowKey"]))
+    columns = ((name, value) for name, value in row.items() if name not in {"PartitionKey", "RowKey", "odata.etag"})
+    return 4 + keys + sum(8 + 2 * len(name) + _value_bytes(value) for name, value in columns)
+
+
+def _value_bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return 2 * len(value) + 4
+    return {bool: 1, int: 4}.get(type(value), 8)
+
+
+def table(counted: Mapping[str, Mapping[str, Mapping[str, float]]], left: Mapping[str, Left]) -> str:
+    return "\n".join([*_counts(counted), *_left(left)])
+
+
+def _counts(counted: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[str]:
+    yield f"{'requests an order':26}" + "".join(f"{head:>9}" for head in HEADS)
+    for side, kinds in counted.items():
+        for name, found in kinds.items():
+            yield f"{f'{name}, {side}':26}" + "".join(f"{found[head]:9.4g}" for head in HEADS)
+
+
+def _left(left: Mapping[str, Left]) -> Iterator[str]:
+    whole = sum(each.bytes for each in left.values())
+    parts = ", ".join(f"{name} {each.rows} rows {each.bytes} bytes" for name, each in left.items())
+    yield f"a completed order of one line leaves {whole} bytes: {parts}"

@@ -1,0 +1,92 @@
+"""Many finished orders in a store: copies of the rows that one real order has left, under ids of their own.
+
+Written straight into the tables by the raw client, because 10,000 orders take twenty minutes. Their labels are left
+out: no order reads another one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator
+from typing import NamedTuple
+
+from devhost.history.events import Row
+from devhost.storage.account import parse_connection_string
+from devhost.storage.http_client import StorageHttp
+from devhost.storage.retry import StorageRetry
+from devhost.storage.tables import INSERT, Tables
+from devtools.bench.real_orders.surroundings import Surroundings
+from devtools.product.surroundings import TASK_HUB
+
+AT_ONCE, IN_A_TRANSACTION = 32, 100
+
+
+class Place(NamedTuple):
+    """Where an order's rows are. `shared`: all orders' rows are in one partition."""
+
+    table: str
+    condition: str
+    shared: bool = False
+
+
+def places(order_id: str) -> tuple[Place, ...]:
+    own, named = f"PartitionKey eq '{order_id}'", f"OrderId eq '{order_id}'"
+    return (
+        Place(f"{TASK_HUB}History", own),
+        Place(f"{TASK_HUB}Instances", own),
+        Place("orders", own),
+        Place("stripeevents", named),
+        Place("orderindex", named, shared=True),
+        Place("stock", f"PartitionKey eq 'stock' and RowKey eq 'order:{order_id}'", shared=True),
+    )
+
+
+async def left_by(tables: Tables, order_id: str) -> dict[Place, list[Row]]:
+    """Every row of an order."""
+    return {place: [row async for row in tables.query(place.table, place.condition)] for place in places(order_id)}
+
+
+async def fill(around: Surroundings, order_id: str, orders: int) -> None:
+    """So many copies of an order that has ended."""
+    async with StorageHttp() as http:
+        account = parse_connection_string(around.ports.storage_connection_string)
+        tables = Tables(account, http, StorageRetry())
+        found = await left_by(tables, order_id)
+        writes = (
+            tables.transact(place.table, [(INSERT, row) for row in rows])
+            for place, template in found.items()
+            for rows in _transactions(template, order_id, orders, place)
+        )
+        await _at_once(writes)
+
+
+def _transactions(template: list[Row], order_id: str, orders: int, place: Place) -> Iterator[list[Row]]:
+    step = IN_A_TRANSACTION // len(template) if place.shared else 1
+    for first in range(0, orders, step):
+        numbers = range(first, min(first + step, orders))
+        yield [_copy(row, order_id, number) for number in numbers for row in template]
+
+
+def _copy(row: Row, order_id: str, number: int) -> Row:
+    new_id = f"{number:0{len(order_id)}d}"
+    cells = {name: _renamed(value, order_id, new_id) for name, value in row.items() if name not in NOT_OURS}
+    if row["RowKey"] == "event":  # of Stripe: its partition is the event's own id
+        cells["PartitionKey"] = f"{row['PartitionKey']}-{number}"
+    return cells
+
+
+NOT_OURS = frozenset({"odata.etag", "Timestamp"})
+
+
+def _renamed(value: object, old: str, new: str) -> object:
+    return value.replace(old, new) if isinstance(value, str) else value
+
+
+async def _at_once(writes: Iterator[Awaitable[None]]) -> None:
+    async def worker() -> None:
+        for write in writes:
+            await write
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(worker())

@@ -1,0 +1,113 @@
+"""What was measured by turns, as a table for the screen and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from devtools.bench.real_orders.loads import Row
+from devtools.bench.stage import Load, median
+
+Figure = Callable[[Load], float]
+
+
+class Pair(NamedTuple):
+    """The same load on the one side and on the other, one right after the other."""
+
+    one: Load
+    other: Load
+
+    def ratio(self, figure: Figure) -> float:
+        return figure(self.one) / figure(self.other)
+
+
+Rounds = dict[Row, list[Pair]]
+
+
+def rate(load: Load) -> float:
+    return load.per_second
+
+
+def p50(load: Load) -> float:
+    return load.percentile_ms(50)
+
+
+def p95(load: Load) -> float:
+    return load.percentile_ms(95)
+
+
+def p99(load: Load) -> float:
+    return load.percentile_ms(99)
+
+
+def cpu(load: Load) -> float:
+    """Of all processes together."""
+    return sum(load.cpu_ms.values())
+
+
+class Column(NamedTuple):
+    head: str
+    figure: Figure
+    width: int
+    digits: int = 0
+
+
+COLUMNS = (Column("orders/s", rate, 14, 1), Column("p50 ms", p50, 14), Column("CPU ms", cpu, 11))
+TAILS = (Column("p95 ms", p95, 14), Column("p99 ms", p99, 14))
+NAME, AT_ONCE, RATIO = 22, 4, 6
+
+
+def table(title: str, found: Rounds) -> str:
+    return "\n".join(_lines(title, found))
+
+
+def _lines(title: str, found: Rounds) -> Iterator[str]:
+    yield f"{title}: medians of {len(next(iter(found.values())))} rounds, by turns; CPU of all processes an order"
+    heads = "".join(f"{column.head:>{column.width}}{'ratio':>{RATIO}}" for column in COLUMNS)
+    yield f"{'':{NAME}}{'at':>{AT_ONCE}}{heads}" + "".join(f"{column.head:>{column.width}}" for column in TAILS)
+    for row, pairs in found.items():
+        compared = "".join(f"{_both(pairs, column)}{_ratio(pairs, column.figure):{RATIO}.2f}" for column in COLUMNS)
+        yield f"{row.name:{NAME}}{row.at_once:{AT_ONCE}}{compared}" + "".join(_both(pairs, each) for each in TAILS)
+
+
+def _both(pairs: list[Pair], column: Column) -> str:
+    one, other = (median([column.figure(load) for load in loads]) for loads in zip(*pairs, strict=True))
+    return f"{f'{one:.{column.digits}f} / {other:.{column.digits}f}':>{column.width}}"
+
+
+def _ratio(pairs: list[Pair], figure: Figure) -> float:
+    return median([pair.ratio(figure) for pair in pairs])
+
+
+def processes(found: Rounds) -> str:
+    """CPU of each process in ms an order, of both sides: where it goes."""
+    return "\n".join(["CPU in ms an order, by process", *_processes(found)])
+
+
+def _processes(found: Rounds) -> Iterator[str]:
+    for row, pairs in found.items():
+        for mark, loads in zip("/ ", zip(*pairs, strict=True), strict=True):
+            used = {name: median([load.cpu_ms.get(name, 0.0) for load in loads]) for name in loads[-1].cpu_ms}
+            name = f"{row.name} {row.at_once}" if mark == "/" else "/"
+            yield f"{name:{NAME + AT_ONCE}}" + ", ".join(f"{each} {ms:.1f}" for each, ms in used.items() if ms >= 0.05)
+
+
+def as_json(found: Rounds) -> list[dict[str, Any]]:
+    """One entry a row: its ratios, and the figures of each round."""
+    figures = (rate, p50, p95, p99, cpu)
+    return [
+        {
+            "row": row.name,
+            "at_once": row.at_once,
+            "ratios": {figure.__name__: _ratio(pairs, figure) for figure in figures},
+            "rounds": [
+                {side: _figures(load, figures) for side, load in zip(("one", "other"), pair, strict=True)}
+                for pair in pairs
+            ],
+        }
+        for row, pairs in found.items()
+    ]
+
+
+def _figures(load: Load, figures: tuple[Figure, ...]) -> dict[str, Any]:
+    return {**{figure.__name__: figure(load) for figure in figures}, "cpu_ms": load.cpu_ms}

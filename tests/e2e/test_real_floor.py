@@ -1,0 +1,56 @@
+"""The floor of the real order makes the calls of the real order and no others; and what an order leaves is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from devtools.bench.real_orders import calls
+from devtools.bench.real_orders.counting import DEVHOST
+from devtools.bench.real_orders.floor import FEWEST, ITS_OWN, Call, RealFloor
+from devtools.bench.real_orders.loads import ONE_LINE
+
+
+async def calls_of_an_order_and_of_its_floors() -> list[list[str]]:
+    async with calls.product() as of:
+        real = await calls.calls_of(of, ONE_LINE)
+        return [real, *[await calls_of_floor(of, each) for each in (ITS_OWN, FEWEST)]]
+
+
+async def calls_of_floor(of: calls.Counted, each: tuple[Call, ...]) -> list[str]:
+    floor = await asyncio.to_thread(RealFloor, of.environment, each)
+    await asyncio.to_thread(floor.prepare)
+    of.seen.clear()
+    await asyncio.to_thread(floor.order)
+    return list(of.seen)
+
+
+def test_the_floor_makes_the_calls_of_a_real_order_in_their_order() -> None:
+    real, own, fewest = asyncio.run(calls_of_an_order_and_of_its_floors())
+    assert own == [call for call in real if call != DEVHOST]
+    assert Counter(fewest) == {
+        "PUT orders": 1 + 4,
+        "GET stock": 1,
+        "PUT stock": 2,
+        "PUT orderindex": 2,
+        "PUT labels": 1,
+        "GET stripe": 2,
+        "POST stripe": 2,
+        "mail": 1,
+        "push": 1,
+    }
+
+
+def test_what_an_order_leaves_is_counted_by_table() -> None:
+    left = asyncio.run(calls.left_behind())
+    rows = {name.removeprefix("OrderSagaDev"): each.rows for name, each in left.items()}
+    # The record, nine rows of its audit trail, and one of the webhook.
+    assert rows | {"History": 0} == {
+        "History": 0,
+        "Instances": 1,
+        "orders": 11,
+        "stripeevents": 1,
+        "orderindex": 1,
+        "stock": 1,
+    }
+    assert all(each.bytes > 100 for each in left.values())
