@@ -15,14 +15,15 @@ from devhost.history.failures import activity_failure
 from devhost.orchestration.http_activity import HttpRefused, call_http
 from devhost.orchestration.instance import SpeculativeTurn
 from devhost.orchestration.task_table import HTTP_ACTIVITY, Task
-from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 from devhost.worker_protocol import Reply
 
 log = logging.getLogger("devhost.activity")
 
 
 class ActivityRunner:
-    def __init__(self, worker: WorkerLink, functions: FunctionRegistry, at_once: int) -> None:
+    def __init__(self, worker: WorkerSupervisor, functions: FunctionRegistry, at_once: int) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
 

@@ -31,7 +31,8 @@ from devhost.orchestration.task_table import (
     flatten,
 )
 from devhost.storage.keys import is_no_key
-from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 from devhost.worker_protocol import Reply
 
 log = logging.getLogger("devhost.orchestrator")
@@ -88,7 +89,7 @@ class State:
 class OrchestrationExecutor:
     """`keep_warm`: whether executions stay in the worker between their turns, instead of being replayed in each."""
 
-    def __init__(self, worker: WorkerLink, functions: FunctionRegistry, at_once: int, keep_warm: bool) -> None:
+    def __init__(self, worker: WorkerSupervisor, functions: FunctionRegistry, at_once: int, keep_warm: bool) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
         self._keep_warm = keep_warm
