@@ -18,6 +18,7 @@ import secrets
 import signal
 import socket
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ from aiohttp import web
 
 from devhost.cpu_account import CpuAccount
 from devhost.entities.dispatcher import EntityDispatcher, EntityOptions
+from devhost.execution.executor import OrchestrationExecutor
+from devhost.execution.orchestrator_calls import OrchestratorCalls
+from devhost.execution.speculative_turns import SpeculativeTurns
 from devhost.http import routing
 from devhost.http.bodies import Bodies
 from devhost.http.client_binding import client_binding
@@ -34,8 +38,9 @@ from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.server import HttpServer
 from devhost.loaded_app import LoadedApp
 from devhost.orchestration.activity_runner import ActivityRunner
-from devhost.orchestration.engine import Engine, Options
-from devhost.orchestration.executor import OrchestrationExecutor
+from devhost.orchestration.engine import Collaborators, Engine, Options
+from devhost.orchestration.entity_outbox import deliver
+from devhost.orchestration.instance_registry import InstanceRegistry
 from devhost.reloader import Reloader
 from devhost.settings import BadSettings, Settings, load
 from devhost.storage.blobs import Blobs
@@ -46,8 +51,7 @@ from devhost.storage.retry import StorageRefused, StorageRetry
 from devhost.storage.tables import Tables
 from devhost.storage.task_hub import ForeignHub, TaskHub
 from devhost.triggers.cron import BadSchedule
-from devhost.worker_host.failures import AppRefused
-from devhost.worker_host.supervisor import WorkerSupervisor
+from devhost.worker_host.supervisor import AppRefused, WorkerLink
 from loopback.visitors import ALLOW_HOST, Visitors
 
 log = logging.getLogger("devhost")
@@ -116,7 +120,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     key = function_key(settings) if arguments.enable_auth else None
     secret = secrets.token_urlsafe(24)
     binding = client_binding(port, settings.hub, key or "", secret)
-    worker = supervisor(app, settings, binding)
+    worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators, settings.function_timeout_s)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Reloader(app) if arguments.watch else None
@@ -125,11 +129,6 @@ async def serve(arguments: argparse.Namespace) -> None:
             await serve_hub(Parts(settings, worker, listener, doors, *options, watch), stop)
         finally:
             await worker.close()
-
-
-def supervisor(app: Path, settings: Settings, binding: str) -> WorkerSupervisor:
-    turns, limit_s, count = settings.max_orchestrators, settings.function_timeout_s, settings.worker_processes
-    return WorkerSupervisor(app, settings.environment, binding, turns=turns, limit_s=limit_s, count=count)
 
 
 def function_key(settings: Settings) -> str:
@@ -151,7 +150,7 @@ class Parts:
     """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
 
     settings: Settings
-    worker: WorkerSupervisor
+    worker: WorkerLink
     listener: socket.socket
     doors: Doors
     full_replays: bool
@@ -201,22 +200,30 @@ async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Open
     async with asyncio.TaskGroup() as both:  # they take about as long as each other
         both.create_task(app.load())
         both.create_task(task_hub.open())
-    executor = OrchestrationExecutor(
-        worker, app.functions, settings.max_orchestrators, keep_warm=not parts.full_replays
-    )
-    activities = ActivityRunner(worker, app.functions, settings.max_activities)
-    joined = 1 if parts.full_replays else JOINED_EVENTS
-    options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
+    registry = InstanceRegistry()
     of_entities = EntityOptions(settings.max_entities, settings.entity_batch, settings.entity_rollback)
-    entities = EntityDispatcher(task_hub, worker, app.functions, of_entities)
-    engine = Engine(task_hub, executor, activities, entities, options)
-    unfinished = await engine.resume()
-    runner = await http_edge(parts, app, engine, EntityApi(entities, task_hub, app.functions), task_hub).serve(
-        parts.listener
-    )
+    answers = partial(deliver, registry)
+    entities = EntityDispatcher(task_hub, worker, app.functions, of_entities, deliver=answers)
+    engine = new_engine(parts, app, registry, task_hub, entities)
+    unfinished = await engine.open()
+    entity_api = EntityApi(entities, task_hub, app.functions)
+    runner = await http_edge(parts, app, engine, entity_api, task_hub).serve(parts.listener)
     announce(app.routes, parts, unfinished)
     app.start_timers()
     return engine, runner, app
+
+
+def new_engine(
+    parts: Parts, app: LoadedApp, registry: InstanceRegistry, task_hub: TaskHub, entities: EntityDispatcher
+) -> Engine:
+    settings, keep_warm = parts.settings, not parts.full_replays
+    calls = OrchestratorCalls(parts.worker, app.functions, settings.max_orchestrators)
+    speculative = SpeculativeTurns(calls, enabled=keep_warm)
+    executor = OrchestrationExecutor(calls, speculative, app.functions, keep_warm)
+    activities = ActivityRunner(parts.worker, app.functions, speculative, settings.max_activities)
+    joined = JOINED_EVENTS if keep_warm else 1
+    options = Options(settings.store_inputs, settings.override_any_state, settings.default_version, joined)
+    return Engine(registry, Collaborators(task_hub, executor, speculative, activities, entities), options)
 
 
 def http_edge(parts: Parts, app: LoadedApp, engine: Engine, entity_api: EntityApi, task_hub: TaskHub) -> HttpServer:

@@ -8,7 +8,7 @@ from devhost.function_registry import FunctionRegistry
 from devhost.http import routing
 from devhost.settings import Settings
 from devhost.triggers import timer, unserved
-from devhost.worker_host.supervisor import WorkerSupervisor
+from devhost.worker_host.supervisor import WorkerLink
 
 log = logging.getLogger("devhost")
 
@@ -16,7 +16,7 @@ log = logging.getLogger("devhost")
 class LoadedApp:
     """Holders of `functions` and `routes` see those of newer code."""
 
-    def __init__(self, worker: WorkerSupervisor, settings: Settings) -> None:
+    def __init__(self, worker: WorkerLink, settings: Settings) -> None:
         self._worker, self._settings = worker, settings
         self.functions = FunctionRegistry([], settings.environment)
         self.routes: list[routing.Route] = []
@@ -25,27 +25,23 @@ class LoadedApp:
         self._said: set[str] = set()
 
     async def load(self) -> None:
-        """Start the first workers. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
+        """Start the first worker. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
         self._become(await self._worker.start())
 
-    async def renew(self) -> str:
-        """Replace the workers by others with the app's code as it is now, all at one moment; the end of a sentence.
+    async def renew(self) -> int:
+        """Replace the worker by one with the app's code as it is now; how many functions it has.
 
         Raises as `load` does; the code from before is still served then.
         """
-        workers = await self._worker.prepare()
+        worker = await self._worker.prepare()
         try:
-            self._become(workers[0].functions)
+            self._become(worker.functions)
         except BaseException:
-            for worker in workers:
-                worker.kill()
+            worker.kill()
             raise
-        self._worker.adopt(workers)
+        self._worker.adopt(worker)
         self.start_timers()
-        functions = len(self.functions.all)
-        if len(workers) == 1:
-            return f"the worker has been replaced, and has {functions} functions"
-        return f"the {len(workers)} workers have been replaced, and have {functions} functions"
+        return len(self.functions.all)
 
     def _become(self, described: list[dict[str, Any]]) -> None:
         """All of it or nothing."""

@@ -39,8 +39,7 @@ from devhost.storage.history_table import History
 from devhost.storage.instances_table import columns_of
 from devhost.storage.large_payloads import is_large
 from devhost.storage.task_hub import TaskHub
-from devhost.worker_host.failures import WorkerDied
-from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.entity")
 
@@ -50,7 +49,7 @@ RECORDED_AT_ONCE = 90
 LOADED_AT_ONCE = 16
 
 Batch = tuple[Request, ...]
-Deliver = Callable[[Answer], "asyncio.Future[bool] | None"]
+Deliver = Callable[[Answer], "asyncio.Future[Any] | None"]
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,16 @@ class EntityDispatcher:
     """
 
     def __init__(
-        self, task_hub: TaskHub, worker: WorkerSupervisor, functions: FunctionRegistry, options: EntityOptions
+        self,
+        task_hub: TaskHub,
+        worker: WorkerLink,
+        functions: FunctionRegistry,
+        options: EntityOptions,
+        *,
+        deliver: Deliver,
     ) -> None:
         self._task_hub, self._worker, self._functions, self._options = task_hub, worker, functions, options
-        self.deliver: Deliver = lambda answer: None
+        self._deliver_answer = deliver
         self._loaded: dict[str, LoadedEntity] = {}
         self._slots, self._loads = asyncio.Semaphore(options.at_once), asyncio.Semaphore(LOADED_AT_ONCE)
         self._work: set[asyncio.Task[None]] = set()
@@ -173,7 +178,7 @@ class EntityDispatcher:
             entity.execution_id, entity.events, entity.row, entity.row_due = "", 0, {}, False
         for request in dropped:
             if request.sender and not request.is_signal:
-                self.deliver(Answer(request.id, request.sender, failed_response(f"{instance_id} was purged.")))
+                self._deliver_answer(Answer(request.id, request.sender, failed_response(f"{instance_id} was purged.")))
         if not entity.inbox:
             del self._loaded[instance_id]
         return True
@@ -337,11 +342,11 @@ class EntityDispatcher:
             await self._task_hub.drop_old_texts(entity.id, addresses.values())
 
     def _deliver(self, entity: LoadedEntity, answer: Answer) -> None:
-        delivered = self.deliver(answer)
+        delivered = self._deliver_answer(answer)
         if delivered is None:
             return  # its caller asks again once it has been read
 
-        def keep_no_longer(done: "asyncio.Future[bool]") -> None:
+        def keep_no_longer(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled() and done.exception() is None:
                 entity.scheduler = entity.scheduler.without_answer(answer.request_id)
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from devhost.execution.messages import Delivery
 from devhost.function_registry import FunctionRegistry
 from devhost.history.events import FINISHED, Row, compact_json
 from devhost.history.statuses import history_body, status_body
@@ -152,26 +153,26 @@ class OrchestrationApi:
 
     async def raise_event(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         payload = compact_json(json_body(request[BODY]))
-        return _told(await self._engine.raise_event(values["id"], values["event"], payload))
+        return _delivered(await self._engine.raise_event(values["id"], values["event"], payload))
 
     async def terminate(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        return _told(await self._engine.terminate(values["id"], query.get("reason", "")))
+        return _delivered(await self._engine.terminate(values["id"], query.get("reason", "")))
 
     async def suspend(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         try:
-            return _told(await self._engine.suspend(values["id"], query.get("reason", "")))
+            return _delivered(await self._engine.suspend(values["id"], query.get("reason", "")))
         except WrongState as state:
             raise server_fault(f"Cannot suspend the orchestration instance in the {state} state.") from state
 
     async def resume(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         try:
-            return _told(await self._engine.go_on(values["id"], query.get("reason", "")))
+            return _delivered(await self._engine.resume(values["id"], query.get("reason", "")))
         except WrongState as state:
             raise server_fault(f"Cannot resume the orchestration instance in the {state} state.") from state
 
     async def rewind(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         try:
-            return _told(await self._engine.rewind(values["id"], query.get("reason", "")))
+            return _delivered(await self._engine.rewind(values["id"], query.get("reason", "")))
         except WrongState as state:
             text = "The rewind operation is only supported on failed orchestration instances."
             raise server_fault(text) from state
@@ -214,6 +215,11 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", text) + "/?", re.IGNORECASE)
 
 
+DELIVERY_STATUSES = {
+    Delivery.STORED: HTTPStatus.ACCEPTED,
+    Delivery.TOO_LATE: HTTPStatus.GONE,
+    Delivery.NO_INSTANCE: HTTPStatus.NOT_FOUND,
+}
 ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
     ("POST", _pattern("/orchestrators/{name}"), OrchestrationApi.start),
     ("POST", _pattern("/orchestrators/{name}/{id}"), OrchestrationApi.start),
@@ -236,8 +242,8 @@ ROUTES: list[tuple[str, re.Pattern[str], Handler]] = [
 ]
 
 
-def _told(taken: bool | None) -> web.Response:
-    return empty({True: HTTPStatus.ACCEPTED, False: HTTPStatus.GONE, None: HTTPStatus.NOT_FOUND}[taken])
+def _delivered(delivery: Delivery) -> web.Response:
+    return empty(DELIVERY_STATUSES[delivery])
 
 
 def checked_id(instance_id: str) -> str:

@@ -24,8 +24,7 @@ from devhost.http.free_space import FreeSpace
 from devhost.http.heads import readable
 from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
-from devhost.worker_host.failures import CallTimedOut, WorkerDied
-from devhost.worker_host.supervisor import WorkerSupervisor
+from devhost.worker_host.supervisor import CallTimedOut, WorkerDied, WorkerLink
 from loopback.visitors import Refused, Visitors
 
 log = logging.getLogger("devhost.http")
@@ -48,7 +47,7 @@ class HttpServer:
     def __init__(
         self,
         routes: list[routing.Route],
-        worker: WorkerSupervisor,
+        worker: WorkerLink,
         management: OrchestrationApi,
         *,
         visitors: Visitors,

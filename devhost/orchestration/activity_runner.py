@@ -7,51 +7,49 @@ named.
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
+from devhost.execution.actions import HTTP_ACTIVITY, Task
+from devhost.execution.instance import ActivityRun, Instance
+from devhost.execution.speculative_turns import SpeculativeTurns
 from devhost.function_registry import FunctionRegistry
 from devhost.history.events import Event, task_completed
 from devhost.history.failures import activity_failure
 from devhost.orchestration.http_activity import HttpRefused, call_http
-from devhost.orchestration.instance import SpeculativeTurn
-from devhost.orchestration.task_table import HTTP_ACTIVITY, Task
-from devhost.worker_host.failures import CallTimedOut, WorkerDied
-from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
-from devhost.worker_protocol import Reply
+from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
 
 log = logging.getLogger("devhost.activity")
 
 
 class ActivityRunner:
-    def __init__(self, worker: WorkerSupervisor, functions: FunctionRegistry, at_once: int) -> None:
-        self._worker, self._functions = worker, functions
+    def __init__(
+        self, worker: WorkerLink, functions: FunctionRegistry, speculative: SpeculativeTurns, at_once: int
+    ) -> None:
+        self._worker, self._functions, self._speculative = worker, functions, speculative
         self._slots = asyncio.Semaphore(at_once)
 
-    async def run(self, instance_id: str, task: Task, ahead: SpeculativeTurn | None) -> Event:
-        """Run an activity to its end: TaskCompleted or TaskFailed. Of `ahead`, the turn after it, the reply is set."""
+    async def run(self, instance: Instance, run: ActivityRun) -> Event:
+        """Run an activity to its end: TaskCompleted or TaskFailed."""
+        task = run.task
         if task.name == HTTP_ACTIVITY:
             return await self._request(task)
         function = self._functions.activity(task.name)
         if function is None:
             return _failed(task, self._functions.no_activity(task.name), "")
-        then: dict[str, Any] = {"then": ahead.after} if ahead else {}
+        header = self._speculative.call_header(instance, run.execution, task)
         try:
             async with self._slots:
-                given = (task.input or "null").encode()
-                reply = await self._worker.call_repeatedly("activity", function, given, **then)
+                body = (task.input or "null").encode()
+                reply = await self._worker.call_repeatedly("activity", function, body, **header)
         except WorkerDied:
-            log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance_id)
+            log.error("Activity '%s' (instance %s) ended its worker each time it ran.", task.name, instance.id)
             return _failed(task, f"The worker process died {MAX_DEATHS} times while it ran this activity.", "")
         except CallTimedOut as late:
-            log.error("Activity '%s' (instance %s): %s", task.name, instance_id, late)
+            log.error("Activity '%s' (instance %s): %s", task.name, instance.id, late)
             return _failed(task, str(late), "")
         if not reply.ok:
-            log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance_id, reply.stack)
+            log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance.id, reply.stack)
             return _failed(task, reply.error, reply.stack)
-        turn = reply.header.get("turn")
-        result = reply.body[: turn["after"]] if turn else reply.body
-        if ahead and turn:
-            ahead.reply.set_result(Reply(turn, reply.body[turn["after"] :]))
+        result = self._speculative.result_of(run.execution, task, reply)
         return task_completed(task.id, result.decode(), datetime.fromisoformat(reply.header["at"]))
 
     async def _request(self, task: Task) -> Event:

@@ -1,19 +1,131 @@
-"""The Instances rows: what turns change in them, and when storage is told."""
+"""What a turn leaves in storage: its events, in one transaction, and then the Instances row, if it changed.
+
+The row of a running instance is written behind: a moment later, with all that changed meanwhile, and off the path of
+its steps. The history holds everything, and requests are answered from memory.
+"""
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from devhost.execution.actions import ACTIVITY, CALL, HTTP_ACTIVITY, SIGNAL, SUB_ORCHESTRATION, TIMER, Task
+from devhost.execution.executor import TurnResult
+from devhost.execution.instance import Instance
+from devhost.execution.messages import Message, RowDue
 from devhost.history import builders
-from devhost.history.events import Event, compact_json
-from devhost.orchestration.executor import TurnResult
-from devhost.orchestration.instance import Instance, Message
-from devhost.orchestration.task_table import ACTIVITY, CALL, HTTP_ACTIVITY, SIGNAL, SUB_ORCHESTRATION, TIMER, Task
+from devhost.history.builders import now
+from devhost.history.events import FINISHED, Event, compact_json
+from devhost.orchestration.entity_outbox import EntityOutbox, message_of
 from devhost.storage.instances_table import by_address, columns_of, output_columns
 from devhost.storage.task_hub import TaskHub
 
 LATE_ROW_S = 0.25
+UNPLAYED = ("OrchestratorStarted", "OrchestratorCompleted")
+
+Post = Callable[[Instance, Message], None]
+
+
+class InstanceRowWriter:
+    """`post` gives a message to an instance: the task that processes the instance writes its row, between two turns."""
+
+    def __init__(self, task_hub: TaskHub, post: Post) -> None:
+        self._task_hub, self._post = task_hub, post
+
+    async def update(self, instance: Instance, result: TurnResult, at: datetime, addresses: dict[str, str]) -> None:
+        """Note what this turn changes in the Instances row; write it now if the instance does not run after it."""
+        row, started = instance.row, instance.execution.started
+        if row.says(result.status, result.custom_status, instance.execution.id) and result.output is None:
+            return
+        assert started is not None
+        wanted = columns_of(started, result.status, result.custom_status, self._task_hub.name)
+        wanted |= output_columns(result.status, result.output, at)
+        changed = {name: value for name, value in wanted.items() if row.columns.get(name) != value}
+        if not changed:
+            return
+        row.unwritten |= {**changed, **by_address(changed, addresses)}
+        if result.status != "Running":
+            await self.write(instance)  # before the answer: a client that hears of an end may start the id again
+        row.columns = {**row.columns, **changed, "LastUpdatedTime": at}
+        if row.unwritten and row.late is None:
+            row.late = asyncio.get_running_loop().call_later(LATE_ROW_S, self._post, instance, RowDue())
+
+    async def write(self, instance: Instance) -> None:
+        row = instance.row
+        row.cancel_late()
+        columns, row.unwritten = row.unwritten, {}
+        if not columns:
+            return
+        columns |= {"LastUpdatedTime": instance.execution.changed_at, "ExecutionId": instance.execution.id}
+        try:
+            await self._task_hub.instances.merge(instance.id, columns, exists=row.exists)
+        except BaseException:
+            row.unwritten = {**columns, **row.unwritten}
+            raise
+        row.exists = True
+
+
+class Checkpoint:
+    """`store_inputs`: whether the inputs of tasks are stored; `default_version`: that of sub-orchestrations."""
+
+    def __init__(
+        self, task_hub: TaskHub, rows: InstanceRowWriter, outbox: EntityOutbox, *, store_inputs: bool, version: str
+    ) -> None:
+        self._task_hub, self._rows, self._outbox = task_hub, rows, outbox
+        self._store_inputs, self._default_version = store_inputs, version
+
+    async def write(
+        self, instance: Instance, fresh: list[Event], result: TurnResult, unseen: Sequence[Event] = ()
+    ) -> None:
+        """Write a turn, then the Instances row if it cannot wait. `fresh`: the events of the turn before its tasks;
+        `unseen`: those of them that the SDK has yet to be given.
+        """
+        execution, at, has_ended = instance.execution, now(), result.status in FINISHED
+        events = self._events(instance, fresh, result.tasks, at)
+        if has_ended:
+            next_id = execution.ids_on_record + len(result.tasks)
+            events.append(builders.execution_completed(result.status, result.output, next_id, at))
+        events.append(Event("OrchestratorCompleted", at))
+        addresses = await self._task_hub.history.append(
+            instance.id, execution.id, execution.event_count, events, last=has_ended
+        )
+        sent = [event for event in events if event.type == "EventSent"]
+        execution.remember(events, [*unseen, *sent])
+        self._outbox.send(instance, sent)
+        if has_ended:
+            await self._outbox.flush(instance)
+        await self._rows.update(instance, result, at, addresses)
+
+    async def write_last_requests(self, instance: Instance, fresh: list[Event], result: TurnResult) -> None:
+        """Have all that a generation has sent stored by the entities.
+
+        What it sends in the turn that ends it is stored in its history for that. The turn would otherwise leave no
+        trace, because the next generation is written over it.
+        """
+        if any(task.kind in (CALL, SIGNAL) for task in result.tasks):
+            at = now()
+            events = self._events(instance, fresh, result.tasks, at)
+            events.append(Event("OrchestratorCompleted", at))
+            first = instance.execution.event_count
+            await self._task_hub.history.append(instance.id, instance.execution.id, first, events, last=False)
+            instance.execution.remember(events)
+            self._outbox.send(instance, events)
+        await self._outbox.flush(instance)
+
+    def _events(self, instance: Instance, fresh: list[Event], tasks: list[Task], at: datetime) -> list[Event]:
+        played = [event if event.type in UNPLAYED else event.as_played() for event in fresh]
+        return [*played, *(self._scheduled(instance, task, at) for task in tasks)]
+
+    def _scheduled(self, instance: Instance, task: Task, at: datetime) -> Event:
+        if task.kind == SUB_ORCHESTRATION:
+            task.instance_id = task.instance_id or f"{instance.execution.id}:{task.id}"
+            task.version = self._default_version if task.version is None else task.version
+        if task.kind in (CALL, SIGNAL):
+            task.request = message_of(instance, task)
+        event = SCHEDULED[task.kind](task, at, self._store_inputs)
+        if task.kind in (CALL, SIGNAL):
+            instance.execution.tasks.sent(event)
+        return event
 
 
 def _activity(task: Task, at: datetime, store_inputs: bool) -> Event:
@@ -47,45 +159,3 @@ SCHEDULED: dict[str, Callable[[Task, datetime, bool], Event]] = {
     SIGNAL: _request,
 }
 """The event that stores a numbered task; the last argument: whether inputs are stored (host.json)."""
-
-
-class InstanceRowWriter:
-    """`post` gives a message to an instance: the task that processes the instance writes its row, between two turns."""
-
-    def __init__(self, task_hub: TaskHub, post: Callable[[Instance, Message], None]) -> None:
-        self._task_hub, self._post = task_hub, post
-
-    async def update(self, instance: Instance, result: TurnResult, at: datetime, addresses: dict[str, str]) -> None:
-        """Note what this turn changes in the Instances row; write it now if the instance stands still after it.
-
-        Of a running one it is written a moment later, with all that changed meanwhile, and off the path of its steps:
-        the history holds everything, and requests are answered from memory.
-        """
-        if instance.row_says(result.status, result.custom_status) and result.result is None:
-            return
-        assert instance.started is not None
-        wanted = columns_of(instance.started, result.status, result.custom_status, self._task_hub.name)
-        wanted |= output_columns(result.status, result.result, at)
-        changed = {name: value for name, value in wanted.items() if instance.row.get(name) != value}
-        if not changed:
-            return
-        instance.unwritten |= {**changed, **by_address(changed, addresses)}
-        if result.status != "Running":
-            await self.write(instance)  # before the answer: a client that hears of an end may start the id again
-        instance.row = {**instance.row, **changed, "LastUpdatedTime": at}
-        if instance.unwritten and instance.late_row is None:
-            late = asyncio.get_running_loop().call_later
-            instance.late_row = late(LATE_ROW_S, self._post, instance, Message(None, row_only=True))
-
-    async def write(self, instance: Instance) -> None:
-        instance.cancel_late_row()
-        columns, instance.unwritten = instance.unwritten, {}
-        if not columns:
-            return
-        columns |= {"LastUpdatedTime": instance.changed_at, "ExecutionId": instance.execution_id}
-        try:
-            await self._task_hub.instances.merge(instance.id, columns, exists=instance.stored)
-        except BaseException:
-            instance.unwritten = {**columns, **instance.unwritten}
-            raise
-        instance.stored = True

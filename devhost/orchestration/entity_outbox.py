@@ -11,18 +11,20 @@ import json
 from typing import Any
 
 from devhost.entities.dispatcher import EntityDispatcher
-from devhost.entities.scheduler import Request, Sender, failed_response, request_of
+from devhost.entities.scheduler import Answer, Request, Sender, failed_response, request_of
+from devhost.execution.actions import SIGNAL, Task
+from devhost.execution.instance import Execution, Instance
+from devhost.execution.messages import Receipt, TaskEnd
 from devhost.history.builders import now
 from devhost.history.events import Event, compact_json
-from devhost.orchestration.instance import Instance
-from devhost.orchestration.task_table import SIGNAL, Task
+from devhost.orchestration.instance_registry import InstanceRegistry
 
 LOST = "The orchestration had failed before this call was answered, and was rewound; nobody knows what it did."
 
 
 def message_of(instance: Instance, task: Task) -> str:
     """The message of a call or a signal that was just numbered."""
-    sender = Sender(instance.id, instance.execution_id, task.id)
+    sender = Sender(instance.id, instance.execution.id, task.id)
     request = request_of(sender, task.action["operation"], task.input, task.kind == SIGNAL)
     return compact_json(request.to_json())
 
@@ -51,7 +53,7 @@ class EntityOutbox:
         for index, event in enumerate(events):
             if event.type != "EventSent":
                 continue
-            instance.entities.add(event.fields["InstanceId"])
+            instance.execution.entities.add(event.fields["InstanceId"])
             request = _request(event)
             if request.id in answered:
                 continue
@@ -66,18 +68,29 @@ class EntityOutbox:
         while instance.outgoing:
             await asyncio.wait(list(instance.outgoing.values()))
 
-    def end(self, instance: Instance) -> None:
+    def end(self, execution: Execution) -> None:
         """The execution is over for good, and storage says so."""
-        self._entities.forget(instance.execution_id, instance.entities)
+        self._entities.forget(execution.id, execution.entities)
 
     def _send(self, instance: Instance, event: Event, request: Request) -> None:
         """Not twice at a time: the entity may forget a sender only when nothing of it is under way."""
-        instance.entities.add(event.fields["InstanceId"])
+        instance.execution.entities.add(event.fields["InstanceId"])
         if request.id in instance.outgoing:
             return
         recorded = self._entities.send(event.fields["InstanceId"], request)
         instance.outgoing[request.id] = recorded
         recorded.add_done_callback(lambda _: instance.outgoing.pop(request.id, None))
+
+
+def deliver(registry: InstanceRegistry, answer: Answer) -> Receipt | None:
+    """Give a caller the answer of an entity; done when it is stored or too late. None when the caller is not there."""
+    instance = registry.get(answer.sender.instance_id)
+    if instance is None or instance.execution.id != answer.sender.execution_id:
+        return None
+    receipt: Receipt = asyncio.get_running_loop().create_future()
+    event = answer_event(answer.request_id, answer.response)
+    registry.post(instance, TaskEnd(event, instance.execution.id, receipt))
+    return receipt
 
 
 def answer_event(request_id: str, response: dict[str, Any]) -> Event:

@@ -5,7 +5,7 @@ execution that has been replayed once is kept, and is then told only what is new
 yielded. It is the same executor and the same generator that a replay would have rebuilt, as with the extended sessions
 of the .NET extension. Nothing depends on it: whatever is not here any more (too many, too long ago, another worker) is
 replayed from the history. That both agree is proved by a replay at the end of an execution
-(orchestration/executor.py).
+(execution/executor.py).
 
 The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
 """

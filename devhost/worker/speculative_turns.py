@@ -2,7 +2,7 @@
 
 In a saga one step follows the other, and the worker that has just run an activity mostly has the extended session of
 its orchestration too. It runs the next turn without being asked, which saves a trip through both processes. The host
-uses that turn if nothing else happened in between, and else asks for another (orchestration/executor.py). The host
+uses that turn if nothing else happened in between, and else asks for another (execution/speculative_turns.py). The host
 decides when the turn's effects are carried out: not before the activity's result is stored.
 
 A slow turn delays no activity: after half a second the answer is sent without it.

@@ -21,7 +21,6 @@ FILES = [file for file in FILES if "node_modules" not in file.parts]
 # These are to be cut.
 TOO_LARGE_TODAY = {
     "devhost/entities/dispatcher.py",
-    "devhost/orchestration/engine.py",
 }
 
 

@@ -50,11 +50,15 @@ DEVHOST_MAY_IMPORT: dict[str, set[str]] = {
     # The worker runs beside the host, and is started for the app alone.
     "worker": {"history", "worker_protocol"},
     "entities": {"function_registry", "history", "storage", "worker_host"},
-    "orchestration": {"entities", "function_registry", "history", "storage", "worker_host", "worker_protocol"},
-    "http": {"entities", "function_registry", "history", "orchestration", "settings", "storage", "worker_host"},
+    "execution": {"entities", "function_registry", "history", "storage", "worker_host", "worker_protocol"},
+    "orchestration": {"entities", "execution", "function_registry", "history", "storage", "worker_host"},
+    "http": {
+        "entities", "execution", "function_registry", "history", "orchestration", "settings", "storage", "worker_host",
+    },
     "triggers": {"history", "settings", "worker_host"},
     "devhost": {
-        "entities", "function_registry", "http", "orchestration", "settings", "storage", "triggers", "worker_host",
+        "entities", "execution", "function_registry", "http", "orchestration", "settings", "storage", "triggers",
+        "worker_host",
     },
 }  # fmt: skip
 PRODUCT_MAY_NAME = {"devhost.settings.loads_with_comments", "services.settings.faults"}

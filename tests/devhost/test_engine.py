@@ -1,14 +1,20 @@
 """When the engine begins what a turn has decided: in its order, and without waiting for what comes after it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from devhost.orchestration.engine import Engine, Options
-from devhost.orchestration.executor import TurnResult
-from devhost.orchestration.task_table import ACTIVITY, Task
+from devhost.execution.actions import ACTIVITY, Task
+from devhost.execution.executor import TurnResult
+from devhost.execution.instance import ActivityRun, Instance
+from devhost.history.events import Row
+from devhost.orchestration.engine import Collaborators, Engine, Options
+from devhost.orchestration.instance_registry import InstanceRegistry
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -22,15 +28,22 @@ class World:
     writes: list[asyncio.Event] = field(default_factory=list)
     begun: list[int] = field(default_factory=list)
 
-    def engine(self) -> Engine:
-        instances = SimpleNamespace(insert=self._inserted, merge=self._merged)
+    async def engine(self) -> Engine:
+        instances = SimpleNamespace(insert=self._inserted, merge=self._merged, unfinished=self._unfinished)
         task_hub = SimpleNamespace(name="Hub", instances=instances, history=SimpleNamespace(append=self._append))
-        executor = SimpleNamespace(
-            begin_ahead=lambda *_: None, go_on_ahead=lambda *_: None, decide=self._decide, failed=None
-        )
-        activities, entities = SimpleNamespace(run=self._run), SimpleNamespace(deliver=None)
+        executor = SimpleNamespace(date_of_turn=lambda *_: NOON, decide=self._decide, failed=None)
+        speculative = SimpleNamespace(before_start=lambda *_: None, after_activity=lambda *_: None)
+        activities, entities = SimpleNamespace(run=self._run), SimpleNamespace()
+        parts: Any = task_hub, executor, speculative, activities, entities
         options = Options(store_inputs=False, override_any_state=False, default_version="", joined_events=1)
-        return Engine(task_hub, executor, activities, entities, options)  # type: ignore[arg-type]
+        engine = Engine(InstanceRegistry(), Collaborators(*parts), options)
+        await engine.open()
+        return engine
+
+    async def _unfinished(self) -> AsyncIterator[Row]:
+        no_rows: list[Row] = []
+        for row in no_rows:
+            yield row
 
     async def _inserted(self, *_: Any) -> int:
         return 0
@@ -46,8 +59,8 @@ class World:
     async def _decide(self, *_: Any) -> TurnResult:
         return self.results.pop(0)
 
-    async def _run(self, _instance: str, task: Task, _ahead: Any) -> None:
-        self.begun.append(task.id)
+    async def _run(self, _instance: Instance, run: ActivityRun) -> None:
+        self.begun.append(run.task.id)
         await asyncio.Event().wait()
 
 
@@ -73,7 +86,7 @@ async def settled() -> None:
 def test_nothing_begins_before_its_write_and_all_begin_in_their_order() -> None:
     async def run() -> None:
         world = World([activities(0, 1, 2, 3)])
-        await world.engine().start("saga", "order-1", None, "")
+        await (await world.engine()).start("saga", "order-1", None, "")
         await settled()
         assert (len(world.writes), world.begun) == (1, [])
         world.writes[0].set()
@@ -86,7 +99,7 @@ def test_nothing_begins_before_its_write_and_all_begin_in_their_order() -> None:
 def test_an_activity_does_not_wait_for_the_turn_after_its_own() -> None:
     async def run() -> None:
         world = World([activities(0), activities()])
-        engine = world.engine()
+        engine = await world.engine()
         await engine.start("saga", "order-1", None, "")
         await settled()
         raised = asyncio.ensure_future(engine.raise_event("order-1", "approved", "true"))
@@ -104,7 +117,7 @@ def test_an_activity_does_not_wait_for_the_turn_after_its_own() -> None:
 def test_the_activity_of_a_turn_that_is_the_last_begins_too() -> None:
     async def run() -> None:
         world = World([activities(0)])
-        await world.engine().start("saga", "order-1", None, "")
+        await (await world.engine()).start("saga", "order-1", None, "")
         await settled()
         world.writes[0].set()
         await settled()

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devhost.entities.scheduler import EntityId, Outcome, Request, Scheduler, Sender, all_failed, context_of, request_of
+from devhost.execution.actions import ACTIVITY, CALL, SIGNAL, OrchestrationFault
+from devhost.execution.task_table import TaskTable, rebuild
 from devhost.history.events import Event
-from devhost.orchestration.task_table import ACTIVITY, CALL, SIGNAL, OrchestrationFault, TaskTable, rebuild
 from devhost.worker.entity_batch import run_batch
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -305,7 +305,7 @@ def history(host: Devhost) -> list[dict[str, Any]]:
     return host.rows("History", RUNNING)
 
 
-KEYS = [("x" * 400, 202), ("x" * 401, 400), ("\U0001f600" * 300, 400), ("^" * 300, 400), ("a\u2028", 400)]
+KEYS = [("x" * 400, 202), ("y" * 401, 400), ("\U0001f600" * 300, 400), ("^" * 300, 400), ("a\u2028", 400)]
 
 
 @pytest.mark.parametrize(("key", "status"), KEYS)

@@ -9,8 +9,9 @@ from typing import Any
 import azure.durable_functions as df
 import pytest
 
+from devhost.execution.azure_compatibility import AzureCompatibility
+from devhost.execution.task_table import TaskTable, rebuild
 from devhost.history.events import Event
-from devhost.orchestration.task_table import TaskTable, rebuild
 from devhost.worker.extended_sessions import ExtendedSession
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import Broken, Call, Done, Raised, World, play
@@ -50,7 +51,7 @@ def actions_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
     """The execution in which a task table sees a difference, and what it says."""
-    table, session = TaskTable(), None
+    table, azure, session = TaskTable(), AzureCompatibility(), None
     for number, execution in enumerate(split(history)):
         for message in execution.messages:
             table.observe(as_event(message), NOON)
@@ -61,10 +62,10 @@ def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
             told, state = session.go_on(execution.messages)
         answer = response(lambda _, state=state: state(), "")  # type: ignore[misc]
         table.extend(actions_of(answer), told["cancelled"])
-        if (answer["isDone"] or answer.get("error")) and not table.blocking:
-            table.order.concludes()
-        if table.order.difference:
-            return number, table.order.difference
+        has_ended = bool(answer["isDone"] or answer.get("error"))
+        azure.hear(table.take_facts(), has_ended=has_ended and not table.blocking)
+        if azure.difference:
+            return number, azure.difference
     return None
 
 
@@ -229,4 +230,4 @@ def test_a_task_table_that_is_read_from_a_history_keeps_quiet() -> None:
     orchestrator = handle(a_retry_against_a_deadline)
     history = play(orchestrator, pay_fails_once)
     table = rebuild([as_event(each) for each in history], actions_of(response(orchestrator, request(history))))
-    assert table.order.difference == ""
+    assert table.take_facts() == []

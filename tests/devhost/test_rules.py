@@ -11,12 +11,12 @@ from azure.durable_functions.models.history.HistoryEvent import dt_parse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devhost.execution.actions import SUB_ORCHESTRATION, Task
+from devhost.execution.instance import Execution
 from devhost.history.builders import Parent, execution_started
 from devhost.history.events import Event, compact_json, from_row, iso_time, to_row, to_sdk
 from devhost.http import routing
-from devhost.orchestration.engine import is_called_by
-from devhost.orchestration.instance import Instance
-from devhost.orchestration.task_table import SUB_ORCHESTRATION, Task
+from devhost.orchestration.recovery import is_called_by
 from devhost.settings import BadSettings, hub_name, load, loads_with_comments, resolve
 from devhost.storage.account import parse_connection_string
 from devhost.storage.history_table import History
@@ -407,22 +407,6 @@ def test_a_function_may_take_as_long_as_host_json_says(
     assert settings.function_timeout_s == seconds
 
 
-@pytest.mark.parametrize(("given_count", "count"), [(None, 1), ("", 1), ("1", 1), ("3", 3), ("10", 10)])
-def test_there_are_as_many_workers_as_a_setting_says(tmp_path: Path, given_count: str | None, count: int) -> None:
-    values = {} if given_count is None else {"FUNCTIONS_WORKER_PROCESS_COUNT": given_count}
-    app = write(tmp_path, {"version": "2.0"}, {"IsEncrypted": False, "Values": values})
-    assert load(app, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).worker_processes == count
-
-
-@pytest.mark.parametrize("given_count", ["0", "11", "-1", "2.5", "two", " 2", "٣", "1e1", "9" * 40])
-def test_a_number_of_workers_that_azure_does_not_take_is_refused(tmp_path: Path, given_count: str) -> None:
-    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "FUNCTIONS_WORKER_PROCESS_COUNT": given_count}
-    with pytest.raises(BadSettings) as refused:
-        load(write(tmp_path, {"version": "2.0"}), environment)
-    reason = f"must be a whole number from 1 to 10; it is '{given_count}'."
-    assert str(refused.value) == f"FUNCTIONS_WORKER_PROCESS_COUNT {reason}"
-
-
 @pytest.mark.parametrize("given_timeout", ["", "5", "00:00:00", "soon", 30])
 def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given_timeout: object) -> None:
     with pytest.raises(BadSettings, match="functionTimeout must be"):
@@ -479,8 +463,9 @@ def test_an_account_that_names_no_queues_has_none() -> None:
 )
 def test_a_history_is_of_the_very_call_that_its_start_names(caller: Parent | None, is_its: bool) -> None:
     parent, child = (
-        Instance("order-1", execution_id="execution 1"),
+        execution_started("order-1", "saga", None, ""),
         execution_started("ship-1", "ship", None, "", caller),
     )
+    parent.fields["OrchestrationInstance"]["ExecutionId"] = "execution 1"
     history = History("execution 7", [child])
-    assert is_called_by(history, parent, Task(3, SUB_ORCHESTRATION, "ship")) is is_its
+    assert is_called_by(history, Execution(parent), Task(3, SUB_ORCHESTRATION, "ship")) is is_its

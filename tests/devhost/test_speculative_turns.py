@@ -1,6 +1,5 @@
 """A turn that is taken ahead is answered with its activity, and never keeps it from being answered."""
 
-import asyncio
 import json
 import threading
 import time
@@ -8,15 +7,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-from devhost.orchestration.executor import OrchestrationExecutor
-from devhost.orchestration.instance import Instance, SpeculativeTurn
 from devhost.worker import speculative_turns
 from devhost.worker.answers import Answer
 from devhost.worker.extended_sessions import ExtendedSessions
 from devhost.worker.speculative_turns import SpeculativeTurns
-from devhost.worker_protocol import Reply
 from tests.devhost.hosts import until
 
 THEN = {"session": "order execution", "turn": 3, "task": 2}
@@ -106,18 +100,3 @@ def test_an_execution_that_is_ahead_of_the_host_is_let_go() -> None:
     sessions = kept(turn=3)
     assert sessions.take("key", 3) is None
     assert sessions.take("key", 4) is None
-
-
-@pytest.mark.parametrize(("turn", "used"), [(3, False), (4, True), (5, False)])
-def test_the_host_uses_a_turn_only_as_the_next_one(turn: int, used: bool) -> None:
-    """Another event may have had a turn of its own after the worker took this one and before its answer came."""
-
-    async def state() -> Any:
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        reply.set_result(Reply({"ok": True, "first": 0}, b'{"isDone": false, "actions": [[]]}'))
-        executor = OrchestrationExecutor(None, None, at_once=1, keep_warm=True)  # type: ignore[arg-type] # it needs neither for this
-        return await executor._taken_ahead(
-            Instance("order", turns=3), SpeculativeTurn(turn, reply, {"session": "order"})
-        )
-
-    assert (asyncio.run(state()) is not None) == used

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from devhost.execution.actions import ACTIVITY, TIMER, OrchestrationFault, Task
+from devhost.execution.task_table import TaskTable, rebuild
 from devhost.history.events import Event
-from devhost.orchestration.task_table import ACTIVITY, TIMER, OrchestrationFault, Task, TaskTable, rebuild
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -3,32 +3,35 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from devhost.execution.actions import ACTIVITY, Retry, Task
+from devhost.execution.instance import Instance
+from devhost.execution.messages import Delivery, Message, OutsideEvent, RowDue, TaskEnd
 from devhost.history.builders import execution_started
 from devhost.history.events import Event, task_completed
-from devhost.orchestration.instance import Instance, Message
-from devhost.orchestration.message_batch import next_turn
-from devhost.orchestration.task_table import ACTIVITY, Retry, Task
+from devhost.orchestration.instance_loop import take_batch
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MANY = 20
+STARTED = execution_started("order-1", "saga", None, "")
+EXECUTION = STARTED.fields["OrchestrationInstance"]["ExecutionId"]
 
 
 def instance(*retried: int) -> Instance:
     """An instance with five open activities, 0 to 4; the named ones are with retry."""
-    made = Instance("order-1", "saga")
-    made.begin(execution_started("order-1", "saga", None, ""))
+    made = Instance("order-1")
+    made.begin(STARTED)
     for number in range(5):
         retry = Retry({}, 1, 3, timedelta(seconds=1)) if number in retried else None
-        made.tasks.open[number] = Task(number, ACTIVITY, "step", retry=retry)
+        made.execution.tasks.open[number] = Task(number, ACTIVITY, "step", retry=retry)
     return made
 
 
-def end_of(number: int, execution_id: str | None = None) -> Message:
-    return Message(task_completed(number, '"done"', NOON), execution_id=execution_id)
+def end_of(number: int, execution_id: str = EXECUTION) -> TaskEnd:
+    return TaskEnd(task_completed(number, '"done"', NOON), execution_id)
 
 
-def event(kind: str) -> Message:
-    return Message(Event(kind, NOON, fields={"Name": "approved", "Input": "true", "Reason": ""}))
+def event(kind: str) -> OutsideEvent:
+    return OutsideEvent(Event(kind, NOON, fields={"Name": "approved", "Input": "true", "Reason": ""}))
 
 
 def turns(of: Instance, *messages: Message, at_most: int = MANY) -> list[list[Message]]:
@@ -36,12 +39,12 @@ def turns(of: Instance, *messages: Message, at_most: int = MANY) -> list[list[Me
     of.inbox.extend(messages)
     found = []
     while of.inbox:
-        found.append(next_turn(of, at_most))
+        found.append(take_batch(of, at_most))
     return found
 
 
 def test_ends_and_events_share_a_turn() -> None:
-    messages = [end_of(0), event("EventRaised"), end_of(1), event("EventRaised")]
+    messages: list[Message] = [end_of(0), event("EventRaised"), end_of(1), event("EventRaised")]
     assert turns(instance(), *messages) == [messages]
 
 
@@ -57,31 +60,31 @@ def test_the_end_of_a_retried_task_has_a_turn_of_its_own() -> None:
 
 def test_what_changes_the_state_has_a_turn_of_its_own() -> None:
     for kind in ("ExecutionTerminated", "ExecutionSuspended", "ExecutionResumed"):
-        messages = [end_of(0), event(kind), end_of(1)]
+        messages: list[Message] = [end_of(0), event(kind), end_of(1)]
         assert turns(instance(), *messages) == [[message] for message in messages]
 
 
 def test_a_row_is_written_between_two_turns() -> None:
-    messages = [end_of(0), Message(None, row_only=True), end_of(1)]
+    messages: list[Message] = [end_of(0), RowDue(), end_of(1)]
     assert turns(instance(), *messages) == [[message] for message in messages]
 
 
 def test_a_task_ends_once_in_a_turn_and_only_for_the_execution_that_scheduled_it() -> None:
-    async def answers() -> list[bool]:
+    async def answers() -> list[Delivery]:
         of = instance()
         heard = [asyncio.get_running_loop().create_future() for _ in range(3)]
         again, unknown, foreign = end_of(0), end_of(7), end_of(1, "another execution")
-        for message, taken in zip((again, unknown, foreign), heard, strict=True):
-            message.taken = taken
-        first, own = end_of(0), end_of(2, of.execution_id)
+        for message, receipt in zip((again, unknown, foreign), heard, strict=True):
+            message.receipt = receipt
+        first, own = end_of(0), end_of(2)
         assert [each for turn in turns(of, first, again, unknown, foreign, own) for each in turn] == [first, own]
-        return [await taken for taken in heard]
+        return [await receipt for receipt in heard]
 
-    assert asyncio.run(answers()) == [True] * 3
+    assert asyncio.run(answers()) == [Delivery.STORED] * 3
 
 
 def test_while_suspended_the_end_of_a_retried_task_is_kept_for_later() -> None:
     of, plain, retried = instance(1), end_of(0), end_of(1)
-    of.suspended = True
+    of.execution.suspended = True
     assert turns(of, retried, plain) == [[plain]]
-    assert of.later == [retried]
+    assert of.execution.later == [retried]

@@ -9,18 +9,20 @@ replay anew. Mostly that comes to the same. It does not
 - where that wait is over earlier than the SDK's, because a timer of it is cancelled, and a retry has taken numbers
   since: the next step then gets one of those.
 
-`InvocationOrder` is told what the task table is told, in moments (one an event), and keeps the first difference as a
-sentence. It decides nothing. Rejected: a second walk over the whole history in every turn, which would cost as much as
-the replays that warm executions save; here a step costs the same however many came before it.
+`AzureCompatibility` reads the facts that the task table lists of each turn, in moments (one an event), and keeps the
+first difference as a sentence. It decides nothing. An execution that is read from its history is not watched: a history
+does not say when a wait for an event began. Rejected: a second walk over the whole history in every turn, which would
+cost as much as the replays that warm executions save; here a step costs the same however many came before it.
 """
 
 import math
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-Action = dict[str, Any]
+from devhost.execution.actions import CONTINUE, NUMBERED, SIGNAL, WAIT, Action, Task, describe
+from devhost.execution.task_table import EventTaken, Fact, TaskYielded, TimerCancelled
+
 ALL, ANY = 12, 11
 NOT_YET = math.inf
 
@@ -44,11 +46,11 @@ class Step:
     number: int | None = None
 
 
-class InvocationOrder:
-    """`quiet` when it was told of the past from a history, which does not say when a wait for an event began."""
+class AzureCompatibility:
+    """Watches one execution from its start. `difference` is a sentence once the real host would go another way."""
 
     def __init__(self) -> None:
-        self.difference, self.quiet = "", False
+        self.difference = ""
         self._moment = 0
         self._steps: list[Step] = []
         self._ends: list[float] = []  # of the first steps, as far as they are known
@@ -57,25 +59,32 @@ class InvocationOrder:
         self._raised: dict[str, deque[int]] = defaultdict(deque)
         self._last_retry = 0
 
-    @property
-    def steps(self) -> int:
-        return len(self._steps)
+    def hear(self, facts: list[Fact], *, has_ended: bool) -> None:
+        """Take what the task table has taken in a turn, in its order; `has_ended`: the orchestrator ended with it."""
+        for fact in facts:
+            match fact:
+                case EventTaken(raised, ended, again):
+                    self._moment += 1
+                    if raised is not None:
+                        self._event_raised(raised)
+                    if ended is not None:
+                        self._task_ended(ended, again)
+                case TaskYielded(step, whole, task):
+                    self._task_yielded(step, whole, task)
+                case TimerCancelled(number):
+                    self._timer_cancelled(number)
+        if has_ended and self._invoked(len(self._steps)) == NOT_YET:
+            self._differs(f"it ended {self._too_early('the instance')}")
 
-    # --- what the task table tells ---
-
-    def next_moment(self) -> None:
-        self._moment += 1
-
-    def raised(self, name: str) -> None:
-        """An event from outside: it ends the newest wait for it, or is kept for the next one."""
+    def _event_raised(self, name: str) -> None:
+        """It ends the newest wait for it, or is kept for the next one."""
         waits = self._waits[name.casefold()]
         if waits:
             waits.pop().over = self._moment
         else:
             self._raised[name.casefold()].append(self._moment)
 
-    def ended(self, number: int, again: int | None) -> None:
-        """A task ended; `again` is the number that its retry has taken, if there is one."""
+    def _task_ended(self, number: int, again: int | None) -> None:
         leaf = self._open.pop(number, None)
         if leaf is None:
             return
@@ -85,31 +94,31 @@ class InvocationOrder:
             self._open[again] = leaf
             self._last_retry = self._moment
 
-    def yielded(self, step: int, action: Action, what: str) -> Leaf:
+    def _task_yielded(self, number: int, whole: Action, task: Task) -> None:
         """A task of a step, which is the next one or one that is known."""
-        if step == len(self._steps):
-            self._steps.append(Step(action, self._moment))
-        leaf = Leaf(what, step)
-        self._steps[step].action = action
-        self._steps[step].leaves.append(leaf)
-        return leaf
+        if number == len(self._steps):
+            self._steps.append(Step(whole, self._moment))
+        leaf, step = Leaf(describe(task.kind, task.name), number), self._steps[number]
+        step.action = whole
+        step.leaves.append(leaf)
+        if task.kind == WAIT:
+            self._wait(leaf, task.name)
+        if task.kind in NUMBERED:
+            self._open[task.id] = leaf
+            step.number = task.id if step.number is None else step.number
+            self._compare(number, leaf.what)
+        if task.kind in (CONTINUE, SIGNAL):  # nobody waits for it
+            leaf.over = 0
 
-    def waits(self, leaf: Leaf, name: str) -> None:
+    def _wait(self, leaf: Leaf, name: str) -> None:
         kept = self._raised[name.casefold()]
         if kept:
             leaf.over = kept.popleft()
         else:
             self._waits[name.casefold()].append(leaf)
 
-    def numbered(self, leaf: Leaf, number: int) -> None:
-        """The leaf took a number."""
-        self._open[number] = leaf
-        step = self._steps[leaf.step]
-        step.number = number if step.number is None else step.number
-        self._compare(leaf.step, leaf.what)
-
-    def cancelled(self, number: int) -> None:
-        """A timer is cancelled: from now on the extension's wait for it ends as soon as it starts."""
+    def _timer_cancelled(self, number: int) -> None:
+        """From now on the extension's wait for it ends as soon as it starts."""
         leaf = self._open.get(number)
         if leaf is None:
             return
@@ -118,17 +127,6 @@ class InvocationOrder:
         for later in range(leaf.step + 1, len(self._steps)):
             if self._steps[later].number is not None:
                 self._compare(later, self._steps[later].leaves[0].what)
-
-    def over_at_once(self, leaf: Leaf) -> None:
-        """Nobody waits for the leaf: it is a signal, or it ends the list."""
-        leaf.over = 0
-
-    def concludes(self) -> None:
-        """The orchestrator has ended, in whatever way."""
-        if self._invoked(len(self._steps)) == NOT_YET:
-            self._differs(f"it ended {self._too_early('the instance')}")
-
-    # --- the result ---
 
     def _compare(self, step: int, what: str) -> None:
         invoked, yielded = self._invoked(step), self._steps[step].yielded
@@ -155,8 +153,7 @@ class InvocationOrder:
         )
 
     def _differs(self, how: str) -> None:
-        if not self.quiet:
-            self.difference = self.difference or how
+        self.difference = self.difference or how
 
     def _invoked(self, step: int) -> float:
         """The moment at which the extension, replaying what is known now, would invoke a step."""

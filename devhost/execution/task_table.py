@@ -1,7 +1,7 @@
 """What one turn of an orchestration decides, as pure rules: no clock, no disk, no process.
 
-A turn feeds exactly one event to the SDK's replay and reads back the list of every action that the orchestrator has
-yielded so far. `TaskTable` turns that list into numbered tasks. Three rules carry the weight:
+A turn feeds the SDK's replay with events and reads back the list of every action that the orchestrator has yielded so
+far. `TaskTable` turns that list into numbered tasks. Three rules carry the weight:
 
 1. Ids follow the SDK's own numbering: one for each activity, sub-orchestration, timer and request to an entity in the
    order of the list, none for a wait for an event. The SDK keeps its tasks by these ids, so a different number would
@@ -18,25 +18,30 @@ corner cases of retries inside task_any and task_all, and there the real host ha
 """
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from devhost.history.events import Event, compact_json
-from devhost.orchestration.azure_compatibility import InvocationOrder
-
-Action = dict[str, Any]
-
-ACTIVITY, SUB_ORCHESTRATION, TIMER, WAIT, CONTINUE = "activity", "sub-orchestration", "timer", "event wait", "restart"
-CALL, SIGNAL = "entity call", "entity signal"
-HTTP_ACTIVITY = "BuiltIn::HttpActivity"
-MAX_CUSTOM_STATUS_BYTES = 16 * 1024
-
-
-class OrchestrationFault(Exception):
-    """The instance must fail now; the text says why, for the author of the orchestrator."""
-
+from devhost.execution.actions import (
+    ACTIVITY,
+    CALL,
+    CONTINUE,
+    NUMBERED,
+    SIGNAL,
+    SUB_ORCHESTRATION,
+    TIMER,
+    WAIT,
+    Action,
+    Listed,
+    OrchestrationFault,
+    Retry,
+    Task,
+    describe,
+    flatten,
+    listed,
+    make,
+)
+from devhost.history.events import Event
 
 COMPLETES = {
     "TaskCompleted": "TaskScheduledId",
@@ -54,146 +59,28 @@ CREATES = {
 }
 
 
-@dataclass
-class Retry:
-    """The state of one with-retry action: how many attempts were scheduled, and its limits."""
+class EventTaken(NamedTuple):
+    """An event: the name of one that was raised, or the id of the task that it ends; `again`: the id of its retry."""
 
-    action: Action
-    attempts: int
-    max_attempts: int
-    first_interval: timedelta
-
-    @property
-    def exhausted(self) -> bool:
-        return self.attempts >= self.max_attempts
+    raised: str | None
+    ended: int | None
+    again: int | None
 
 
-@dataclass
-class Task:
-    """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text).
-
-    Of a request to an entity, `instance_id` is the entity's, and `request` the message that it is sent.
-    """
-
-    id: int
-    kind: str
-    name: str = ""
-    input: str | None = None
-    fire_at: datetime | None = None
-    instance_id: str | None = None
-    version: str | None = None
-    request: str = ""
-    action: Action = field(default_factory=dict)
-    retry: Retry | None = None
-    cancelled: bool = False
-
-
-Maker = Callable[[Action], Task]
-
-
-def _activity(action: Action) -> Task:
-    return Task(-1, ACTIVITY, action["functionName"], action.get("input"), action=action, retry=_retry(action))
-
-
-def _http(action: Action) -> Task:
-    """As the extension stores it: what this SDK cannot say is there, at its default."""
-    asked = {"asynchronousPatternEnabled": True, "retryOptions": None, "timeout": None, "tokenSource": None}
-    return Task(-1, ACTIVITY, HTTP_ACTIVITY, compact_json({**asked, **action["httpRequest"]}), action=action)
-
-
-def _sub_orchestration(action: Action) -> Task:
-    task = Task(-1, SUB_ORCHESTRATION, action["functionName"], action.get("input"), action=action, retry=_retry(action))
-    task.instance_id, task.version = action.get("instanceId") or None, action.get("version")
-    return task
-
-
-def _timer(action: Action) -> Task:
-    return Task(-1, TIMER, fire_at=parse_fire_at(action["fireAt"]), action=action)
-
-
-def _wait(action: Action) -> Task:
-    return Task(-1, WAIT, action["externalEventName"], action=action)
-
-
-def _continue_as_new(action: Action) -> Task:
-    return Task(-1, CONTINUE, input=action.get("input"), action=action)
-
-
-def _to_entity(kind: str) -> Maker:
-    def request(action: Action) -> Task:
-        task = Task(-1, kind, f"{action['operation']} of {action['instanceId']}", action.get("input"), action=action)
-        task.instance_id = action["instanceId"]
-        return task
-
-    return request
-
-
-def _unsupported(what: str) -> Maker:
-    def refuse(action: Action) -> Task:
-        raise OrchestrationFault(f"The orchestrator {what}, which this development host does not support.")
-
-    return refuse
-
-
-# The table of the SDK's action types. A new one is one row here.
-MAKERS: dict[int, Maker] = {
-    0: _activity,
-    1: _activity,
-    2: _sub_orchestration,
-    3: _sub_orchestration,
-    4: _continue_as_new,
-    5: _timer,
-    6: _wait,
-    7: _to_entity(CALL),
-    8: _http,
-    9: _to_entity(SIGNAL),
-    10: _unsupported("signals an entity at a set time"),
-}
-COMPOUND = (11, 12)
-NUMBERED = (ACTIVITY, SUB_ORCHESTRATION, TIMER, CALL, SIGNAL)
-
-
-def flatten(actions: Iterable[Action]) -> list[Action]:
-    """The actions with every task_any and task_all replaced by its children, in order."""
-    flat: list[Action] = []
-    for action in actions:
-        flat += flatten(action["compoundActions"]) if action["actionType"] in COMPOUND else [action]
-    return flat
-
-
-@dataclass(frozen=True)
-class Listed:
-    """An action that is no compound, and the yield that it belongs to: its place, and the whole of it."""
+class TaskYielded(NamedTuple):
+    """A task of a yield, with its number if it took one. `step`: the place of the yield; `whole`: all of its action."""
 
     step: int
     whole: Action
-    action: Action
+    task: Task
 
 
-def listed(actions: Iterable[Action], first: int = 0) -> list[Listed]:
-    """As flatten, with the yields; `first` is the place of the first one."""
-    return [Listed(step, whole, each) for step, whole in enumerate(actions, first) for each in flatten([whole])]
+class TimerCancelled(NamedTuple):
+    number: int
 
 
-def _retry(action: Action) -> Retry | None:
-    options = action.get("retryOptions")
-    if not options:
-        return None
-    first = timedelta(milliseconds=options["firstRetryIntervalInMilliseconds"])
-    return Retry(action, 1, options["maxNumberOfAttempts"], first)
-
-
-def parse_fire_at(text: str) -> datetime:
-    """The SDK's `YYYY-mm-ddTHH:MM:SS.ffffffZ`."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-
-
-def make(action: Action) -> Task:
-    """The task of an action, not yet numbered."""
-    maker = MAKERS.get(action["actionType"])
-    if maker is None:
-        raise OrchestrationFault(f"The orchestrator yielded an action of the unknown type {action['actionType']}.")
-    return maker(action)
+Fact = EventTaken | TaskYielded | TimerCancelled
+"""What the task table has taken, in this order; azure_compatibility.py reads the list of each turn."""
 
 
 class TaskTable:
@@ -206,7 +93,8 @@ class TaskTable:
         self.next_id = 0
         self.open: dict[int, Task] = {}
         self.restart: Task | None = None
-        self.order = InvocationOrder()
+        self._facts: list[Fact] = []
+        self._steps = 0
         self._known: list[tuple[str, str]] = []
         self._open_timers: dict[int, int] = {}
         self._answers: dict[str, int] = {}
@@ -224,16 +112,17 @@ class TaskTable:
 
     def observe(self, event: Event, now: datetime) -> list[Task]:
         """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
-        self.order.next_moment()
-        if event.type == "EventRaised":
-            self.order.raised(event.fields["Name"])
         ended = self.ended_by(event)
         task = None if ended is None else self.open.pop(ended, None)
-        if task is None:
-            return []
-        again = self._next_attempt(task.retry, event, now) if task.retry else []
-        self.order.ended(task.id, again[0].id if again else None)
+        again = self._next_attempt(task.retry, event, now) if task and task.retry else []
+        raised = event.fields["Name"] if event.type == "EventRaised" else None
+        self._facts.append(EventTaken(raised, task.id if task else None, again[0].id if again else None))
         return again
+
+    def take_facts(self) -> list[Fact]:
+        """What the table has taken since it was last asked."""
+        facts, self._facts = self._facts, []
+        return facts
 
     def accept(self, actions: list[Action]) -> list[Task]:
         """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
@@ -246,14 +135,14 @@ class TaskTable:
         """Number the actions of yields that are new; the tasks, in order of their ids. `cancelled`: which listed ones
         are now cancelled timers, counted from the first action.
         """
-        return self._extend(listed(actions, self.order.steps), cancelled)
+        return self._extend(listed(actions, self._steps), cancelled)
 
     def _extend(self, new: list[Listed], cancelled: Iterable[int]) -> list[Task]:
         for index in cancelled:
             task = self.open.get(self._open_timers.pop(index, -1))
             if task:
                 task.cancelled = True
-                self.order.cancelled(task.id)
+                self._facts.append(TimerCancelled(task.id))
         fresh = [self._admit(index, each) for index, each in enumerate(new, len(self._known))]
         return [task for task in fresh if task.kind in NUMBERED]
 
@@ -270,11 +159,11 @@ class TaskTable:
             index = len(self._known)
             found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index].action))
             if found[0] not in (stored[0], WAIT):
-                raise OrchestrationFault(_non_deterministic(index, stored, _describe(*found)))
+                raise OrchestrationFault(_non_deterministic(index, stored, describe(*found)))
             task = self._admit(index, flat[index])
         task = task or self.open[created.event_id]
         if _kind_and_name(task) != stored:
-            raise OrchestrationFault(_non_deterministic(created.event_id, stored, _describe(*_kind_and_name(task))))
+            raise OrchestrationFault(_non_deterministic(created.event_id, stored, describe(*_kind_and_name(task))))
 
     def undecided(self, actions: list[Action]) -> bool:
         """Whether the SDK's list holds an action beyond the known ones that needs a row or a restart."""
@@ -303,18 +192,14 @@ class TaskTable:
     def _admit(self, index: int, new: Listed) -> Task:
         task = make(new.action)
         self._known.append(_kind_and_name(task))
-        leaf = self.order.yielded(new.step, new.whole, _describe(task.kind, task.name))
+        self._steps = new.step + 1
         if task.kind == CONTINUE:
             self.restart = task
-            self.order.over_at_once(leaf)
-        if task.kind == WAIT:
-            self.order.waits(leaf, task.name)
         if task.kind in NUMBERED:
             self._number(task)
-            self.order.numbered(leaf, task.id)
+        self._facts.append(TaskYielded(new.step, new.whole, task))
         if task.kind == SIGNAL:
             del self.open[task.id]  # nothing answers it
-            self.order.over_at_once(leaf)
         if task.kind == TIMER:
             self._admit_timer(index, task)
         return task
@@ -322,7 +207,7 @@ class TaskTable:
     def _admit_timer(self, index: int, timer: Task) -> None:
         timer.cancelled = bool(timer.action.get("isCanceled"))
         if timer.cancelled:
-            self.order.cancelled(timer.id)
+            self._facts.append(TimerCancelled(timer.id))
         else:
             self._open_timers[index] = timer.id
 
@@ -344,7 +229,7 @@ class TaskTable:
                 raise OrchestrationFault(_non_deterministic(index, known, "nothing"))
             found = _kind_and_name(make(flat[index]))
             if found != known:
-                raise OrchestrationFault(_non_deterministic(index, known, _describe(*found)))
+                raise OrchestrationFault(_non_deterministic(index, known, describe(*found)))
 
 
 def _kind_and_name(task: Task) -> tuple[str, str]:
@@ -358,13 +243,9 @@ def _stored(created: Event) -> tuple[str, str]:
     return CREATES[created.type], str(created.fields.get("Name") or "").lower()
 
 
-def _describe(kind: str, name: str) -> str:
-    return f"{kind} '{name}'" if name else kind
-
-
 def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
     return (
-        f"Non-Deterministic workflow detected: step {index + 1} was {_describe(*known)} when it was first run, and is "
+        f"Non-Deterministic workflow detected: step {index + 1} was {describe(*known)} when it was first run, and is "
         f"{now} now. Orchestrator code must decide only by its input, the results of its tasks and the context."
     )
 
@@ -372,7 +253,6 @@ def _non_deterministic(index: int, known: tuple[str, str], now: str) -> str:
 def rebuild(events: list[Event], actions: list[Action]) -> TaskTable:
     """The task table of a stored history. `actions` is the SDK's list for exactly this history."""
     table, flat, now = TaskTable(), listed(actions), datetime.min.replace(tzinfo=UTC)
-    table.order.quiet = True
     for event in events:
         if event.type == "OrchestratorStarted":
             now = event.at
@@ -382,4 +262,5 @@ def rebuild(events: list[Event], actions: list[Action]) -> TaskTable:
                 table.sent(event)
         else:
             table.observe(event, now)
+    table.take_facts()  # a history does not say when a wait for an event began: nothing follows from them
     return table

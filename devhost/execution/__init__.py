@@ -1,0 +1,1 @@
+"""One execution of an orchestration in memory, and what its turns decide. Nothing here writes."""

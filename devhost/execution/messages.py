@@ -1,0 +1,78 @@
+"""What an instance is given to process, and what became of it."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from devhost.history.events import Event
+
+
+class Delivery(Enum):
+    """What became of an event that was raised for an instance."""
+
+    STORED = auto()
+    """It is durable."""
+    TOO_LATE = auto()
+    """The instance has ended."""
+    NO_INSTANCE = auto()
+    """There is no such instance."""
+
+
+Receipt = asyncio.Future[Delivery]
+
+
+@dataclass
+class OutsideEvent:
+    """A start, an event that was raised, a termination, a suspension, a resumption, the reason of a rewind."""
+
+    event: Event
+    receipt: Receipt | None = None
+
+
+@dataclass
+class TaskEnd:
+    """The end of a task, for the execution that scheduled it: the ids of a later execution are its own.
+
+    The end of an entity's operation is an EventRaised.
+    """
+
+    event: Event
+    execution_id: str
+    receipt: Receipt | None = None
+
+
+@dataclass
+class TurnDue:
+    """A turn without an event: the orchestrator has yielded what is not stored yet."""
+
+
+@dataclass
+class RowDue:
+    """The Instances row is to be written."""
+
+    receipt: Receipt | None = None
+
+
+Message = OutsideEvent | TaskEnd | TurnDue | RowDue
+
+
+def event_of(message: Message) -> Event | None:
+    return message.event if isinstance(message, OutsideEvent | TaskEnd) else None
+
+
+def settle(message: Message, delivery: Delivery) -> None:
+    """Tell the sender of a message what became of it, if it waits for that."""
+    receipt = _receipt(message)
+    if receipt and not receipt.done():
+        receipt.set_result(delivery)
+
+
+def fail(message: Message, fault: Exception) -> None:
+    """Let the sender of a message, if it waits, have the fault."""
+    receipt = _receipt(message)
+    if receipt and not receipt.done():
+        receipt.set_exception(fault)
+
+
+def _receipt(message: Message) -> Receipt | None:
+    return None if isinstance(message, TurnDue) else message.receipt

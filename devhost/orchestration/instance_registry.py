@@ -1,0 +1,60 @@
+"""The instances in memory, by id, and the tasks that process them.
+
+What has something for an instance posts it here and knows nothing of who processes it: the loop of instance_loop.py
+takes the instances that have become ready.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from devhost.execution.instance import Instance
+from devhost.execution.messages import Message
+
+
+class InstanceRegistry:
+    def __init__(self) -> None:
+        self._instances: dict[str, Instance] = {}
+        self._ready: asyncio.Queue[Instance] = asyncio.Queue()
+        self._work: set[asyncio.Task[None]] = set()
+
+    def __contains__(self, instance_id: str) -> bool:
+        return instance_id in self._instances
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(list(self._instances.values()))
+
+    def get(self, instance_id: str) -> Instance | None:
+        return self._instances.get(instance_id)
+
+    def add(self, instance: Instance) -> None:
+        """Keep an instance, in place of another one of its id."""
+        self._instances[instance.id] = instance
+
+    def remove(self, instance: Instance) -> None:
+        """Forget an instance, unless another one of its id has taken its place."""
+        if self._instances.get(instance.id) is instance:
+            del self._instances[instance.id]
+
+    def post(self, instance: Instance, message: Message) -> None:
+        """Give an instance a message."""
+        instance.inbox.append(message)
+        self.wake(instance)
+
+    def wake(self, instance: Instance) -> None:
+        """Have an instance processed, unless it is already."""
+        if instance.idle.is_set():
+            instance.idle.clear()
+            self._ready.put_nowait(instance)
+
+    async def next_ready(self) -> Instance:
+        return await self._ready.get()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    def cancel_work(self) -> None:
+        for task in self._work:
+            task.cancel()
