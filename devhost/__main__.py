@@ -51,7 +51,8 @@ from devhost.storage.retry import StorageRefused, StorageRetry
 from devhost.storage.tables import Tables
 from devhost.storage.task_hub import ForeignHub, TaskHub
 from devhost.triggers.cron import BadSchedule
-from devhost.worker_host.supervisor import AppRefused, WorkerLink
+from devhost.worker_host.failures import AppRefused
+from devhost.worker_host.supervisor import WorkerSupervisor
 from loopback.visitors import ALLOW_HOST, Visitors
 
 log = logging.getLogger("devhost")
@@ -120,7 +121,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     key = function_key(settings) if arguments.enable_auth else None
     secret = secrets.token_urlsafe(24)
     binding = client_binding(port, settings.hub, key or "", secret)
-    worker = WorkerLink(app, settings.environment, binding, settings.max_orchestrators, settings.function_timeout_s)
+    worker = supervisor(app, settings, binding)
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Reloader(app) if arguments.watch else None
@@ -129,6 +130,11 @@ async def serve(arguments: argparse.Namespace) -> None:
             await serve_hub(Parts(settings, worker, listener, doors, *options, watch), stop)
         finally:
             await worker.close()
+
+
+def supervisor(app: Path, settings: Settings, binding: str) -> WorkerSupervisor:
+    turns, limit_s, count = settings.max_orchestrators, settings.function_timeout_s, settings.worker_processes
+    return WorkerSupervisor(app, settings.environment, binding, turns=turns, limit_s=limit_s, count=count)
 
 
 def function_key(settings: Settings) -> str:
@@ -150,7 +156,7 @@ class Parts:
     """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
 
     settings: Settings
-    worker: WorkerLink
+    worker: WorkerSupervisor
     listener: socket.socket
     doors: Doors
     full_replays: bool

@@ -15,7 +15,7 @@ INTERVAL_S = 0.002  # no more often than the kernel's clock ticks: the samples a
 PARTS = {
     "storage": "storage",
     "HTTP": "http",
-    "worker link": "worker_host",
+    "worker host": "worker_host",
     "turns": "orchestration entities history",
 }
 PART_OF = {room: part for part, rooms in PARTS.items() for room in rooms.split()}

@@ -8,7 +8,7 @@ from devhost.function_registry import FunctionRegistry
 from devhost.http import routing
 from devhost.settings import Settings
 from devhost.triggers import timer, unserved
-from devhost.worker_host.supervisor import WorkerLink
+from devhost.worker_host.supervisor import WorkerSupervisor
 
 log = logging.getLogger("devhost")
 
@@ -16,7 +16,7 @@ log = logging.getLogger("devhost")
 class LoadedApp:
     """Holders of `functions` and `routes` see those of newer code."""
 
-    def __init__(self, worker: WorkerLink, settings: Settings) -> None:
+    def __init__(self, worker: WorkerSupervisor, settings: Settings) -> None:
         self._worker, self._settings = worker, settings
         self.functions = FunctionRegistry([], settings.environment)
         self.routes: list[routing.Route] = []
@@ -25,23 +25,27 @@ class LoadedApp:
         self._said: set[str] = set()
 
     async def load(self) -> None:
-        """Start the first worker. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
+        """Start the first workers. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
         self._become(await self._worker.start())
 
-    async def renew(self) -> int:
-        """Replace the worker by one with the app's code as it is now; how many functions it has.
+    async def renew(self) -> str:
+        """Replace the workers by others with the app's code as it is now, all at one moment; the end of a sentence.
 
         Raises as `load` does; the code from before is still served then.
         """
-        worker = await self._worker.prepare()
+        workers = await self._worker.prepare()
         try:
-            self._become(worker.functions)
+            self._become(workers[0].functions)
         except BaseException:
-            worker.kill()
+            for worker in workers:
+                worker.kill()
             raise
-        self._worker.adopt(worker)
+        self._worker.adopt(workers)
         self.start_timers()
-        return len(self.functions.all)
+        functions = len(self.functions.all)
+        if len(workers) == 1:
+            return f"the worker has been replaced, and has {functions} functions"
+        return f"the {len(workers)} workers have been replaced, and have {functions} functions"
 
     def _become(self, described: list[dict[str, Any]]) -> None:
         """All of it or nothing."""

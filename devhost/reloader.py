@@ -17,7 +17,7 @@ from pathlib import Path
 from devhost.http.routing import BadRoute
 from devhost.settings import BadSettings
 from devhost.triggers.cron import BadSchedule
-from devhost.worker_host.supervisor import AppRefused
+from devhost.worker_host.failures import AppRefused
 
 log = logging.getLogger("devhost.watch")
 
@@ -34,8 +34,8 @@ class Reloader:
     def __init__(self, app: Path) -> None:
         self._app, self._known = app, stamps(app)
 
-    async def follow(self, renew: Callable[[], Awaitable[int]]) -> None:
-        """Look for changes for ever. `renew` replaces the worker and returns how many functions it has."""
+    async def follow(self, renew: Callable[[], Awaitable[str]]) -> None:
+        """Look for changes for ever. `renew` replaces the workers and says so."""
         while True:
             seen = await self._look()
             while seen != self._known and seen != (later := await self._look()):
@@ -49,7 +49,7 @@ class Reloader:
         return await asyncio.to_thread(stamps, self._app)
 
 
-async def act_on(changed: list[str], renew: Callable[[], Awaitable[int]]) -> None:
+async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> None:
     """Replace the worker when code is among what has changed, and say what came of it in one line."""
     for name in changed:
         if name in SETTINGS:
@@ -59,12 +59,12 @@ async def act_on(changed: list[str], renew: Callable[[], Awaitable[int]]) -> Non
         return
     what = code[0] if len(code) == 1 else f"{code[0]} and {len(code) - 1} more"
     try:
-        count = await renew()
+        outcome = await renew()
     except REFUSALS as refusal:
         reason = getattr(refusal, "in_short", str(refusal)).rstrip(".")
         log.error("%s changed, and the app cannot be served (%s): what was served before goes on.", what, reason)
     else:
-        log.info("%s changed: the worker has been replaced, and has %d functions.", what, count)
+        log.info("%s changed: %s.", what, outcome)
 
 
 def stamps(app: Path) -> Stamps:

@@ -23,6 +23,8 @@ HUB_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,44}")
 MAX_PARTITIONS = 16
 TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 DEFAULT_FUNCTION_TIMEOUT_S = 1800.0
+WORKER_PROCESSES = "FUNCTIONS_WORKER_PROCESS_COUNT"
+MAX_WORKER_PROCESSES = 10
 BODY_LIMIT = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 DEFAULT_BODY_BYTES = 104_857_600
 SETTING_REFERENCE = re.compile(r"%([^%]+)%")
@@ -53,6 +55,7 @@ class Settings:
     partitions: int
     function_timeout_s: float | None
     max_body_bytes: int
+    worker_processes: int
     unserved: tuple[str, ...] = ()
 
 
@@ -81,6 +84,7 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
         function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
         max_body_bytes=_max_body_bytes(merged.get(BODY_LIMIT)),
+        worker_processes=_worker_processes(merged.get(WORKER_PROCESSES)),
         unserved=tuple(_unserved(durable)),
     )
 
@@ -243,6 +247,17 @@ def _max_body_bytes(given: str | None) -> int:
         return DEFAULT_BODY_BYTES
     if not re.fullmatch(r"[0-9]{1,18}", given):
         raise BadSettings(f"{BODY_LIMIT} must be a whole number of bytes; it is '{given}'.")
+    return int(given)
+
+
+def _worker_processes(given: str | None) -> int:
+    """1 to 10, as in Azure: https://learn.microsoft.com/azure/azure-functions/functions-app-settings"""
+    if not given:
+        return 1
+    if not re.fullmatch(r"[0-9]{1,18}", given) or not 1 <= int(given) <= MAX_WORKER_PROCESSES:
+        raise BadSettings(
+            f"{WORKER_PROCESSES} must be a whole number from 1 to {MAX_WORKER_PROCESSES}; it is '{given}'."
+        )
     return int(given)
 
 

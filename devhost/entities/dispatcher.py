@@ -39,7 +39,8 @@ from devhost.storage.history_table import History
 from devhost.storage.instances_table import columns_of
 from devhost.storage.large_payloads import is_large
 from devhost.storage.task_hub import TaskHub
-from devhost.worker_host.supervisor import MAX_DEATHS, WorkerDied, WorkerLink
+from devhost.worker_host.failures import WorkerDied
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 
 log = logging.getLogger("devhost.entity")
 
@@ -110,7 +111,7 @@ class EntityDispatcher:
     def __init__(
         self,
         task_hub: TaskHub,
-        worker: WorkerLink,
+        worker: WorkerSupervisor,
         functions: FunctionRegistry,
         options: EntityOptions,
         *,

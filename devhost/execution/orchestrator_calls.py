@@ -10,7 +10,8 @@ from devhost.execution.actions import MAX_CUSTOM_STATUS_BYTES, Action, Orchestra
 from devhost.execution.instance import Execution, Instance
 from devhost.function_registry import FunctionRegistry
 from devhost.history.events import compact_json
-from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 from devhost.worker_protocol import Reply
 
 ADDRESS = re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE)
@@ -47,7 +48,7 @@ class State:
 class OrchestratorCalls:
     """`at_once`: how many turns the worker is asked for at the same time."""
 
-    def __init__(self, worker: WorkerLink, functions: FunctionRegistry, at_once: int) -> None:
+    def __init__(self, worker: WorkerSupervisor, functions: FunctionRegistry, at_once: int) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
 

@@ -24,7 +24,8 @@ from devhost.http.free_space import FreeSpace
 from devhost.http.heads import readable
 from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
-from devhost.worker_host.supervisor import CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import WorkerSupervisor
 from loopback.visitors import Refused, Visitors
 
 log = logging.getLogger("devhost.http")
@@ -47,7 +48,7 @@ class HttpServer:
     def __init__(
         self,
         routes: list[routing.Route],
-        worker: WorkerLink,
+        worker: WorkerSupervisor,
         management: OrchestrationApi,
         *,
         visitors: Visitors,

@@ -15,14 +15,15 @@ from devhost.function_registry import FunctionRegistry
 from devhost.history.events import Event, task_completed
 from devhost.history.failures import activity_failure
 from devhost.orchestration.http_activity import HttpRefused, call_http
-from devhost.worker_host.supervisor import MAX_DEATHS, CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 
 log = logging.getLogger("devhost.activity")
 
 
 class ActivityRunner:
     def __init__(
-        self, worker: WorkerLink, functions: FunctionRegistry, speculative: SpeculativeTurns, at_once: int
+        self, worker: WorkerSupervisor, functions: FunctionRegistry, speculative: SpeculativeTurns, at_once: int
     ) -> None:
         self._worker, self._functions, self._speculative = worker, functions, speculative
         self._slots = asyncio.Semaphore(at_once)

@@ -12,7 +12,8 @@ from typing import Any
 from devhost.history.events import iso_time
 from devhost.settings import resolve
 from devhost.triggers import cron
-from devhost.worker_host.supervisor import CallTimedOut, WorkerDied, WorkerLink
+from devhost.worker_host.failures import CallTimedOut, WorkerDied
+from devhost.worker_host.supervisor import WorkerSupervisor
 
 log = logging.getLogger("devhost.timer")
 
@@ -26,7 +27,7 @@ def schedules(functions: list[dict[str, Any]], environment: dict[str, str]) -> l
     return [(function, cron.parse(resolve(function["schedule"], environment))) for function in functions]
 
 
-async def run_timer(function: dict[str, Any], schedule: Schedule, worker: WorkerLink) -> None:
+async def run_timer(function: dict[str, Any], schedule: Schedule, worker: WorkerSupervisor) -> None:
     """Call a timer function for ever at its times."""
     if function["run_on_startup"]:
         await _call(function, schedule, worker, datetime.now(UTC))
@@ -43,7 +44,7 @@ async def _sleep_until(due: datetime) -> None:
         await asyncio.sleep(min(remaining, MAX_SLEEP_S))
 
 
-async def _call(function: dict[str, Any], schedule: Schedule, worker: WorkerLink, due: datetime) -> None:
+async def _call(function: dict[str, Any], schedule: Schedule, worker: WorkerSupervisor, due: datetime) -> None:
     following = schedule.next_after(due)
     status = {"Last": iso_time(due), "Next": iso_time(following) if following else None, "LastUpdated": iso_time(due)}
     schedule_body = {"AdjustForDST": True}

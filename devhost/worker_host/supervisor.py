@@ -1,26 +1,31 @@
-"""The host's side of the worker: start it, call it, replace it when it dies.
+"""The host's side of the workers: start them, call them, replace one that dies.
 
-A call whose worker died raises WorkerDied. The new worker is started at once, and calls made meanwhile wait for it.
+There are as many as FUNCTIONS_WORKER_PROCESS_COUNT says, and placement.py chooses the one for a call. A call whose
+worker died raises WorkerDied. A new worker is started at once; the others serve meanwhile, and if there is none, calls
+wait.
+
 What is safe to repeat (activities, replays) goes through `call_repeatedly`: nobody can know which call ended a worker,
-so after one death the calls that saw it run one at a time. The one that kills workers is then found by its third death,
-and its neighbours are not blamed. A call that has lived for a while in that quarantine lets the next one in.
+so after one death the calls that saw it run one at a time, in a worker that takes no others if there is another one.
+The call that kills workers is then found by its third death, and its neighbours are not blamed. A call that has lived
+for a while in that quarantine lets the next one in.
 
-A worker is also replaced while it lives: for new code, and when a call has outlived its limit, because a thread cannot
-be killed. The next one is loaded beside it, and takes over when it has loaded; the old one has a short while to finish
-its calls. Calls that it has not answered by then run again, and do not count as deaths.
+A worker is also replaced while it lives: for new code, which replaces all of them at one moment, and when a call has
+outlived its limit, because a thread cannot be killed. The next one is loaded beside it, and takes over when it has
+loaded; the old one has a short while to finish its calls. Calls that it has not answered by then run again, and do not
+count as deaths.
 """
 
 import asyncio
 import contextlib
-import itertools
 import logging
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from devhost import worker_protocol
+from devhost.worker_host.failures import AppRefused, CallTimedOut, WorkerDied, WorkerReplaced
+from devhost.worker_host.placement import Placement
 from devhost.worker_host.process import WorkerProcess
+from devhost.worker_host.worker import Worker
 from devhost.worker_protocol import ORCHESTRATOR_THREADS, Reply
 
 log = logging.getLogger("devhost")
@@ -31,99 +36,12 @@ QUARANTINE_S = 5.0
 LOAD_WITHIN_S = 60.0
 TURN_WITHIN_S = 60.0
 TURNS = ("replay", "begin", "go_on")
-FINISH_WITHIN_S = 3.0
+GONE = Reply({"ok": True, "gone": True}, b"")
 
 
-class WorkerDied(Exception):
-    """The worker ended before it answered."""
-
-    how = "died"
-
-
-class WorkerReplaced(WorkerDied):
-    """The worker was replaced before it answered, and not because of this call."""
-
-    how = "was replaced"
-
-
-class CallTimedOut(Exception):
-    """The call outlived its limit; its worker is being replaced. The text is the Functions host's."""
-
-    def __init__(self, function: str, limit_s: float) -> None:
-        hours, rest = divmod(int(limit_s), 3600)
-        span = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
-        super().__init__(f"Timeout value of {span} was exceeded by function: Functions.{function}")
-        self.limit_s = limit_s
-
-
-class AppRefused(Exception):
-    """The app cannot be served: one sentence for each reason, and all of it in one line."""
-
-    def __init__(self, sentences: list[str], in_short: str = "") -> None:
-        super().__init__("\n".join(sentences))
-        self.sentences = sentences
-        self.in_short = in_short or " ".join(sentences)
-
-
-@dataclass(eq=False)
-class Worker:
-    """One worker process, what it was loaded with, and the calls that it has yet to answer."""
-
-    process: WorkerProcess = field(init=False)
-    waiting: "dict[int, asyncio.Future[Reply]]" = field(default_factory=dict)
-    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    functions: list[dict[str, Any]] = field(default_factory=list)
-    turns: list[asyncio.Timeout] = field(default_factory=list)
-    outlived: bool = False
-    retired: bool = False
-    ended: bool = False
-
-    async def ask(self, header: dict[str, Any], body: bytes) -> Reply:
-        """Send a call and wait for its answer. Raises WorkerDied."""
-        call_id = next(self.ids)
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self.waiting[call_id] = future
-        try:
-            self.process.send(worker_protocol.encode({"id": call_id, **header}, body))
-            return await future
-        except BrokenPipeError:
-            raise (WorkerReplaced if self.retired else WorkerDied) from None
-        finally:
-            self.waiting.pop(call_id, None)
-
-    def settle(self, header: dict[str, Any], body: bytes) -> None:
-        """Take an answer."""
-        future = self.waiting.pop(header["id"], None)
-        if future and not future.done():
-            future.set_result(Reply(header, body))
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    @contextlib.asynccontextmanager
-    async def turn(self, limit_s: float) -> AsyncIterator[None]:
-        """A limit for one turn, whose time begins when the worker has a thread for it: it takes them in their order."""
-        async with asyncio.timeout(None) as clock:
-            self.turns.append(clock)
-            self._start_clocks(limit_s)
-            try:
-                yield
-            finally:
-                self.turns.remove(clock)
-                if not clock.expired():
-                    self._start_clocks(limit_s)
-
-    def _start_clocks(self, limit_s: float) -> None:
-        if self.outlived:  # a thread is stuck, and the worker is about to go: no other turn is to blame
-            return
-        for clock in self.turns[:ORCHESTRATOR_THREADS]:
-            if clock.when() is None:
-                clock.reschedule(asyncio.get_running_loop().time() + limit_s)
-
-
-class WorkerLink:
-    """`turns`: how many orchestrators may run at once in the worker. `limit_s`: how long a call may take, None for as
-    long as it likes. A turn of an orchestrator has a minute.
+class WorkerSupervisor:
+    """`turns`: how many orchestrators may run at once in each worker. `limit_s`: how long a call may take, None for as
+    long as it likes. A turn of an orchestrator has a minute. `count`: how many workers there are.
     """
 
     def __init__(
@@ -131,65 +49,54 @@ class WorkerLink:
         app: Path,
         environment: dict[str, str],
         client_binding: str,
+        *,
         turns: int = ORCHESTRATOR_THREADS,
         limit_s: float | None = None,
+        count: int = 1,
     ) -> None:
         self._app, self._environment, self._client_binding, self._turns = app, environment, client_binding, turns
         self._limit_s, self._turn_limit_s = limit_s, min(limit_s or TURN_WITHIN_S, TURN_WITHIN_S)
-        self._worker: Worker | None = None
+        self.count = count
+        self._placement = Placement()
+        self._current: set[Worker] = set()  # those that serve, and dead ones until another takes their place
         self._workers: set[Worker] = set()
-        self._ready = asyncio.Event()
+        self._some, self._all = asyncio.Event(), asyncio.Event()
         self._closing = False
         self._quarantine = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> list[dict[str, Any]]:
-        """Start the worker and load the app; its functions. Raises AppRefused."""
-        worker = await self.prepare()
-        self.adopt(worker)
-        return worker.functions
+        """Start the workers and load the app; its functions. Raises AppRefused."""
+        workers = await self.prepare()
+        self.adopt(workers)
+        return workers[0].functions
 
-    async def prepare(self) -> Worker:
-        """Start another worker with the app's code as it is now; it serves when it is adopted. Raises AppRefused."""
-        worker = await self._spawn()
+    async def prepare(self) -> list[Worker]:
+        """Start other workers with the app's code as it is now; they serve when they are adopted. Raises AppRefused."""
+        loading = [asyncio.ensure_future(self._load_one()) for _ in range(self.count)]
         try:
-            async with asyncio.timeout(LOAD_WITHIN_S):
-                worker.functions = await self._load(worker)
-        except TimeoutError:
-            worker.kill()
-            raise AppRefused([f"The app was not imported after {LOAD_WITHIN_S:.0f} s."]) from None
+            return await asyncio.gather(*loading)
         except BaseException:
-            worker.kill()
+            for each in loading:
+                each.cancel()
+            for loaded in await asyncio.gather(*loading, return_exceptions=True):
+                if isinstance(loaded, Worker):
+                    loaded.kill()
             raise
-        return worker
 
-    def adopt(self, worker: Worker) -> None:
-        """Let a prepared worker serve. The one before it may finish what it does for a short while."""
-        old, self._worker = self._worker, worker
-        if old and not old.ended:
-            old.retired = True
-            self._keep(_retire(old))
-        if worker.ended:
-            self._keep(self._replace(worker))
-        else:
-            self._ready.set()
+    def adopt(self, workers: list[Worker]) -> None:
+        """Let prepared workers serve, and nobody else. Those before them may finish what they do for a short while."""
+        for old in list(self._current):
+            self._dismiss(old)
+        for worker in workers:
+            self._admit(worker)
 
     async def call(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply:
         """Run a function. Raises WorkerDied when the worker ended before it answered, and CallTimedOut."""
-        await self._ready.wait()
-        worker = self._worker
-        assert worker is not None
-        is_turn, call = kind in TURNS, {"kind": kind, "function": function, **header}
-        if not is_turn and not self._limit_s:
-            return await worker.ask(call, body)
-        try:
-            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
-                return await worker.ask(call, body)
-        except TimeoutError:
-            if worker is self._worker and not worker.outlived:
-                worker.outlived = True
-                self._keep(self._renew(worker))
-            raise CallTimedOut(function, (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
+        while not self._placement.serving:
+            await self._some.wait()
+        worker, call = self._placement.choose({"kind": kind, "function": function, **header})
+        return await self._ask(worker, call, body) if worker else GONE
 
     async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         """Run a function that may run again. As `call`; WorkerDied only when its worker died each of three times."""
@@ -208,16 +115,47 @@ class WorkerLink:
             header.pop("then", None)  # alone: what was to follow may have been what the worker died of
 
     async def _call_in_quarantine(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
+        if kind == "go_on":  # its session died with the worker
+            return GONE
         async with self._quarantine:
-            call = asyncio.ensure_future(self.call(kind, function, body, **header))
-            await asyncio.wait((call,), timeout=QUARANTINE_S)
+            worker = await self._set_apart()
+            if kind == "begin":
+                self._placement.keep_warm(header["session"], worker)
+            call = asyncio.ensure_future(self._ask(worker, {"kind": kind, "function": function, **header}, body))
+            try:
+                await asyncio.wait((call,), timeout=QUARANTINE_S)
+            finally:
+                self._placement.apart = None
         return await call
 
+    async def _set_apart(self) -> Worker:
+        """A worker for a call in quarantine, if possible after the dead one has been replaced: the new one is idle."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(QUARANTINE_S):
+                await self._all.wait()
+        while not self._placement.serving:
+            await self._some.wait()
+        self._placement.apart = worker = self._placement.least_busy()
+        return worker
+
+    async def _ask(self, worker: Worker, call: dict[str, Any], body: bytes) -> Reply:
+        """Within the limit of its kind."""
+        is_turn = call["kind"] in TURNS
+        if not is_turn and not self._limit_s:
+            return await worker.ask(call, body)
+        try:
+            async with worker.turn(self._turn_limit_s) if is_turn else asyncio.timeout(self._limit_s):
+                return await worker.ask(call, body)
+        except TimeoutError:
+            if worker in self._current and not worker.outlived:
+                worker.outlived = True
+                self._keep(self._renew(worker))
+            raise CallTimedOut(call["function"], (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
+
     async def cpu(self) -> dict[str, float]:
-        """Seconds of CPU that the worker took since its start, by what it ran. Raises WorkerDied."""
-        reply = await self.call("cpu", "")
-        seconds: dict[str, float] = reply.header["seconds"]
-        return seconds
+        """Seconds of CPU that the workers took since their start, by what they ran. Raises WorkerDied."""
+        replies = await asyncio.gather(*(each.ask({"kind": "cpu"}, b"") for each in self._placement.serving))
+        return dict(sum((Counter(reply.header["seconds"]) for reply in replies), Counter[str]()))
 
     async def close(self) -> None:
         self._closing = True
@@ -225,78 +163,86 @@ class WorkerLink:
             worker.kill()
             await worker.process.exited.wait()
 
-    async def _spawn(self) -> Worker:
+    async def _load_one(self) -> Worker:
         worker = Worker()
         worker.process = await WorkerProcess.start(self._app, self._environment, worker.settle)
         self._workers.add(worker)
         self._keep(self._attend(worker))
+        try:
+            async with asyncio.timeout(LOAD_WITHIN_S):
+                await worker.load(self._app, self._client_binding, self._turns)
+        except TimeoutError:
+            worker.kill()
+            raise AppRefused([f"The app was not imported after {LOAD_WITHIN_S:.0f} s."]) from None
+        except BaseException:
+            worker.kill()
+            raise
         return worker
 
-    async def _load(self, worker: Worker) -> list[dict[str, Any]]:
-        call = {"kind": "load", "app": str(self._app), "client": self._client_binding}
-        try:
-            reply = await worker.ask({**call, "turns": self._turns}, b"")
-        except WorkerDied:
-            raise AppRefused(["The worker ended while it was importing the app; its last words are above."]) from None
-        if not reply.ok and "sentence" in reply.header:
-            raise AppRefused([reply.header["sentence"]])
-        if not reply.ok:
-            raise AppRefused([f"The app cannot be imported:\n{reply.stack}"], in_short=reply.error)
-        if reply.header["faults"]:
-            raise AppRefused(reply.header["faults"])
-        functions: list[dict[str, Any]] = reply.header["functions"]
-        return functions
+    def _admit(self, worker: Worker) -> None:
+        self._current.add(worker)
+        if worker.ended:
+            self._keep(self._replace(worker))
+        else:
+            self._placement.add(worker)
+            self._note_who_serves()
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._current.discard(worker)
+        self._placement.remove(worker)
+        self._note_who_serves()
+        if not worker.ended:
+            worker.retired = True
+            self._keep(worker.finish())
+
+    def _note_who_serves(self) -> None:
+        serving = len(self._placement.serving)
+        for event, is_so in ((self._some, serving > 0), (self._all, serving == self.count)):
+            event.set() if is_so else event.clear()
 
     async def _attend(self, worker: Worker) -> None:
         """Wait for the end of a worker; fail what it has not answered, and replace it if it still served."""
         await worker.process.silent.wait()
         worker.ended = True
-        if worker is self._worker:
-            self._ready.clear()  # first, so that what is called again waits for the next worker
+        self._placement.remove(worker)  # first, so that what is called again waits for the next worker
+        self._note_who_serves()
         await worker.process.exited.wait()
         self._workers.discard(worker)
-        for future in list(worker.waiting.values()):
-            if not future.done():
-                future.set_exception(WorkerReplaced() if worker.retired else WorkerDied())
-        if worker is self._worker and not self._closing:
+        worker.fail_the_rest()
+        if worker in self._current and not self._closing:
             self._keep(self._replace(worker))
 
     async def _renew(self, stuck: Worker) -> None:
         log.error("A function has outlived its limit; the worker is replaced.")
         try:
-            worker = await self.prepare()
+            worker = await self._load_one()
         except AppRefused as refusal:
             log.error("%s", refusal)
             stuck.retired = True  # what else runs in it is not to blame
             stuck.kill()
             return
-        if self._worker is stuck:
-            self.adopt(worker)
-        else:
-            worker.kill()
+        self._put_in_place_of(stuck, worker)
 
     async def _replace(self, dead: Worker) -> None:
         log.error("The worker ended by itself (exit code %s); starting another.", dead.process.exit_code)
         while not self._closing:
             try:
-                worker = await self.prepare()
+                worker = await self._load_one()
             except AppRefused as refusal:
                 log.error("%s", refusal)
                 await asyncio.sleep(RESTART_PAUSE_S)
                 continue
-            if self._worker is dead:
-                self.adopt(worker)
-            else:  # one with newer code has taken over meanwhile
-                worker.kill()
+            self._put_in_place_of(dead, worker)
             return
+
+    def _put_in_place_of(self, old: Worker, worker: Worker) -> None:
+        if old in self._current:
+            self._dismiss(old)
+            self._admit(worker)
+        else:  # those with newer code have taken over meanwhile
+            worker.kill()
 
     def _keep(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _retire(worker: Worker) -> None:
-    if worker.waiting:
-        await asyncio.wait(list(worker.waiting.values()), timeout=FINISH_WITHIN_S)
-    worker.kill()

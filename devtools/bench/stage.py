@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devhost.storage.http_client import StorageHttp
+from devtools.processes.identity import workers_of
 from devtools.processes.ports import Ports, address, answers, free_ports_in_a_row
 from devtools.processes.programs import end, launch
 from devtools.product.commands import azurite_command
@@ -99,10 +100,7 @@ class Host:
 
     @property
     def pids(self) -> dict[str, int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        if not children.exists():
-            return {"host": self.process.pid}
-        return {"host": self.process.pid, "worker": int(children.read_text().split()[0])}
+        return {"host": self.process.pid, **workers_of(self.process.pid)}
 
     async def orchestrate(self, name: str, given: str | None = None) -> None:
         url = f"{self.url}/runtime/webhooks/durabletask/orchestrators/{name}?timeout=300&pollingInterval=5"

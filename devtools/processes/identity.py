@@ -21,3 +21,12 @@ def is_still(pid: int, since: float) -> bool:
     """Whether the process that began then is still there."""
     now = begun(pid)
     return now is not None and abs(now - since) < SAME_BEGINNING_S
+
+
+def workers_of(devhost: int) -> dict[str, int]:
+    """The processes of a devhost that run the app's code, by name: worker, worker1, worker2 and so on."""
+    try:
+        children = psutil.Process(devhost).children()
+    except psutil.NoSuchProcess:
+        return {}
+    return {f"worker{place or ''}": pid for place, pid in enumerate(sorted(child.pid for child in children))}

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from devtools.example_order import example_order
 from devtools.places import WINDOWS
+from devtools.processes.files import replace_text
+from devtools.processes.identity import workers_of
 from devtools.processes.ports import Ports, address
 from devtools.product.surroundings import TASK_HUB
+
+LOOK_EACH_S = 1.0
 
 
 def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
@@ -25,6 +30,26 @@ def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
         "storage_connection_string": ports.storage_connection_string,
         "pids": dict(pids),
     }
+
+
+class AddressesFile:
+    """urls.json. It names the workers of devhost too, which change: `update` writes it again, at most once a second."""
+
+    def __init__(self, file: Path, ports: Ports, pids: Mapping[str, int]) -> None:
+        self._file, self._ports, self._pids = file, ports, pids
+        self._written: dict[str, int] = {}
+        self._looked = -LOOK_EACH_S
+        self.update()
+
+    def update(self) -> None:
+        if time.monotonic() - self._looked < LOOK_EACH_S:
+            return
+        self._looked = time.monotonic()
+        workers = workers_of(self._pids["devhost"]) if "devhost" in self._pids else {}
+        pids = {**self._pids, **workers}
+        if pids != self._written:
+            replace_text(self._file, json.dumps(addresses(self._ports, pids), indent=2))
+            self._written = pids
 
 
 def welcome(ports: Ports, logs: Path) -> str:

@@ -67,9 +67,10 @@ class Children:
                     f"Its last line: {self._last_line(child)} (all of them: {child.log})."
                 )
 
-    def watch(self, news: Callable[[], Iterable[str]] = list) -> None:
-        """Until one ends or a signal arrives, whichever raises first. Prints the news meanwhile."""
+    def watch(self, news: Callable[[], Iterable[str]] = list, look: Callable[[], None] = lambda: None) -> None:
+        """Until one ends or a signal arrives, whichever raises first. Looks again and again, and prints the news."""
         while True:
+            look()
             for line in news():
                 say(line)
             self.refuse_an_end()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -21,12 +20,11 @@ from pathlib import Path
 from devtools.places import ROOT, SIGKILL, VENV, Word, python_of
 from devtools.printing import say
 from devtools.processes import signals
-from devtools.processes.files import replace_text
 from devtools.processes.http import fetch, says_ok
 from devtools.processes.lock import lock
 from devtools.processes.ports import Ports, address, answers
 from devtools.product import data_folder
-from devtools.product.addresses import addresses, advice_for_func, welcome
+from devtools.product.addresses import AddressesFile, advice_for_func, welcome
 from devtools.product.arguments import parse
 from devtools.product.children import Children
 from devtools.product.commands import azurite_command, mail_command, payments_command
@@ -85,9 +83,9 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
         data_folder.mark_used(data)
         if with_host:
             _start_the_host(children, ports, environment)
-        replace_text(urls, json.dumps(addresses(ports, children.pids()), indent=2))
+        told = AddressesFile(urls, ports, children.pids())
         say(welcome(ports, data / "logs") if with_host else advice_for_func(ports, data / "logs"))
-        children.watch(talk.news)
+        children.watch(talk.news, told.update)
     finally:
         with contextlib.suppress(OSError):
             urls.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from devhost.entities import dispatcher
 from devhost.execution import executor
 from devhost.orchestration import checkpoint
 from devhost.worker import extended_sessions
-from devhost.worker_host import supervisor
+from devhost.worker_host import supervisor, worker
 from devtools.bench import volume
 from devtools.processes.ports import PORTS_IN_A_ROW
 from models.messages import Limits
@@ -126,7 +126,7 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     "docs/devhost.md": {
         "first {} executions of an orchestrator and of each {}": (executor.PROVED_FIRST, executor.PROVED_EACH),
         "after {} idle seconds": (extended_sessions.KEPT_FOR_S,),
-        "The old one has {} seconds to finish": (supervisor.FINISH_WITHIN_S,),
+        "The old one has {} seconds to finish": (worker.FINISH_WITHIN_S,),
         "{} threads for orchestrators": (worker_protocol.ORCHESTRATOR_THREADS,),
     },
 }

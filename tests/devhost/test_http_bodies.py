@@ -18,7 +18,7 @@ from devhost.http.free_space import FreeSpace
 from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
 from devhost.http.server import HttpServer
-from devhost.worker_host.supervisor import WorkerLink
+from devhost.worker_host.supervisor import WorkerSupervisor
 from loopback.visitors import Visitors
 
 HEAD = b"POST /runtime/webhooks/durabletask/x HTTP/1.1\r\nHost: localhost\r\n"
@@ -46,7 +46,7 @@ class Reading:
 async def serving(grace_s: float = 0.3, limit: int = LIMIT) -> AsyncIterator[tuple[int, Reading]]:
     bodies = Bodies(limit, grace_s)
     reading = Reading(bodies)
-    worker, management = cast(WorkerLink, None), cast(OrchestrationApi, reading)
+    worker, management = cast(WorkerSupervisor, None), cast(OrchestrationApi, reading)
     doors: dict[str, Any] = {"visitors": Visitors(), "key": None, "secret": "its own", "space": FreeSpace({})}
     edge = HttpServer([], worker, management, bodies=bodies, front="/api", **doors)
     listener = socket.create_server(("127.0.0.1", 0))

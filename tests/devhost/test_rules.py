@@ -407,6 +407,22 @@ def test_a_function_may_take_as_long_as_host_json_says(
     assert settings.function_timeout_s == seconds
 
 
+@pytest.mark.parametrize(("given_count", "count"), [(None, 1), ("", 1), ("1", 1), ("3", 3), ("10", 10)])
+def test_there_are_as_many_workers_as_a_setting_says(tmp_path: Path, given_count: str | None, count: int) -> None:
+    values = {} if given_count is None else {"FUNCTIONS_WORKER_PROCESS_COUNT": given_count}
+    app = write(tmp_path, {"version": "2.0"}, {"IsEncrypted": False, "Values": values})
+    assert load(app, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).worker_processes == count
+
+
+@pytest.mark.parametrize("given_count", ["0", "11", "-1", "2.5", "two", " 2", "٣", "1e1", "9" * 40])
+def test_a_number_of_workers_that_azure_does_not_take_is_refused(tmp_path: Path, given_count: str) -> None:
+    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "FUNCTIONS_WORKER_PROCESS_COUNT": given_count}
+    with pytest.raises(BadSettings) as refused:
+        load(write(tmp_path, {"version": "2.0"}), environment)
+    reason = f"must be a whole number from 1 to 10; it is '{given_count}'."
+    assert str(refused.value) == f"FUNCTIONS_WORKER_PROCESS_COUNT {reason}"
+
+
 @pytest.mark.parametrize("given_timeout", ["", "5", "00:00:00", "soon", 30])
 def test_a_function_timeout_that_makes_no_sense_is_refused(tmp_path: Path, given_timeout: object) -> None:
     with pytest.raises(BadSettings, match="functionTimeout must be"):

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from devhost.reloader import Reloader, changes, stamps
-from devhost.worker_host.supervisor import WorkerLink, WorkerReplaced
+from devhost.worker_host.failures import WorkerReplaced
+from devhost.worker_host.supervisor import WorkerSupervisor
 from devhost.worker_protocol import Reply
 from tests.devhost.hosts import Devhost, until
 
@@ -114,7 +115,7 @@ def test_changed_settings_ask_for_a_restart_and_replace_nothing(host: Devhost) -
     assert "has been replaced" not in host.log
 
 
-class ReplacedOften(WorkerLink):
+class ReplacedOften(WorkerSupervisor):
     """A worker that is replaced five times while it runs a call."""
 
     def __init__(self) -> None:
@@ -161,9 +162,9 @@ def test_what_changed_before_the_first_look_is_followed_too(tmp_path: Path) -> N
     watch, renewed = Reloader(tmp_path), asyncio.Event()
     (tmp_path / "function_app.py").touch()
 
-    async def renew() -> int:
+    async def renew() -> str:
         renewed.set()
-        return 0
+        return ""
 
     async def follow() -> None:
         following = asyncio.create_task(watch.follow(renew))

@@ -40,6 +40,8 @@ from tests.support.product import Product
 AWAY = (OSError, AzureError)
 ORDERS_A_LIFE = 8
 SETTINGS = {
+    # Several, so that what only the lock of one process protects would show.
+    "FUNCTIONS_WORKER_PROCESS_COUNT": "3",
     "STEP_RETRY_SECONDS": "8",
     "UNDO_RETRY_SECONDS": "8",
     "SWEEP_SCHEDULE": "*/10 * * * * *",

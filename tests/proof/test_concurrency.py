@@ -36,7 +36,8 @@ AWAY = (OSError, AzureError)
 
 @pytest.fixture(scope="module")
 def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    mine = Product(tmp_path_factory.mktemp("concurrency"), ports(PORTS_IN_A_ROW), UNDO_RETRY_SECONDS="60")
+    settings = {"UNDO_RETRY_SECONDS": "60", "FUNCTIONS_WORKER_PROCESS_COUNT": "3"}
+    mine = Product(tmp_path_factory.mktemp("concurrency"), ports(PORTS_IN_A_ROW), **settings)
     try:
         yield mine.start()
     finally:
@@ -45,6 +46,7 @@ def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def test_two_hundred_orders_over_fifty_units_sell_each_unit_once(product: Product) -> None:
     urls, rng = product.urls, random.Random(SEED)
+    assert {"worker", "worker1", "worker2"} <= set(urls["pids"])
     with closing(World(urls)) as world, closing(Auditor(urls)) as auditor:
         for sku, units in UNITS.items():
             world.put_stock(sku, units, PRICE)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from devhost.reloader import act_on
-from devhost.worker_host.supervisor import AppRefused
+from devhost.worker_host.failures import AppRefused
 from devtools.product.talk import Follower, sentence_of
 
 AT = "2026-11-26 12:30:01,234"
@@ -98,7 +98,7 @@ def test_code_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -> N
     logger = logging.getLogger("devhost.watch")
     logger.addHandler(handler)
 
-    async def renew() -> int:
+    async def renew() -> str:
         raise AppRefused(["The app cannot be imported:\nTraceback"], in_short="SyntaxError: invalid syntax")
 
     try:

@@ -19,6 +19,7 @@ import aiohttp
 from devtools.bench.real_orders.loads import HOT, ONE_LINE, SPREAD, Kind
 from devtools.example_order import example_order
 from devtools.places import ROOT
+from devtools.processes.identity import workers_of
 from devtools.processes.ports import free_ports_in_a_row
 from devtools.processes.programs import end, launch
 
@@ -110,13 +111,6 @@ def tell_of_other_workers(shop: Shop, wanted: int) -> None:
     running = sum(name.startswith("worker") for name in shop.pids)
     if running not in {0, wanted}:
         print(f"{wanted} workers were asked for, and {running} run", file=sys.stderr, flush=True)
-
-
-def workers_of(devhost: int) -> dict[str, int]:
-    """The processes that run the app's code, by Linux's account; none elsewhere."""
-    children = Path(f"/proc/{devhost}/task/{devhost}/children")
-    pids = children.read_text().split() if children.exists() else []
-    return {f"worker{place or ''}": int(pid) for place, pid in enumerate(pids)}
 
 
 def _urls(path: Path, process: Any) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""Which of the workers takes a call: the one in which the execution is warm, else the one with the least to do.
+
+A call spreads evenly: it goes to the worker with the fewest calls that it has yet to answer, and among equals to the
+one that was chosen longest ago. The turns of an execution go where its extended session is. So does the activity whose
+end causes the next turn, unless that worker has much more to do than another.
+
+A turn that continues an execution goes to the worker that had its last turn or to none, because an older session that
+another worker may still hold of it is not to be taken for the latest.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+from devhost.worker_host.worker import Worker
+
+REMEMBERED = 10_000
+UNEVEN = 4
+
+Header = dict[str, Any]
+
+
+class Placement:
+    """The workers that serve, the one that was chosen longest ago first.
+
+    `apart` is one that runs a call in quarantine: it gets no others if there is another worker.
+    """
+
+    def __init__(self) -> None:
+        self.serving: list[Worker] = []
+        self.apart: Worker | None = None
+        self._warm: OrderedDict[str, Worker] = OrderedDict()
+
+    def add(self, worker: Worker) -> None:
+        self.serving.append(worker)
+
+    def remove(self, worker: Worker) -> None:
+        """Where it is not, nothing changes."""
+        if worker in self.serving:
+            self.serving.remove(worker)
+            self._warm = OrderedDict((session, each) for session, each in self._warm.items() if each is not worker)
+
+    def choose(self, call: Header) -> tuple[Worker | None, Header]:
+        """The worker of a call, and the call as it is to be sent. None: the execution of the turn is warm nowhere.
+
+        There has to be one that serves.
+        """
+        if call["kind"] == "go_on":
+            worker = self._warm.get(call["session"])
+        elif "then" in call:
+            worker, call = self._of_activity(call)
+        else:
+            worker = self.least_busy()
+        if call["kind"] == "begin" and worker:
+            self.keep_warm(call["session"], worker)
+        if worker:
+            self._was_chosen(worker)
+        return worker, call
+
+    def _of_activity(self, call: Header) -> tuple[Worker, Header]:
+        """An activity that a turn follows. Where the execution is not warm, the worker cannot run that turn."""
+        warm, other = self._warm.get(call["then"]["session"]), self.least_busy()
+        if warm and len(warm.waiting) <= 2 * len(other.waiting) + UNEVEN:
+            return warm, call
+        return other, {key: value for key, value in call.items() if key != "then"}
+
+    def least_busy(self) -> Worker:
+        free = [each for each in self.serving if each is not self.apart and not each.outlived] or self.serving
+        return min(free, key=lambda each: len(each.waiting))
+
+    def _was_chosen(self, worker: Worker) -> None:
+        self.serving.remove(worker)
+        self.serving.append(worker)
+
+    def keep_warm(self, session: str, worker: Worker) -> None:
+        """The execution is warm in this worker from now on."""
+        self._warm[session] = worker
+        self._warm.move_to_end(session)
+        if len(self._warm) > REMEMBERED:
+            self._warm.popitem(last=False)
