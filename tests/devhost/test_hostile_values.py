@@ -226,17 +226,26 @@ CHARACTERS = [*range(0xD800), *range(0xE000, 0x110000)]
 
 
 def values(draw: random.Random, count: int) -> Iterator[Value]:
-    """Words that have meant trouble somewhere, alone and joined, and bytes of any kind."""
-    for _ in range(count):
-        kind = draw.random()
-        if kind < 0.5:
-            yield draw.choice(WORDS).encode()
-        elif kind < 0.7:
-            yield b"".join(draw.choice(PARTS) for _ in range(draw.randint(2, 4)))[:1500]
-        elif kind < 0.85:
-            yield "".join(chr(draw.choice(CHARACTERS)) for _ in range(9)).encode()
-        else:
-            yield draw.choice(RAW) + draw.randbytes(draw.randrange(12))
+    """Words that have meant trouble somewhere, alone and joined, and bytes of any kind; each value once, because a new
+    id is new once.
+    """
+    drawn: set[Value] = set()
+    while len(drawn) < count:
+        value = _value(draw)
+        if value not in drawn:
+            drawn.add(value)
+            yield value
+
+
+def _value(draw: random.Random) -> Value:
+    kind = draw.random()
+    if kind < 0.5:
+        return draw.choice(WORDS).encode()
+    if kind < 0.7:
+        return b"".join(draw.choice(PARTS) for _ in range(draw.randint(2, 4)))[:1500]
+    if kind < 0.85:
+        return "".join(chr(draw.choice(CHARACTERS)) for _ in range(9)).encode()
+    return draw.choice(RAW) + draw.randbytes(draw.randrange(12))
 
 
 @dataclass

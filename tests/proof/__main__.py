@@ -27,7 +27,7 @@ from tests.proof.report import Report
 # A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
-API_DOCUMENT = ("-q", "tests/e2e/test_api_conformance.py", "--api-examples", "300")
+API_DOCUMENT = ("-q", "tests/e2e/test_api_conformance.py", "--api-examples", "300", "--timeout", "3600")
 DURABLE_API = ("-q", "-n", "2", "tests/devhost/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
