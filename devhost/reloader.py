@@ -69,7 +69,7 @@ async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> Non
 
 def stamps(app: Path) -> Stamps:
     """When each file of the app was last written, and its size, by its path below the app's folder."""
-    found: Stamps = {}
+    seen: Stamps = {}
     ignored = left_out(app)
     folders = [""]
     while folders:
@@ -80,8 +80,8 @@ def stamps(app: Path) -> Stamps:
                 if is_code(entry) and not any(fnmatch.fnmatch(path, pattern) for pattern in ignored):
                     folders.append(f"{path}/")
             elif path.endswith(".py") or path in SETTINGS:
-                found |= _stamp(path, entry)
-    return found
+                seen |= _stamp(path, entry)
+    return seen
 
 
 def is_code(folder: "os.DirEntry[str]") -> bool:
@@ -115,7 +115,7 @@ def _entries(folder: Path) -> "list[os.DirEntry[str]]":
 
 def _stamp(path: str, entry: "os.DirEntry[str]") -> Stamps:
     try:
-        told = entry.stat()
+        status = entry.stat()
     except OSError:
         return {}
-    return {path: (told.st_mtime_ns, told.st_size)}
+    return {path: (status.st_mtime_ns, status.st_size)}

@@ -137,11 +137,11 @@ def host_json(app: Path, environment: dict[str, str]) -> dict[str, Any]:
     return content
 
 
-def hub_name(given: Any, environment: dict[str, str]) -> str:
+def hub_name(value: Any, environment: dict[str, str]) -> str:
     """The task hub's name: host.json's, else the site's, else TestHubName."""
-    if not given:
+    if not value:
         return _default_hub(environment)
-    name = resolve(str(given), environment)
+    name = resolve(str(value), environment)
     if not HUB_NAME.fullmatch(name):
         raise BadSettings(
             f"hubName '{name}' must be 3 to 45 letters and digits, and start with a letter, because devhost keeps the "
@@ -228,26 +228,26 @@ def _flag(value: Any) -> bool:
     return str(value).lower() == "true"
 
 
-def _function_timeout(given: Any) -> float | None:
+def _function_timeout(value: Any) -> float | None:
     """`d.hh:mm:ss`, as .NET writes a span of time; None for -1, which is no limit."""
-    if given is None:
+    if value is None:
         return DEFAULT_FUNCTION_TIMEOUT_S
-    if str(given) == "-1":
+    if str(value) == "-1":
         return None
-    found = TIME_SPAN.fullmatch(str(given))
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0, 0)
+    match = TIME_SPAN.fullmatch(str(value))
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
     total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if total < 1:
-        raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{given}'.")
+        raise BadSettings(f"host.json: functionTimeout must be -1 or hh:mm:ss of a second at least; it is '{value}'.")
     return total
 
 
-def _max_body_bytes(given: str | None) -> int:
-    if not given:
+def _max_body_bytes(value: str | None) -> int:
+    if not value:
         return DEFAULT_BODY_BYTES
-    if not re.fullmatch(r"[0-9]{1,18}", given):
-        raise BadSettings(f"{BODY_LIMIT} must be a whole number of bytes; it is '{given}'.")
-    return int(given)
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        raise BadSettings(f"{BODY_LIMIT} must be a whole number of bytes; it is '{value}'.")
+    return int(value)
 
 
 def _worker_processes(given: str | None) -> int:
@@ -280,5 +280,5 @@ def loads_with_comments(text: str) -> Any:
     and last commas. Raises ValueError and RecursionError as json.loads does, with the
     lines of this text.
     """
-    plain = COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else re.sub(r"\S", " ", found[0]), text)
-    return json.loads(COMMA.sub(lambda found: " " if found[0] == "," else found[0], plain))
+    plain = COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else re.sub(r"\S", " ", match[0]), text)
+    return json.loads(COMMA.sub(lambda match: " " if match[0] == "," else match[0], plain))

@@ -49,11 +49,11 @@ class EntityApi:
         top = page_size(query)
         await self._entities.write_rows()
         rows, following = await page(request, self._task_hub, _condition(query, values.get("name")), top)
-        found = [
+        pairs = [
             (row, Scheduler.from_text((await self._task_hub.instances.with_texts(row)).get("Input"))) for row in rows
         ]
         with_state = flag(query, "fetchstate", False)
-        bodies = [_body(row, scheduler, with_state) for row, scheduler in found if scheduler.exists]
+        bodies = [_body(row, scheduler, with_state) for row, scheduler in pairs if scheduler.exists]
         return json_response(HTTPStatus.OK, bodies, following)
 
 

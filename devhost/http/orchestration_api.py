@@ -76,9 +76,9 @@ class OrchestrationApi:
         """Answer a request; `path` is what follows the base address."""
         query = query_of(request)
         for method, pattern, handler in ROUTES:
-            found = pattern.fullmatch(path)
-            if found and method in (request.method, ANY):
-                values = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
+            match = pattern.fullmatch(path)
+            if match and method in (request.method, ANY):
+                values = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
                 request[BODY] = json_text(request, await self._bodies.read(request))
                 return await handler(self, request, query, values)
         return empty(HTTPStatus.NOT_FOUND)
@@ -89,13 +89,13 @@ class OrchestrationApi:
             raise argument_fault(self._functions.no_orchestrator(name))
         wait = waiting(query)
         instance_id = checked_id(values.get("id") or uuid.uuid4().hex)
-        given = compact_json(json_body(request[BODY])) if request[BODY].strip() else None
-        await self._start(name, instance_id, given, query.get("version", self._default_version))
+        body = compact_json(json_body(request[BODY])) if request[BODY].strip() else None
+        await self._start(name, instance_id, body, query.get("version", self._default_version))
         return await self._waited(request, query, instance_id, *wait) if wait else self._accepted(request, instance_id)
 
-    async def _start(self, name: str, instance_id: str, given: str | None, version: str) -> None:
+    async def _start(self, name: str, instance_id: str, body: str | None, version: str) -> None:
         try:
-            await self._engine.start(name, instance_id, given, version)
+            await self._engine.start(name, instance_id, body, version)
         except InstanceExists as clash:
             raise server_fault(f"An Orchestration instance with the status {clash.status} already exists.") from clash
 
@@ -197,11 +197,11 @@ class OrchestrationApi:
     async def purge_many(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         if not query.get("createdtimefrom"):
             raise Refusal(HTTPStatus.BAD_REQUEST, "Please provide value for 'createdTimeFrom' parameter.")
-        found, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, {})
+        listed, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, {})
         while token:
             rows, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, token)
-            found += rows
-        ended = [row for row in found if row["RuntimeStatus"] in FINISHED]
+            listed += rows
+        ended = [row for row in listed if row["RuntimeStatus"] in FINISHED]
         for row in ended:
             await self._engine.purge(unescape_key(row["PartitionKey"]))
         return json_response(HTTPStatus.OK, {"instancesDeleted": len(ended)}) if ended else empty(HTTPStatus.NOT_FOUND)

@@ -116,26 +116,26 @@ def flag(query: Query, name: str, default: bool) -> bool:
 def moment(text: str) -> datetime:
     """A time of a query in UTC, which it is where it names no zone. Raises Refusal (400)."""
     try:
-        found = datetime.fromisoformat(text)
-        return max(found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC), EARLIEST)
+        time = datetime.fromisoformat(text)
+        return max(time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC), EARLIEST)
     except (ValueError, OverflowError) as fault:  # overflow: a zone that leads out of the years that there are
         raise argument_fault(f"'{text}' is not a time.") from fault
 
 
 def since(query: Query, column: str, name: str) -> list[str]:
     """The OData conditions of the pair of parameters `<name>From` and `<name>To` on a column of time."""
-    asked = ((query.get(f"{name}{end}"), operator) for end, operator in (("from", "ge"), ("to", "le")))
-    return [f"{column} {operator} datetime'{odata_time(moment(text))}'" for text, operator in asked if text]
+    bounds = ((query.get(f"{name}{end}"), operator) for end, operator in (("from", "ge"), ("to", "le")))
+    return [f"{column} {operator} datetime'{odata_time(moment(text))}'" for text, operator in bounds if text]
 
 
 def statuses(request: web.BaseRequest) -> list[str]:
     """The OData condition of `runtimeStatus`: a list with commas, or the name several times; none when it is empty."""
     known = {status.lower(): status for status in STATUS_NUMBERS}
     texts = [readable(text) for name, text in request.query.items() if name.lower() == "runtimestatus"]
-    asked = [each.strip().lower() for text in texts for each in text.split(",") if each.strip()]
-    if not all(each in known for each in asked):
+    names = [each.strip().lower() for text in texts for each in text.split(",") if each.strip()]
+    if not all(each in known for each in names):
         raise argument_fault(f"runtimeStatus must be of {', '.join(STATUS_NUMBERS)}.")
-    either = " or ".join(f"RuntimeStatus eq '{known[each]}'" for each in asked)
+    either = " or ".join(f"RuntimeStatus eq '{known[each]}'" for each in names)
     return [f"({either})"] if either else []
 
 
@@ -170,11 +170,11 @@ async def page(
     request: web.BaseRequest, task_hub: TaskHub, condition: str, top: int
 ) -> tuple[list[Row], dict[str, str]]:
     """A page of instance rows, and the header that leads to the next one. Raises Refusal (400)."""
-    given = token_of(request)
+    first = token_of(request)
     try:
-        rows, token = await task_hub.instances.page(condition, top, given)
+        rows, token = await task_hub.instances.page(condition, top, first)
     except StorageRefused as refusal:
-        if not given:
+        if not first:
             raise
         raise bad_token() from refusal
     return rows, {TOKEN_HEADER: compact_json(token)} if token else {}

@@ -99,12 +99,12 @@ class Route:
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The route parameters of a raw (still escaped) path, or None."""
-        found = self.pattern.fullmatch(path)
-        if found is None or (self.methods and method not in self.methods):
+        match = self.pattern.fullmatch(path)
+        if match is None or (self.methods and method not in self.methods):
             return None
         values: dict[str, str] = {}
         for parameter in self.parameters:
-            text = found[parameter.name]
+            text = match[parameter.name]
             value = unquote(text) if text else parameter.default
             if value is None:
                 continue
@@ -172,10 +172,10 @@ def _segment(segment: str, parameters: list[Parameter]) -> str:
         parameters.append(parameter)
         return _alone(parameter)
     pattern, end = "", 0
-    for found in PARAMETER.finditer(segment):
-        parameters.append(_parameter(found))
-        pattern += re.escape(segment[end : found.start()]) + f"(?P<{found[2]}>[^/]+?)"
-        end = found.end()
+    for match in PARAMETER.finditer(segment):
+        parameters.append(_parameter(match))
+        pattern += re.escape(segment[end : match.start()]) + f"(?P<{match[2]}>[^/]+?)"
+        end = match.end()
     return "/" + pattern + re.escape(segment[end:])
 
 
@@ -187,17 +187,17 @@ def _alone(parameter: Parameter) -> str:
     return f"/(?P<{parameter.name}>[^/]+)"
 
 
-def _parameter(found: re.Match[str]) -> Parameter:
-    checks = tuple(_check(name, given) for name, given in CONSTRAINT.findall(found[3]))
-    default = found[4][1:] if found[4] else None
-    return Parameter(found[2], checks, default, bool(found[1]), bool(found[5]))
+def _parameter(match: re.Match[str]) -> Parameter:
+    checks = tuple(_check(name, text) for name, text in CONSTRAINT.findall(match[3]))
+    default = match[4][1:] if match[4] else None
+    return Parameter(match[2], checks, default, bool(match[1]), bool(match[5]))
 
 
-def _check(name: str, given: str) -> Check:
+def _check(name: str, text: str) -> Check:
     if name not in CONSTRAINTS:
         raise BadRoute(f"The route constraint '{name}' is not known.")
-    doubled = given.replace("{{", "{").replace("}}", "}")  # a template writes the braces of an expression twice
-    arguments = [doubled] if name == "regex" else [text.strip() for text in given.split(",") if text.strip()]
+    doubled = text.replace("{{", "{").replace("}}", "}")  # a template writes the braces of an expression twice
+    arguments = [doubled] if name == "regex" else [each.strip() for each in text.split(",") if each.strip()]
     return CONSTRAINTS[name](*arguments)
 
 

@@ -90,9 +90,9 @@ class HttpServer:
         for base, handler in self._built_in():
             if path.lower().startswith(base):
                 return await handler(request, path[len(base) :])
-        found = routing.find(self._routes, request.method, path)
-        if found:
-            return await self._call(request, *found)
+        match = routing.find(self._routes, request.method, path)
+        if match:
+            return await self._call(request, *match)
         if path == "/":
             return await self._home(request)
         return empty(HTTPStatus.NOT_FOUND)
@@ -106,8 +106,8 @@ class HttpServer:
         return await self._management.handle(request, f"/{path}")
 
     async def _rpc(self, request: web.BaseRequest, path: str) -> web.Response:
-        given, _, rest = path.partition("/")
-        if not is_same(given, self._secret):
+        key, _, rest = path.partition("/")
+        if not is_same(key, self._secret):
             return await self._webhook(request, path)
         if STARTS.match(rest):  # a function may still wake or end what is under way
             self._space.check(request.method)
@@ -117,9 +117,9 @@ class HttpServer:
         """The app's own front page, where it serves one at the root of its routes; else that the app runs."""
         if self._front is None:
             return empty(HTTPStatus.NO_CONTENT)
-        found = routing.find(self._routes, request.method, self._front)
-        if found:
-            return await self._call(request, *found)
+        match = routing.find(self._routes, request.method, self._front)
+        if match:
+            return await self._call(request, *match)
         return web.Response(text=HOME_PAGE, content_type="text/html")
 
     async def _call(self, request: web.BaseRequest, route: routing.Route, values: dict[str, str]) -> web.Response:
@@ -143,14 +143,14 @@ class HttpServer:
         return function_response(reply.header, reply.body)
 
     def _check_key(self, request: web.BaseRequest) -> None:
-        given = request.headers.get("x-functions-key") or request.query.get("code") or ""
-        if self._key is not None and not is_same(given, self._key):
+        key = request.headers.get("x-functions-key") or request.query.get("code") or ""
+        if self._key is not None and not is_same(key, self._key):
             raise Refusal(HTTPStatus.UNAUTHORIZED)
 
 
-def is_same(given: str, secret: str) -> bool:
+def is_same(key: str, secret: str) -> bool:
     """Whether a text of any characters is the secret, in a time that tells nothing of where they differ."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(key.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
 def refusal_in_words(refused: Refused) -> web.Response:

@@ -19,9 +19,9 @@ class HttpRefused(Exception):
     """The request cannot be made, or had no answer; the text says why."""
 
 
-async def call_http(given: str) -> str:
-    """`given`: the request as the SDK describes it, JSON text; the answer as JSON text. Raises HttpRefused."""
-    request: dict[str, Any] = json.loads(given)
+async def call_http(body: str) -> str:
+    """`body`: the request as the SDK describes it, JSON text; the answer as JSON text. Raises HttpRefused."""
+    request: dict[str, Any] = json.loads(body)
     if request.get("tokenSource"):
         raise HttpRefused("call_http with a token source needs the managed identity of a function app in Azure.")
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
@@ -48,4 +48,4 @@ def _headers(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     """All but those of the content, as the extension answers them; a header that comes twice is a list."""
     names = [name for name in dict.fromkeys(answer.headers) if not name.lower().startswith(CONTENT_HEADERS)]
     values = {name: answer.headers.getall(name) for name in names}
-    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.items()}

@@ -158,6 +158,26 @@ def test_the_architecture_s_page_has_the_rules_of_the_rooms() -> None:
     assert listed == {room: allowed - {room} for room, allowed in MAY_IMPORT.items()}
 
 
+def test_the_rooms_of_devhost_are_the_listed_ones() -> None:
+    from tests.architecture.test_rooms import DEVHOST_MAY_IMPORT  # noqa: PLC0415
+
+    listed = {
+        room.strip("`"): set(re.findall(r"`(\w+)`", may)) for room, _, may in rows("docs/devhost.md", "Room of devhost")
+    }
+    assert list(listed.items()) == [each for each in DEVHOST_MAY_IMPORT.items() if each[0] != "devhost"]
+
+
+def test_the_modules_that_the_page_of_devhost_names_are_there() -> None:
+    text = (ROOT / "docs" / "devhost.md").read_text(encoding="utf-8")
+    internals = text[text.index("### The rooms") : text.index("## Speed")]
+    named = set(re.findall(r"`([a-z_]+)`", internals))
+    modules = {
+        file.relative_to(ROOT / "devhost").with_suffix("").as_posix() for file in (ROOT / "devhost").rglob("*.py")
+    }
+    there = {path.rpartition("/")[2] for path in modules} | {path.partition("/")[0] for path in modules}
+    assert named - there == set()
+
+
 def test_the_options_of_devhost_are_the_listed_ones() -> None:
     source = (ROOT / "devhost" / "__main__.py").read_text(encoding="utf-8")
     taken = set(re.findall(r'"(--[\w-]+)"', source))

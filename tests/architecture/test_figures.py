@@ -17,7 +17,7 @@ from api import orders as orders_edge
 from api import paging
 from api.problems import MAX_BODY_BYTES
 from devhost import worker_protocol
-from devhost.entities import dispatcher
+from devhost.entities import entity_storage
 from devhost.execution import executor
 from devhost.orchestration import checkpoint
 from devhost.worker import extended_sessions
@@ -176,7 +176,7 @@ def test_the_payments_of_a_run_of_the_sweep_are_those_of_two_hours() -> None:
 
 
 def test_the_row_of_a_running_instance_is_a_quarter_of_a_second_late_at_most() -> None:
-    assert checkpoint.LATE_ROW_S == dispatcher.LATE_ROW_S == 0.25
+    assert checkpoint.LATE_ROW_S == entity_storage.LATE_ROW_S == 0.25
     assert "by a quarter of a second at most" in text_of("docs/devhost.md")
 
 

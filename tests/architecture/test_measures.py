@@ -18,12 +18,6 @@ FILES = sorted(
 FILES = [file for file in FILES if "node_modules" not in file.parts]
 
 
-# These are to be cut.
-TOO_LARGE_TODAY = {
-    "devhost/entities/dispatcher.py",
-}
-
-
 def name_of(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()
 
@@ -52,7 +46,7 @@ def too_large(file: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_a_reader_can_take_it_in(file: Path) -> None:
-    assert (list(too_large(file)) == []) == (name_of(file) not in TOO_LARGE_TODAY)
+    assert list(too_large(file)) == []
 
 
 def test_a_folder_is_read_at_a_glance() -> None:
