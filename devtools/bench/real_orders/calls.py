@@ -22,7 +22,7 @@ from devtools.bench.real_orders.loads import KINDS, Kind
 from devtools.bench.real_orders.shop import Shop
 from devtools.bench.real_orders.surroundings import hosted, outside
 from devtools.places import ROOT
-from devtools.product.surroundings import environment_of_the_app
+from devtools.product.surroundings import TASK_HUB, environment_of_the_app
 
 EACH = 4
 HEADS = ("tables", "blobs", "stripe", "mail", "push", DEVHOST)
@@ -126,6 +126,7 @@ def _counts(counted: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterato
 
 
 def _left(left: Mapping[str, Left]) -> Iterator[str]:
-    whole = sum(each.bytes for each in left.values())
-    parts = ", ".join(f"{name} {each.rows} rows {each.bytes} bytes" for name, each in left.items())
-    yield f"a completed order of one line leaves {whole} bytes: {parts}"
+    yield f"\n{'left by an order of one line':30}{'rows':>6}{'bytes':>8}"
+    for name, each in left.items():
+        yield f"{name.removeprefix(TASK_HUB):30}{each.rows:6}{each.bytes:8}"
+    yield f"{'in all':30}{sum(each.rows for each in left.values()):6}{sum(each.bytes for each in left.values()):8}"

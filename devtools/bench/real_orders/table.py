@@ -79,17 +79,37 @@ def _ratio(pairs: list[Pair], figure: Figure) -> float:
     return median([pair.ratio(figure) for pair in pairs])
 
 
+PROCESSES = {
+    "workers": ("worker", "floor"),
+    "azurite": ("azurite",),
+    "devhost": ("devhost",),
+    "sandbox": ("payments", "mail"),
+}
+
+
+def _of(process: str) -> Figure:
+    """CPU of the processes that a column of the second part stands for; a floor stands in for the workers."""
+
+    def cpu_of(load: Load) -> float:
+        return sum(ms for name, ms in load.cpu_ms.items() if name.startswith(PROCESSES[process]))
+
+    return cpu_of
+
+
+BY_PROCESS = tuple(Column(process, _of(process), 15, 1) for process in PROCESSES)
+
+
 def processes(found: Rounds) -> str:
-    """CPU of each process in ms an order, of both sides: where it goes."""
-    return "\n".join(["CPU in ms an order, by process", *_processes(found)])
+    """CPU in ms an order of the same sides, by process: where it goes."""
+    return "\n".join(_processes(found))
 
 
 def _processes(found: Rounds) -> Iterator[str]:
+    yield f"{'CPU ms by process':{NAME}}{'at':>{AT_ONCE}}" + "".join(
+        f"{each.head:>{each.width}}" for each in BY_PROCESS
+    )
     for row, pairs in found.items():
-        for mark, loads in zip("/ ", zip(*pairs, strict=True), strict=True):
-            used = {name: median([load.cpu_ms.get(name, 0.0) for load in loads]) for name in loads[-1].cpu_ms}
-            name = f"{row.name} {row.at_once}" if mark == "/" else "/"
-            yield f"{name:{NAME + AT_ONCE}}" + ", ".join(f"{each} {ms:.1f}" for each, ms in used.items() if ms >= 0.05)
+        yield f"{row.name:{NAME}}{row.at_once:{AT_ONCE}}" + "".join(_both(pairs, each) for each in BY_PROCESS)
 
 
 def as_json(found: Rounds) -> list[dict[str, Any]]:
