@@ -7,6 +7,7 @@ from collections import Counter
 
 from devtools.bench.real_orders import calls
 from devtools.bench.real_orders.counting import DEVHOST
+from devtools.bench.real_orders.filling import copied_id, fill
 from devtools.bench.real_orders.floor import FEWEST, ITS_OWN, Call, RealFloor
 from devtools.bench.real_orders.loads import ONE_LINE
 
@@ -41,16 +42,21 @@ def test_the_floor_makes_the_calls_of_a_real_order_in_their_order() -> None:
     }
 
 
-def test_what_an_order_leaves_is_counted_by_table() -> None:
-    left = asyncio.run(calls.left_behind())
+async def left_by_an_order_and_by_its_copy() -> tuple[str, dict[str, calls.Left], dict[str, calls.Left]]:
+    async with calls.product(webhooks=True) as of:
+        order_id = await calls.ended_with_its_webhook(of)
+        await fill(of.storage, order_id, 150)
+        copy = copied_id(order_id, 149)
+        left = [await calls.left_in(of.storage, each) for each in (order_id, copy)]
+        return await of.shop.status(copy), left[0], left[1]
+
+
+def test_what_an_order_leaves_is_counted_by_table_and_a_copy_of_it_is_an_order() -> None:
+    status, left, of_copy = asyncio.run(left_by_an_order_and_by_its_copy())
     rows = {name.removeprefix("OrderSagaDev"): each.rows for name, each in left.items()}
     # The record, nine rows of its audit trail, and one of the webhook.
-    assert rows | {"History": 0} == {
-        "History": 0,
-        "Instances": 1,
-        "orders": 11,
-        "stripeevents": 1,
-        "orderindex": 1,
-        "stock": 1,
-    }
-    assert all(each.bytes > 100 for each in left.values())
+    others = {"Instances": 1, "orders": 11, "stripeevents": 1, "orderindex": 1, "stock": 1}
+    assert rows == {"History": rows["History"], **others}
+    assert rows["History"] > 30 and all(each.bytes > 100 for each in left.values())
+    assert status == "completed"
+    assert {name: each.rows for name, each in of_copy.items()} == {name: each.rows for name, each in left.items()}

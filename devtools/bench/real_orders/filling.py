@@ -15,7 +15,6 @@ from devhost.storage.account import parse_connection_string
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.retry import StorageRetry
 from devhost.storage.tables import INSERT, Tables
-from devtools.bench.real_orders.surroundings import Surroundings
 from devtools.product.surroundings import TASK_HUB
 
 AT_ONCE, IN_A_TRANSACTION = 32, 100
@@ -46,11 +45,10 @@ async def left_by(tables: Tables, order_id: str) -> dict[Place, list[Row]]:
     return {place: [row async for row in tables.query(place.table, place.condition)] for place in places(order_id)}
 
 
-async def fill(around: Surroundings, order_id: str, orders: int) -> None:
+async def fill(connection_string: str, order_id: str, orders: int) -> None:
     """So many copies of an order that has ended."""
     async with StorageHttp() as http:
-        account = parse_connection_string(around.ports.storage_connection_string)
-        tables = Tables(account, http, StorageRetry())
+        tables = Tables(parse_connection_string(connection_string), http, StorageRetry())
         found = await left_by(tables, order_id)
         writes = (
             tables.transact(place.table, [(INSERT, row) for row in rows])
@@ -67,8 +65,13 @@ def _transactions(template: list[Row], order_id: str, orders: int, place: Place)
         yield [_copy(row, order_id, number) for number in numbers for row in template]
 
 
+def copied_id(order_id: str, number: int) -> str:
+    """Of the same length, so that the rows have the same size."""
+    return f"{number:0{len(order_id)}d}"
+
+
 def _copy(row: Row, order_id: str, number: int) -> Row:
-    new_id = f"{number:0{len(order_id)}d}"
+    new_id = copied_id(order_id, number)
     cells = {name: _renamed(value, order_id, new_id) for name, value in row.items() if name not in NOT_OURS}
     if row["RowKey"] == "event":  # of Stripe: its partition is the event's own id
         cells["PartitionKey"] = f"{row['PartitionKey']}-{number}"

@@ -30,7 +30,7 @@ async def started(say: Callable[[str], None]) -> AsyncIterator[dict[str, Side]]:
             around = await stack.enter_async_context(outside(webhooks=False))
             sides[name] = await stack.enter_async_context(floor(around, calls))
         say(f"{ORDERS_IN_STORE:,} orders, written straight into the tables")
-        await fill(full[0], await full[1].ended(), ORDERS_IN_STORE)
+        await fill(full[0].ports.storage_connection_string, await full[1].ended(), ORDERS_IN_STORE)
         yield sides
 
 
