@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 PREFIX = struct.Struct(">II")
 HEADERS = json.JSONEncoder(separators=(",", ":"))
 ORCHESTRATOR_THREADS = 4
+MAX_SESSIONS = 1000
 
 
 @dataclass(frozen=True)

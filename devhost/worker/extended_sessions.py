@@ -24,8 +24,8 @@ from azure.durable_functions.models.history import HistoryEvent
 from azure.durable_functions.models.TaskOrchestrationExecutor import TaskOrchestrationExecutor
 
 from devhost.worker.dead_ends import dead_end
+from devhost.worker_protocol import MAX_SESSIONS
 
-MAX_KEPT = 1000
 KEPT_FOR_S = 10.0
 
 State = Callable[[], str]
@@ -120,7 +120,7 @@ class ExtendedSessions:
             if not session.ended:
                 self._kept[key] = session
                 self._kept.move_to_end(key)
-            while len(self._kept) > MAX_KEPT or self._oldest_is_too_old():
+            while len(self._kept) > MAX_SESSIONS or self._oldest_is_too_old():
                 self._kept.popitem(last=False)
 
     def take(self, key: str, turn: int) -> ExtendedSession | None:

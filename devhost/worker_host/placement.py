@@ -12,8 +12,8 @@ from collections import OrderedDict
 from typing import Any
 
 from devhost.worker_host.worker import Worker
+from devhost.worker_protocol import MAX_SESSIONS
 
-REMEMBERED = 10_000
 UNEVEN = 4
 
 Header = dict[str, Any]
@@ -45,7 +45,7 @@ class Placement:
         There has to be one that serves.
         """
         if call["kind"] == "go_on":
-            worker = self._warm.get(call["session"])
+            worker = self._warm_for(call["session"])
         elif "then" in call:
             worker, call = self._of_activity(call)
         else:
@@ -58,7 +58,7 @@ class Placement:
 
     def _of_activity(self, call: Header) -> tuple[Worker, Header]:
         """An activity that a turn follows. Where the execution is not warm, the worker cannot run that turn."""
-        warm, other = self._warm.get(call["then"]["session"]), self.least_busy()
+        warm, other = self._warm_for(call["then"]["session"]), self.least_busy()
         if warm and len(warm.waiting) <= 2 * len(other.waiting) + UNEVEN:
             return warm, call
         return other, {key: value for key, value in call.items() if key != "then"}
@@ -72,8 +72,13 @@ class Placement:
         self.serving.append(worker)
 
     def keep_warm(self, session: str, worker: Worker) -> None:
-        """The execution is warm in this worker from now on."""
+        """The execution is warm in this worker from now on. As many are remembered as the workers keep."""
         self._warm[session] = worker
         self._warm.move_to_end(session)
-        if len(self._warm) > REMEMBERED:
+        if len(self._warm) > MAX_SESSIONS * len(self.serving):
             self._warm.popitem(last=False)
+
+    def _warm_for(self, session: str) -> Worker | None:
+        if session in self._warm:
+            self._warm.move_to_end(session)
+        return self._warm.get(session)

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from devhost.worker_host import placement as placement_module
 from devhost.worker_host.placement import UNEVEN, Placement
 from devhost.worker_host.worker import Worker
 
@@ -77,3 +80,13 @@ def test_a_worker_that_is_stuck_or_apart_gets_calls_only_if_there_is_no_other() 
     assert [placement.choose(HTTP)[0] for _ in range(3)] == [three] * 3
     placement.remove(three)
     assert {id(placement.choose(HTTP)[0]) for _ in range(2)} == {id(one), id(two)}
+
+
+def test_executions_that_no_worker_can_keep_any_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement_module, "MAX_SESSIONS", 1)
+    placement, _ = workers(count=2)
+    for session in "ab":
+        placement.choose(begin(session))
+    placement.choose(go_on("a"))
+    placement.choose(begin("c"))
+    assert [placement.choose(go_on(session))[0] is not None for session in "abc"] == [True, False, True]

@@ -103,10 +103,11 @@ def test_headers_have_lower_case_names_and_whole_values() -> None:
 WELL = [b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]
 
 
-def test_a_kept_connection_that_was_closed_meanwhile_is_not_an_outage() -> None:
+@pytest.mark.parametrize("method", ["GET", "POST", "MERGE"])
+def test_a_kept_connection_that_was_closed_meanwhile_is_not_an_outage(method: str) -> None:
     async def use(server: Server, http: StorageHttp) -> None:
         for _ in range(2):
-            assert (await http.request("GET", server.url, {})).status == 200
+            assert (await http.request(method, server.url, {})).status == 200
 
     assert in_a_loop([WELL, [], WELL], use).connections == 2
 
@@ -117,6 +118,19 @@ def test_a_new_connection_that_is_closed_is_an_outage() -> None:
             await http.request("GET", server.url, {})
 
     in_a_loop([[]], use)
+
+
+def test_where_nobody_listens_is_an_outage_and_no_proxy_of_the_environment_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    async def use(server: Server, http: StorageHttp) -> None:
+        assert (await http.request("GET", server.url, {})).status == 200
+        with pytest.raises(ConnectionError):
+            await http.request("GET", "http://127.0.0.1:9/account", {})
+
+    in_a_loop([WELL], use)
 
 
 def test_a_connection_that_is_to_be_closed_is_not_used_again() -> None:
