@@ -33,6 +33,11 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 ServicesT = TypeVar("ServicesT")
 
 
+def title_of(status: int) -> str:
+    """The status in words: the same on each Python. From 3.13 on, Python has other words for 413."""
+    return "Request Entity Too Large" if status == 413 else HTTPStatus(status).phrase
+
+
 class Problem(Exception):
     """An answer of 4xx or 503. `errors` names each wrong field by JSON pointer (`#/items/0/quantity`).
 
@@ -55,7 +60,7 @@ class Problem(Exception):
     def response(self) -> func.HttpResponse:
         body: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": title_of(self.status),
             "status": self.status,
             "detail": self.detail,
         }

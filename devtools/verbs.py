@@ -45,7 +45,13 @@ VERBS = (
     ),
     Verb("demo", "a tour with two orders, which checks what it shows", "devtools.demo.tour", RUNNING),
     Verb("test", "every test; arguments go to pytest", "devtools.testing.suite", TESTING, "devtools.testing.arguments"),
-    Verb("check", "format, lint, types and the fast tests", "devtools.testing.check", TESTING),
+    Verb(
+        "check",
+        "format, lint, types and the fast tests",
+        "devtools.testing.check",
+        [TEST_PACKAGES],
+        "devtools.testing.check_arguments",
+    ),
     Verb(
         "proof",
         "the proof: --orders N --seed S (--help tells the rest)",

@@ -34,6 +34,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What to do about a failure travels with its report, also from one process to another."""
+    item.user_properties += [("remedy", mark.args[0]) for mark in item.iter_markers("remedy")]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Once for all tests that failed for one reason."""
+    told = [told for report in terminalreporter.stats.get("failed", []) for told in report.user_properties]
+    for sentence in dict.fromkeys(str(sentence) for name, sentence in told if name == "remedy"):
+        terminalreporter.write_line(f"What to do: {sentence}")
+
+
 @pytest.fixture(scope="session")
 def ports() -> FreePorts:
     """`ports()` is a free port; `ports(7)` the first of seven in a row."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter
@@ -19,6 +18,7 @@ from api.document.answers import Front, ProblemAnswer
 from api.document.described import Operation, Parameter, Reply
 from api.document.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
 from api.document.operations import OPERATIONS
+from api.problems import title_of
 from models.order_request import OrderId, Sku
 from models.view import Failure
 
@@ -178,7 +178,7 @@ def _header(name: str) -> dict[str, Any]:
 
 def _problem(status: int) -> dict[str, Any]:
     detail, more = PROBLEMS[status]
-    example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    example = {"type": "about:blank", "title": title_of(status), "status": status, "detail": detail, **more}
     made: dict[str, Any] = {
         "description": MEANINGS[status],
         "content": {"application/problem+json": {"schema": _reference(ProblemAnswer), "example": example}},
@@ -189,7 +189,7 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _component(status: int) -> str:
-    return HTTPStatus(status).phrase.replace(" ", "")
+    return title_of(status).replace(" ", "")
 
 
 def _schemas() -> dict[str, Any]:

@@ -1,36 +1,96 @@
-"""`python3 dev.py check`: format, lint, types and the fast tests."""
+"""`python3 dev.py check`: format, lint, types and the fast tests, all at the same time.
+
+The fast tests start no server. They are two processes, each with the files that it is given: workers of xdist would
+import each test module twice. A test that is marked `slow` is left to `dev.py test`.
+"""
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from devtools.places import VENV, Word, python_of
 from devtools.printing import say
 from devtools.processes import signals
-from devtools.processes.programs import run_in_front
+from devtools.processes.programs import end, launch
+from devtools.testing.check_arguments import parse
 
-FAST_TESTS = ("tests/architecture", "tests/unit")
+# Plugins of pytest that no fast test uses, and that take a second to import.
+WITHOUT = ("-p", "no:schemathesis", "-p", "no:xdist")
+PYTEST = ("-m", "pytest", "-q", "--tb=short", "-m", "not slow", *WITHOUT)
+STORED = ("tests/replay/test_saga_histories.py", "tests/replay/test_stored_rows.py")
+PROOF = ("tests/proof/test_mutants.py", "tests/proof/test_rule_table.py", "tests/proof/test_sweep_in_memory.py")
+STYLE = (
+    ("format", ("-m", "ruff", "format", "--check", ".")),
+    ("lint", ("-m", "ruff", "check", ".")),
+    ("types", ("-m", "mypy")),
+)
+TESTS = (
+    ("tests of the code", (*PYTEST, "tests/architecture", "tests/unit")),
+    ("tests of what is stored", (*PYTEST, *STORED, *PROOF)),
+)
+REMEDY = "What to do: "
 
 
-def main() -> int:
+class Running(NamedTuple):
+    """One check under way."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> list[str]:
+        return self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def main(words: Sequence[str]) -> int:
     """All of them, also after one has failed: one run shows all there is to mend."""
+    checks = TESTS if parse(words).tests else STYLE + TESTS
     signals.listen()
-    checks: tuple[tuple[Word, ...], ...] = (
-        ("ruff", "format", "--check", "."),
-        ("ruff", "check", "."),
-        ("mypy",),
-        ("pytest", "-q", *FAST_TESTS),
+    since = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="order-saga-check-") as folder:
+        running = [_started(name, command, Path(folder) / f"{name}.log") for name, command in checks]
+        try:
+            failed = _failed(running)
+        except signals.Interrupted:
+            return 130
+        finally:
+            for check in running:
+                end(check.process, patience=5)
+        remedies = [line for check in failed for line in check.said() if line.startswith(REMEDY)]
+    took = f"{time.monotonic() - since:.0f} s"
+    say(
+        "\n".join([*remedies, f"Failed in {took}: {', '.join(each.name for each in failed)}."])
+        if failed
+        else f"All checks passed in {took}."
     )
-    failed = [" ".join(map(str, words)) for words in checks if _fails(words)]
-    say(f"Failed: {', '.join(failed)}." if failed else "All checks passed.")
     return 1 if failed else 0
 
 
-def _fails(words: Sequence[Word]) -> bool:
-    say("\n" + " ".join(map(str, words)))
-    return run_in_front([python_of(VENV), "-m", *words]) != 0
+def _started(name: str, words: Sequence[Word], log: Path) -> Running:
+    return Running(name, launch([python_of(VENV), *words], log), log)
+
+
+def _failed(running: Sequence[Running]) -> list[Running]:
+    """Those that failed, each printed when it ends; of the others the last line."""
+    waiting, failed = list(running), []
+    while waiting:
+        for check in [each for each in waiting if each.process.poll() is not None]:
+            waiting.remove(check)
+            said = check.said()
+            if check.process.returncode:
+                failed.append(check)
+                say("\n".join(["", f"{check.name}: failed", *said]))
+            else:
+                say(f"{check.name}: {said[-1] if said else 'as it should be'}")
+        signals.pause()
+    return failed
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -15,8 +15,10 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from devtools.places import VENV
+
 LEFT_OUT = (".git", ".venv*", ".local", "node_modules", "__pycache__", ".*_cache", ".hypothesis")
-LINKED = (".venv", "devtools/azurite/node_modules")
+LINKED = (VENV.name, "devtools/azurite/node_modules")
 
 
 @contextlib.contextmanager

@@ -61,6 +61,7 @@ def test_what_the_app_needs_is_deployed_and_nothing_else(tree: Path) -> None:
     assert {path.name for path in tree.iterdir()} == DEPLOYED
 
 
+@pytest.mark.slow
 def test_the_app_imports_without_settings_and_without_the_network(tree: Path) -> None:
     forbid_and_import = """
 import sys
@@ -223,6 +224,7 @@ def triggers(worker: FunctionsWorker) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_worker_indexes_and_loads_every_function(worker: FunctionsWorker) -> None:
     found = triggers(worker)
     assert found["orchestrationTrigger"] == ORCHESTRATORS
@@ -232,6 +234,7 @@ def test_the_worker_indexes_and_loads_every_function(worker: FunctionsWorker) ->
     assert refused == []
 
 
+@pytest.mark.slow
 def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
     worker: FunctionsWorker, extension: StartedOrchestrations
 ) -> None:
@@ -261,6 +264,7 @@ def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
     assert answer == {"kind": "done", "total": {"amount_minor": 3800, "currency": "gbp"}}
 
 
+@pytest.mark.slow
 def test_the_api_is_told_and_its_pages_are_shipped(worker: FunctionsWorker) -> None:
     document, front, page, script = (
         worker.invoke(name, req=http("GET", path, None, **parameters))["http"]
@@ -277,6 +281,7 @@ def test_the_api_is_told_and_its_pages_are_shipped(worker: FunctionsWorker) -> N
     assert "/api/docs" in json.dumps(front)
 
 
+@pytest.mark.slow
 def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_written(
     tree: Path, settings: dict[str, str], tmp_path: Path, worker_library: None, extension: StartedOrchestrations
 ) -> None:
@@ -315,6 +320,7 @@ ANONYMOUS = {
 }
 
 
+@pytest.mark.slow
 def test_every_route_but_the_named_ones_asks_for_a_function_key(worker: FunctionsWorker) -> None:
     levels = {
         name: binding["authLevel"].upper().rpartition(".")[2]
@@ -363,6 +369,7 @@ def work(task: {annotation}) -> dict:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -383,6 +390,7 @@ def test_the_worker_refuses_what_would_not_start_in_azure(
     assert reason in answer["error"]
 
 
+@pytest.mark.slow
 def test_a_failing_activity_is_reported_in_the_worker_s_words(tmp_path: Path, worker_library: None) -> None:
     (tmp_path / "function_app.py").write_text(SAMPLE.format(annotation="dict", body="raise ValueError('no such task')"))
     with FunctionsWorker(tmp_path, {}, tmp_path / "worker.log") as worker:

@@ -100,10 +100,12 @@ def unused(tree: Path) -> set[str]:
     return set(named(tree)) - used
 
 
+@pytest.mark.slow
 def test_every_import_of_the_app_is_covered_by_its_requirements(tree: Path) -> None:
     assert uncovered(tree) == set()
 
 
+@pytest.mark.slow
 def test_no_requirement_is_unused(tree: Path) -> None:
     assert unused(tree) == set()
 

@@ -211,6 +211,7 @@ print(len(function_app.app.get_functions()))
 """
 
 
+@pytest.mark.slow
 def test_importing_the_app_opens_nothing_and_reads_no_setting() -> None:
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_WITH_NOTHING], cwd=ROOT, capture_output=True, text=True, check=False

@@ -16,6 +16,7 @@ MOST_LINES = 10
 every_mutant = pytest.mark.parametrize("mutant", mutants.all_mutants(), ids=lambda mutant: mutant.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_the_model_turns_red_when_a_rule_is_broken(name: str) -> None:
     (mutant,) = mutants.chosen([name])
@@ -23,6 +24,10 @@ def test_the_model_turns_red_when_a_rule_is_broken(name: str) -> None:
     assert mutants.kill(mutant).killed_by
 
 
+@pytest.mark.remedy(
+    "A mutant's patch has to fit the code. Run `.venv/bin/python -m tests.proof.rebase_mutants`, and write the others "
+    'again: see "Move a file" and "Add a mutant" in CONTRIBUTING.md.'
+)
 @every_mutant
 def test_a_mutant_breaks_one_rule_in_a_few_lines_of_the_app_and_is_judged_by_the_proof(mutant: Mutant) -> None:
     assert mutant.breaks

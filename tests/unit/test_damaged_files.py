@@ -293,6 +293,7 @@ def started_by_anybody(data: Path) -> tuple[int, str]:
     return told.returncode, told.stdout + told.stderr
 
 
+@pytest.mark.slow
 def test_a_lock_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "start.lock").touch(mode=0)
     status, said = started_by_anybody(tmp_path)
@@ -303,6 +304,7 @@ def test_a_lock_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_note_of_processes_that_may_not_be_read_ends_nothing_and_start_goes_on(tmp_path: Path) -> None:
     (tmp_path / "processes.json").touch(mode=0)
     status, said = started_by_anybody(tmp_path)
@@ -311,6 +313,7 @@ def test_a_note_of_processes_that_may_not_be_read_ends_nothing_and_start_goes_on
     assert "it would start" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["", "azurite", "sandbox", "logs"])
 def test_a_folder_that_may_not_be_written_is_named_before_anything_is_started(tmp_path: Path, folder: str) -> None:
     data = tmp_path / "data"
@@ -326,6 +329,7 @@ def test_a_folder_that_may_not_be_written_is_named_before_anything_is_started(tm
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_may_not_be_made_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:

@@ -141,7 +141,7 @@ def test_settings_that_cannot_be_read_are_named(tmp_path: Path, text: str) -> No
 
 def test_arguments_of_test_go_to_pytest_and_others_are_refused() -> None:
     assert chosen(["test", "-k", "label", "-x", "tests/unit"])[1] == ["-k", "label", "-x", "tests/unit"]
-    for words in (["demo", "-x"], ["check", "tests"], ["start", "-x"], ["proof", "-x"]):
+    for words in (["demo", "-x"], ["check", "tests/unit"], ["start", "-x"], ["proof", "-x"]):
         with pytest.raises(SystemExit):
             chosen(words)
 

@@ -110,6 +110,7 @@ def restless() -> Iterator[None]:
     sys.setswitchinterval(usual)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("restless")
 def test_labels_that_are_printed_at_once_do_not_mix() -> None:
     several = [LODZ, ATHENS, KYIV] * 40

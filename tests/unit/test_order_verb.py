@@ -172,6 +172,7 @@ def width(line: str) -> int:
     return len(line) + line.count("\u754c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["show", "hostile"], ["list"], ["history", "calm"]])
 def test_no_line_is_longer_than_the_terminal_is_wide(words: list[str], url: str) -> None:
     sent = COLOUR.sub("", at_a_terminal([*words, "--url", url], 40))
@@ -179,17 +180,20 @@ def test_no_line_is_longer_than_the_terminal_is_wide(words: list[str], url: str)
     assert acting(sent.replace("\r\n", "\n")) == []
 
 
+@pytest.mark.slow
 def test_a_status_has_its_colour_at_a_terminal_and_none_with_no_color(url: str) -> None:
     assert "\x1b[32mcompleted" in at_a_terminal(["show", "calm", "--url", url], 80)
     assert "\x1b" not in at_a_terminal(["show", "calm", "--url", url], 80, NO_COLOR="1")
 
 
+@pytest.mark.slow
 def test_a_watch_of_an_order_that_has_ended_shows_it_and_ends(url: str) -> None:
     sent = at_a_terminal(["watch", "calm", "--url", url], 80)
     assert "send_confirmation" in sent
     assert "\x1b[?25h" in sent, "the cursor stays hidden"
 
 
+@pytest.mark.slow
 def test_an_output_without_these_letters_is_still_written(url: str) -> None:
     sent = at_a_terminal(["show", "hostile", "--url", url], 80, PYTHONIOENCODING="ascii")
     assert sent.isascii() and "owned" in sent
@@ -270,6 +274,7 @@ def test_the_help_needs_no_package() -> None:
     assert told.returncode == 0 and "resolve" in told.stdout, told.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_failure(url: str) -> None:
     ended = subprocess.run(
         [

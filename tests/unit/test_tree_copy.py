@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.places import ROOT, Word
+from devtools.places import ROOT, VENV, Word
 from devtools.testing import suite, tree_copy
 from devtools.verbs import VERBS
 
@@ -17,7 +17,7 @@ def tree(tmp_path: Path) -> Path:
     kept_back = [
         ".git/config",
         ".local/logs/a",
-        ".venv/bin/python",
+        f"{VENV.name}/bin/python",
         "devtools/azurite/node_modules/a",
         "a/__pycache__/a.pyc",
     ]
@@ -29,7 +29,7 @@ def tree(tmp_path: Path) -> Path:
 
 def files_of(folder: Path) -> set[str]:
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {str(path) for path in found if path.parts[0] != ".venv" and "node_modules" not in path.parts}
+    return {str(path) for path in found if path.parts[0] != VENV.name and "node_modules" not in path.parts}
 
 
 def test_a_copy_holds_what_is_worked_on_and_links_what_is_installed(tree: Path) -> None:
@@ -37,12 +37,12 @@ def test_a_copy_holds_what_is_worked_on_and_links_what_is_installed(tree: Path) 
         assert files_of(copy) == {
             *("dev.py", "tests/test_a.py", "local.settings.json", "new/not_committed.py", ".env", ".ci/run")
         }
-        assert (copy / ".venv").resolve() == tree / ".venv"
+        assert (copy / VENV.name).resolve() == tree / VENV.name
         assert (copy / "devtools/azurite/node_modules").resolve() == tree / "devtools/azurite/node_modules"
         (tree / "dev.py").write_text("edited meanwhile")
         assert (copy / "dev.py").read_text() == "as it was"
     assert not copy.exists()
-    assert (tree / ".venv/bin/python").read_text() == "as it was"
+    assert (tree / f"{VENV.name}/bin/python").read_text() == "as it was"
 
 
 def test_a_copy_goes_when_its_tests_fail(tree: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
     assert cwd != tree
     assert content == "as it was"
     assert command == [
-        *(f"{cwd}/.venv/bin/python", "-m", "pytest", "-o", f"cache_dir={tree}/.pytest_cache"),
+        *(f"{cwd}/{VENV.name}/bin/python", "-m", "pytest", "-o", f"cache_dir={tree}/.pytest_cache"),
         *("tests/test_a.py", "-x"),
     ]
     assert environment["HYPOTHESIS_STORAGE_DIRECTORY"] == f"{tree}/.hypothesis"
@@ -103,21 +103,24 @@ def run_bare(tree: Path, *words: str) -> tuple[int, str, str]:
     return told.returncode, told.stdout, told.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "flag"), [*((verb, "--help") for verb in NAMES), ("proof", "-h"), ("order", "-h")])
 def test_the_help_of_every_verb_needs_no_set_up(bare: Path, verb: str, flag: str) -> None:
     status, out, err = run_bare(bare, verb, flag)
     assert (status, err) == (0, "")
     assert out.startswith(f"usage: dev.py {verb}")
-    assert not (bare / ".venv").exists()
+    assert not (bare / VENV.name).exists()
     assert not (bare / ".local").exists()
 
 
+@pytest.mark.slow
 def test_the_verbs_that_are_helped_are_all_there_are(bare: Path) -> None:
     _, out, _ = run_bare(bare, "--help")
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ") and not line.startswith("     ")]
     assert [verb for verb in listed if verb != "VERB"] == NAMES
 
 
+@pytest.mark.slow
 def test_a_verb_that_is_missing_prints_the_help(bare: Path) -> None:
     status, out, err = run_bare(bare)
     assert (status, out) == (2, "")
@@ -125,6 +128,7 @@ def test_a_verb_that_is_missing_prints_the_help(bare: Path) -> None:
     assert err.endswith("dev.py: name a verb.\n")
 
 
+@pytest.mark.slow
 def test_a_verb_that_is_none_is_named_with_those_there_are(bare: Path) -> None:
     status, _, err = run_bare(bare, "strat")
     assert status == 2
