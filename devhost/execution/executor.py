@@ -88,7 +88,7 @@ class OrchestrationExecutor:
 
         The execution is warm after it.
         """
-        state = await self._replayed("begin" if self._keep_warm else "replay", instance, fresh)
+        state = await self._replayed("start_session" if self._keep_warm else "replay", instance, fresh)
         instance.execution.turns += 1
         return state
 
@@ -99,7 +99,7 @@ class OrchestrationExecutor:
         if taken := await self._speculative.reply_to(execution, causes):
             state = self._next_state(execution, taken, warm=execution.turns > 0)
         if state is None and self._keep_warm and execution.tasks.known:
-            reply = await self._calls.ask("go_on", instance, execution.unseen_by_sdk(fresh))
+            reply = await self._calls.ask("resume_session", instance, execution.unseen_by_sdk(fresh))
             state = self._next_state(execution, reply, warm=True)
         return state or await self.replay(instance, fresh)
 

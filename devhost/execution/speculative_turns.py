@@ -48,7 +48,7 @@ class SpeculativeTurns:
             return
         fresh = [Event("OrchestratorStarted", execution.started.at), execution.started]
         context = execution.replay_context(instance.id, fresh)
-        reply = asyncio.ensure_future(self._calls.ask("begin", instance, context))
+        reply = asyncio.ensure_future(self._calls.ask("start_session", instance, context))
         reply.add_done_callback(_take_fault)
         self._turns[execution] = SpeculativeTurn(execution.turns + 1, reply, None)
 

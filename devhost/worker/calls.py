@@ -142,7 +142,7 @@ class Calls:
 
     def _speculate(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         """Run the turn after an activity, unless another turn has come before it: then the session is left alone."""
-        if not self._sessions.stands_before(then["session"], then["turn"]):
+        if not self._sessions.has_next_turn(then["session"], then["turn"]):
             return GONE
         with self._counted("replays"):
             return next_turn(self._sessions, then, events)

@@ -1,11 +1,11 @@
 """Extended sessions: the worker keeps the SDK's executor of an execution between its turns.
 
-A replay from the start makes every turn dearer than the one before, and a chain of a thousand steps quadratic. So an
-execution that has been replayed once is kept, and is then told only what is new; its answer is only what it newly
-yielded. It is the same executor and the same generator that a replay would have rebuilt, as with the extended sessions
-of the .NET extension. Nothing depends on it: whatever is not here any more (too many, too long ago, another worker) is
-replayed from the history. That both agree is proved by a replay at the end of an execution
-(execution/executor.py).
+If each turn replayed the history from its start, each turn would cost more than the one before, and a chain of a
+thousand steps would be quadratic. So the worker keeps an execution that it has replayed once. It gets only the new
+events then, and its answer holds only what it newly yielded. It is the same executor and the same generator that a
+replay would have rebuilt, as with the extended sessions of the .NET extension. Nothing depends on a session: one that
+is gone (too many, too old, in another worker) is replayed from the history. A replay at the end of an execution checks
+that both agree (execution/executor.py).
 
 The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
 """
@@ -29,7 +29,7 @@ from devhost.worker_protocol import MAX_SESSIONS
 KEPT_FOR_S = 10.0
 
 State = Callable[[], str]
-Told = tuple[dict[str, Any], State]
+TurnAnswer = tuple[dict[str, Any], State]
 
 
 def supported(code: Any) -> bool:
@@ -42,7 +42,7 @@ def supported(code: Any) -> bool:
 class ExtendedSession:
     """One execution; `turn` is the number of the last turn that it has taken.
 
-    `go_on` may be called only with what came after the events of the turns before.
+    `resume` takes only the events that came after those of the turns before.
     """
 
     def __init__(self, code: Any, context: str, turn: int) -> None:
@@ -61,19 +61,19 @@ class ExtendedSession:
         """Whether the orchestrator has: what may still come does not need it any more."""
         return bool(self._executor.has_execution_completed)
 
-    def begin(self) -> Told:
+    def start(self) -> TurnAnswer:
         """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
         context = self._context
-        return self._told(
+        return self._run_turn(
             len(context.histories), lambda: self._executor.execute(context, context.histories, self._function)
         )
 
-    def go_on(self, events: list[dict[str, Any]]) -> Told:
+    def resume(self, events: list[dict[str, Any]]) -> TurnAnswer:
         """Take the events of one more turn, up to the one that ends the execution."""
         self.used = time.monotonic()
         self.turn += 1
         self._context._action_payload_v2, self._taken = [], 0
-        return self._told(len(events), lambda: self._state_after(events))
+        return self._run_turn(len(events), lambda: self._state_after(events))
 
     def _state_after(self, events: list[dict[str, Any]]) -> str:
         for event in (HistoryEvent(**each) for each in events):
@@ -87,13 +87,13 @@ class ExtendedSession:
         self._taken += 1
         self._take(event)
 
-    def _told(self, given: int, work: State) -> Told:
-        """Do the work of a turn. What the host needs beside its state: `first`, the number of actions that were yielded
-        before this turn's; `cancelled`, which of all are timers that were cancelled in this turn; `left`, how many
-        events followed the end.
+    def _run_turn(self, events: int, work: State) -> TurnAnswer:
+        """Do the work of a turn of so many events. The host needs beside its state: `first`, the number of actions that
+        were yielded before this turn's; `cancelled`, which of all are timers that were cancelled in this turn; `left`,
+        how many events followed the end.
         """
         state, fault = _attempt(work)
-        first, left = self._yielded, given - self._taken
+        first, left = self._yielded, events - self._taken
         for action in self._context._action_payload_v2:
             for leaf in leaves(action):
                 if isinstance(leaf, CreateTimerAction):
@@ -115,7 +115,7 @@ class ExtendedSessions:
         self._lock = threading.Lock()
 
     def keep(self, key: str, session: ExtendedSession) -> None:
-        """Until it has ended, or others have come, or it was not asked for in time."""
+        """Keep a session until it has ended, or others need the room, or nobody has asked for it in time."""
         with self._lock:
             if not session.ended:
                 self._kept[key] = session
@@ -133,7 +133,7 @@ class ExtendedSessions:
         is_next = session is not None and session.turn == turn - 1
         return session if session and is_next and time.monotonic() - session.used <= KEPT_FOR_S else None
 
-    def stands_before(self, key: str, turn: int) -> bool:
+    def has_next_turn(self, key: str, turn: int) -> bool:
         """Whether the next turn of a kept session has that number."""
         with self._lock:
             session = self._kept.get(key)

@@ -22,23 +22,23 @@ def replay(_sessions: ExtendedSessions, function: Function, header: dict[str, An
     """Run the SDK's replay of an orchestrator over a whole history, and keep nothing."""
     if not supported(function.code):
         return _state(lambda: str(function.code(context.decode())))
-    return _state(ExtendedSession(function.code, context.decode(), header["turn"]).begin()[1])
+    return _state(ExtendedSession(function.code, context.decode(), header["turn"]).start()[1])
 
 
-def begin(sessions: ExtendedSessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
-    """The same, and keep the execution warm for its next turn."""
+def start_session(sessions: ExtendedSessions, function: Function, header: dict[str, Any], context: bytes) -> Answer:
+    """Run the same replay, and keep the session for the next turn."""
     if not supported(function.code):
         return replay(sessions, function, header, context)
     session = ExtendedSession(function.code, context.decode(), header["turn"])
-    told, state = session.begin()
+    told, state = session.start()
     answer, text = _state(state)
     if answer["ok"]:
         sessions.keep(header["session"], session)
     return {**answer, **told}, text
 
 
-def go_on(sessions: ExtendedSessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
-    """One more turn of a warm execution. `gone`: it is not warm any more, or the SDK could not go on."""
+def resume_session(sessions: ExtendedSessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
+    """Run one more turn of a session. `gone`: the session is not kept any more, or the SDK could not continue."""
     return next_turn(sessions, header, read_events(body))
 
 
@@ -48,7 +48,7 @@ def next_turn(sessions: ExtendedSessions, header: dict[str, Any], events: list[d
     if session is None:
         return GONE
     try:
-        told, state = session.go_on(events)
+        told, state = session.resume(events)
         answer, text = _state(state)
     except Exception:  # a replay raises the same, or shows that only the session was broken
         log.exception("A warm orchestration could not continue; it is replayed from its history.")
@@ -58,7 +58,7 @@ def next_turn(sessions: ExtendedSessions, header: dict[str, Any], events: list[d
     return {**answer, **told}, text
 
 
-TURNS: dict[str, Turn] = {"replay": replay, "begin": begin, "go_on": go_on}
+TURNS: dict[str, Turn] = {"replay": replay, "start_session": start_session, "resume_session": resume_session}
 
 
 def _state(state: State) -> Answer:

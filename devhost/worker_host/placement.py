@@ -44,13 +44,13 @@ class Placement:
 
         There has to be one that serves.
         """
-        if call["kind"] == "go_on":
+        if call["kind"] == "resume_session":
             worker = self._warm_for(call["session"])
         elif "then" in call:
             worker, call = self._of_activity(call)
         else:
             worker = self.least_busy()
-        if call["kind"] == "begin" and worker:
+        if call["kind"] == "start_session" and worker:
             self.keep_warm(call["session"], worker)
         if worker:
             self._was_chosen(worker)

@@ -35,7 +35,7 @@ MAX_DEATHS = 3
 QUARANTINE_S = 5.0
 LOAD_WITHIN_S = 60.0
 TURN_WITHIN_S = 60.0
-TURNS = ("replay", "begin", "go_on")
+TURNS = ("replay", "start_session", "resume_session")
 GONE = Reply({"ok": True, "gone": True}, b"")
 
 
@@ -115,11 +115,11 @@ class WorkerSupervisor:
             header.pop("then", None)  # alone: what was to follow may have been what the worker died of
 
     async def _call_in_quarantine(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
-        if kind == "go_on":  # its session died with the worker
+        if kind == "resume_session":  # its session died with the worker
             return GONE
         async with self._quarantine:
             worker = await self._set_apart()
-            if kind == "begin":
+            if kind == "start_session":
                 self._placement.keep_warm(header["session"], worker)
             call = asyncio.ensure_future(self._ask(worker, {"kind": kind, "function": function, **header}, body))
             try:

@@ -57,9 +57,9 @@ def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
             table.observe(as_event(message), NOON)
         if session is None:
             session = ExtendedSession(SimpleNamespace(orchestrator_function=program), request(execution.messages), 1)
-            told, state = session.begin()
+            told, state = session.start()
         else:
-            told, state = session.go_on(execution.messages)
+            told, state = session.resume(execution.messages)
         answer = response(lambda _, state=state: state(), "")  # type: ignore[misc]
         table.extend(actions_of(answer), told["cancelled"])
         has_ended = bool(answer["isDone"] or answer.get("error"))

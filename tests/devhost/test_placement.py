@@ -27,12 +27,12 @@ def activity(session: str) -> dict[str, Any]:
     return {"kind": "activity", "then": {"session": session, "turn": 2, "task": 0}}
 
 
-def begin(session: str) -> dict[str, Any]:
-    return {"kind": "begin", "session": session}
+def start(session: str) -> dict[str, Any]:
+    return {"kind": "start_session", "session": session}
 
 
-def go_on(session: str) -> dict[str, Any]:
-    return {"kind": "go_on", "session": session}
+def resume(session: str) -> dict[str, Any]:
+    return {"kind": "resume_session", "session": session}
 
 
 def test_a_call_goes_to_the_worker_with_the_least_to_do_and_by_turns_among_equals() -> None:
@@ -46,18 +46,18 @@ def test_a_call_goes_to_the_worker_with_the_least_to_do_and_by_turns_among_equal
 
 def test_an_execution_stays_where_it_is_warm() -> None:
     placement, (one, two, _) = workers()
-    assert placement.choose(begin("a")) == (one, begin("a"))
-    assert placement.choose(begin("b"))[0] is two
+    assert placement.choose(start("a")) == (one, start("a"))
+    assert placement.choose(start("b"))[0] is two
     for _ in range(3):
         assert placement.choose(activity("a")) == (one, activity("a"))
-        assert placement.choose(go_on("b"))[0] is two
+        assert placement.choose(resume("b"))[0] is two
     one.waiting = busy(9)
-    assert placement.choose(go_on("a"))[0] is one, "a turn is dearer elsewhere"
+    assert placement.choose(resume("a"))[0] is one, "a turn is dearer elsewhere"
 
 
 def test_an_activity_goes_elsewhere_when_its_worker_has_much_more_to_do_and_no_turn_follows_it_there() -> None:
     placement, (one, two, three) = workers()
-    placement.choose(begin("a"))
+    placement.choose(start("a"))
     two.waiting, three.waiting = busy(1), busy(1)
     one.waiting = busy(2 + UNEVEN)
     assert placement.choose(activity("a"))[0] is one
@@ -67,10 +67,10 @@ def test_an_activity_goes_elsewhere_when_its_worker_has_much_more_to_do_and_no_t
 
 def test_a_turn_of_an_execution_that_is_warm_nowhere_has_no_worker() -> None:
     placement, (one, _, _) = workers()
-    assert placement.choose(go_on("a"))[0] is None
-    placement.choose(begin("a"))
+    assert placement.choose(resume("a"))[0] is None
+    placement.choose(start("a"))
     placement.remove(one)
-    assert placement.choose(go_on("a"))[0] is None
+    assert placement.choose(resume("a"))[0] is None
     assert placement.choose(activity("a"))[1] == {"kind": "activity"}
 
 
@@ -86,7 +86,7 @@ def test_executions_that_no_worker_can_keep_any_more_are_forgotten(monkeypatch: 
     monkeypatch.setattr(placement_module, "MAX_SESSIONS", 1)
     placement, _ = workers(count=2)
     for session in "ab":
-        placement.choose(begin(session))
-    placement.choose(go_on("a"))
-    placement.choose(begin("c"))
-    assert [placement.choose(go_on(session))[0] is not None for session in "abc"] == [True, False, True]
+        placement.choose(start(session))
+    placement.choose(resume("a"))
+    placement.choose(start("c"))
+    assert [placement.choose(resume(session))[0] is not None for session in "abc"] == [True, False, True]

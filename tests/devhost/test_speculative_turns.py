@@ -91,8 +91,8 @@ def kept(turn: int) -> ExtendedSessions:
 
 def test_an_execution_stays_warm_when_a_turn_ahead_comes_too_late() -> None:
     sessions = kept(turn=3)
-    assert not sessions.stands_before("key", 3), "another turn has come before it"
-    assert sessions.stands_before("key", 4)
+    assert not sessions.has_next_turn("key", 3), "another turn has come before it"
+    assert sessions.has_next_turn("key", 4)
     assert sessions.take("key", 4)
 
 
