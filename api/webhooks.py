@@ -1,8 +1,8 @@
 """`POST /api/webhooks/stripe`: what Stripe tells us by itself.
 
-Anonymous, and believed by its signature alone. A webhook decides nothing: it is recorded by its event id, and then the
-saga is woken to ask Stripe itself, or, where the order has ended, a payment that should not be is given back. So a
-duplicate and any order of arrival are harmless.
+Anonymous, and believed by its signature alone. A webhook decides nothing: it is recorded by its event id, beside the
+order that it is about, and then the saga is woken to ask Stripe itself, or, where the order has ended, a payment that
+should not be is given back. So a duplicate and any order of arrival are harmless.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Orders(Protocol):
 
 class Events(Protocol):
     def record(self, event_id: str, kind: str, order_id: str | None) -> None:
-        """Keep the event by its id. Safe to repeat."""
+        """Keep an event about no order of ours by its id. Safe to repeat."""
 
 
 class Signatures(Protocol):
@@ -64,13 +64,20 @@ async def receive(
         signatures.check(body, req.headers.get("Stripe-Signature", ""))
     except Refused:
         raise Problem(400, "The signature is not one of ours, or is older than five minutes.") from None
-    event_id, kind, order_id = _told(body)
-    await asyncio.to_thread(events.record, event_id, kind, order_id)
-    order = await asyncio.to_thread(orders.find, order_id) if order_id else None
+    order = await asyncio.to_thread(_recorded, orders, events, *_told(body))
     if order is not None:
-        await asyncio.to_thread(orders.note_webhook, order.order_id, event_id, kind)
         await _act_on(order, client, reconciler)
     return json_response({"received": True})
+
+
+def _recorded(orders: Orders, events: Events, event_id: str, kind: str, order_id: str | None) -> OrderRecord | None:
+    """The order that the event is about, once the event is recorded; None when it is about none of ours."""
+    order = orders.find(order_id) if order_id else None
+    if order is not None:
+        orders.note_webhook(order.order_id, event_id, kind)
+    else:
+        events.record(event_id, kind, order_id)
+    return order
 
 
 async def _act_on(order: OrderRecord, client: Any, reconciler: Reconciler) -> None:

@@ -34,7 +34,7 @@ import stripe
 
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
 from models.order_record import OrderRecord
-from services.connections import shared_session
+from services.connections import CompleteRequests
 
 GENERATIONS = 5
 CONNECT_AND_READ_S = (10.0, 10.0)
@@ -73,7 +73,7 @@ class StripePayments:
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base.rstrip("/")},
-            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_S, session=shared_session()),
+            http_client=stripe.RequestsClient(timeout=CONNECT_AND_READ_S, session=CompleteRequests()),
             max_network_retries=0,
         )
         self._intents = client.v1.payment_intents

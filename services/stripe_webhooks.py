@@ -1,7 +1,8 @@
 """`StripeSignatures` and `TableEvents`: whom to believe, and what was told already.
 
-Stripe signs `<timestamp>.<raw body>`; its own package checks it. Events are kept by their id in table `stripeevents`,
-with their type and the order they name, and nothing else of their content.
+Stripe signs `<timestamp>.<raw body>`; its own package checks it. Events about no order of ours are kept by their id in
+table `stripeevents`, with their type and the order they name, and nothing else of their content. The others lie beside
+their orders (`services.tables.table_orders`).
 """
 
 from __future__ import annotations

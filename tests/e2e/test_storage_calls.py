@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from tests.e2e.app_on_devhost import Stage
+from tests.e2e.test_webhooks import event, told
 from tests.e2e.world import new_id, wait_for
 
 DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
-OURS = ("orders", "orderindex", "stock")
+OURS = ("orders", "orderindex", "stock", "stripeevents")
 # What the app does for an order that goes well, one line, in this order. The first two are before the 202.
 COMPLETED = [
     "PUT orderindex",  # open
@@ -98,3 +99,13 @@ def test_an_order_that_is_cancelled_before_it_is_charged_makes_sixteen_calls(sta
         calls = counts()
     assert stage.world.view(order_id)["status"] == "cancelled"
     assert len(calls) <= 16, calls
+
+
+def test_a_webhook_makes_two_calls(stage: Stage) -> None:
+    order_id = stage.world.order(**line(stage.world.new_sku()))
+    ended(stage, order_id)
+    for about, calls in {order_id: ["GET orders", "PUT orders"], new_id(): ["GET orders", "PUT stripeevents"]}.items():
+        with counted(stage) as counts:
+            assert told(stage.world, event(about, "charge.updated")).status == 200
+            # An order that has ended has its payment asked about, which reads the record of one that was completed.
+            assert counts()[:2] == calls

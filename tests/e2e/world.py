@@ -194,8 +194,15 @@ class World:
 
     def audits(self, order_id: str) -> list[dict[str, Any]]:
         """The order's audit trail, oldest first."""
+        return self._beside(order_id, "audit:")
+
+    def webhooks(self, order_id: str) -> list[dict[str, Any]]:
+        """What is kept beside the order of the provider's events."""
+        return self._beside(order_id, "webhook:")
+
+    def _beside(self, order_id: str, kind: str) -> list[dict[str, Any]]:
         rows = self._tables.get_table_client("orders").query_entities(f"PartitionKey eq '{order_id}'")
-        return [dict(row) for row in rows if row["RowKey"].startswith("audit:")]
+        return [dict(row) for row in rows if row["RowKey"].startswith(kind)]
 
     def table_rows(self, name: str) -> Iterator[dict[str, Any]]:
         return (dict(row) for row in self._tables.get_table_client(name).list_entities())
