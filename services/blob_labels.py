@@ -22,7 +22,7 @@ from azure.storage.blob import BlobProperties, ContainerClient, ContentSettings,
 from models.errors import Refused
 from models.label import Label
 from models.order_record import OrderRecord
-from services.label_pdf import erased_label, issued_label, void_label
+from services.label_pdf import erased_label, issued_label, load_font, void_label
 from services.storage import storage_faults, write_attempts
 
 # Crockford's base 32: no I, L, O or U, so that a number read aloud or typed off a parcel stays the same.
@@ -42,6 +42,7 @@ class BlobLabels:
 
     def __init__(self, container: ContainerClient) -> None:
         self._container = container
+        load_font()  # now, and not by the first order
 
     def issue(self, order: OrderRecord) -> str:
         """Store the label, or find it. Returns the tracking number. Raises Refused("label_voided") or Unavailable."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 HOSTS = 10
@@ -42,8 +43,8 @@ class CompleteRequests(requests.Session):
         self, method: str, url: str, *, headers: Mapping[str, str], data: Any = None, **given: Any
     ) -> requests.Response:
         request = requests.PreparedRequest()
-        request.method, request.url, request.headers = method.upper(), url, self.headers.copy()
-        request.headers.update(headers)
+        request.method, request.url = method.upper(), url
+        request.headers = CaseInsensitiveDict({**self.headers, **headers})
         request.prepare_body(data, given.get("files"))
         proxies, bundle = self._of_environment(*urlsplit(url)[:2])
         verify = bundle if given.get("verify") is True and bundle else given.get("verify", True)

@@ -83,7 +83,7 @@ def erased_label(order_id: str, tracking_number: str) -> bytes:
 
 
 def _new_page(title: str) -> tuple[Canvas, BytesIO]:
-    _load_font()
+    load_font()
     pdf = BytesIO()
     page = Canvas(pdf, pagesize=(WIDTH, HEIGHT), invariant=1)
     page.setTitle(title)
@@ -91,8 +91,8 @@ def _new_page(title: str) -> tuple[Canvas, BytesIO]:
 
 
 @cache
-def _load_font() -> None:
-    """Once, and when first needed: parsing the file takes longer than printing a page."""
+def load_font() -> None:
+    """Once: parsing the file takes longer than printing a page."""
     pdfmetrics.registerFont(TTFont(FONT, FONT_FILE))
 
 

@@ -58,6 +58,10 @@ def _minor_units(value: str) -> str | None:
     return None if value.isascii() and value.isdigit() else "must be a whole number of minor units, or empty."
 
 
+def _threads(value: str) -> str | None:
+    return None if value.isascii() and value.isdigit() and int(value) > 0 else "must be a whole number, at least 1."
+
+
 def _schedule(value: str) -> str | None:
     return None if len(value.split()) == 6 else "must have six fields: second, minute, hour, day, month, weekday."
 
@@ -104,6 +108,14 @@ SANDBOX_PUSH = (
 
 SETTINGS = (
     Setting("FUNCTIONS_WORKER_RUNTIME", "python", "python", "The host's own: the language of this app."),
+    Setting(
+        "PYTHON_THREADPOOL_THREAD_COUNT",
+        "32",
+        "",
+        "The host's own: how many activities a worker runs at once, 32 in production. "
+        "Empty: four more than the machine has cores, so that orders wait for each other's payments.",
+        _threads,
+    ),
     Setting(
         storage.SETTING,
         "UseDevelopmentStorage=true",

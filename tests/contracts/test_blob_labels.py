@@ -13,6 +13,7 @@ from azure.storage.blob import BlobClient, ContainerClient
 
 from models.errors import Refused, Unavailable
 from services.blob_labels import CROCKFORD, BlobLabels, tracking_number
+from services.label_pdf import load_font
 from tests.support.servers import Azurite, FreePorts
 from tests.unit.orders import request, running_order
 
@@ -30,6 +31,12 @@ def container(azurite: Azurite) -> ContainerClient:
 @pytest.fixture
 def labels(container: ContainerClient) -> BlobLabels:
     return BlobLabels(container)
+
+
+def test_the_font_is_read_before_the_first_label_is_asked_for(container: ContainerClient) -> None:
+    load_font.cache_clear()
+    BlobLabels(container)
+    assert load_font.cache_info().currsize == 1
 
 
 def blob(container: ContainerClient, order_id: str = "order-1") -> BlobClient:

@@ -60,6 +60,8 @@ def test_nothing_set_names_every_setting_that_must_be() -> None:
         ("TRACKING_SECRET", "long enough to be one,hunter2"),
         ("ALERT_WEBHOOK_URL", "http://shop.example/hunter2"),
         ("ALERT_WEBHOOK_SECRET", "hunter2"),
+        ("PYTHON_THREADPOOL_THREAD_COUNT", "hunter2"),
+        ("PYTHON_THREADPOOL_THREAD_COUNT", "0"),
         ("TRACKING_DAYS", "hunter2"),
         ("TRACKING_DAYS", "0"),
         ("TRACKING_DAYS", "nan"),

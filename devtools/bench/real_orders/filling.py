@@ -34,7 +34,6 @@ def places(order_id: str) -> tuple[Place, ...]:
         Place(f"{TASK_HUB}History", own),
         Place(f"{TASK_HUB}Instances", own),
         Place("orders", own),
-        Place("stripeevents", named),
         Place("orderindex", named, shared=True),
         Place("stock", f"PartitionKey eq 'stock' and RowKey eq 'order:{order_id}'", shared=True),
     )
