@@ -1,7 +1,7 @@
 """The saga as a machine of decisions: one order, one plan of what goes wrong, every invariant after every commit.
 
 A `Run` drives the real orchestrator over the real activities and the real adapters, which stand on a pure world
-(`tests.proof.pure_world`). Everything that an order asks of the outside has a number, and so has every turn of the
+(`tests.support.pure_world`). Everything that an order asks of the outside has a number, and so has every turn of the
 saga; a plan says for some of these numbers what happens there (`FATES`): the request is lost before or after it is
 done, or arrives later; the process dies, and the activity is run again; the activity outlives its deadline and goes on
 behind the saga's back; the customer cancels; the orchestration is terminated and healed. Same plan, same run.
@@ -26,8 +26,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import stripe
-
 import function_app
 from activities.validation import Policy
 from bootstrap import Services
@@ -38,17 +36,11 @@ from models.order_parts import Line
 from models.order_record import decide_approval, erase, request_cancel, request_retry, resolve, start
 from models.order_request import Decision, Evidence, OrderRequest, Reason
 from models.stock import InventoryUpdate
-from models.tracking import Tracking
 from orchestrators.order_saga import order_saga
 from services import blob_labels
-from services.blob_labels import BlobLabels
-from services.stripe_payments import API_VERSION, StripePayments
-from services.tables.order_index import OrderIndex
 from services.tables.recent_orders import RecentOrders
 from services.tables.recent_rows import RecentRows
-from services.tables.table_orders import TableOrders
-from services.tables.table_stock import TableStock
-from tests.proof.pure_world import PureLabels, PureMailServer, PurePush, PureStripe, PureTable
+from tests.support.shop_in_memory import TRACKING, ShopInMemory
 from tests.support.steps import STEPS, UNDO
 
 ORDER, SKU, OTHER = "order-1", "CRUNCHY-ARMCHAIR", "SMALL-TABLE"
@@ -162,26 +154,23 @@ class Run:
         self._accept()
 
     def _build(self) -> None:
-        self.orders_table, self.stock_table = PureTable("orders", self), PureTable("stock", self)
-        self.blobs, self.mail, self.push = PureLabels(self), PureMailServer(self), PurePush(self)
-        self.stripe = PureStripe(self)
-        index = PureTable("orderindex", self)
-        tables: Any = self.orders_table, index, self.stock_table, self.blobs
-        self.orders, self.stock = TableOrders(tables[0], OrderIndex(tables[1])), TableStock(tables[2])
+        shop = ShopInMemory(self)
+        self.orders_table, self.stock_table = shop.tables["orders"], shop.tables["stock"]
+        self.blobs, self.mail, self.push, self.stripe = shop.blobs, shop.mail, shop.push, shop.stripe
+        self.orders, self.stock, self.labels = shop.orders, shop.stock, shop.labels
         # The activity that stands still may do so in another process, where this one's lock holds nobody up.
         vars(self.stock)["_one_writer"] = contextlib.nullcontext()
-        self.labels = BlobLabels(tables[3])
         self.another_memory: tuple[Any, Any] = (RecentOrders(), RecentRows())
         threshold = 0 if self.scenario.needs_approval else None
         given: Any = {
             "orders": self.orders,
             "stock": self.stock,
-            "payments": stripe_payments(self.stripe),
+            "payments": shop.payments,
             "labels": self.labels,
             "mailer": self.mail,
             "push": self.push,
             "policy": Policy(frozenset({"GB"}), threshold, 3600),
-            "tracking": Tracking(("a secret of the test's own",), 30, "https://shop.example"),
+            "tracking": TRACKING,
             **dict.fromkeys(("order_index", "events", "signatures", "reconciler", "sweeps", "limits", "alerts")),
         }
         function_app._built = Services(**given)
@@ -853,17 +842,6 @@ ANSWERS: dict[str, Callable[[Saga, Asked, Asked | None], Asked]] = {
     "event": Saga._answer_event,
     "timer": Saga._answer_timer,
 }
-
-
-def stripe_payments(transport: PureStripe) -> StripePayments:
-    """The app's adapter, on this transport instead of the network's."""
-    payments = StripePayments("sk_test_model", "http://stripe.invalid")
-    client = stripe.StripeClient(
-        "sk_test_model", stripe_version=API_VERSION, http_client=transport, max_network_retries=0
-    )
-    payments._intents, payments._refunds = client.v1.payment_intents, client.v1.refunds
-    payments._methods = client.v1.payment_methods
-    return payments
 
 
 # Exploring.

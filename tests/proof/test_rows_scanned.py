@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.tables.order_index import index_key
-from tests.proof import pure_world
-from tests.proof.pure_world import PureTable, Row
 from tests.proof.test_sweep_in_memory import Shop, saga
+from tests.support import pure_world
+from tests.support.pure_world import PureTable, Row
 
 UNFINISHED, TOP = 20, 50
 FEW, MANY, MORE = 100, 10_000, 20_000

@@ -28,7 +28,7 @@ from services.tables.order_index import OPEN, OrderIndex, index_key
 from services.tables.sweep_reports import SweepReports
 from services.tables.table_orders import TableOrders
 from services.tables.table_stock import TableStock
-from tests.proof.pure_world import PureTable
+from tests.support.pure_world import PureTable
 from tests.unit.orders import request
 
 NOW = datetime.now(UTC)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ from models.view import CompensationView, fresh_view
 from services.tables import order_rows, table_orders
 from services.tables.order_index import OrderIndex
 from services.tables.table_orders import TableOrders
-from tests.proof.pure_world import PureTable
+from tests.support.pure_world import PureTable
+from tests.support.shop_in_memory import Direct
 from tests.unit.orders import request
 
 FOLDER = Path(__file__).parent / "records"
@@ -33,13 +33,6 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)
 TOTAL = Total(amount_minor=25800, currency="gbp")
 FAILURE = {"step": "send_confirmation", "reason": "recipient_rejected"}
-
-
-class Direct:
-    """The wire of a table that nothing goes wrong with."""
-
-    def call(self, name: str, perform: Callable[[], Any], lost: object, *, writes: bool, **_: object) -> Any:
-        return perform()
 
 
 class Shop:

@@ -26,8 +26,9 @@ from services.tables.order_index import OPEN, OrderIndex
 from services.tables.order_rows import record_of
 from services.tables.table_orders import TableOrders
 from services.tables.table_stock import TableStock
-from tests.proof.pure_world import PureLabels, PureTable
-from tests.replay.record_rows import FOLDER, LAYOUT, STAGES, Direct, digest_of, read, rows_in, text_of
+from tests.replay.record_rows import FOLDER, LAYOUT, STAGES, digest_of, read, rows_in, text_of
+from tests.support.pure_world import PureLabels, PureTable
+from tests.support.shop_in_memory import Direct
 from tests.unit.test_order_transitions import TRANSITIONS
 
 FILES = sorted(FOLDER.glob("*.json"))

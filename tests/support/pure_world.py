@@ -177,6 +177,9 @@ def _condition(text: str) -> Callable[[Mapping[str, Any]], bool]:
     if text.startswith("not ("):
         inner = [_condition(part) for part in text[len("not (") : -1].split(" or ")]
         return lambda row: not any(holds(row) for holds in inner)
+    if text.startswith("("):
+        choice = [_condition(part) for part in text[1:-1].split(" or ")]
+        return lambda row: any(holds(row) for holds in choice)
     match = re.fullmatch(r"(\w+) (eq|gt|ge|lt) (datetime)?'(.*)'", text)
     assert match, text
     column, verb, moment, value = match.groups()
