@@ -213,7 +213,7 @@ async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Open
     engine = new_engine(parts, app, registry, task_hub, entities)
     unfinished = await engine.open()
     entity_api = EntityApi(entities, task_hub, app.functions)
-    runner = await http_edge(parts, app, engine, entity_api, task_hub).serve(parts.listener)
+    runner = await http_server(parts, app, engine, entity_api, task_hub).serve(parts.listener)
     announce(app.routes, parts, unfinished)
     app.start_timers()
     return engine, runner, app
@@ -232,7 +232,7 @@ def new_engine(
     return Engine(registry, Collaborators(task_hub, executor, speculative, activities, entities), options)
 
 
-def http_edge(parts: Parts, app: LoadedApp, engine: Engine, entity_api: EntityApi, task_hub: TaskHub) -> HttpServer:
+def http_server(parts: Parts, app: LoadedApp, engine: Engine, entity_api: EntityApi, task_hub: TaskHub) -> HttpServer:
     settings, doors, bodies = parts.settings, parts.doors, Bodies(parts.settings.max_body_bytes)
     options = {"key": doors.key or "", "version": settings.default_version}
     management = OrchestrationApi(engine, entity_api, task_hub, app.functions, bodies, **options)
@@ -272,7 +272,7 @@ def announce(routes: list[routing.Route], parts: Parts, unfinished: int) -> None
     if parts.doors.key is not None:
         log.info("Function key: %s", parts.doors.key)
     if unfinished:
-        log.info("%d unfinished instance(s) go on.", unfinished)
+        log.info("%d unfinished instance(s) are resumed.", unfinished)
     log.info("Serving the task hub '%s' on http://%s:%d.", parts.settings.hub, HOST, port)
 
 

@@ -26,7 +26,7 @@ class LoadedApp:
 
     async def load(self) -> None:
         """Start the first workers. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
-        self._become(await self._worker.start())
+        self._replace(await self._worker.start())
 
     async def renew(self) -> str:
         """Replace the workers by others with the app's code as it is now, all at one moment; the end of a sentence.
@@ -35,7 +35,7 @@ class LoadedApp:
         """
         workers = await self._worker.prepare()
         try:
-            self._become(workers[0].functions)
+            self._replace(workers[0].functions)
         except BaseException:
             for worker in workers:
                 worker.kill()
@@ -47,14 +47,14 @@ class LoadedApp:
             return f"the worker has been replaced, and has {functions} functions"
         return f"the {len(workers)} workers have been replaced, and have {functions} functions"
 
-    def _become(self, described: list[dict[str, Any]]) -> None:
+    def _replace(self, described: list[dict[str, Any]]) -> None:
         """All of it or nothing."""
-        found = FunctionRegistry(described, self._settings.environment)
-        routes = routing.build(self._settings.route_prefix, found.with_trigger("httpTrigger"))
-        schedules = timer.schedules(found.with_trigger("timerTrigger"), self._settings.environment)
+        registry = FunctionRegistry(described, self._settings.environment)
+        routes = routing.build(self._settings.route_prefix, registry.with_trigger("httpTrigger"))
+        schedules = timer.schedules(registry.with_trigger("timerTrigger"), self._settings.environment)
         self.functions.replace(described)
         self.routes[:], self._schedules = routes, schedules
-        for sentence in unserved.sentences(found.all, self._settings):
+        for sentence in unserved.sentences(registry.all, self._settings):
             if sentence not in self._said:
                 self._said.add(sentence)
                 log.warning("%s", sentence)

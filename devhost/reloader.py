@@ -50,7 +50,7 @@ class Reloader:
 
 
 async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> None:
-    """Replace the worker when code is among what has changed, and say what came of it in one line."""
+    """Replace the worker when code is among what has changed, and say the outcome in one line."""
     for name in changed:
         if name in SETTINGS:
             log.warning("%s has changed: it is read when devhost starts, so start it again.", name)
@@ -62,7 +62,7 @@ async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> Non
         outcome = await renew()
     except REFUSALS as refusal:
         reason = getattr(refusal, "in_short", str(refusal)).rstrip(".")
-        log.error("%s changed, and the app cannot be served (%s): what was served before goes on.", what, reason)
+        log.error("%s changed, and the app cannot be served (%s): the code from before is still served.", what, reason)
     else:
         log.info("%s changed: %s.", what, outcome)
 

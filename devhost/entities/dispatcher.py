@@ -169,7 +169,7 @@ class EntityDispatcher:
                 if not await self._run_batch(entity):
                     break
         except Exception:
-            log.exception("A batch of entity %s came to nothing; the entity is read again.", entity.id)
+            log.exception("A batch of entity %s failed unexpectedly; the entity is read again from storage.", entity.id)
             await asyncio.sleep(PAUSE_S)
             entity.loaded.clear()
             self._mailbox.attend(entity)

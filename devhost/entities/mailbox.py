@@ -58,7 +58,9 @@ class Mailbox:
                     await self._store(entity)
                 pause = PAUSE_S
             except Exception:
-                log.exception("Entity %s stumbled; it is read again from storage in %.0f s.", entity.id, pause)
+                log.exception(
+                    "Entity %s failed unexpectedly; it is read again from storage in %.0f s.", entity.id, pause
+                )
                 entity.loaded.clear()
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE_S)

@@ -3,7 +3,7 @@
 An entity is an orchestration that never ends. Its input is its scheduler's state, and each batch of operations begins a
 new generation with the next one. `Scheduler` is that state. Four rules make each operation happen exactly once:
 
-1. A request is on record, as an EventRaised in the entity's history, before its sender hears that it is.
+1. A request is stored, as an EventRaised in the entity's history, before its sender hears that it is.
 2. The new state of a batch, the answers to its calls and the requests that still wait are one text, written by one
    transaction. So no operation can have been applied without its answer being kept, nor the other way round.
 3. Of each execution that sends to it, the entity knows the highest sequence id that it has taken. Senders send in the
@@ -83,10 +83,10 @@ class Request:
         return cls(cells["id"], cells["op"], cells.get("input"), cells.get("signal", False), sender)
 
 
-def request_of(sender: Sender, operation: str, given: str | None, is_signal: bool) -> Request:
-    """The request of an orchestrator's action; `given` is the SDK's JSON text, which travels as a JSON string."""
+def request_of(sender: Sender, operation: str, body: str | None, is_signal: bool) -> Request:
+    """The request of an orchestrator's action; `body` is the SDK's JSON text, which travels as a JSON string."""
     name = f"{sender.execution_id}:{sender.number}"
-    return Request(str(uuid5(NAMESPACE_OID, name)), operation, compact_json(given), is_signal, sender)
+    return Request(str(uuid5(NAMESPACE_OID, name)), operation, compact_json(body), is_signal, sender)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def read_outcome(body: bytes) -> Outcome:
 
 
 def all_failed(scheduler: Scheduler, batch: tuple[Request, ...], text: str) -> Outcome:
-    """The outcome of a batch that could not be run: nothing changed, and every caller is told."""
+    """The outcome of a batch that could not be run: nothing changed, and every caller gets the failure."""
     results = [{"isError": True, "result": compact_json(text)} for _ in batch]
     return Outcome(scheduler.exists, scheduler.state, results)
 

@@ -1,4 +1,4 @@
-"""The HTTP edge: the app's functions by their routes, and the Durable API beside them on one port.
+"""The HTTP server: the app's functions by their routes, and the Durable API beside them on one port.
 
 A bare aiohttp server with routing of its own, because the routes of a Functions app follow ASP.NET's rules (see
 routing.py) and not aiohttp's.

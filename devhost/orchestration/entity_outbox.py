@@ -1,9 +1,10 @@
-"""What orchestrations send to entities: in order, again after a crash, and handed over before their history is gone.
+"""The requests of orchestrations to entities: sent in order, sent again after a crash, and flushed before their history
+is gone.
 
-The EventSent of a request is on record before the request is sent. As long as that history stands, a crash loses
-nothing: all that it has sent is sent again, and the entity knows what it has taken. So before the history stops being
-read (its row says that the instance has ended, or a new generation is written over it) every request must be on record
-with its entity; then the row, or the new generation, is the receipt.
+The EventSent of a request is stored before the request is sent. While that history is read, a crash loses nothing: its
+requests are sent again, and the entity knows which of them it has taken. The history is read no more once the row says
+that the instance has ended, or once a new generation is written over it. Before that, every request must be stored by
+its entity. Then the row, or the new generation, is the receipt.
 """
 
 import asyncio
@@ -36,19 +37,19 @@ class EntityOutbox:
         self._entities = entities
 
     def send(self, instance: Instance, events: list[Event]) -> None:
-        """Send what these events, which are on record, say was sent."""
+        """Send the requests of these stored events."""
         for event in events:
             if event.type == "EventSent":
                 self._send(instance, event, _request(event))
 
     def send_again(self, instance: Instance, events: list[Event]) -> list[Event]:
-        """Send what a history that was read has sent and not had answered; answers for what was lost.
+        """Send the unanswered requests of a history that was read; the answers for those that were lost.
 
-        What an instance had sent when it failed was handed over then. After a rewind its signals need not be sent
-        again, and its calls must not: the entity has forgotten them.
+        The requests of an instance were flushed when it failed. After a rewind its signals need not be sent again, and
+        its calls must not: the entity has forgotten them.
         """
         answered = {event.fields["Name"] for event in events if event.type == "EventRaised"}
-        handed_over = max((index for index, event in enumerate(events) if _is_rewound_end(event)), default=-1)
+        flushed = max((index for index, event in enumerate(events) if _is_rewound_end(event)), default=-1)
         lost = []
         for index, event in enumerate(events):
             if event.type != "EventSent":
@@ -57,14 +58,14 @@ class EntityOutbox:
             request = _request(event)
             if request.id in answered:
                 continue
-            if index > handed_over:
+            if index > flushed:
                 self._send(instance, event, request)
             elif not request.is_signal:
                 lost.append(answer_event(request.id, failed_response(LOST)))
         return lost
 
     async def flush(self, instance: Instance) -> None:
-        """Wait until all that the instance has sent is on record with the entities."""
+        """Wait until entities have stored all requests of the instance."""
         while instance.outgoing:
             await asyncio.wait(list(instance.outgoing.values()))
 
@@ -77,9 +78,9 @@ class EntityOutbox:
         instance.execution.entities.add(event.fields["InstanceId"])
         if request.id in instance.outgoing:
             return
-        recorded = self._entities.send(event.fields["InstanceId"], request)
-        instance.outgoing[request.id] = recorded
-        recorded.add_done_callback(lambda _: instance.outgoing.pop(request.id, None))
+        stored = self._entities.send(event.fields["InstanceId"], request)
+        instance.outgoing[request.id] = stored
+        stored.add_done_callback(lambda _: instance.outgoing.pop(request.id, None))
 
 
 def deliver(registry: InstanceRegistry, answer: Answer) -> Receipt | None:
@@ -94,7 +95,7 @@ def deliver(registry: InstanceRegistry, answer: Answer) -> Receipt | None:
 
 
 def answer_event(request_id: str, response: dict[str, Any]) -> Event:
-    """What a caller is told: an event that has the id of its request as its name."""
+    """The answer for a caller: an event that has the id of its request as its name."""
     return Event("EventRaised", now(), fields={"Name": request_id, "Input": compact_json(response)})
 
 

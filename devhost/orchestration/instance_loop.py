@@ -87,7 +87,9 @@ class InstanceLoop:
                 await self._drain(instance)
                 break
             except Exception:
-                log.exception("Instance %s stumbled; it is read again from storage in %.0f s.", instance.id, pause)
+                log.exception(
+                    "Instance %s failed unexpectedly; it is read again from storage in %.0f s.", instance.id, pause
+                )
             await asyncio.sleep(pause)
             pause = min(pause * 2, MAX_REREAD_PAUSE_S)
             instance.unread = Unread()

@@ -39,7 +39,7 @@ def test_waits_events_timers_and_children_go_on_after_a_kill(new_host: Hosts) ->
     assert host.event(buffered, "second", "kept").status == 202
     host.kill()
     host.start()
-    assert "5 unfinished instance(s) go on" in host.log or "6 unfinished instance(s) go on" in host.log
+    assert "5 unfinished instance(s) are resumed" in host.log or "6 unfinished instance(s) are resumed" in host.log
     host.event(waiting, "answer", "late")
     host.event(buffered, "first", "then")
     host.event("the-child", "answer", "from the child")
@@ -63,7 +63,7 @@ def test_kills_at_many_moments_lose_nothing(new_host: Hosts) -> None:
     host.start()
     statuses = [host.finished(instance) for instance in instances]
     assert [status["runtimeStatus"] for status in statuses] == ["Completed"] * len(instances), host.log
-    assert "stumbled" not in host.log
+    assert "failed unexpectedly" not in host.log
 
 
 def test_a_stop_is_quick_and_leaves_no_process(new_host: Hosts) -> None:

@@ -62,7 +62,7 @@ def test_a_changed_file_restarts_the_worker_and_the_functions_follow(host: Devho
 def test_code_that_cannot_be_loaded_leaves_the_old_one_serving_and_says_so_in_one_line(host: Devhost) -> None:
     (host.app / "words.py").write_text("WORD = \n")
     until(lambda: "cannot be served" in host.log)
-    assert "(SyntaxError: invalid syntax (words.py, line 1)): what was served before goes on." in host.log
+    assert "(SyntaxError: invalid syntax (words.py, line 1)): the code from before is still served." in host.log
     assert "Traceback" not in host.log
     assert serves(host, "one")
     write(host, "mended")

@@ -109,5 +109,5 @@ def test_code_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -> N
     (line,) = Follower(log, 0).news()
     assert line[9:] == (
         "ERROR: models/money.py changed, and the app cannot be served (SyntaxError: invalid syntax): "
-        "what was served before goes on."
+        "the code from before is still served."
     )
