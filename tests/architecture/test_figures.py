@@ -23,6 +23,7 @@ from devhost.orchestration import checkpoint
 from devhost.worker import extended_sessions
 from devhost.worker_host import supervisor, worker
 from devtools.bench import volume
+from devtools.bench.real_orders import long_run
 from devtools.processes.ports import PORTS_IN_A_ROW
 from models.messages import Limits
 from models.order_request import OrderRequest
@@ -183,6 +184,14 @@ def test_the_row_of_a_running_instance_is_a_quarter_of_a_second_late_at_most() -
 def test_an_orchestrator_has_a_minute_to_its_next_yield() -> None:
     assert supervisor.TURN_WITHIN_S == 60
     assert "An orchestrator has a minute to its next `yield`" in " ".join(text_of("docs/devhost.md").split())
+
+
+def test_the_long_run_is_as_long_as_it_is_said_to_be() -> None:
+    assert (long_run.ORDERS, long_run.FIRST, long_run.MEMORY_FACTOR) == (5000, 500, 1.2)
+    assert sum(kind.end == "completed" for kind in long_run.MIX) == 8 and len(long_run.MIX) == 10
+    text = " ".join(text_of("docs/scale.md").split())
+    assert "five thousand real orders, eight of ten good ones" in text
+    assert "after the first five hundred" in text and "above 1.2 times" in text
 
 
 def test_the_volume_run_is_as_large_as_it_is_said_to_be() -> None:

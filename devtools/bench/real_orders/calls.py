@@ -107,6 +107,7 @@ async def ended_with_its_webhook(of: Counted) -> str:
 
 
 async def left_in(storage: str, order_id: str) -> dict[str, Left]:
+    """By table; nothing of a table that holds nothing of it."""
     async with StorageHttp() as http:
         found = await left_by(Tables(parse_connection_string(storage), http, StorageRetry()), order_id)
     return {place.table: Left(len(rows), sum(map(row_bytes, rows))) for place, rows in found.items()}
