@@ -24,7 +24,7 @@ from devtools.bench.real_orders.surroundings import hosted, outside
 from devtools.places import ROOT
 from devtools.product.surroundings import TASK_HUB, environment_of_the_app
 
-EACH, WEBHOOK_WITHIN_S = 4, 60
+EACH, TRIES, WEBHOOK_WITHIN_S = 4, 20, 60
 HEADS = ("tables", "blobs", "stripe", "mail", "push", DEVHOST)
 
 
@@ -55,12 +55,13 @@ async def product(tree: Path = ROOT, webhooks: bool = False) -> AsyncIterator[Co
 
 async def calls_of(counted: Counted, kind: Kind) -> list[str]:
     """What one order asks for, from its POST to its end. One whose cancel comes too late is not counted."""
-    while True:
+    for _ in range(TRIES):
         counted.seen.clear()
         order_id = await counted.shop.ended(kind)
         calls = list(counted.seen)
         if await counted.shop.status(order_id) == kind.end:
             return calls
+    raise RuntimeError(f"none of {TRIES} orders ended {kind.end}")
 
 
 def by_kind(calls: list[str]) -> Counter[str]:

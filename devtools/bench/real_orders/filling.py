@@ -40,9 +40,8 @@ def places(order_id: str) -> tuple[Place, ...]:
 
 
 async def left_by(tables: Tables, order_id: str) -> dict[Place, list[Row]]:
-    """Every row of an order, by where it lies."""
-    found = {place: [row async for row in tables.query(place.table, place.condition)] for place in places(order_id)}
-    return {place: rows for place, rows in found.items() if rows}
+    """Every row of an order."""
+    return {place: [row async for row in tables.query(place.table, place.condition)] for place in places(order_id)}
 
 
 async def fill(connection_string: str, order_id: str, orders: int) -> None:
