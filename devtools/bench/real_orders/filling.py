@@ -71,10 +71,7 @@ def copied_id(order_id: str, number: int) -> str:
 
 def _copy(row: Row, order_id: str, number: int) -> Row:
     new_id = copied_id(order_id, number)
-    cells = {name: _renamed(value, order_id, new_id) for name, value in row.items() if name not in NOT_OURS}
-    if row["RowKey"] == "event":  # of Stripe: its partition is the event's own id
-        cells["PartitionKey"] = f"{row['PartitionKey']}-{number}"
-    return cells
+    return {name: _renamed(value, order_id, new_id) for name, value in row.items() if name not in NOT_OURS}
 
 
 NOT_OURS = frozenset({"odata.etag", "Timestamp"})
