@@ -21,6 +21,7 @@ for _name in ("NO_PROXY", "no_proxy"):
 
 from devtools.processes.ports import PORTS_IN_A_ROW, STORAGE_ACCOUNT, Ports, address, answers  # noqa: E402 - as above
 from devtools.product.commands import azurite_command, mail_command, payments_command  # noqa: E402
+from tests.support.harness import Harness  # noqa: E402
 from tests.support.product import Product  # noqa: E402
 from tests.support.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
@@ -90,6 +91,19 @@ def sandbox(sandbox_processes: Sandbox) -> Iterator[Sandbox]:
     """Payments and mail, shared by the session: tell your entries by order id. Faults end with the test."""
     yield sandbox_processes
     sandbox_processes.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def new_harness(
+    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Harness]:
+    """Makes apps on devhost, not yet started: `with new_harness("--watch", SHIPS_TO="GB") as app`."""
+
+    def make(*arguments: str, **settings: str) -> Harness:
+        log = tmp_path_factory.mktemp("harness") / "devhost.log"
+        return Harness(ports, azurite, sandbox_processes, log, *arguments, **settings)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 
 from tests.devhost.hosts import FINISHED, Devhost, Reply, until
 from tests.devhost.programs import Expected, Program, Sent, expected
-from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
+from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
 WRITES = "^(POST|PUT|MERGE|PATCH) .*"
 

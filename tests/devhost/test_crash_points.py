@@ -15,8 +15,8 @@ import pytest
 
 from tests.devhost.conforming import faults_after
 from tests.devhost.hosts import FINISHED, Devhost, until
-from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.support.servers import Azurite, FreePorts
+from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
 OUTPUT = ["one", "two", "three", "four", "five", "six"]
 WRITES = "^(POST|PUT|MERGE|PATCH) .*"

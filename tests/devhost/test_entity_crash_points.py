@@ -15,8 +15,8 @@ from tests.devhost.conforming import faults_after
 from tests.devhost.hosts import Devhost, until
 from tests.devhost.test_crash_points import WRITES, Stage, has_ended, stands
 from tests.devhost.test_entities import blobs_of
-from tests.e2e.storage_proxy import Fault, Rule, StorageProxy
 from tests.support.servers import Azurite, FreePorts
+from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
 APP = Path(__file__).parent / "apps" / "entities"
 OUTPUT, STATE = 122, 1222

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from tests.devhost.hosts import Devhost
 from tests.devhost.players import Acknowledged, Crash, Player, Theatre, play
 from tests.devhost.programs import Draw, Program, expected, numbered_alike, programs, tasks_of
-from tests.e2e.storage_proxy import StorageProxy
 from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
 from tests.replay.task_hub import histories
 from tests.support.servers import Azurite, FreePorts
+from tests.support.storage_proxy import StorageProxy
 
 APP = Path(__file__).parent / "apps" / "programs"
 BATCH = 16

@@ -13,8 +13,8 @@ from azure.storage.blob import BlobServiceClient
 from tests.devhost.conforming import Hub, judged
 from tests.devhost.hosts import Devhost, until
 from tests.devhost.stored_layout import faults_of_pending, of_type
-from tests.e2e.storage_proxy import StorageProxy
 from tests.support.servers import Azurite, FreePorts
+from tests.support.storage_proxy import StorageProxy
 
 APP = Path(__file__).parent / "apps" / "conformance"
 LARGE = "x" * 40_000

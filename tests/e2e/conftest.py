@@ -1,21 +1,21 @@
 """Two products that the tests of cancel, approval, operators, sweep and webhooks share for a session.
 
-`shop` is the whole product with limits that a test can wait for. `stage` is the app on devhost with its storage behind
-proxies, so that storage can be held and refused; its sweep does not run.
+`shop` is the whole product with limits that a test can wait for. `harness` is the app on devhost with its storage
+behind proxies, so that storage can be held and refused; its sweep does not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
-from tests.e2e.world import World
+from tests.support.harness import Harness
+from tests.support.outside_view import OutsideView
 from tests.support.product import Product
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import FreePorts
 
 
 @pytest.fixture(scope="session")
@@ -36,21 +36,12 @@ def shop_product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def shop(shop_product: Product) -> Iterator[World]:
-    with closing(World(shop_product.urls)) as world:
+def shop(shop_product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(shop_product.urls)) as world:
         yield world
 
 
 @pytest.fixture(scope="session")
-def stage(
-    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    tables, blobs = proxies(ports, azurite)
-    log = tmp_path_factory.mktemp("stage") / "devhost.log"
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, UNDO_RETRY_SECONDS="1")
-        try:
-            with closing(app.start()) as world:
-                yield Stage(world, tables, blobs, app)
-        finally:
-            app.stop()
+def harness(new_harness: Callable[..., Harness]) -> Iterator[Harness]:
+    with new_harness(UNDO_RETRY_SECONDS="1") as app, closing(app.start()):
+        yield app

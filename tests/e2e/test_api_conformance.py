@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ import pytest
 
 from devtools.places import ROOT
 from devtools.processes.http import fetch
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
 
 KEY = "a-key-for-schemathesis"
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -27,18 +26,10 @@ SEED = "7"
 
 
 @pytest.fixture(scope="module")
-def host(
-    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    tables, blobs = proxies(ports, azurite)
-    log = tmp_path_factory.mktemp("conformance") / "devhost.log"
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, "--enable-auth", DEVHOST_FUNCTION_KEY=KEY)
-        try:
-            app.start().close()
-            yield app.host
-        finally:
-            app.stop()
+def host(new_harness: Callable[..., Harness]) -> Iterator[str]:
+    with new_harness("--enable-auth", DEVHOST_FUNCTION_KEY=KEY) as app:
+        app.start().close()
+        yield app.host
 
 
 @pytest.fixture

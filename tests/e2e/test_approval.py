@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from devtools.processes.http import Answer, fetch
-from tests.e2e.world import NOTHING, World, new_id, statuses, wait_for
+from tests.support.outside_view import NOTHING, OutsideView, new_id, statuses, wait_for
 from tests.support.steps import STEPS
 
 THRESHOLD = 50_000
@@ -19,24 +19,26 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def decide(world: World, order_id: str, approved: bool, **more: str) -> Answer:
+def decide(world: OutsideView, order_id: str, approved: bool, **more: str) -> Answer:
     body = {"approved": approved, "approver": "grace", **more}
     return world.post(f"/api/orders/{order_id}/approval", body)
 
 
-def waiting(world: World, sku: str) -> str:
+def waiting(world: OutsideView, sku: str) -> str:
     order_id = world.order(**line(sku))
     world.becomes(order_id, "awaiting_approval")
     return order_id
 
 
 @pytest.fixture(scope="module")
-def forgotten(shop: World) -> str:
+def forgotten(shop: OutsideView) -> str:
     """An order that nobody decides about. Placed before the other tests, so that they pass while its deadline does."""
     return waiting(shop, shop.new_sku(price_minor=PRICE))
 
 
-def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approved(shop: World, forgotten: str) -> None:
+def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approved(
+    shop: OutsideView, forgotten: str
+) -> None:
     sku = shop.new_sku(price_minor=PRICE)
     order_id = waiting(shop, sku)
     view = shop.view(order_id)
@@ -56,7 +58,7 @@ def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approv
     assert decide(shop, order_id, True).status == 409
 
 
-def test_an_order_that_is_not_approved_ends_rejected_and_has_touched_nothing(shop: World, forgotten: str) -> None:
+def test_an_order_that_is_not_approved_ends_rejected_and_has_touched_nothing(shop: OutsideView, forgotten: str) -> None:
     sku = shop.new_sku(price_minor=PRICE)
     order_id = waiting(shop, sku)
     assert decide(shop, order_id, False, comment="").status == 202  # a form that was sent without a comment
@@ -68,14 +70,14 @@ def test_an_order_that_is_not_approved_ends_rejected_and_has_touched_nothing(sho
     assert shop.stock(sku) == (10, 0)
 
 
-def test_a_total_at_the_threshold_waits_for_nobody(shop: World, forgotten: str) -> None:
+def test_a_total_at_the_threshold_waits_for_nobody(shop: OutsideView, forgotten: str) -> None:
     order_id = shop.order(**line(shop.new_sku(price_minor=THRESHOLD)))
     assert shop.ended(order_id)["status"] == "completed"
     assert "Approval" not in shop.record(order_id)
     assert decide(shop, order_id, False).status == 409
 
 
-def test_of_many_decisions_at_once_one_counts(shop: World, forgotten: str) -> None:
+def test_of_many_decisions_at_once_one_counts(shop: OutsideView, forgotten: str) -> None:
     order_id = waiting(shop, shop.new_sku(price_minor=PRICE))
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: decide(shop, order_id, number % 2 == 0), range(8)))
@@ -84,7 +86,7 @@ def test_of_many_decisions_at_once_one_counts(shop: World, forgotten: str) -> No
     assert shop.ended(order_id)["status"] == {"approved": "completed", "rejected": "rejected"}[counted]
 
 
-def test_the_decision_belongs_to_the_total_that_was_shown(shop: World, forgotten: str) -> None:
+def test_the_decision_belongs_to_the_total_that_was_shown(shop: OutsideView, forgotten: str) -> None:
     sku = shop.new_sku(price_minor=PRICE)
     order_id = waiting(shop, sku)
     shop.put_stock(sku, on_hand=10, price_minor=2 * PRICE)
@@ -93,7 +95,7 @@ def test_the_decision_belongs_to_the_total_that_was_shown(shop: World, forgotten
     assert shop.effects(order_id).charged == PRICE
 
 
-def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: World, forgotten: str) -> None:
+def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: OutsideView, forgotten: str) -> None:
     """Whoever holds the task hub's key can raise the event; the record alone decides."""
     order_id = waiting(shop, shop.new_sku(price_minor=PRICE))
     hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
@@ -115,18 +117,18 @@ def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: World, fo
         ({"approved": True, "approver": "grace", "total": 1}, "#/total"),
     ],
 )
-def test_a_malformed_decision_is_refused_by_name(shop: World, forgotten: str, body: object, named: str) -> None:
+def test_a_malformed_decision_is_refused_by_name(shop: OutsideView, forgotten: str, body: object, named: str) -> None:
     answer = shop.post(f"/api/orders/{forgotten}/approval", body)
     assert answer.status == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == [named]
 
 
-def test_a_decision_about_an_unknown_order_is_404(shop: World) -> None:
+def test_a_decision_about_an_unknown_order_is_404(shop: OutsideView) -> None:
     assert decide(shop, new_id(), True).status == 404
 
 
 def test_an_order_that_nobody_decided_about_ends_refused_and_a_late_decision_is_too_late(
-    shop: World, forgotten: str
+    shop: OutsideView, forgotten: str
 ) -> None:
     view = shop.ended(forgotten)
     assert view["status"] == "rejected"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.orders_on_record import accept
-from tests.e2e.world import NOTHING, World, compensations, new_id, statuses, wait_for
+from tests.support.harness import Harness
+from tests.support.orders_on_record import accept
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, statuses, wait_for
 
 ADDRESS = example_order()["shipping_address"]
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
@@ -23,7 +23,7 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def assert_gone(world: World, order_id: str, sku: str, charged: int) -> None:
+def assert_gone(world: OutsideView, order_id: str, sku: str, charged: int) -> None:
     """As if it had never been: no money, no units, no label that holds, no confirmation."""
     effects = world.effects(order_id)
     assert effects._replace(label=None) == NOTHING._replace(charged=charged, given_back=charged)
@@ -31,7 +31,7 @@ def assert_gone(world: World, order_id: str, sku: str, charged: int) -> None:
     assert world.stock(sku) == (10, 0)
 
 
-def test_a_cancel_that_comes_before_the_saga_has_started_wins(shop: World) -> None:
+def test_a_cancel_that_comes_before_the_saga_has_started_wins(shop: OutsideView) -> None:
     """The order is on record and its saga is not yet started: the process died in between, say."""
     sku, order_id = shop.new_sku(), new_id()
     accept(shop, order_id, **line(sku))
@@ -45,41 +45,41 @@ def test_a_cancel_that_comes_before_the_saga_has_started_wins(shop: World) -> No
     assert shop.ledger(order_id) == []
 
 
-Holding = Callable[[Stage, str], Any]
+Holding = Callable[[Harness, str], Any]
 
 
 @contextmanager
-def held_by_payments(operation: str, stage: Stage, order_id: str) -> Iterator[Callable[[], object]]:
+def held_by_payments(operation: str, harness: Harness, order_id: str) -> Iterator[Callable[[], object]]:
     rule = {"operation": operation, "fault": "hold", "delay_s": 8}
     # A payment method is asked about without naming the order.
     about = {} if operation == "payment_methods.retrieve" else {"order_id": order_id}
-    with stage.world.faults("payments", {**rule, **about}):
-        yield lambda: stage.world.fired("payments")
+    with harness.world.faults("payments", {**rule, **about}):
+        yield lambda: harness.world.fired("payments")
 
 
 @contextmanager
-def held_stock(stage: Stage, order_id: str) -> Iterator[Callable[[], object]]:
-    with stage.tables.failing(f'batch.*"order:{order_id}".*"reserved"', "hold", times=1) as held:
+def held_stock(harness: Harness, order_id: str) -> Iterator[Callable[[], object]]:
+    with harness.tables.failing(f'batch.*"order:{order_id}".*"reserved"', "hold", times=1) as held:
         yield held.seen.is_set
 
 
 @contextmanager
-def held_label(stage: Stage, order_id: str) -> Iterator[Callable[[], object]]:
-    with stage.blobs.failing(f"^PUT .*labels/{order_id}", "hold", times=1) as held:
+def held_label(harness: Harness, order_id: str) -> Iterator[Callable[[], object]]:
+    with harness.blobs.failing(f"^PUT .*labels/{order_id}", "hold", times=1) as held:
         yield held.seen.is_set
 
 
 # What is held while the cancel comes, what is undone then, and what had been charged.
 INSTANTS: dict[str, tuple[Holding, list[tuple[str, str]], int]] = {
-    "validation": (lambda stage, order_id: held_by_payments("payment_methods.retrieve", stage, order_id), [], 0),
+    "validation": (lambda harness, order_id: held_by_payments("payment_methods.retrieve", harness, order_id), [], 0),
     "the reservation": (held_stock, ALL_UNDONE[2:], 0),
     "the opening of the payment": (
-        lambda stage, order_id: held_by_payments("payment_intents.create", stage, order_id),
+        lambda harness, order_id: held_by_payments("payment_intents.create", harness, order_id),
         ALL_UNDONE[1:],
         0,
     ),
     "the charge": (
-        lambda stage, order_id: held_by_payments("payment_intents.confirm", stage, order_id),
+        lambda harness, order_id: held_by_payments("payment_intents.confirm", harness, order_id),
         ALL_UNDONE,
         1000,
     ),
@@ -88,11 +88,11 @@ INSTANTS: dict[str, tuple[Holding, list[tuple[str, str]], int]] = {
 
 
 @pytest.mark.parametrize("instant", INSTANTS)
-def test_a_cancel_during_a_step_is_honoured_at_the_next_safe_point(stage: Stage, instant: str) -> None:
+def test_a_cancel_during_a_step_is_honoured_at_the_next_safe_point(harness: Harness, instant: str) -> None:
     holding, undone, charged = INSTANTS[instant]
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     sku = world.new_sku()
-    with holding(stage, order_id) as has_begun:
+    with holding(harness, order_id) as has_begun:
         world.order(order_id, **line(sku))
         wait_for(has_begun, 60, f"beginning of {instant}")
         answer = world.cancel(order_id)
@@ -105,7 +105,7 @@ def test_a_cancel_during_a_step_is_honoured_at_the_next_safe_point(stage: Stage,
     assert_gone(world, order_id, sku, charged)
 
 
-def test_a_charge_of_five_seconds_that_is_cancelled_meanwhile_is_waited_for_and_given_back(shop: World) -> None:
+def test_a_charge_of_five_seconds_that_is_cancelled_meanwhile_is_waited_for_and_given_back(shop: OutsideView) -> None:
     sku, order_id = shop.new_sku(), new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "delay_s": 5, "order_id": order_id}
     with shop.faults("payments", rule):
@@ -117,7 +117,7 @@ def test_a_charge_of_five_seconds_that_is_cancelled_meanwhile_is_waited_for_and_
     assert_gone(shop, order_id, sku, charged=1000)
 
 
-def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: World) -> None:
+def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: OutsideView) -> None:
     sku = shop.new_sku(price_minor=60_000)
     order_id = shop.order(**line(sku))
     shop.becomes(order_id, "awaiting_approval")
@@ -131,7 +131,7 @@ def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: World) 
     assert_gone(shop, order_id, sku, charged=0)
 
 
-def test_a_cancel_loses_once_the_confirmation_has_claimed_the_order(shop: World) -> None:
+def test_a_cancel_loses_once_the_confirmation_has_claimed_the_order(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "email.send", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("mail", rule):
@@ -145,7 +145,7 @@ def test_a_cancel_loses_once_the_confirmation_has_claimed_the_order(shop: World)
     assert shop.effects(order_id) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
 
 
-def test_a_cancel_does_not_disturb_an_undo(shop: World) -> None:
+def test_a_cancel_does_not_disturb_an_undo(shop: OutsideView) -> None:
     sku, order_id = shop.new_sku(), new_id()
     rule = {"operation": "refunds.create", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
@@ -168,7 +168,7 @@ ENDINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_cancel_after_the_end_is_refused_with_the_state(shop: World, ending: str) -> None:
+def test_a_cancel_after_the_end_is_refused_with_the_state(shop: OutsideView, ending: str) -> None:
     order_id = shop.order(**ENDINGS[ending], **line(shop.new_sku()))
     view = shop.ended(order_id)
     answer = shop.cancel(order_id)
@@ -178,7 +178,7 @@ def test_a_cancel_after_the_end_is_refused_with_the_state(shop: World, ending: s
     assert shop.view(order_id) == view
 
 
-def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: World) -> None:
+def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: OutsideView) -> None:
     sku, order_id = shop.new_sku(), new_id()
     rule = {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
@@ -195,7 +195,7 @@ def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: World) -> None
     assert len(shop.cancellation_notices(order_id)) == 1
 
 
-def test_every_answer_to_a_cancel_at_a_chance_moment_is_kept(shop: World) -> None:
+def test_every_answer_to_a_cancel_at_a_chance_moment_is_kept(shop: OutsideView) -> None:
     """The cancels come as the orders go by: early for one, late for another."""
     sku = shop.new_sku(on_hand=10)
     orders = [shop.order(**line(sku)) for _ in range(6)]
@@ -210,5 +210,5 @@ def test_every_answer_to_a_cancel_at_a_chance_moment_is_kept(shop: World) -> Non
     assert shop.stock(sku) == (10 - len(orders) + len(promised), 0)
 
 
-def test_an_order_that_does_not_exist_cannot_be_cancelled(shop: World) -> None:
+def test_an_order_that_does_not_exist_cannot_be_cancelled(shop: OutsideView) -> None:
     assert shop.cancel(new_id()).status == 404

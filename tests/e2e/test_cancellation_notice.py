@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from tests.e2e.orders_on_record import order_of_older_code
-from tests.e2e.world import World, new_id, wait_for
+from tests.support.orders_on_record import order_of_older_code
+from tests.support.outside_view import OutsideView, new_id, wait_for
 
 EXAMPLE = example_order()
 # Older code validated it: the refusal comes after the charge, and the mail still has somebody to read it.
@@ -28,7 +28,7 @@ UNDONE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", UNDONE)
-def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: World, case: str) -> None:
+def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: OutsideView, case: str) -> None:
     changes, fact = UNDONE[case]
     place = shop.order if "payment_method" in changes else partial(order_of_older_code, shop)
     order_id = place(**changes, **line(shop.new_sku()))
@@ -43,7 +43,7 @@ def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: W
     assert f"/api/track/{order_id}?token=" in link
 
 
-def test_a_customer_who_cancelled_is_told_so(shop: World) -> None:
+def test_a_customer_who_cancelled_is_told_so(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
@@ -56,7 +56,7 @@ def test_a_customer_who_cancelled_is_told_so(shop: World) -> None:
     assert "We have refunded 20.00 GBP to your card." in text
 
 
-def test_the_mail_comes_after_the_refund_and_not_while_the_refund_is_owed(shop: World) -> None:
+def test_the_mail_comes_after_the_refund_and_not_while_the_refund_is_owed(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
     with shop.faults("payments", rule):
@@ -72,7 +72,7 @@ def test_the_mail_comes_after_the_refund_and_not_while_the_refund_is_owed(shop: 
     assert "We have refunded 20.00 GBP" in mail["text"]
 
 
-def test_a_mail_that_cannot_be_sent_changes_nothing(shop: World) -> None:
+def test_a_mail_that_cannot_be_sent_changes_nothing(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "email.send", "fault": "error_before_commit", "order_id": order_id}
     with shop.faults("mail", rule):
@@ -84,7 +84,7 @@ def test_a_mail_that_cannot_be_sent_changes_nothing(shop: World) -> None:
     assert shop.messages(order_id) == []
 
 
-def test_an_order_of_which_nothing_was_undone_is_told_nothing(shop: World) -> None:
+def test_an_order_of_which_nothing_was_undone_is_told_nothing(shop: OutsideView) -> None:
     completed = shop.order(**line(shop.new_sku()))
     rejected = shop.order(shipping_address=NOT_SERVED, **line(shop.new_sku()))
     assert [shop.ended(order_id)["status"] for order_id in (completed, rejected)] == ["completed", "rejected"]

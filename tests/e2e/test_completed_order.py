@@ -14,7 +14,7 @@ import zxingcpp
 
 from devtools.example_order import example_order
 from devtools.processes.http import Answer, fetch
-from tests.e2e.world import World, compensations, new_id, statuses
+from tests.support.outside_view import OutsideView, compensations, new_id, statuses
 from tests.support.product import Product
 from tests.support.steps import STEPS
 
@@ -28,18 +28,18 @@ CANARIES = {
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[World]:
-    with closing(World(product.urls)) as world:
+def world(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
-def sku(world: World) -> str:
+def sku(world: OutsideView) -> str:
     return world.new_sku(on_hand=10, price_minor=12900)
 
 
 @pytest.fixture(scope="module")
-def answer(world: World, sku: str) -> Answer:
+def answer(world: OutsideView, sku: str) -> Answer:
     """The 202 of an order of two, whose every personal word is a canary; it has ended."""
     order = example_order(
         order_id=new_id(),
@@ -64,7 +64,7 @@ def order_id(answer: Answer) -> str:
     return str(answer.json()["id"])
 
 
-def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: Answer, world: World, order_id: str) -> None:
+def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: Answer, world: OutsideView, order_id: str) -> None:
     body = answer.json()
     assert {
         "id",
@@ -96,14 +96,14 @@ def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer:
     assert status.json()["customStatus"] == expected
 
 
-def test_the_customers_view_is_the_output_and_holds_no_durable_url(world: World, order_id: str) -> None:
+def test_the_customers_view_is_the_output_and_holds_no_durable_url(world: OutsideView, order_id: str) -> None:
     view, output = world.view(order_id), json.loads(world.instance(order_id)["Output"])
     assert view.items() >= output.items()
     assert view.keys() - output.keys() == {"accepted_at", "ended_at", "lines", "payment", "tracking_number"}
     assert "http" not in json.dumps(view)
 
 
-def test_the_units_left_the_shelf(world: World, sku: str, order_id: str) -> None:
+def test_the_units_left_the_shelf(world: OutsideView, sku: str, order_id: str) -> None:
     assert world.stock(sku) == (8, 0)
     shelf = world.get(f"/api/inventory/{sku}").json()
     assert shelf == {
@@ -116,7 +116,7 @@ def test_the_units_left_the_shelf(world: World, sku: str, order_id: str) -> None
     }
 
 
-def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: World, order_id: str) -> None:
+def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: OutsideView, order_id: str) -> None:
     paid = [entry for entry in world.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
     assert [(entry["amount_minor"], entry["currency"]) for entry in paid] == [(25800, "gbp")]
     assert [entry for entry in world.ledger(order_id) if entry["event"].startswith("refund")] == []
@@ -131,7 +131,7 @@ def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: World, orde
     ],
 )
 def test_what_is_charged_is_what_the_mail_says_in_any_currency(
-    world: World, price: int, currency: str, total: int, written: tuple[str, str]
+    world: OutsideView, price: int, currency: str, total: int, written: tuple[str, str]
 ) -> None:
     sku = world.new_sku(price_minor=price, currency=currency)
     order_id = world.order(items=[{"sku": sku, "quantity": 2}])
@@ -153,7 +153,9 @@ def decoded(pdf: bytes) -> tuple[set[str], str, tuple[float, float]]:
     return {symbol.text for symbol in zxingcpp.read_barcodes(image)}, text, size
 
 
-def test_the_label_is_4_by_6_inches_and_its_symbols_decode_to_the_tracking_number(world: World, order_id: str) -> None:
+def test_the_label_is_4_by_6_inches_and_its_symbols_decode_to_the_tracking_number(
+    world: OutsideView, order_id: str
+) -> None:
     symbols, text, size = decoded(world.label_pdf(order_id))
     (tracking_number,) = symbols
     assert len(tracking_number) == 14
@@ -164,7 +166,7 @@ def test_the_label_is_4_by_6_inches_and_its_symbols_decode_to_the_tracking_numbe
     assert world.label(order_id) == "issued"
 
 
-def test_one_mail_and_one_push_arrived(world: World, order_id: str) -> None:
+def test_one_mail_and_one_push_arrived(world: OutsideView, order_id: str) -> None:
     mail, push = sorted(world.messages(order_id), key=lambda message: message["kind"])
     assert (mail["kind"], mail["to"]) == ("email", CANARIES["email"])
     assert order_id in mail["message_id"]
@@ -173,7 +175,7 @@ def test_one_mail_and_one_push_arrived(world: World, order_id: str) -> None:
     assert mail["seq"] < push["seq"]
 
 
-def test_the_instances_row_has_the_real_columns(world: World, order_id: str) -> None:
+def test_the_instances_row_has_the_real_columns(world: OutsideView, order_id: str) -> None:
     row = world.instance(order_id)
     assert row["Name"] == "order_saga"
     assert row["RuntimeStatus"] == "Completed"
@@ -183,7 +185,7 @@ def test_the_instances_row_has_the_real_columns(world: World, order_id: str) -> 
     )
 
 
-def test_the_history_rows_tell_the_saga_in_order(world: World, order_id: str) -> None:
+def test_the_history_rows_tell_the_saga_in_order(world: OutsideView, order_id: str) -> None:
     rows = world.history(order_id)
     assert [row["EventType"] for row in rows[:3]] == ["OrchestratorStarted", "ExecutionStarted", "TaskScheduled"]
     assert [row["EventType"] for row in rows[-2:]] == ["ExecutionCompleted", "OrchestratorCompleted"]
@@ -192,7 +194,7 @@ def test_the_history_rows_tell_the_saga_in_order(world: World, order_id: str) ->
 
 
 def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
-    world: World, product: Product, order_id: str
+    world: OutsideView, product: Product, order_id: str
 ) -> None:
     secrets = [*CANARIES.values(), "pm_card_visa", "sk_test_sandbox", "sandbox-push-key"]
     for table in set(world.table_names()) - {"orders"}:
@@ -203,7 +205,7 @@ def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
         assert [secret for secret in secrets if secret in told] == [], log.name
 
 
-def test_the_order_table_keeps_the_audit_trail(world: World, order_id: str) -> None:
+def test_the_order_table_keeps_the_audit_trail(world: OutsideView, order_id: str) -> None:
     rows: list[dict[str, Any]] = [row for row in world.table_rows("orders") if row["PartitionKey"] == order_id]
     events = [row["Event"] for row in rows if row["RowKey"].startswith("audit:")]
     assert events == [

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from devtools.example_order import example_order
-from tests.e2e.world import NOTHING, World, statuses
+from tests.support.outside_view import NOTHING, OutsideView, statuses
 from tests.support.product import Product
 from tests.support.steps import STEPS
 
@@ -15,7 +15,7 @@ def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(
     new_product: Callable[..., Product],
 ) -> None:
     product = new_product(CONFIRMATION_FAILURE="ignore").start()
-    with closing(World(product.urls)) as world:
+    with closing(OutsideView(product.urls)) as world:
         sku = world.new_sku(on_hand=3)
         customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
         order_id = world.order(customer=customer, items=[{"sku": sku, "quantity": 1}])

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 from tests.support.product import Product
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import FreePorts
 
 PRICE = 12900
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
@@ -40,10 +39,10 @@ def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
         mine.end()
 
 
-def started(product: Product) -> World:
+def started(product: Product) -> OutsideView:
     if not (product.data / "urls.json").exists():
         product.start_again()
-    return World(product.urls)
+    return OutsideView(product.urls)
 
 
 # The worst moments: what a provider has just done when the process dies, and how the order ends all the same.
@@ -85,7 +84,7 @@ def test_a_death_between_an_effect_and_its_checkpoint_repeats_nothing(product: P
         world.order(order_id, **changes)
         assert product.ended() == 1
     product.start()
-    with closing(World(product.urls)) as world:
+    with closing(OutsideView(product.urls)) as world:
         world.ended(order_id)
         effects = world.effects(order_id)
         # A mail may have a copy exactly where the process died between acceptance and record: same Message-ID. A push
@@ -111,7 +110,7 @@ def test_orders_that_were_killed_at_random_all_end_right(product: Product) -> No
             if life < 2:
                 wait_for(partial(_begun, world, batch), 60, "an order in the middle")
                 assert product.kill_devhost() == 1
-    with closing(World(product.urls)) as world:
+    with closing(OutsideView(product.urls)) as world:
         ended = {order_id: world.ended(order_id) for order_id in orders}
         for order_id, changes in orders.items():
             expected, effects = _expected(changes), world.effects(order_id)
@@ -138,7 +137,7 @@ def _expected(changes: dict[str, Any]) -> Any:
     return UNDONE if "customer" in changes else COMPLETED
 
 
-def _begun(world: World, batch: dict[str, Any]) -> bool:
+def _begun(world: OutsideView, batch: dict[str, Any]) -> bool:
     return any(world.ledger(order_id) for order_id in batch)
 
 
@@ -149,28 +148,23 @@ def test_what_was_accepted_survives_the_death_in_the_next_moment(product: Produc
             world.order(order_id)
         assert product.kill_devhost() == 1
     product.start()
-    with closing(World(product.urls)) as world:
+    with closing(OutsideView(product.urls)) as world:
         assert [world.ended(order_id)["status"] for order_id in orders] == ["completed"] * 5
         assert [world.effects(order_id).charged for order_id in orders] == [PRICE] * 5
 
 
 @pytest.fixture
-def proxied(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[], Any]]:
-    tables, blobs = proxies(ports, azurite)
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox, tmp_path / "devhost.log")
-        try:
-            yield lambda: (app, tables, blobs)
-        finally:
-            app.stop()
+def proxied(new_harness: Callable[..., Harness]) -> Iterator[Harness]:
+    with new_harness() as app:
+        yield app
 
 
 def test_a_last_failure_that_was_not_yet_written_cannot_release_stock_that_is_then_shipped(
-    proxied: Callable[[], Any],
+    proxied: Harness,
 ) -> None:
     """The last attempt to ship has failed, and devhost dies before that is written. Nothing may have been undone on the
     strength of it: the next life runs the attempt again, it succeeds, and the order completes with its stock."""
-    app, tables, blobs = proxied()
+    app, tables, blobs = proxied, proxied.tables, proxied.blobs
     order_id = new_id()
     with closing(app.start()) as world:
         sku = world.new_sku(on_hand=5)
@@ -192,8 +186,8 @@ def test_a_last_failure_that_was_not_yet_written_cannot_release_stock_that_is_th
         assert compensations(view) == []
 
 
-def test_storage_that_goes_away_for_a_while_delays_and_loses_nothing(proxied: Callable[[], Any]) -> None:
-    app, tables, _blobs = proxied()
+def test_storage_that_goes_away_for_a_while_delays_and_loses_nothing(proxied: Harness) -> None:
+    app, tables = proxied, proxied.tables
     orders = [new_id() for _ in range(4)]
     with closing(app.start()) as world:
         sku = world.new_sku(on_hand=9)

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.storage_proxy import Rule
-from tests.e2e.world import NOTHING, compensations, new_id, wait_for
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, compensations, new_id, wait_for
+from tests.support.storage_proxy import Rule
 
 # The step's own 20 seconds, and not the 47 after which the storage client itself would have given up.
 PATIENCE = 40
 
 
-def held_label(stage: Stage, order_id: str) -> AbstractContextManager[Rule]:
-    return stage.blobs.failing(f"^PUT .*labels/{order_id}.*x-ms-meta-status: issued", "hold_then_commit")
+def held_label(harness: Harness, order_id: str) -> AbstractContextManager[Rule]:
+    return harness.blobs.failing(f"^PUT .*labels/{order_id}.*x-ms-meta-status: issued", "hold_then_commit")
 
 
-def test_a_label_that_outlives_its_deadline_is_found_out_and_comes_late_without_harm(stage: Stage) -> None:
+def test_a_label_that_outlives_its_deadline_is_found_out_and_comes_late_without_harm(harness: Harness) -> None:
     """One order goes forward, the other is cancelled meanwhile; both wait for the same 20 seconds."""
-    world, forward, cancelled = stage.world, new_id(), new_id()
+    world, forward, cancelled = harness.world, new_id(), new_id()
     sku = world.new_sku()
     lines = [{"sku": sku, "quantity": 1}]
-    with held_label(stage, forward) as held, held_label(stage, cancelled) as late:
+    with held_label(harness, forward) as held, held_label(harness, cancelled) as late:
         world.order(forward, items=lines)
         world.order(cancelled, items=lines)
         wait_for(lambda: all(world.effects(it).charged for it in (forward, cancelled)), 60, "charges")

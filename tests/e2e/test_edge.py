@@ -14,23 +14,23 @@ import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.http import Answer, fetch
-from tests.e2e.world import NOTHING, World, new_id, wait_for
+from tests.support.outside_view import NOTHING, OutsideView, new_id, wait_for
 from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[World]:
-    with closing(World(product.urls)) as world:
+def world(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as world:
         yield world
 
 
-def sagas(world: World, order_id: str) -> int:
+def sagas(world: OutsideView, order_id: str) -> int:
     """How many times this order's saga was started: its history has one ExecutionStarted, and Generation counts on."""
     started = [row for row in world.history(order_id) if row["EventType"] == "ExecutionStarted"]
     return len(started) + int(world.instance(order_id).get("Generation", 0))
 
 
-def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: World) -> None:
+def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: OutsideView) -> None:
     sku, order_id = world.new_sku(), new_id()
     body = example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
     with ThreadPoolExecutor(50) as pool:
@@ -43,7 +43,7 @@ def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: Wo
     assert sagas(world, order_id) == 1
 
 
-def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: World) -> None:
+def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: OutsideView) -> None:
     order_id = new_id()
     world.order(order_id)
     ended, history = world.ended(order_id), world.history(order_id)
@@ -52,7 +52,7 @@ def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: 
     assert world.history(order_id) == history
 
 
-def test_a_purged_order_still_answers_and_is_not_started_again(world: World) -> None:
+def test_a_purged_order_still_answers_and_is_not_started_again(world: OutsideView) -> None:
     order_id = new_id()
     answer = world.post("/api/orders", example_order(order_id=order_id))
     ended = world.ended(order_id)
@@ -63,7 +63,7 @@ def test_a_purged_order_still_answers_and_is_not_started_again(world: World) -> 
     assert world.effects(order_id).charged == world.effects(order_id).net == 12900
 
 
-def test_a_finished_instance_that_is_started_again_touches_nothing(world: World) -> None:
+def test_a_finished_instance_that_is_started_again_touches_nothing(world: OutsideView) -> None:
     order_id = new_id()
     world.order(order_id)
     ended, effects = world.ended(order_id), world.effects(order_id)
@@ -80,7 +80,7 @@ def test_a_finished_instance_that_is_started_again_touches_nothing(world: World)
     assert world.effects(order_id) == effects
 
 
-def test_the_same_id_with_another_body_is_a_conflict(world: World) -> None:
+def test_the_same_id_with_another_body_is_a_conflict(world: OutsideView) -> None:
     order_id = world.order(new_id())
     answer = world.post("/api/orders", example_order(order_id=order_id, payment_method="pm_card_mastercard"))
     assert_problem(answer, 409)
@@ -88,7 +88,7 @@ def test_the_same_id_with_another_body_is_a_conflict(world: World) -> None:
 
 
 @pytest.mark.parametrize("quoted", [False, True])
-def test_an_idempotency_key_stands_in_for_the_order_id(world: World, quoted: bool) -> None:
+def test_an_idempotency_key_stands_in_for_the_order_id(world: OutsideView, quoted: bool) -> None:
     order_id = new_id()
     headers = {"Idempotency-Key": f'"{order_id}"' if quoted else order_id}
     for _ in range(2):
@@ -99,12 +99,12 @@ def test_an_idempotency_key_stands_in_for_the_order_id(world: World, quoted: boo
 
 
 @pytest.mark.parametrize("key", ["", "no spaces", "a" * 65, "käse"])
-def test_an_idempotency_key_that_is_no_order_id_is_refused(world: World, key: str) -> None:
+def test_an_idempotency_key_that_is_no_order_id_is_refused(world: OutsideView, key: str) -> None:
     answer = world.post("/api/orders", example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
     assert_problem(answer, 400, "Idempotency-Key")
 
 
-def test_a_key_and_an_id_that_differ_are_refused(world: World) -> None:
+def test_a_key_and_an_id_that_differ_are_refused(world: OutsideView) -> None:
     answer = world.post("/api/orders", example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
     assert_problem(answer, 400, "Idempotency-Key")
 
@@ -153,7 +153,7 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: World, case: str) -> None:
+def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: OutsideView, case: str) -> None:
     body, status, named = MALFORMED[case]
     before = len(list(world.table_rows("orders")))
     answer = fetch(f"{world.urls['host']}/api/orders", "POST", body())
@@ -161,7 +161,7 @@ def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: World, ca
     assert len(list(world.table_rows("orders"))) == before
 
 
-def test_what_the_host_does_to_a_body_is_told(world: World) -> None:
+def test_what_the_host_does_to_a_body_is_told(world: OutsideView) -> None:
     """A chunked upload reaches the app empty, and a compressed one as it came: both as on Azure's host."""
     body = json.dumps(example_order(order_id=new_id())).encode()
     connection = http.client.HTTPConnection(world.urls["host"].removeprefix("http://"), timeout=30)
@@ -179,7 +179,7 @@ def test_what_the_host_does_to_a_body_is_told(world: World) -> None:
     connection.close()
 
 
-def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world: World) -> None:
+def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world: OutsideView) -> None:
     order_id = new_id()
     body = json.dumps(example_order(order_id=order_id)).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
@@ -187,12 +187,12 @@ def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world
     assert world.get(f"/api/orders/{order_id}").status == 404
 
 
-def test_a_problem_does_not_repeat_what_was_sent(world: World) -> None:
+def test_a_problem_does_not_repeat_what_was_sent(world: OutsideView) -> None:
     answer = world.post("/api/orders", example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
     assert "my secret" not in answer.body.decode()
 
 
-def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
+def test_inventory_is_set_and_read_under_its_etag(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=5)
     url = f"{world.urls['host']}/api/inventory/{sku}"
     etag = fetch(url).headers["ETag"]
@@ -212,12 +212,12 @@ def test_inventory_is_set_and_read_under_its_etag(world: World) -> None:
         ({"on_hand": 1, "price_minor": 100_000_000, "currency": "gbp"}, ["#/price_minor"]),
     ],
 )
-def test_a_malformed_inventory_is_refused_by_name(world: World, body: dict[str, Any], named: list[str]) -> None:
+def test_a_malformed_inventory_is_refused_by_name(world: OutsideView, body: dict[str, Any], named: list[str]) -> None:
     answer = fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
     assert_problem(answer, 400, *named)
 
 
-def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(world: World) -> None:
+def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(world: OutsideView) -> None:
     url = f"{world.urls['host']}/api/inventory/{world.new_sku()}"
     body = {"on_hand": 1, "price_minor": 1, "currency": "huf"}
     answer = fetch(url, "PUT", body)
@@ -228,7 +228,7 @@ def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(wor
     assert "warnings" not in fetch(url, "PUT", {**body, "price_minor": 17_500}).json()
 
 
-def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
+def test_a_count_below_what_is_reserved_is_a_conflict(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=3)
     with world.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "times": 1}):
         order_id = world.order(items=[{"sku": sku, "quantity": 2}])
@@ -239,12 +239,12 @@ def test_a_count_below_what_is_reserved_is_a_conflict(world: World) -> None:
     assert world.stock(sku) == (1, 0)
 
 
-def test_an_unknown_sku_is_404_and_no_sku_is_400(world: World) -> None:
+def test_an_unknown_sku_is_404_and_no_sku_is_400(world: OutsideView) -> None:
     assert_problem(world.get("/api/inventory/NOBODY-SELLS-THIS"), 404)
     assert_problem(world.get("/api/inventory/lower-case"), 400, "sku")
 
 
-def test_health_lists_each_provider_and_no_value(world: World) -> None:
+def test_health_lists_each_provider_and_no_value(world: OutsideView) -> None:
     answer = world.get("/api/health")
     assert answer.status == 200
     assert answer.json() == {
@@ -256,6 +256,6 @@ def test_health_lists_each_provider_and_no_value(world: World) -> None:
     }
 
 
-def test_a_wrong_verb_and_an_unknown_path_are_404(world: World) -> None:
+def test_a_wrong_verb_and_an_unknown_path_are_404(world: OutsideView) -> None:
     assert fetch(f"{world.urls['host']}/api/orders", "DELETE").status == 404
     assert world.get("/api/nothing").status == 404

@@ -7,57 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.signals import wait_until
-from tests.e2e.app_on_devhost import AppOnDevhost, Stage, proxies
-from tests.e2e.world import NOTHING, compensations, new_id, statuses
 from tests.replay.oracle import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, compensations, new_id, statuses
+from tests.support.servers import Azurite
 from tests.support.steps import STEPS, UNDO
 
 PRICE = 1000
 
 
 @pytest.fixture(scope="module")
-def stage(
-    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    tables, blobs = proxies(ports, azurite)
-    log: Path = tmp_path_factory.mktemp("proxied") / "devhost.log"
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log)
-        try:
-            with closing(app.start()) as world:
-                yield Stage(world, tables, blobs, app)
-        finally:
-            app.stop()
+def harness(new_harness: Callable[..., Harness]) -> Iterator[Harness]:
+    with new_harness() as app, closing(app.start()):
+        yield app
 
 
-Breaking = Callable[[Stage, str], AbstractContextManager[object]]
+Breaking = Callable[[Harness, str], AbstractContextManager[object]]
 
 
 def payments(operation: str, fault: str, **more: Any) -> Breaking:
-    return lambda stage, order_id: stage.world.faults("payments", {"operation": operation, "fault": fault, **more})
+    return lambda harness, order_id: harness.world.faults("payments", {"operation": operation, "fault": fault, **more})
 
 
 def mail(fault: str, **more: Any) -> Breaking:
     rule = {"operation": "email.send", "fault": fault, **more}
-    return lambda stage, order_id: stage.world.faults("mail", {**rule, "order_id": order_id})
+    return lambda harness, order_id: harness.world.faults("mail", {**rule, "order_id": order_id})
 
 
 def reservation(fault: Any, times: int = 1_000_000) -> Breaking:
-    return lambda stage, order_id: stage.tables.failing(f'batch.*"order:{order_id}".*"reserved"', fault, times)
+    return lambda harness, order_id: harness.tables.failing(f'batch.*"order:{order_id}".*"reserved"', fault, times)
 
 
 def label(fault: Any, times: int = 1_000_000) -> Breaking:
-    return lambda stage, order_id: stage.blobs.failing(f"^PUT .*labels/{order_id}", fault, times)
+    return lambda harness, order_id: harness.blobs.failing(f"^PUT .*labels/{order_id}", fault, times)
 
 
 # One step, and what makes it fail for ever without having acted.
@@ -71,11 +61,11 @@ DOWN: dict[str, Breaking] = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_that_stays_down_is_undone_with_all_before_it(stage: Stage, step: str) -> None:
-    world, order_id = stage.world, new_id()
+def test_a_step_that_stays_down_is_undone_with_all_before_it(harness: Harness, step: str) -> None:
+    world, order_id = harness.world, new_id()
     sku = world.new_sku(on_hand=5)
     # What is down stays down for the undo too, until the customer has seen the step fail.
-    with DOWN[step](stage, order_id):
+    with DOWN[step](harness, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}])
         failed = wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
         assert failed, world.view(order_id)
@@ -125,11 +115,11 @@ LOST: dict[str, tuple[str, Breaking]] = {
 
 
 @pytest.mark.parametrize("case", LOST)
-def test_a_step_that_acted_and_lost_its_answer_acted_once(stage: Stage, case: str) -> None:
+def test_a_step_that_acted_and_lost_its_answer_acted_once(harness: Harness, case: str) -> None:
     step, breaking = LOST[case]
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     sku = world.new_sku(on_hand=5)
-    with breaking(stage, order_id):
+    with breaking(harness, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}])
         view = world.ended(order_id)
     assert view["status"] == "completed", view
@@ -145,25 +135,25 @@ def test_a_step_that_acted_and_lost_its_answer_acted_once(stage: Stage, case: st
 
 
 UNDONE_LATE: dict[str, Breaking] = {
-    "release_inventory": lambda stage, order_id: stage.tables.failing(
+    "release_inventory": lambda harness, order_id: harness.tables.failing(
         f'batch.*"order:{order_id}".*"released"', "lose_answer", 3
     ),
     "refund_payment, its answer": payments("refunds.create", "drop_after_commit", times=1),
     "refund_payment, its stored error": payments("refunds.create", "error_after_commit", times=1),
     "refund_payment, before it acts": payments("refunds.create", "error_before_commit", times=2),
     "refund_payment, reading": payments("payment_intents.retrieve", "drop_before_commit", times=2),
-    "cancel_shipment": lambda stage, order_id: stage.blobs.failing(
+    "cancel_shipment": lambda harness, order_id: harness.blobs.failing(
         f"^PUT .*labels/{order_id}.*x-ms-meta-status: void", "refuse", 5
     ),
 }
 
 
 @pytest.mark.parametrize("case", UNDONE_LATE)
-def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(stage: Stage, case: str) -> None:
-    world, order_id = stage.world, new_id()
+def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(harness: Harness, case: str) -> None:
+    world, order_id = harness.world, new_id()
     sku = world.new_sku(on_hand=5)
     customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
-    with UNDONE_LATE[case](stage, order_id):
+    with UNDONE_LATE[case](harness, order_id):
         world.order(order_id, items=[{"sku": sku, "quantity": 2}], customer=customer)
         view = world.ended(order_id)
     assert view["status"] == "compensated"
@@ -172,8 +162,8 @@ def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(stage: Stage,
     assert world.effects(order_id) == NOTHING._replace(charged=2 * PRICE, given_back=2 * PRICE, label="void")
 
 
-def test_a_lost_decline_is_found_out_and_not_charged_again(stage: Stage) -> None:
-    world, order_id = stage.world, new_id()
+def test_a_lost_decline_is_found_out_and_not_charged_again(harness: Harness) -> None:
+    world, order_id = harness.world, new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
     with world.faults("payments", rule):
         world.order(
@@ -185,9 +175,9 @@ def test_a_lost_decline_is_found_out_and_not_charged_again(stage: Stage) -> None
     assert world.effects(order_id) == NOTHING
 
 
-def test_a_charge_that_is_still_on_its_way_is_waited_for(stage: Stage) -> None:
+def test_a_charge_that_is_still_on_its_way_is_waited_for(harness: Harness) -> None:
     """The provider commits after our time-out: nothing may be decided before its outcome is known."""
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     sku = world.new_sku(on_hand=5)
     rule = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "delay_s": 12, "times": 1}
     with world.faults("payments", {**rule, "order_id": order_id}):
@@ -203,9 +193,11 @@ def test_a_charge_that_is_still_on_its_way_is_waited_for(stage: Stage) -> None:
         assert world.stock(sku) == (5, 0)
 
 
-def test_every_history_of_these_failures_is_one_that_the_real_host_would_walk(stage: Stage, azurite: Azurite) -> None:
+def test_every_history_of_these_failures_is_one_that_the_real_host_would_walk(
+    harness: Harness, azurite: Azurite
+) -> None:
     """The oracle numbers what the saga called as the extension does, and finds the ids that the SDK gave."""
-    told = histories(azurite.connection_string, stage.app.hub)
+    told = histories(azurite.connection_string, harness.hub)
     assert len(told) >= len(STEPS)
     assert {
         order_id: walk(history, ORDER_SAGA) for order_id, history in told.items() if walk(history, ORDER_SAGA)

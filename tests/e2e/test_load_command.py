@@ -15,7 +15,7 @@ import pytest
 from devtools.load.__main__ import main
 from devtools.places import ROOT
 from devtools.processes.programs import end, launch
-from tests.e2e.world import FINAL, World, wait_for
+from tests.support.outside_view import FINAL, OutsideView, wait_for
 from tests.support.product import Product
 
 RIGHT = "Money, stock, labels and mails agree."
@@ -36,7 +36,7 @@ def started(log: Path) -> int:
 
 
 def test_every_kind_of_order_ends_and_the_auditor_is_content(
-    shop_product: Product, shop: World, capsys: pytest.CaptureFixture[str]
+    shop_product: Product, shop: OutsideView, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--orders", "20", "--at-once", "10", "--mix", "good=2,declined=1,cancelled=1,approved=1"]
     assert main([*words, "--data", str(shop_product.data)]) == 0
@@ -54,7 +54,7 @@ def test_every_kind_of_order_ends_and_the_auditor_is_content(
 
 
 def test_what_the_auditor_finds_makes_the_load_wrong(
-    shop_product: Product, shop: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shop_product: Product, shop: OutsideView, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A label that vanishes behind the app's back."""
     from devtools.load import judgement  # noqa: PLC0415
@@ -85,7 +85,7 @@ def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Produ
     assert RIGHT in said(tmp_path / "load.log") and "all 60 orders are final" in said(tmp_path / "load.log")
 
 
-def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: World, tmp_path: Path) -> None:
+def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: OutsideView, tmp_path: Path) -> None:
     log = tmp_path / "load.log"
     load = loading(shop_product.data, log, "--orders", "500", "--at-once", "6")
     try:
@@ -102,7 +102,7 @@ def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: World, 
     wait_for(lambda: all(shop.view(each)["status"] in FINAL for each in placed), 60, "the end of what was placed")
 
 
-def _listed(world: World) -> list[str]:
+def _listed(world: OutsideView) -> list[str]:
     found, token = [], ""
     while token is not None:
         page = world.get(f"/api/orders?top=100&continuation={token}").json()

@@ -9,20 +9,20 @@ from contextlib import closing
 
 import pytest
 
-from tests.e2e.world import World, new_id
+from tests.support.outside_view import OutsideView, new_id
 from tests.support.product import Product
 
 ORDERS, AT_ONCE, PRICE = 200, 16, 1000
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[World]:
-    with closing(World(product.urls)) as world:
+def world(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as world:
         yield world
 
 
 def test_two_hundred_orders_sixteen_at_a_time_end_right_without_an_error_in_the_logs(
-    world: World, product: Product
+    world: OutsideView, product: Product
 ) -> None:
     logs = list((product.data / "logs").glob("*.log"))
     before = {log: log.stat().st_size for log in logs}  # other tests of this product kill its worker, which is told

@@ -10,9 +10,9 @@ import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.http import fetch
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.orders_on_record import accept
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.support.harness import Harness
+from tests.support.orders_on_record import accept
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 
 ADA = {"by": "ada", "reason": "the bank is up again"}
 PROOF = {**ADA, "reference": "SEPA-4711"}
@@ -26,13 +26,13 @@ def failing_at_the_mail(sku: str) -> dict[str, Any]:
 
 
 @contextmanager
-def refunds_down(world: World, order_id: str) -> Iterator[None]:
+def refunds_down(world: OutsideView, order_id: str) -> Iterator[None]:
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
     with world.faults("payments", rule):
         yield
 
 
-def parked(world: World, sku: str, order_id: str | None = None) -> str:
+def parked(world: OutsideView, sku: str, order_id: str | None = None) -> str:
     order_id = order_id or new_id()
     with refunds_down(world, order_id):
         world.order(order_id, **failing_at_the_mail(sku))
@@ -40,7 +40,7 @@ def parked(world: World, sku: str, order_id: str | None = None) -> str:
     return order_id
 
 
-def audit(world: World, order_id: str, event: str) -> list[dict[str, str]]:
+def audit(world: OutsideView, order_id: str, event: str) -> list[dict[str, str]]:
     """What was audited of this event, without times and keys."""
     told = ("Compensation", "By", "Reason", "Reference")
     rows = [row for row in world.audits(order_id) if row["Event"] == event]
@@ -48,7 +48,7 @@ def audit(world: World, order_id: str, event: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def refused(shop: World) -> Iterator[tuple[str, str]]:
+def refused(shop: OutsideView) -> Iterator[tuple[str, str]]:
     """(order, sku): an order whose refund was refused until it was given up. No test of this fixture mends it."""
     sku = shop.new_sku()
     order_id = parked(shop, sku)
@@ -57,7 +57,9 @@ def refused(shop: World) -> Iterator[tuple[str, str]]:
     shop.ended(order_id)
 
 
-def test_an_order_whose_refund_cannot_be_confirmed_is_parked_and_says_so(shop: World, refused: tuple[str, str]) -> None:
+def test_an_order_whose_refund_cannot_be_confirmed_is_parked_and_says_so(
+    shop: OutsideView, refused: tuple[str, str]
+) -> None:
     order_id, sku = refused
     view = shop.view(order_id)
     assert view["status"] == "needs_attention"
@@ -75,7 +77,7 @@ def test_an_order_whose_refund_cannot_be_confirmed_is_parked_and_says_so(shop: W
     assert shop.cancel(order_id).status == 409
 
 
-def test_what_an_operator_may_not_do_is_refused(shop: World, refused: tuple[str, str]) -> None:
+def test_what_an_operator_may_not_do_is_refused(shop: OutsideView, refused: tuple[str, str]) -> None:
     order_id, _ = refused
     for compensation in ("release_inventory", "cancel_shipment"):  # they are done
         assert shop.operate(order_id, compensation, "retry", **ADA).status == 409
@@ -95,14 +97,14 @@ def test_what_an_operator_may_not_do_is_refused(shop: World, refused: tuple[str,
     ],
 )
 def test_an_operator_says_who_why_and_on_what_evidence(
-    shop: World, refused: tuple[str, str], verb: str, told: dict[str, str], named: str
+    shop: OutsideView, refused: tuple[str, str], verb: str, told: dict[str, str], named: str
 ) -> None:
     answer = shop.operate(refused[0], "refund_payment", verb, **told)
     assert answer.status == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == [named]
 
 
-def test_a_retry_after_the_repair_ends_the_order_compensated(shop: World) -> None:
+def test_a_retry_after_the_repair_ends_the_order_compensated(shop: OutsideView) -> None:
     sku = shop.new_sku()
     order_id = parked(shop, sku)
     answer = shop.operate(order_id, "refund_payment", "retry", **ADA)
@@ -124,7 +126,7 @@ def test_a_retry_after_the_repair_ends_the_order_compensated(shop: World) -> Non
     assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 409
 
 
-def test_a_retry_while_it_is_still_down_parks_the_order_again_and_the_next_one_is_heard(shop: World) -> None:
+def test_a_retry_while_it_is_still_down_parks_the_order_again_and_the_next_one_is_heard(shop: OutsideView) -> None:
     """Each wait has an event name of its own: a retry that came to nothing must not satisfy the next wait."""
     sku, order_id = shop.new_sku(), new_id()
     with refunds_down(shop, order_id):
@@ -140,7 +142,7 @@ def test_a_retry_while_it_is_still_down_parks_the_order_again_and_the_next_one_i
     assert raised == ["attention:1", "attention:2"]
 
 
-def test_an_undo_is_resolved_on_evidence_and_the_audit_trail_names_it(shop: World) -> None:
+def test_an_undo_is_resolved_on_evidence_and_the_audit_trail_names_it(shop: OutsideView) -> None:
     sku, order_id = shop.new_sku(), new_id()
     with refunds_down(shop, order_id):
         shop.order(order_id, **failing_at_the_mail(sku))
@@ -164,11 +166,11 @@ def test_an_undo_is_resolved_on_evidence_and_the_audit_trail_names_it(shop: Worl
     assert shop.operate(order_id, "refund_payment", "resolve", **PROOF).status == 409
 
 
-def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(stage: Stage) -> None:
-    world, order_id = stage.world, new_id()
+def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(harness: Harness) -> None:
+    world, order_id = harness.world, new_id()
     sku = world.new_sku()
     voiding = f"^PUT .*labels/{order_id}.*x-ms-meta-status: void"
-    with stage.blobs.failing(voiding, "forbid"):
+    with harness.blobs.failing(voiding, "forbid"):
         with refunds_down(world, order_id):
             world.order(order_id, **failing_at_the_mail(sku))
             view = world.becomes(order_id, "needs_attention")
@@ -189,7 +191,7 @@ def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(stage: 
     assert world.effects(order_id) == NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
 
 
-def test_a_parked_order_whose_saga_was_terminated_is_retried_by_a_new_one(shop: World) -> None:
+def test_a_parked_order_whose_saga_was_terminated_is_retried_by_a_new_one(shop: OutsideView) -> None:
     sku = shop.new_sku()
     order_id = parked(shop, sku)
     shop.terminate(order_id)
@@ -200,7 +202,7 @@ def test_a_parked_order_whose_saga_was_terminated_is_retried_by_a_new_one(shop: 
     assert shop.stock(sku) == (10, 0)
 
 
-def test_an_order_that_an_older_saga_parked_and_left_is_retried_by_todays(shop: World) -> None:
+def test_an_order_that_an_older_saga_parked_and_left_is_retried_by_todays(shop: OutsideView) -> None:
     """The first version of the saga ended with `needs_attention`: nobody waits for the operator's event."""
     sku, order_id = shop.new_sku(), new_id()
     accept(shop, order_id, **failing_at_the_mail(sku))

@@ -12,7 +12,7 @@ import pytest
 from devtools.orders.__main__ import main
 from devtools.places import ROOT
 from tests.e2e.test_operators import PROOF, failing_at_the_mail, parked, refunds_down
-from tests.e2e.world import World, compensations, new_id, wait_for
+from tests.support.outside_view import OutsideView, compensations, new_id, wait_for
 from tests.support.product import Product
 
 FOUR_ARMCHAIRS = ["--item", "CRUNCHY-ARMCHAIR:4"]  # above this shop's threshold
@@ -53,7 +53,7 @@ def test_an_order_is_placed_and_followed_to_its_end(shop_product: Product) -> No
     assert ["process_payment", "refused"] in changes and ["release_inventory", "done"] in changes
 
 
-def test_what_is_shown_is_the_view(order: Terminal, shop: World) -> None:
+def test_what_is_shown_is_the_view(order: Terminal, shop: OutsideView) -> None:
     order_id = new_id()
     assert order("place", "--id", order_id, "--item", "SMALL-TABLE:2", "--json") == 0
     assert json.loads(order.out)["id"] == order_id
@@ -68,7 +68,7 @@ def test_what_is_shown_is_the_view(order: Terminal, shop: World) -> None:
     assert order.err.startswith(f"order cancel: Order {order_id} is completed")
 
 
-def test_a_waiting_order_is_approved_or_refused_by_name(order: Terminal, shop: World) -> None:
+def test_a_waiting_order_is_approved_or_refused_by_name(order: Terminal, shop: OutsideView) -> None:
     approved, refused = new_id(), new_id()
     for order_id in (approved, refused):
         order("place", "--id", order_id, *FOUR_ARMCHAIRS)
@@ -83,7 +83,7 @@ def test_a_waiting_order_is_approved_or_refused_by_name(order: Terminal, shop: W
     assert order("approve", refused, "--by", "ada") == 1
 
 
-def test_a_waiting_order_is_cancelled(order: Terminal, shop: World) -> None:
+def test_a_waiting_order_is_cancelled(order: Terminal, shop: OutsideView) -> None:
     order_id = new_id()
     order("place", "--id", order_id, *FOUR_ARMCHAIRS)
     shop.becomes(order_id, "awaiting_approval")
@@ -93,7 +93,7 @@ def test_a_waiting_order_is_cancelled(order: Terminal, shop: World) -> None:
     assert [(audit["By"], audit["Reason"]) for audit in asked] == [("grace", "the customer rang")]
 
 
-def test_an_undo_that_failed_is_tried_again_and_needs_no_name(order: Terminal, shop: World) -> None:
+def test_an_undo_that_failed_is_tried_again_and_needs_no_name(order: Terminal, shop: OutsideView) -> None:
     order_id = parked(shop, shop.new_sku())
     assert order("show", order_id) == 0
     assert f"`dev.py order retry {order_id}`" in order.out
@@ -101,7 +101,7 @@ def test_an_undo_that_failed_is_tried_again_and_needs_no_name(order: Terminal, s
     assert ("refund_payment", "done") in compensations(shop.ended(order_id))
 
 
-def test_an_undo_is_resolved_on_evidence(order: Terminal, shop: World) -> None:
+def test_an_undo_is_resolved_on_evidence(order: Terminal, shop: OutsideView) -> None:
     order_id, sku = new_id(), shop.new_sku()
     with refunds_down(shop, order_id):
         shop.order(order_id, **failing_at_the_mail(sku))
@@ -112,7 +112,7 @@ def test_an_undo_is_resolved_on_evidence(order: Terminal, shop: World) -> None:
     assert ("refund_payment", "resolved") in compensations(shop.view(order_id))
 
 
-def test_every_page_of_a_list_is_followed(order: Terminal, shop: World) -> None:
+def test_every_page_of_a_list_is_followed(order: Terminal, shop: OutsideView) -> None:
     placed = {shop.order() for _ in range(3)}
     assert order("list", "--top", "2", "--all", "--json") == 0
     listed: list[dict[str, Any]] = [json.loads(line) for line in order.out.splitlines()]

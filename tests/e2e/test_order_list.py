@@ -9,15 +9,15 @@ from urllib.parse import urlencode
 import pytest
 
 from devtools.processes.http import fetch
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.orders_on_record import accept, close, out_of_sight, start
-from tests.e2e.world import World, new_id
+from tests.support.harness import Harness
+from tests.support.orders_on_record import accept, close, out_of_sight, start
+from tests.support.outside_view import OutsideView, new_id
 
 # Days on which nobody else's orders lie: five orders a day, one every hour, oldest first.
 DAYS = [datetime(2021, 3, day, 8, tzinfo=UTC) for day in (1, 2, 4)]
 
 
-def listed(world: World, **query: object) -> dict[str, Any]:
+def listed(world: OutsideView, **query: object) -> dict[str, Any]:
     answer = fetch(f"{world.urls['host']}/api/orders?{urlencode(query)}")
     assert answer.status == 200, answer.body
     return dict(answer.json())
@@ -28,7 +28,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def past(shop: World) -> list[str]:
+def past(shop: OutsideView) -> list[str]:
     """Fifteen orders of those days, oldest first; the last of each day was completed."""
     placed = []
     for day in DAYS:
@@ -42,7 +42,7 @@ def past(shop: World) -> list[str]:
     return placed
 
 
-def test_an_order_of_today_is_listed_as_it_stands(shop: World) -> None:
+def test_an_order_of_today_is_listed_as_it_stands(shop: OutsideView) -> None:
     sku, other = shop.new_sku(price_minor=700), shop.new_sku(price_minor=50)
     order_id = shop.order(items=[{"sku": sku, "quantity": 2}, {"sku": other, "quantity": 1}])
     shop.ended(order_id)
@@ -61,7 +61,7 @@ def test_an_order_of_today_is_listed_as_it_stands(shop: World) -> None:
     assert order["since"] >= order["accepted_at"]
 
 
-def test_orders_come_newest_first_over_all_days_asked_for(shop: World, past: list[str]) -> None:
+def test_orders_come_newest_first_over_all_days_asked_for(shop: OutsideView, past: list[str]) -> None:
     everything = listed(shop, **{"from": "2021-02-27", "to": "2021-03-05", "top": 100})
     assert ids(everything) == past[::-1]
     assert everything["continuation"] is None
@@ -69,7 +69,7 @@ def test_orders_come_newest_first_over_all_days_asked_for(shop: World, past: lis
     assert moments == sorted(moments, reverse=True)
 
 
-def test_both_days_are_included(shop: World, past: list[str]) -> None:
+def test_both_days_are_included(shop: OutsideView, past: list[str]) -> None:
     assert ids(listed(shop, **{"from": "2021-03-01", "to": "2021-03-02"})) == past[:10][::-1]
     assert ids(listed(shop, **{"from": "2021-03-04", "to": "2021-03-04"})) == past[10:][::-1]
     assert ids(listed(shop, **{"from": "2021-03-03", "to": "2021-03-03"})) == []
@@ -79,7 +79,7 @@ def test_both_days_are_included(shop: World, past: list[str]) -> None:
 
 
 @pytest.mark.parametrize("top", [1, 2, 4, 5, 7, 15])
-def test_continuations_lead_through_every_order_once(shop: World, past: list[str], top: int) -> None:
+def test_continuations_lead_through_every_order_once(shop: OutsideView, past: list[str], top: int) -> None:
     seen: list[str] = []
     query: dict[str, object] = {"from": "2021-03-01", "to": "2021-03-05", "top": top}
     while True:
@@ -92,7 +92,7 @@ def test_continuations_lead_through_every_order_once(shop: World, past: list[str
     assert seen == past[::-1]
 
 
-def test_an_order_that_arrives_between_two_pages_moves_nothing(shop: World, past: list[str]) -> None:
+def test_an_order_that_arrives_between_two_pages_moves_nothing(shop: OutsideView, past: list[str]) -> None:
     day = {"from": "2021-04-01", "to": "2021-04-01", "top": 2}
     morning = datetime(2021, 4, 1, 8, tzinfo=UTC)
     placed = [new_id() for _ in range(4)]
@@ -106,7 +106,7 @@ def test_an_order_that_arrives_between_two_pages_moves_nothing(shop: World, past
     assert ids(first) + ids(second) == placed[2::-1]
 
 
-def test_a_status_narrows_the_list_and_follows_the_order(shop: World, past: list[str]) -> None:
+def test_a_status_narrows_the_list_and_follows_the_order(shop: OutsideView, past: list[str]) -> None:
     days = {"from": "2021-03-01", "to": "2021-03-04"}
     assert ids(listed(shop, **days, status="completed")) == [past[14], past[9], past[4]]
     assert past[4] not in ids(listed(shop, **days, status="accepted"))
@@ -116,7 +116,7 @@ def test_a_status_narrows_the_list_and_follows_the_order(shop: World, past: list
     assert listed(shop, **days, status="cancelled")["orders"] == []
 
 
-def test_each_state_on_the_way_can_be_listed(shop: World) -> None:
+def test_each_state_on_the_way_can_be_listed(shop: OutsideView) -> None:
     sku = shop.new_sku(price_minor=60_000)
     order_id = shop.order(items=[{"sku": sku, "quantity": 1}])
     shop.becomes(order_id, "awaiting_approval")
@@ -142,23 +142,23 @@ def test_each_state_on_the_way_can_be_listed(shop: World) -> None:
         ("continuation=give-me-all'%20or%20true", "continuation"),
     ],
 )
-def test_a_parameter_that_is_none_is_refused_by_name(shop: World, query: str, named: str) -> None:
+def test_a_parameter_that_is_none_is_refused_by_name(shop: OutsideView, query: str, named: str) -> None:
     answer = shop.get(f"/api/orders?{query}")
     assert answer.status == 400, answer.body
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"#/{named}"]
 
 
-def test_the_list_asks_for_days_of_the_index_and_never_for_a_whole_table(stage: Stage) -> None:
+def test_the_list_asks_for_days_of_the_index_and_never_for_a_whole_table(harness: Harness) -> None:
     """Every question about the orders themselves, and every one that names no day, would fail here."""
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     moment = datetime(2021, 5, 1, 8, tzinfo=UTC)
     age_s = (datetime.now(UTC) - moment).total_seconds()
     start(world, accept(world, order_id, age_s=age_s, items=[{"sku": "FOR-THE-LIST", "quantity": 1}]))
     whole_table = r"^GET \S*orderindex\(\)\?(?!\S*PartitionKey%20eq%20%27(?:2021-0|open))"
     with (
-        stage.tables.failing(r"^GET \S*/orders\(", "forbid") as the_orders,
-        stage.tables.failing(whole_table, "forbid") as everything,
+        harness.tables.failing(r"^GET \S*/orders\(", "forbid") as the_orders,
+        harness.tables.failing(whole_table, "forbid") as everything,
     ):
         assert ids(listed(world, **{"from": "2021-04-28", "to": "2021-05-02"})) == [order_id]
         assert listed(world, **{"from": "2021-04-28", "to": "2021-05-02", "status": "completed"})["orders"] == []

@@ -14,8 +14,8 @@ from azure.data.tables import TableClient
 from devtools.example_order import example_order
 from devtools.processes.http import fetch
 from services.tables.order_index import OrderIndex
-from tests.e2e.orders_on_record import accept, index_of, orders_of, out_of_sight
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.support.orders_on_record import accept, index_of, orders_of, out_of_sight
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
@@ -24,11 +24,11 @@ ADA = {"by": "ada", "reason": "the bank is up again"}
 FORBIDDEN: dict[str, Any] = {"name": "Ada " + "of the very long name " * 20, "loyalty": {"points": 7}}
 
 
-def table(world: World) -> TableClient:
+def table(world: OutsideView) -> TableClient:
     return TableClient.from_connection_string(world.urls["storage_connection_string"], "orders")
 
 
-def stored_by_another_version(world: World, order_id: str) -> None:
+def stored_by_another_version(world: OutsideView, order_id: str) -> None:
     """Change what is stored, as a version with other rules would have written it."""
     sent = json.loads(world.record(order_id)["Request"])
     sent["customer"] |= FORBIDDEN
@@ -39,7 +39,7 @@ def stored_by_another_version(world: World, order_id: str) -> None:
     table(world).update_entity(row)
 
 
-def is_listed(world: World, order_id: str, status: str) -> bool:
+def is_listed(world: OutsideView, order_id: str, status: str) -> bool:
     """In one of the pages of the list: the product is shared, and others place orders too."""
     page, path = {"continuation": ""}, "/api/orders?top=100"
     while page["continuation"] is not None:
@@ -50,7 +50,7 @@ def is_listed(world: World, order_id: str, status: str) -> bool:
     return False
 
 
-def test_todays_edge_refuses_the_content(shop: World) -> None:
+def test_todays_edge_refuses_the_content(shop: OutsideView) -> None:
     """Else the tests below would prove nothing."""
     order = example_order(order_id=new_id())
     order["customer"] |= FORBIDDEN
@@ -59,7 +59,7 @@ def test_todays_edge_refuses_the_content(shop: World) -> None:
     assert {error["pointer"] for error in answer.json()["errors"]} >= {"#/customer/name", "#/customer/loyalty"}
 
 
-def test_an_accepted_one_is_driven_to_its_end(shop: World) -> None:
+def test_an_accepted_one_is_driven_to_its_end(shop: OutsideView) -> None:
     order_id, items = new_id(), [{"sku": shop.new_sku(), "quantity": 1}]
     with out_of_sight(shop, order_id):
         accept(shop, order_id, age_s=60, items=items)
@@ -72,7 +72,7 @@ def test_an_accepted_one_is_driven_to_its_end(shop: World) -> None:
 
 
 @pytest.mark.parametrize(("action", "status"), [("approve", "completed"), ("cancel", "cancelled")])
-def test_one_that_waits_for_its_approval_is_decided(shop: World, action: str, status: str) -> None:
+def test_one_that_waits_for_its_approval_is_decided(shop: OutsideView, action: str, status: str) -> None:
     order_id = shop.order(items=[{"sku": shop.new_sku(price_minor=60_000), "quantity": 1}])
     shop.becomes(order_id, "awaiting_approval")
     stored_by_another_version(shop, order_id)
@@ -87,7 +87,7 @@ def test_one_that_waits_for_its_approval_is_decided(shop: World, action: str, st
 
 
 @pytest.mark.parametrize("verb", ["retry", "resolve"])
-def test_a_parked_one_is_repaired(shop: World, verb: str) -> None:
+def test_a_parked_one_is_repaired(shop: OutsideView, verb: str) -> None:
     sku, order_id = shop.new_sku(), new_id()
     told = ADA if verb == "retry" else {**ADA, "reference": "SEPA-4711"}
     with shop.faults("payments", {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}):
@@ -103,7 +103,7 @@ def test_a_parked_one_is_repaired(shop: World, verb: str) -> None:
     assert shop.stock(sku) == (10, 0)
 
 
-def test_a_state_that_is_unknown_here_is_shown_listed_and_cancelled(shop: World) -> None:
+def test_a_state_that_is_unknown_here_is_shown_listed_and_cancelled(shop: OutsideView) -> None:
     """As a newer version leaves it when somebody goes back to this one."""
     order_id = shop.order(items=[{"sku": shop.new_sku(price_minor=60_000), "quantity": 1}])
     shop.becomes(order_id, "awaiting_approval")
@@ -114,7 +114,7 @@ def test_a_state_that_is_unknown_here_is_shown_listed_and_cancelled(shop: World)
     assert shop.cancel(order_id).status == 202
 
 
-def test_a_damaged_record_is_told_in_a_sentence_and_the_sweep_heals_its_neighbours(shop: World) -> None:
+def test_a_damaged_record_is_told_in_a_sentence_and_the_sweep_heals_its_neighbours(shop: OutsideView) -> None:
     damaged, neighbour = new_id(), new_id()
     items = [{"sku": shop.new_sku(), "quantity": 1}]
     with patch.object(OrderIndex, "open"):

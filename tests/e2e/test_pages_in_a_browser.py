@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from devtools.example_order import example_order
 from devtools.processes.http import fetch
 from tests.e2e.browser import Window, launched, window, without_a_key
-from tests.e2e.world import World, new_id, wait_for
+from tests.support.outside_view import OutsideView, new_id, wait_for
 from tests.support.product import Product
 
 BOUNCES = {"customer": {"id": "cust-43", "name": "Bob", "email": "bob@bounce.invalid"}}
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def desk(browser: Browser, shop: World) -> Iterator[Window]:
+def desk(browser: Browser, shop: OutsideView) -> Iterator[Window]:
     with window(browser, shop.urls["host"]) as one:
         yield one
 
@@ -52,14 +52,14 @@ def act(page: Page, name: str, **said: str) -> Locator:
     return dialog.locator(".answer")
 
 
-def approval_order(shop: World) -> str:
+def approval_order(shop: OutsideView) -> str:
     """An order that waits for an approval."""
     order_id = shop.order(items=[{"sku": shop.new_sku(price_minor=60000), "quantity": 1}])
     shop.becomes(order_id, "awaiting_approval")
     return order_id
 
 
-def parked_order(shop: World) -> str:
+def parked_order(shop: OutsideView) -> str:
     order_id = new_id()
     with shop.faults("payments", {**REFUNDS_FAIL, "order_id": order_id}):
         shop.order(order_id, **BOUNCES)
@@ -67,7 +67,7 @@ def parked_order(shop: World) -> str:
     return order_id
 
 
-def test_an_order_arrives_in_the_list_while_somebody_looks(desk: Window, shop: World) -> None:
+def test_an_order_arrives_in_the_list_while_somebody_looks(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard#/orders")
     expect(page.get_by_role("heading", name="Orders")).to_be_visible()
     order_id = shop.order()
@@ -79,7 +79,7 @@ def test_an_order_arrives_in_the_list_while_somebody_looks(desk: Window, shop: W
     expect(page.locator("ol.events")).to_contain_text("confirmation sent")
 
 
-def test_a_compensation_is_drawn_apart_from_the_way_forward(desk: Window, shop: World) -> None:
+def test_a_compensation_is_drawn_apart_from_the_way_forward(desk: Window, shop: OutsideView) -> None:
     order_id = shop.order(**BOUNCES)
     page = desk.open(f"/api/dashboard#/order/{order_id}")
     expect(page.locator(".title .pill")).to_have_text("compensated")
@@ -93,7 +93,7 @@ def test_a_compensation_is_drawn_apart_from_the_way_forward(desk: Window, shop: 
     expect(refund.locator("code").first).to_contain_text("re_")
 
 
-def test_an_approval_is_given_from_the_first_view(desk: Window, shop: World) -> None:
+def test_an_approval_is_given_from_the_first_view(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard")
     order_id = approval_order(shop)
     card(page, order_id).get_by_role("button", name="Approve").click()
@@ -106,7 +106,7 @@ def test_an_approval_is_given_from_the_first_view(desk: Window, shop: World) -> 
     expect(page.locator("ol.events li", has_text="approved")).to_contain_text(f"by Grace: {WILD}")
 
 
-def test_who_comes_second_is_told_what_is_true_now(desk: Window, shop: World) -> None:
+def test_who_comes_second_is_told_what_is_true_now(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard")
     order_id = approval_order(shop)
     card(page, order_id).get_by_role("button", name="Refuse").click()
@@ -117,7 +117,7 @@ def test_who_comes_second_is_told_what_is_true_now(desk: Window, shop: World) ->
     desk.said[:] = [said for said in desk.said if "409" not in said]  # the browser itself notes each 4xx
 
 
-def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, shop: World) -> None:
+def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard")
     again, resolved = parked_order(shop), parked_order(shop)
     expect(card(page, again)).to_contain_text("Could not be confirmed: refund payment")
@@ -137,7 +137,7 @@ def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, sho
     expect(page.locator("ol.events li", has_text="compensation resolved")).to_contain_text("BACS 20417")
 
 
-def test_whoever_keeps_watch_is_told_once_with_a_link_to_the_order(desk: Window, shop: World) -> None:
+def test_whoever_keeps_watch_is_told_once_with_a_link_to_the_order(desk: Window, shop: OutsideView) -> None:
     order_id = approval_order(shop)
 
     def told() -> list[dict[str, Any]]:
@@ -152,7 +152,7 @@ def test_whoever_keeps_watch_is_told_once_with_a_link_to_the_order(desk: Window,
     shop.cancel(order_id)
 
 
-def test_an_order_is_cancelled_and_its_data_erased_from_its_page(desk: Window, shop: World) -> None:
+def test_an_order_is_cancelled_and_its_data_erased_from_its_page(desk: Window, shop: OutsideView) -> None:
     order_id = approval_order(shop)
     page = desk.open(f"/api/dashboard#/order/{order_id}")
     page.get_by_role("button", name="Cancel the order").click()
@@ -167,7 +167,7 @@ def test_an_order_is_cancelled_and_its_data_erased_from_its_page(desk: Window, s
     assert not desk.is_wider_than_the_screen()
 
 
-def test_a_count_is_changed_and_the_holders_are_shown(desk: Window, shop: World) -> None:
+def test_a_count_is_changed_and_the_holders_are_shown(desk: Window, shop: OutsideView) -> None:
     sku = shop.new_sku(price_minor=60000)
     order_id = shop.order(items=[{"sku": sku, "quantity": 1}])
     shop.becomes(order_id, "awaiting_approval")
@@ -182,7 +182,7 @@ def test_a_count_is_changed_and_the_holders_are_shown(desk: Window, shop: World)
     assert shop.stock(sku) == (25, 0)
 
 
-def test_everything_can_be_done_from_the_keyboard(desk: Window, shop: World) -> None:
+def test_everything_can_be_done_from_the_keyboard(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard")
     order_id = approval_order(shop)
     expect(card(page, order_id)).to_be_visible()
@@ -204,7 +204,7 @@ def test_everything_can_be_done_from_the_keyboard(desk: Window, shop: World) -> 
     shop.cancel(order_id)
 
 
-def test_a_key_is_asked_for_after_a_401_and_goes_into_a_header_alone(browser: Browser, shop: World) -> None:
+def test_a_key_is_asked_for_after_a_401_and_goes_into_a_header_alone(browser: Browser, shop: OutsideView) -> None:
     with window(browser, shop.urls["host"]) as desk:
         desk.page.route(re.compile("/api/(operations|orders)"), partial(without_a_key, key="hunter2-key"))
         urls: list[str] = []
@@ -225,7 +225,7 @@ def test_a_key_is_asked_for_after_a_401_and_goes_into_a_header_alone(browser: Br
 
 
 @pytest.fixture(scope="module")
-def places(shop: World) -> dict[str, str]:
+def places(shop: OutsideView) -> dict[str, str]:
     """Every page with something on it, also what does not belong there."""
     wild = shop.order(customer={"id": "cust-44", "name": RIGHT_TO_LEFT, "email": "ada@example.com"})
     shop.order("W" * 64, **BOUNCES)
@@ -243,7 +243,7 @@ def places(shop: World) -> dict[str, str]:
     }
 
 
-def tracked(shop: World, order_id: str) -> str:
+def tracked(shop: OutsideView, order_id: str) -> str:
     """The path of the customer's page, from the mail."""
     shop.becomes(order_id, "completed")
     (mail,) = [each for each in shop.messages(order_id) if ".confirmation@" in (each["message_id"] or "")]
@@ -255,7 +255,7 @@ def tracked(shop: World, order_id: str) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 390])
 def test_every_page_is_accessible_and_fits(
-    browser: Browser, shop: World, places: dict[str, str], width: int, scheme: str
+    browser: Browser, shop: OutsideView, places: dict[str, str], width: int, scheme: str
 ) -> None:
     for name, path in places.items():
         with window(browser, shop.urls["host"], width, scheme) as one:
@@ -266,7 +266,7 @@ def test_every_page_is_accessible_and_fits(
             one.said[:] = [said for said in one.said if "404" not in said]  # the browser itself notes each 4xx
 
 
-def test_a_dialog_is_accessible(desk: Window, shop: World) -> None:
+def test_a_dialog_is_accessible(desk: Window, shop: OutsideView) -> None:
     page = desk.open(f"/api/dashboard#/order/{parked_order(shop)}")
     page.get_by_role("button", name="Resolve refund payment").click()
     expect(page.get_by_role("dialog")).to_be_visible()
@@ -274,7 +274,7 @@ def test_a_dialog_is_accessible(desk: Window, shop: World) -> None:
 
 
 def test_a_customer_follows_and_cancels_an_order_behind_its_link(
-    desk: Window, shop: World, shop_product: Product
+    desk: Window, shop: OutsideView, shop_product: Product
 ) -> None:
     sku = shop.new_sku(price_minor=60000)
     body = example_order(order_id=new_id(), items=[{"sku": sku, "quantity": 1}])

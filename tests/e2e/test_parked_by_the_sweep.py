@@ -4,7 +4,7 @@ It may have been charged and given back by hand. Driving it forward would charge
 """
 
 from devtools.processes.http import fetch
-from tests.e2e.orders_on_record import (
+from tests.support.orders_on_record import (
     accept,
     note_healed,
     note_payment_intent,
@@ -13,10 +13,10 @@ from tests.e2e.orders_on_record import (
     payments_of,
     start,
 )
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 
 
-def parked(world: World) -> str:
+def parked(world: OutsideView) -> str:
     """A charged order whose saga has been started again as often as it may be."""
     order_id, items = new_id(), [{"sku": world.new_sku(), "quantity": 1}]
     with out_of_sight(world, order_id):
@@ -30,7 +30,7 @@ def parked(world: World) -> str:
     return order_id
 
 
-def test_a_retry_undoes_everything(shop: World) -> None:
+def test_a_retry_undoes_everything(shop: OutsideView) -> None:
     order_id = parked(shop)
     told = {"by": "Grace", "reason": "Its saga kept dying."}
     path = f"/api/orders/{order_id}/compensations/refund_payment/retry"
@@ -41,5 +41,5 @@ def test_a_retry_undoes_everything(shop: World) -> None:
     assert shop.effects(order_id)._replace(label=None) == NOTHING._replace(charged=1000, given_back=1000)
 
 
-def test_it_can_no_longer_be_cancelled(shop: World) -> None:
+def test_it_can_no_longer_be_cancelled(shop: OutsideView) -> None:
     assert shop.cancel(parked(shop)).status == 409

@@ -17,8 +17,8 @@ from azure.storage.blob import BlobServiceClient
 
 from devtools.example_order import example_order
 from devtools.processes.http import Answer, fetch
-from tests.e2e.orders_on_record import order_of_older_code
-from tests.e2e.world import World, new_id, wait_for
+from tests.support.orders_on_record import order_of_older_code
+from tests.support.outside_view import OutsideView, new_id, wait_for
 from tests.support.product import Product
 
 CANARY = {
@@ -62,7 +62,7 @@ ORDERS: dict[str, tuple[dict[str, Any], dict[str, Any] | None, str]] = {
 
 
 @pytest.fixture(scope="module")
-def ended(shop: World) -> dict[str, str]:
+def ended(shop: OutsideView) -> dict[str, str]:
     """Order ids by how they were to end; each has ended so."""
     cheap, dear = shop.new_sku(on_hand=50), shop.new_sku(price_minor=60_000)
     placed = {case: new_id() for case in ORDERS}
@@ -90,7 +90,7 @@ def ended(shop: World) -> dict[str, str]:
     return placed
 
 
-def place(world: World, order_id: str, sku: str, changes: dict[str, Any]) -> None:
+def place(world: OutsideView, order_id: str, sku: str, changes: dict[str, Any]) -> None:
     body = {**CANARY, "items": [{"sku": sku, "quantity": 1}], **changes}
     body.pop("approved", None)
     place_it = partial(order_of_older_code, world) if body.pop("older", False) else world.order
@@ -101,14 +101,14 @@ def place(world: World, order_id: str, sku: str, changes: dict[str, Any]) -> Non
     assert world.post("/api/orders", example_order(**{**body, "order_id": order_id, "customer": other})).status == 409
 
 
-def decide(world: World, order_id: str, approved: bool) -> None:
+def decide(world: OutsideView, order_id: str, approved: bool) -> None:
     world.becomes(order_id, "awaiting_approval")
     assert erase(world, order_id).status == 409
     body = {"approved": approved, "approver": "grace"}
     assert world.post(f"/api/orders/{order_id}/approval", body).status == 202
 
 
-def erase(world: World, order_id: str) -> Answer:
+def erase(world: OutsideView, order_id: str) -> Answer:
     return fetch(f"{world.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
 
 
@@ -116,7 +116,7 @@ def found_in(text: str) -> list[str]:
     return [word for word in WORDS if word in text]
 
 
-def blobs(world: World) -> Iterator[tuple[str, str, bytes]]:
+def blobs(world: OutsideView) -> Iterator[tuple[str, str, bytes]]:
     """(container, name, content) of every blob."""
     with BlobServiceClient.from_connection_string(world.urls["storage_connection_string"]) as account:
         for container in account.list_containers():
@@ -125,7 +125,7 @@ def blobs(world: World) -> Iterator[tuple[str, str, bytes]]:
                 yield container.name, blob.name, client.download_blob(blob.name).readall()
 
 
-def test_no_table_but_orders_holds_a_word_of_a_customer(shop: World, ended: dict[str, str]) -> None:
+def test_no_table_but_orders_holds_a_word_of_a_customer(shop: OutsideView, ended: dict[str, str]) -> None:
     tables = set(shop.table_names())
     assert {"orders", "orderindex", "stock", "stripeevents"} < tables
     for table in sorted(tables - {"orders"}):
@@ -137,7 +137,7 @@ def test_no_table_but_orders_holds_a_word_of_a_customer(shop: World, ended: dict
 
 
 def test_no_blob_but_a_label_and_no_queue_holds_a_word_of_a_customer(
-    shop: World, shop_product: Product, ended: dict[str, str]
+    shop: OutsideView, shop_product: Product, ended: dict[str, str]
 ) -> None:
     for container, name, content in blobs(shop):
         if container != "labels":
@@ -149,7 +149,7 @@ def test_no_blob_but_a_label_and_no_queue_holds_a_word_of_a_customer(
         assert found_in(path.read_text(errors="replace")) == [], path.name
 
 
-def test_no_answer_of_the_api_but_a_label_holds_a_word_of_a_customer(shop: World, ended: dict[str, str]) -> None:
+def test_no_answer_of_the_api_but_a_label_holds_a_word_of_a_customer(shop: OutsideView, ended: dict[str, str]) -> None:
     paths = [f"/api/orders/{order_id}{more}" for order_id in ended.values() for more in ("", "/events")]
     for path in [*paths, "/api/orders?top=100", "/api/inventory?top=100"]:
         answer = shop.get(path)
@@ -165,7 +165,7 @@ def test_no_log_holds_a_word_of_a_customer(shop_product: Product, ended: dict[st
         assert set(found_in(log.read_text(errors="replace"))) <= printed, log.name
 
 
-def test_the_label_of_an_undone_order_names_nobody(shop: World, ended: dict[str, str]) -> None:
+def test_the_label_of_an_undone_order_names_nobody(shop: OutsideView, ended: dict[str, str]) -> None:
     for case in ("a mail that bounces", "a mail refused"):
         assert shop.label(ended[case]) == "void"
         assert "Canary" not in text_of(shop.label_pdf(ended[case]))
@@ -177,7 +177,7 @@ def text_of(pdf: bytes) -> str:
 
 @pytest.mark.parametrize("case", ["completed", "a mail that bounces", "cancelled", "no such card", "a refund refused"])
 def test_the_personal_data_of_a_finished_order_is_erased_and_its_amounts_are_not(
-    shop: World, ended: dict[str, str], case: str
+    shop: OutsideView, ended: dict[str, str], case: str
 ) -> None:
     order_id = ended[case]
     view, effects = shop.view(order_id), shop.effects(order_id)
@@ -206,14 +206,14 @@ def test_the_personal_data_of_a_finished_order_is_erased_and_its_amounts_are_not
     assert shop.effects(order_id)._replace(label=None) == effects._replace(label=None)
 
 
-def kept(world: World, order_id: str) -> dict[str, Any]:
+def kept(world: OutsideView, order_id: str) -> dict[str, Any]:
     names = ("State", "AmountMinor", "Currency", "ChargedMinor", "RefundedMinor", "Goods", "Lines", "PaymentIntentId")
     record = world.record(order_id)
     return {name: record[name] for name in names if name in record}
 
 
 def test_the_label_of_a_delivered_order_keeps_its_number_and_loses_its_address(
-    shop: World, ended: dict[str, str]
+    shop: OutsideView, ended: dict[str, str]
 ) -> None:
     order_id = ended["a charge lost"]
     number = shop.record(order_id)["TrackingNumber"]
@@ -225,7 +225,7 @@ def test_the_label_of_a_delivered_order_keeps_its_number_and_loses_its_address(
     assert number in text
 
 
-def test_the_data_of_an_order_on_its_way_cannot_be_erased(shop: World) -> None:
+def test_the_data_of_an_order_on_its_way_cannot_be_erased(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from tests.e2e.orders_on_record import order_of_older_code
-from tests.e2e.world import NOTHING, World, compensations, new_id, statuses, wait_for
+from tests.support.orders_on_record import order_of_older_code
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, statuses, wait_for
 from tests.support.product import Product
 from tests.support.steps import STEPS
 
@@ -19,8 +19,8 @@ CUSTOMER = example_order()["customer"]
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[World]:
-    with closing(World(product.urls)) as world:
+def world(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as world:
         yield world
 
 
@@ -28,7 +28,7 @@ def lines(*pairs: tuple[str, int]) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": quantity} for sku, quantity in pairs]}
 
 
-REFUSED_AT_VALIDATION: dict[str, tuple[str, Callable[[World], dict[str, Any]]]] = {
+REFUSED_AT_VALIDATION: dict[str, tuple[str, Callable[[OutsideView], dict[str, Any]]]] = {
     "an unknown sku": ("unknown_sku", lambda world: lines(("NOBODY-SELLS-THIS", 1))),
     "more than there is": ("out_of_stock", lambda world: lines((world.new_sku(on_hand=1), 2))),
     "two currencies": (
@@ -65,7 +65,7 @@ REFUSED_AT_VALIDATION: dict[str, tuple[str, Callable[[World], dict[str, Any]]]] 
 
 
 @pytest.mark.parametrize("case", REFUSED_AT_VALIDATION)
-def test_validation_rejects_and_nothing_had_to_be_undone(world: World, case: str) -> None:
+def test_validation_rejects_and_nothing_had_to_be_undone(world: OutsideView, case: str) -> None:
     reason, changes = REFUSED_AT_VALIDATION[case]
     order_id = world.order(**changes(world))
     view = world.ended(order_id)
@@ -96,7 +96,7 @@ DECLINES = {
         "pm_card_authenticationRequired",
     ],
 )
-def test_a_card_that_is_refused_is_asked_once_and_releases_the_stock(world: World, method: str) -> None:
+def test_a_card_that_is_refused_is_asked_once_and_releases_the_stock(world: OutsideView, method: str) -> None:
     sku = world.new_sku(on_hand=3)
     order_id = world.order(payment_method=method, **lines((sku, 2)))
     view = world.ended(order_id)
@@ -121,7 +121,7 @@ def test_a_card_that_is_refused_is_asked_once_and_releases_the_stock(world: Worl
     assert events[-1] == "payment_intent.canceled"
 
 
-def test_a_po_box_that_older_code_validated_gives_the_money_back(world: World) -> None:
+def test_a_po_box_that_older_code_validated_gives_the_money_back(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=3)
     order_id = order_of_older_code(world, shipping_address={**ADDRESS, "line2": "P.O. Box 7"}, **lines((sku, 2)))
     view = world.ended(order_id)
@@ -132,7 +132,7 @@ def test_a_po_box_that_older_code_validated_gives_the_money_back(world: World) -
     assert world.effects(order_id) == NOTHING._replace(charged=2000, given_back=2000)
 
 
-def test_a_rejected_recipient_undoes_everything_by_default(world: World) -> None:
+def test_a_rejected_recipient_undoes_everything_by_default(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=3)
     order_id = world.order(customer={**CUSTOMER, "email": "ada@bounce.invalid"}, **lines((sku, 2)))
     view = world.ended(order_id)
@@ -147,7 +147,7 @@ def test_a_rejected_recipient_undoes_everything_by_default(world: World) -> None
     assert world.effects(order_id) == NOTHING._replace(charged=2000, given_back=2000, label="void")
 
 
-def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: World) -> None:
+def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: OutsideView) -> None:
     """Validation has seen the stock; while it asks about the card, somebody else takes the unit."""
     sku = world.new_sku(on_hand=1)
     with world.faults("payments", {"operation": "payment_methods.retrieve", "fault": "hold", "delay_s": 8, "times": 1}):
@@ -162,7 +162,7 @@ def test_a_reservation_that_loses_the_race_after_validation_is_refused(world: Wo
     assert world.effects(order_id) == NOTHING
 
 
-def test_two_orders_for_the_last_lamp_sell_it_once(world: World) -> None:
+def test_two_orders_for_the_last_lamp_sell_it_once(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=1)
     orders = [world.order(new_id(), **lines((sku, 1))) for _ in range(4)]
     ended = [world.ended(order)["status"] for order in orders]
@@ -172,7 +172,7 @@ def test_two_orders_for_the_last_lamp_sell_it_once(world: World) -> None:
     assert sum(world.effects(order).net for order in orders) == 1000
 
 
-def test_an_order_that_does_not_exist_is_404(world: World) -> None:
+def test_an_order_that_does_not_exist_is_404(world: OutsideView) -> None:
     for order_id in (new_id(), "not%20an%20id", "a" * 65):
         answer = world.get(f"/api/orders/{order_id}")
         assert answer.status == 404

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.app_on_devhost import Stage
 from tests.e2e.test_webhooks import event, told
-from tests.e2e.world import new_id, wait_for
+from tests.support.harness import Harness
+from tests.support.outside_view import new_id, wait_for
 
 DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
 OURS = ("orders", "orderindex", "stock", "stripeevents")
@@ -51,61 +51,61 @@ def call(request: str) -> str | None:
 
 
 @contextmanager
-def counted(stage: Stage) -> Iterator[Callable[[], list[str]]]:
+def counted(harness: Harness) -> Iterator[Callable[[], list[str]]]:
     requests: list[str] = []
-    with stage.tables.recording(requests.append), stage.blobs.recording(requests.append):
+    with harness.tables.recording(requests.append), harness.blobs.recording(requests.append):
         yield lambda: [known for request in requests if (known := call(request)) is not None]
 
 
-def ended(stage: Stage, order_id: str) -> None:
+def ended(harness: Harness, order_id: str) -> None:
     """Asked of devhost's own table, which is not counted."""
-    wait_for(lambda: stage.world.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}")
+    wait_for(lambda: harness.world.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}")
 
 
-def calls_of(stage: Stage, **changes: Any) -> list[str]:
-    sku = stage.world.new_sku()
-    with counted(stage) as counts:
-        order_id = stage.world.order(**line(sku), **changes)
-        ended(stage, order_id)
+def calls_of(harness: Harness, **changes: Any) -> list[str]:
+    sku = harness.world.new_sku()
+    with counted(harness) as counts:
+        order_id = harness.world.order(**line(sku), **changes)
+        ended(harness, order_id)
         return counts()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def warm(stage: Stage) -> None:
+def warm(harness: Harness) -> None:
     """The first label creates its container."""
-    stage.world.ended(stage.world.order(**line(stage.world.new_sku())))
+    harness.world.ended(harness.world.order(**line(harness.world.new_sku())))
 
 
-def test_a_completed_order_of_one_line_makes_fourteen_calls_and_two_of_them_before_its_202(stage: Stage) -> None:
-    assert calls_of(stage) == COMPLETED
+def test_a_completed_order_of_one_line_makes_fourteen_calls_and_two_of_them_before_its_202(harness: Harness) -> None:
+    assert calls_of(harness) == COMPLETED
 
 
-def test_a_declined_order_makes_sixteen_calls(stage: Stage) -> None:
-    calls = calls_of(stage, **DECLINED)
+def test_a_declined_order_makes_sixteen_calls(harness: Harness) -> None:
+    calls = calls_of(harness, **DECLINED)
     assert len(calls) <= 16, calls
 
 
-def test_an_order_that_is_cancelled_before_it_is_charged_makes_sixteen_calls(stage: Stage) -> None:
-    order_id, sku = new_id(), stage.world.new_sku()
+def test_an_order_that_is_cancelled_before_it_is_charged_makes_sixteen_calls(harness: Harness) -> None:
+    order_id, sku = new_id(), harness.world.new_sku()
     with (
-        counted(stage) as counts,
-        stage.tables.failing(f'batch.*{order_id}.*"State": ?"running"', "hold_then_commit") as held,
+        counted(harness) as counts,
+        harness.tables.failing(f'batch.*{order_id}.*"State": ?"running"', "hold_then_commit") as held,
     ):
-        stage.world.order(order_id, **line(sku))
+        harness.world.order(order_id, **line(sku))
         wait_for(held.seen.is_set, 30, "its start")
-        assert stage.world.cancel(order_id).status == 202
+        assert harness.world.cancel(order_id).status == 202
         held.lifted.set()
-        ended(stage, order_id)
+        ended(harness, order_id)
         calls = counts()
-    assert stage.world.view(order_id)["status"] == "cancelled"
+    assert harness.world.view(order_id)["status"] == "cancelled"
     assert len(calls) <= 16, calls
 
 
-def test_a_webhook_makes_two_calls(stage: Stage) -> None:
-    order_id = stage.world.order(**line(stage.world.new_sku()))
-    ended(stage, order_id)
+def test_a_webhook_makes_two_calls(harness: Harness) -> None:
+    order_id = harness.world.order(**line(harness.world.new_sku()))
+    ended(harness, order_id)
     for about, calls in {order_id: ["GET orders", "PUT orders"], new_id(): ["GET orders", "PUT stripeevents"]}.items():
-        with counted(stage) as counts:
-            assert told(stage.world, event(about, "charge.updated")).status == 200
+        with counted(harness) as counts:
+            assert told(harness.world, event(about, "charge.updated")).status == 200
             # An order that has ended has its payment asked about, which reads the record of one that was completed.
             assert counts()[:2] == calls

@@ -14,7 +14,7 @@ from devtools.example_order import example_order
 from devtools.processes.http import fetch
 from models.order_parts import Line
 from services.tables.order_index import OPEN, index_key
-from tests.e2e.orders_on_record import (
+from tests.support.orders_on_record import (
     accept,
     close,
     note_healed,
@@ -24,7 +24,7 @@ from tests.e2e.orders_on_record import (
     start,
     stock_of,
 )
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 from tests.support.product import Product
 
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
@@ -37,29 +37,29 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def reported(world: World, finding: str) -> None:
+def reported(world: OutsideView, finding: str) -> None:
     """Wait until the health answer tells of the finding: each run replaces the report of the one before."""
     wait_for(lambda: (world.get("/api/health").json()["sweep"] or {}).get(finding), 60, f"{finding} in health")
 
 
-def two_more_sweeps(world: World) -> None:
+def two_more_sweeps(world: OutsideView) -> None:
     for _ in range(2):
         wait_for(partial(has_swept_since, world, last_sweep(world)), 60, "sweep")
 
 
-def has_swept_since(world: World, moment: str) -> bool:
+def has_swept_since(world: OutsideView, moment: str) -> bool:
     return last_sweep(world) != moment
 
 
-def last_sweep(world: World) -> str:
+def last_sweep(world: OutsideView) -> str:
     return str(world.get("/api/health").json()["sweep"]["at"])
 
 
-def table(world: World, name: str) -> TableClient:
+def table(world: OutsideView, name: str) -> TableClient:
     return TableClient.from_connection_string(world.urls["storage_connection_string"], name)
 
 
-def test_what_was_accepted_and_not_started_is_started(shop: World, shop_product: Product) -> None:
+def test_what_was_accepted_and_not_started_is_started(shop: OutsideView, shop_product: Product) -> None:
     sku, order_id = shop.new_sku(), new_id()
     accept(shop, order_id, age_s=OLD_S, **line(sku))
     reported(shop, "sagas_started")
@@ -93,7 +93,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: World, case: str) -> None:
+def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: OutsideView, case: str) -> None:
     held, changes, status, cancelled, purged = CASES[case]
     sku, order_id = shop.new_sku(), new_id()
     body = {**changes, **line(sku)}
@@ -122,14 +122,14 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Worl
     assert shop.stock(sku) == (10, 0)
 
 
-def execution(world: World, order_id: str) -> str | None:
+def execution(world: OutsideView, order_id: str) -> str | None:
     try:
         return str(world.instance(order_id)["ExecutionId"])
     except ResourceNotFoundError:
         return None
 
 
-def test_a_saga_that_ends_again_and_again_is_parked_and_only_goes_backwards_from_there(shop: World) -> None:
+def test_a_saga_that_ends_again_and_again_is_parked_and_only_goes_backwards_from_there(shop: OutsideView) -> None:
     sku, order_id = shop.new_sku(), new_id()
     with out_of_sight(shop, order_id):
         start(shop, accept(shop, order_id, age_s=OLD_S, **line(sku)))
@@ -149,7 +149,7 @@ def test_a_saga_that_ends_again_and_again_is_parked_and_only_goes_backwards_from
     assert shop.stock(sku) == (10, 0)
 
 
-def ended_without_its_payment(world: World) -> str:
+def ended_without_its_payment(world: OutsideView) -> str:
     """An order that is compensated by its record, and charged by the provider's."""
     order_id = new_id()
     order = start(world, accept(world, order_id, **line(world.new_sku())))
@@ -163,14 +163,14 @@ def ended_without_its_payment(world: World) -> str:
     return order_id
 
 
-def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: World) -> None:
+def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: OutsideView) -> None:
     order_id = ended_without_its_payment(shop)
     reported(shop, "payments_given_back")
     wait_for(lambda: shop.effects(order_id).net == 0, 60, "refund")
     assert shop.record(order_id)["RefundedMinor"] == 1000
 
 
-def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop: World) -> None:
+def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop: OutsideView) -> None:
     """The newest payment is looked at first."""
     with shop.faults("payments", {"operation": "refunds.create", "fault": "error_before_commit"}):
         older, newer = ended_without_its_payment(shop), ended_without_its_payment(shop)
@@ -191,7 +191,7 @@ class Settled(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def settled(shop: World) -> Settled:
+def settled(shop: OutsideView) -> Settled:
     young, refunded, resolved = new_id(), ended_without_its_payment(shop), new_id()
     told = {"by": "ada", "reason": "the card is closed", "reference": "SEPA-4711"}
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": resolved}
@@ -206,23 +206,23 @@ def settled(shop: World) -> Settled:
     return Settled(young, refunded, resolved)
 
 
-def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: World, settled: Settled) -> None:
+def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: OutsideView, settled: Settled) -> None:
     with pytest.raises(ResourceNotFoundError):
         shop.instance(settled.young)
     assert shop.view(settled.young)["status"] == "accepted"
 
 
-def test_a_payment_is_given_back_once(shop: World, settled: Settled) -> None:
+def test_a_payment_is_given_back_once(shop: OutsideView, settled: Settled) -> None:
     assert [entry["event"] for entry in shop.ledger(settled.refunded)].count("refund.succeeded") == 1
     assert [audit["Event"] for audit in shop.audits(settled.refunded)].count("payment_refunded") == 1
 
 
-def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: World, settled: Settled) -> None:
+def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: OutsideView, settled: Settled) -> None:
     """Resolved on evidence: the money went back by other means, and must not go back twice."""
     assert shop.effects(settled.resolved).given_back == 0
 
 
-def test_units_that_no_order_holds_go_back_to_the_shelf(shop: World) -> None:
+def test_units_that_no_order_holds_go_back_to_the_shelf(shop: OutsideView) -> None:
     sku, nobody, sold = shop.new_sku(), new_id(), new_id()
     reserve_long_ago(shop, nobody, sku)
     start(shop, accept(shop, sold, **line(sku)))
@@ -234,13 +234,13 @@ def test_units_that_no_order_holds_go_back_to_the_shelf(shop: World) -> None:
     assert reservations.get_entity("stock", f"order:{sold}")["State"] == "sold"
 
 
-def reserve_long_ago(world: World, order_id: str, sku: str) -> None:
+def reserve_long_ago(world: OutsideView, order_id: str, sku: str) -> None:
     stock_of(world).reserve(order_id, (Line(sku=sku, quantity=1, price_minor=1000),))
     long_ago = datetime.now(UTC) - timedelta(minutes=6)
     table(world, "stock").update_entity({"PartitionKey": "stock", "RowKey": f"order:{order_id}", "ChangedAt": long_ago})
 
 
-def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: World) -> None:
+def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: OutsideView) -> None:
     """The process died after the record was written and before the index was."""
     order_id = shop.order(**line(shop.new_sku()))
     shop.ended(order_id)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from devtools.example_order import example_order
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.world import NOTHING, World, compensations, new_id, statuses
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, statuses
 
 ADA = {"by": "ada", "reason": "the bank is up again"}
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
@@ -24,13 +24,13 @@ def down(operation: str, order_id: str) -> dict[str, Any]:
     return {"operation": operation, "fault": "drop_before_commit", "order_id": order_id}
 
 
-def events(world: World, order_id: str) -> list[str]:
+def events(world: OutsideView, order_id: str) -> list[str]:
     return [entry["event"] for entry in world.ledger(order_id)]
 
 
-def test_a_charge_that_stays_unknown_parks_the_order_and_is_given_back_once_it_is_known(stage: Stage) -> None:
+def test_a_charge_that_stays_unknown_parks_the_order_and_is_given_back_once_it_is_known(harness: Harness) -> None:
     """The charge was done, its answer was lost, and nobody answers when asked what became of it."""
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     sku = world.new_sku()
     rules = [lost("payment_intents.confirm", order_id), down("payment_intents.retrieve", order_id)]
     with world.faults("payments", *rules):
@@ -49,16 +49,16 @@ def test_a_charge_that_stays_unknown_parks_the_order_and_is_given_back_once_it_i
     assert world.stock(sku) == (10, 0)
 
 
-def test_a_refund_whose_answer_was_lost_is_looked_up_and_not_made_again(stage: Stage) -> None:
-    world, order_id = stage.world, new_id()
+def test_a_refund_whose_answer_was_lost_is_looked_up_and_not_made_again(harness: Harness) -> None:
+    world, order_id = harness.world, new_id()
     with world.faults("payments", lost("refunds.create", order_id)):
         world.order(order_id, customer=BOUNCING, items=[{"sku": world.new_sku(), "quantity": 1}])
         assert world.ended(order_id)["status"] == "compensated"
     assert events(world, order_id).count("refund.succeeded") == 1
 
 
-def test_a_refund_that_cannot_be_looked_up_is_neither_made_nor_said(stage: Stage) -> None:
-    world, order_id = stage.world, new_id()
+def test_a_refund_that_cannot_be_looked_up_is_neither_made_nor_said(harness: Harness) -> None:
+    world, order_id = harness.world, new_id()
     with world.faults("payments", down("refunds.list", order_id)):
         world.order(order_id, customer=BOUNCING, items=[{"sku": world.new_sku(), "quantity": 1}])
         view = world.becomes(order_id, "needs_attention")

@@ -12,39 +12,39 @@ import pytest
 from devtools.example_order import example_order
 from devtools.orders.__main__ import main
 from devtools.processes.http import fetch
-from tests.e2e.world import World, new_id
+from tests.support.outside_view import OutsideView, new_id
 from tests.support.product import Product
 
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 
 
 @pytest.fixture(scope="module")
-def sku(shop: World) -> str:
+def sku(shop: OutsideView) -> str:
     return shop.new_sku(on_hand=20)
 
 
 @pytest.fixture(scope="module")
-def completed(shop: World, sku: str) -> str:
+def completed(shop: OutsideView, sku: str) -> str:
     order_id = shop.order(items=[{"sku": sku, "quantity": 2}])
     shop.ended(order_id)
     return order_id
 
 
 @pytest.fixture(scope="module")
-def undone(shop: World, sku: str) -> str:
+def undone(shop: OutsideView, sku: str) -> str:
     """Its label was issued, and voided."""
     order_id = shop.order(items=[{"sku": sku, "quantity": 1}], customer=BOUNCING)
     assert shop.ended(order_id)["status"] == "compensated"
     return order_id
 
 
-def problem(shop: World, path: str) -> tuple[int, str]:
+def problem(shop: OutsideView, path: str) -> tuple[int, str]:
     answer = shop.get(path)
     assert answer.headers["Content-Type"] == "application/problem+json"
     return answer.status, answer.json()["detail"]
 
 
-def test_a_view_has_lines_times_payment_and_tracking_number(shop: World, sku: str, completed: str) -> None:
+def test_a_view_has_lines_times_payment_and_tracking_number(shop: OutsideView, sku: str, completed: str) -> None:
     view = shop.view(completed)
     assert view["lines"] == [{"sku": sku, "quantity": 2, "price_minor": 1000}]
     assert view["payment"] == {"charged_minor": 2000, "refunded_minor": 0}
@@ -52,11 +52,11 @@ def test_a_view_has_lines_times_payment_and_tracking_number(shop: World, sku: st
     assert view["tracking_number"] in shop.messages(completed)[0]["text"]
 
 
-def test_a_refund_is_in_the_view(shop: World, undone: str) -> None:
+def test_a_refund_is_in_the_view(shop: OutsideView, undone: str) -> None:
     assert shop.view(undone)["payment"] == {"charged_minor": 1000, "refunded_minor": 1000}
 
 
-def test_the_label_is_the_stored_pdf_with_its_tracking_number(shop: World, completed: str) -> None:
+def test_the_label_is_the_stored_pdf_with_its_tracking_number(shop: OutsideView, completed: str) -> None:
     answer = shop.get(f"/api/orders/{completed}/label")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/pdf")
     assert answer.headers["Cache-Control"] == "no-store"
@@ -66,7 +66,7 @@ def test_the_label_is_the_stored_pdf_with_its_tracking_number(shop: World, compl
     assert shop.view(completed)["tracking_number"] in page.get_textpage().get_text_range()
 
 
-def test_a_label_that_is_not_in_force_is_refused(shop: World, sku: str, undone: str) -> None:
+def test_a_label_that_is_not_in_force_is_refused(shop: OutsideView, sku: str, undone: str) -> None:
     assert problem(shop, f"/api/orders/{undone}/label") == (
         410,
         "The label of this order was voided: nothing is to be shipped.",
@@ -81,7 +81,7 @@ def test_a_label_that_is_not_in_force_is_refused(shop: World, sku: str, undone: 
     assert problem(shop, f"/api/orders/{erased}/label")[0] == 410
 
 
-def test_the_audit_trail_is_the_stored_one(shop: World, undone: str) -> None:
+def test_the_audit_trail_is_the_stored_one(shop: OutsideView, undone: str) -> None:
     trail = shop.get(f"/api/orders/{undone}/events").json()
     stored = shop.audits(undone)
     assert [event["event"] for event in trail["events"]] == [row["Event"] for row in stored]
@@ -92,7 +92,7 @@ def test_the_audit_trail_is_the_stored_one(shop: World, undone: str) -> None:
     assert trail["continuation"] is None
 
 
-def test_the_audit_trail_is_read_in_pages(shop: World, undone: str) -> None:
+def test_the_audit_trail_is_read_in_pages(shop: OutsideView, undone: str) -> None:
     whole = shop.get(f"/api/orders/{undone}/events").json()["events"]
     read: list[dict[str, Any]] = []
     token = ""
@@ -107,7 +107,7 @@ def test_the_audit_trail_is_read_in_pages(shop: World, undone: str) -> None:
 
 
 def test_the_history_at_a_terminal_is_the_audit_trail(
-    shop: World, shop_product: Product, undone: str, capsys: pytest.CaptureFixture[str]
+    shop: OutsideView, shop_product: Product, undone: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", undone, "--json", "--data", str(shop_product.data)]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -116,7 +116,7 @@ def test_the_history_at_a_terminal_is_the_audit_trail(
     assert "payment_refunded" in capsys.readouterr().out
 
 
-def test_the_stock_is_listed_with_what_a_put_needs(shop: World, sku: str) -> None:
+def test_the_stock_is_listed_with_what_a_put_needs(shop: OutsideView, sku: str) -> None:
     listed: list[dict[str, Any]] = []
     token = ""
     while token is not None:

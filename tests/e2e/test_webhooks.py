@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from devtools.processes.http import Answer, fetch
-from tests.e2e.app_on_devhost import Stage
-from tests.e2e.orders_on_record import accept, close, note_payment_intent, payments_of, start
-from tests.e2e.world import NOTHING, World, new_id, wait_for
+from tests.support.harness import Harness
+from tests.support.orders_on_record import accept, close, note_payment_intent, payments_of, start
+from tests.support.outside_view import NOTHING, OutsideView, new_id, wait_for
 
 SECRET = "whsec_sandbox"
 NO_KEYS = [  # events by their form, with an id or a type that storage cannot keep
@@ -41,22 +41,22 @@ def signature(body: bytes, secret: str = SECRET, age_s: float = 0) -> str:
     return f"t={moment},v1={digest}"
 
 
-def send(world: World, body: bytes, header: str | None) -> Answer:
+def send(world: OutsideView, body: bytes, header: str | None) -> Answer:
     headers = {} if header is None else {"Stripe-Signature": header}
     return fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
 
 
-def told(world: World, what: dict[str, Any]) -> Answer:
+def told(world: OutsideView, what: dict[str, Any]) -> Answer:
     body = json.dumps(what).encode()
     return send(world, body, signature(body))
 
 
-def recorded(world: World, event_id: str) -> list[dict[str, Any]]:
+def recorded(world: OutsideView, event_id: str) -> list[dict[str, Any]]:
     """Where an event about no order of ours is kept."""
     return [row for row in world.table_rows("stripeevents") if row["PartitionKey"] == event_id]
 
 
-def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: World) -> None:
+def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: OutsideView) -> None:
     it = event("nobody-ordered-this")
     it["data"]["object"]["receipt_email"] = "canary@example.com"
     for _ in range(3):
@@ -67,7 +67,7 @@ def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: Wor
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"order_id": "not an id"}, {"order_id": 7}, {"order_id": new_id()}])
-def test_an_event_about_no_order_of_ours_is_taken_with_200(shop: World, metadata: object) -> None:
+def test_an_event_about_no_order_of_ours_is_taken_with_200(shop: OutsideView, metadata: object) -> None:
     it = event(None)
     it["data"]["object"]["metadata"] = metadata
     answer = told(shop, it)
@@ -75,7 +75,7 @@ def test_an_event_about_no_order_of_ours_is_taken_with_200(shop: World, metadata
     assert len(recorded(shop, it["id"])) == 1
 
 
-def test_the_signature_is_over_the_raw_body_as_it_came(shop: World) -> None:
+def test_the_signature_is_over_the_raw_body_as_it_came(shop: OutsideView) -> None:
     """Spaces and escapes that a parser would not keep."""
     it = event(None)
     raw = b'  {"id" : "%s",\r\n "type":"caf\\u00e9", "data": {"object": {"metadata": null}}}\n' % it["id"].encode()
@@ -98,7 +98,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_signature_is_refused_and_records_nothing(shop: World, case: str) -> None:
+def test_a_wrong_signature_is_refused_and_records_nothing(shop: OutsideView, case: str) -> None:
     it = event(new_id())
     body = json.dumps(it).encode()
     answer = send(shop, body, WRONG[case](body))
@@ -107,7 +107,7 @@ def test_a_wrong_signature_is_refused_and_records_nothing(shop: World, case: str
     assert recorded(shop, it["id"]) == []
 
 
-def test_an_event_of_four_minutes_ago_is_still_believed(shop: World) -> None:
+def test_an_event_of_four_minutes_ago_is_still_believed(shop: OutsideView) -> None:
     it = event(None)
     body = json.dumps(it).encode()
     assert send(shop, body, signature(body, age_s=240)).status == 200
@@ -116,11 +116,11 @@ def test_an_event_of_four_minutes_ago_is_still_believed(shop: World) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"no JSON", b"{}", b'{"id": "evt_1", "type": "t", "data": {}}', b"\xff", *NO_KEYS]
 )
-def test_a_signed_body_that_is_no_event_is_refused(shop: World, body: bytes) -> None:
+def test_a_signed_body_that_is_no_event_is_refused(shop: OutsideView, body: bytes) -> None:
     assert send(shop, body, signature(body)).status == 400
 
 
-def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: World) -> None:
+def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: OutsideView) -> None:
     order_id = shop.order()
     shop.ended(order_id)
 
@@ -131,10 +131,10 @@ def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: World) -> Non
     assert types() == ["payment_intent.succeeded"]
 
 
-def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(stage: Stage) -> None:
+def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(harness: Harness) -> None:
     """No webhook comes from the sandbox here. The answer of the charge is lost, and so are two readings: the third
     pause is one of four seconds, which the event cuts short."""
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     lost = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
     unread = {"operation": "payment_intents.retrieve", "fault": "drop_before_commit", "order_id": order_id}
     with world.faults("payments", lost, unread):
@@ -151,18 +151,18 @@ def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(stage: Stage) 
     assert world.effects(order_id).charged == world.effects(order_id).net == 1000
 
 
-def begin(world: World, order_id: str, **limits: float) -> None:
+def begin(world: OutsideView, order_id: str, **limits: float) -> None:
     """Start the saga of an order on record, with limits of its own."""
     task = {"order_id": order_id, "version": 2, "limits": limits}
     start = f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
     assert fetch(start, "POST", task).status == 202
 
 
-def kinds(world: World, order_id: str) -> list[str]:
+def kinds(world: OutsideView, order_id: str) -> list[str]:
     return [row["EventType"] for row in world.history(order_id)]
 
 
-def charged(world: World, order_id: str) -> str:
+def charged(world: OutsideView, order_id: str) -> str:
     """An order on record whose payment has succeeded; the intent's id."""
     order = start(world, accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}]))
     intent = payments_of(world).open_intent(order, f"{order_id}:pay")
@@ -171,9 +171,9 @@ def charged(world: World, order_id: str) -> str:
     return intent
 
 
-def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(stage: Stage) -> None:
+def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(harness: Harness) -> None:
     """The sweep does not run here: the webhook alone gives the money back, before it answers."""
-    world, order_id = stage.world, new_id()
+    world, order_id = harness.world, new_id()
     charged(world, order_id)
     close(world, order_id, "cancelled")
     assert world.effects(order_id).net == 1000
@@ -184,8 +184,8 @@ def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(stage: Stage)
     assert [audit["Event"] for audit in world.audits(order_id)].count("payment_refunded") == 1
 
 
-def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(stage: Stage) -> None:
-    world, order_id = stage.world, new_id()
+def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(harness: Harness) -> None:
+    world, order_id = harness.world, new_id()
     charged(world, order_id)
     close(world, order_id, "cancelled")
     it = event(order_id)
@@ -196,7 +196,7 @@ def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(stage: St
     assert world.effects(order_id).net == 0
 
 
-def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop: World) -> None:
+def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop: OutsideView) -> None:
     order_id = shop.order()
     view, effects = shop.ended(order_id), shop.effects(order_id)
     for kind in ("charge.refunded", "payment_intent.canceled", "payment_intent.payment_failed"):
@@ -206,7 +206,7 @@ def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop
     assert shop.effects(order_id) == effects
 
 
-def test_an_event_is_kept_beside_its_order_once_and_shown_in_its_timeline(shop: World) -> None:
+def test_an_event_is_kept_beside_its_order_once_and_shown_in_its_timeline(shop: OutsideView) -> None:
     order_id = shop.order()
     shop.becomes(order_id, "completed")
     what = event(order_id, "charge.updated")

@@ -22,8 +22,8 @@ from azure.core.exceptions import AzureError
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import FINAL
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.e2e.world import World, wait_for
 from tests.proof import customers
+from tests.support.outside_view import OutsideView, wait_for
 from tests.support.product import Product
 from tests.support.servers import FreePorts
 
@@ -47,7 +47,7 @@ def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_two_hundred_orders_over_fifty_units_sell_each_unit_once(product: Product) -> None:
     urls, rng = product.urls, random.Random(SEED)
     assert {"worker", "worker1", "worker2"} <= set(urls["pids"])
-    with closing(World(urls)) as world, closing(Auditor(urls)) as auditor:
+    with closing(OutsideView(urls)) as world, closing(Auditor(urls)) as auditor:
         for sku, units in UNITS.items():
             world.put_stock(sku, units, PRICE)
             auditor.stocked(sku, units)
@@ -85,7 +85,7 @@ def _restock(urls: dict[str, Any], auditor: Auditor, sku: str, units: int) -> bo
     return any(customers.restock(urls, auditor, sku, units) for _ in range(200))
 
 
-def _buy_the_rest(world: World, auditor: Auditor) -> None:
+def _buy_the_rest(world: OutsideView, auditor: Auditor) -> None:
     """One unit an order, and one order more than there are units."""
     for sku in UNITS:
         left, reserved = world.stock(sku)
@@ -98,7 +98,7 @@ def _buy_the_rest(world: World, auditor: Auditor) -> None:
         assert ended == ["completed"] * left + ["rejected"], sku
 
 
-def _assert_all_sold_once(world: World, orders: Sequence[customers.Order]) -> None:
+def _assert_all_sold_once(world: OutsideView, orders: Sequence[customers.Order]) -> None:
     assert {sku: world.stock(sku) for sku in UNITS} == dict.fromkeys(UNITS, (0, 0))
     owned = Counter(UNITS) + Counter(dict(RESTOCKS))
     ended = {order.order_id: world.view(order.order_id)["status"] for order in orders}

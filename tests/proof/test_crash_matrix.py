@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -25,10 +24,9 @@ import pytest
 from devtools.audit.auditor import Auditor
 from devtools.example_order import example_order
 from devtools.processes.http import fetch
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.storage_proxy import Fault, StorageProxy
-from tests.e2e.world import NOTHING, Effects, World, compensations, new_id, wait_for
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, Effects, OutsideView, compensations, new_id, wait_for
+from tests.support.storage_proxy import Fault
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
@@ -125,12 +123,12 @@ class Life(NamedTuple):
     last: Lived | None
 
 
-class Stage:
+class Matrix:
     """One devhost that is killed once a moment."""
 
-    def __init__(self, app: AppOnDevhost, tables: StorageProxy, blobs: StorageProxy) -> None:
+    def __init__(self, app: Harness) -> None:
         self._app = app
-        self._proxies = {"tables": tables, "blobs": blobs}
+        self._proxies = {"tables": app.tables, "blobs": app.blobs}
         self._lives: dict[str, Life] = {}
         self._rules: dict[str, list[dict[str, Any]]] = {}
 
@@ -163,7 +161,7 @@ class Stage:
         return Life(lived, found, last_lived)
 
     def _set_up(
-        self, barriers: ExitStack, world: World, moment: str, orders: dict[tuple[str, bool], str]
+        self, barriers: ExitStack, world: OutsideView, moment: str, orders: dict[tuple[str, bool], str]
     ) -> dict[tuple[str, bool], Callable[[], object]]:
         """Every barrier, and for each whether its order stands there."""
         rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
@@ -187,7 +185,7 @@ class Stage:
                 self._app.sandbox.faults(target, each)
         return reached
 
-    def _die(self, world: World, sku: str, last: str | None) -> None:
+    def _die(self, world: OutsideView, sku: str, last: str | None) -> None:
         if last is None:
             self._app.kill()
             return
@@ -202,7 +200,7 @@ class Stage:
         self._app.wait_for_death()
 
 
-def _place(world: World, sku: str, order_id: str, changes: Mapping[str, Any]) -> None:
+def _place(world: OutsideView, sku: str, order_id: str, changes: Mapping[str, Any]) -> None:
     world.order(order_id, items=[{"sku": sku, "quantity": 1}], **changes)
 
 
@@ -210,15 +208,15 @@ def _all(conditions: list[Callable[[], object]]) -> bool:
     return all(condition() for condition in conditions)
 
 
-def _fired(world: World, target: str, number: int) -> Callable[[], object]:
+def _fired(world: OutsideView, target: str, number: int) -> Callable[[], object]:
     return lambda: fetch(f"{world.urls[target]}/sandbox/faults").json()["fired"][number]
 
 
-def _lived(world: World, order_id: str, cancel: int | None) -> Lived:
+def _lived(world: OutsideView, order_id: str, cancel: int | None) -> Lived:
     return Lived(world.ended(order_id), world.effects(order_id), cancel)
 
 
-def _audited(app: AppOnDevhost, orders: list[str], sku: str) -> list[str]:
+def _audited(app: Harness, orders: list[str], sku: str) -> list[str]:
     with closing(Auditor(app.urls)) as auditor:
         auditor.stocked(sku, 50)
         for order_id in orders:
@@ -227,30 +225,21 @@ def _audited(app: AppOnDevhost, orders: list[str], sku: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stage(
-    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    tables, blobs = proxies(ports, azurite)
-    log: Path = tmp_path_factory.mktemp("matrix") / "devhost.log"
+def matrix(new_harness: Callable[..., Harness]) -> Iterator[Matrix]:
     settings = {
         "STEP_RETRY_SECONDS": "60",
         "UNDO_RETRY_SECONDS": "60",
         "PYTHON_THREADPOOL_THREAD_COUNT": "48",  # an order at its barrier keeps a thread
     }
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, **settings)
-        try:
-            yield Stage(app, tables, blobs)
-        finally:
-            app.stop()
-            sandbox_processes.clear_faults()
+    with new_harness(**settings) as app:
+        yield Matrix(app)
 
 
 @pytest.mark.parametrize("cancelled", [False, True], ids=["goes_on", "cancelled"])
 @pytest.mark.parametrize("barrier", BARRIERS)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_death_at(stage: Stage, moment: str, barrier: str, cancelled: bool) -> None:
-    lived = stage.life(moment).orders[barrier, cancelled]
+def test_a_death_at(matrix: Matrix, moment: str, barrier: str, cancelled: bool) -> None:
+    lived = matrix.life(moment).orders[barrier, cancelled]
     status = _expected_status(BARRIERS[barrier], cancelled)
     assert lived.view["status"] == status, lived
     assert _without_copies(lived.effects, barrier) == _expected_effects(status, lived.effects), lived
@@ -261,12 +250,12 @@ def test_a_death_at(stage: Stage, moment: str, barrier: str, cancelled: bool) ->
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_after_each_death_all_witnesses_agree(stage: Stage, moment: str) -> None:
-    assert stage.life(moment).violations == []
+def test_after_each_death_all_witnesses_agree(matrix: Matrix, moment: str) -> None:
+    assert matrix.life(moment).violations == []
 
 
-def test_a_provider_that_kills_when_it_has_charged_charges_once(stage: Stage) -> None:
-    last = stage.life("after_its_commit").last
+def test_a_provider_that_kills_when_it_has_charged_charges_once(matrix: Matrix) -> None:
+    last = matrix.life("after_its_commit").last
     assert last is not None
     assert (last.view["status"], last.effects) == ("completed", COMPLETED)
 

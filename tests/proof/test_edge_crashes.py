@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,11 +22,10 @@ import pytest
 from devtools.example_order import example_order
 from models.messages import SAGA_VERSION
 from reconciliation.sweep import Reconciler, Sagas, _look_after
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.orders_on_record import index_of, orders_of, payments_of, stock_of
-from tests.e2e.storage_proxy import Fault, StorageProxy
-from tests.e2e.world import NOTHING, World, new_id, wait_for
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
+from tests.support.orders_on_record import index_of, orders_of, payments_of, stock_of
+from tests.support.outside_view import NOTHING, OutsideView, new_id, wait_for
+from tests.support.storage_proxy import Fault
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
@@ -45,31 +43,21 @@ CELLS = [(write, moment) for write in WRITES for moment in MOMENTS]
 
 
 @pytest.fixture(scope="module")
-def stage(
-    ports: FreePorts, azurite: Azurite, sandbox_processes: Sandbox, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[AppOnDevhost, StorageProxy]]:
-    tables, blobs = proxies(ports, azurite)
-    log: Path = tmp_path_factory.mktemp("edge") / "devhost.log"
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox_processes, log, UNDO_RETRY_SECONDS="1")
-        try:
-            yield app, tables
-        finally:
-            app.stop()
-            sandbox_processes.clear_faults()
+def app(new_harness: Callable[..., Harness]) -> Iterator[Harness]:
+    with new_harness(UNDO_RETRY_SECONDS="1") as app:
+        yield app
 
 
 def test_a_post_that_dies_at_any_of_its_writes_is_accepted_and_ends_or_was_never_accepted(
-    stage: tuple[AppOnDevhost, StorageProxy],
+    app: Harness,
 ) -> None:
-    app, tables = stage
     orders = {cell: new_id() for cell in CELLS}
     with closing(app.start()) as world, ThreadPoolExecutor(len(CELLS)) as pool, ExitStack() as held:
         sku = world.new_sku(on_hand=20, price_minor=PRICE)
         stands = []
         for (write, moment), order_id in orders.items():
             pattern = WRITES[write].replace("{id}", order_id)
-            rule = held.enter_context(tables.failing(pattern, MOMENTS[moment], times=1))
+            rule = held.enter_context(app.tables.failing(pattern, MOMENTS[moment], times=1))
             stands.append(rule.seen.is_set if moment == "before" else rule.done.is_set)
             pool.submit(post_into_the_void, world, order_id, sku)
         wait_for(lambda: all(stand() for stand in stands), 60, "a request at each write")
@@ -92,12 +80,12 @@ def test_a_post_that_dies_at_any_of_its_writes_is_accepted_and_ends_or_was_never
         assert world.stock(sku) == (20 - sum(on_record.values()), 0)
 
 
-def post_into_the_void(world: World, order_id: str, sku: str) -> None:
+def post_into_the_void(world: OutsideView, order_id: str, sku: str) -> None:
     with contextlib.suppress(OSError):  # the server dies before it answers
         world.order(order_id, items=[{"sku": sku, "quantity": 1}])
 
 
-def swept(world: World, orders: list[str]) -> None:
+def swept(world: OutsideView, orders: list[str]) -> None:
     """What the sweep does a minute later about these orders alone: the storage account has those of other tests too."""
     found = orders_of(world), index_of(world), payments_of(world), stock_of(world)
     reconciler = Reconciler(*found)
@@ -108,7 +96,7 @@ def swept(world: World, orders: list[str]) -> None:
             asyncio.run(_look_after(reconciler, sagas, entry, later))
 
 
-async def status_of(world: World, order_id: str) -> Any:
+async def status_of(world: OutsideView, order_id: str) -> Any:
     answer = world.get(f"/runtime/webhooks/durabletask/instances/{order_id}")
     if answer.status == 404:
         return None
@@ -118,7 +106,7 @@ async def status_of(world: World, order_id: str) -> Any:
     )
 
 
-async def start(world: World, order_id: str) -> None:
+async def start(world: OutsideView, order_id: str) -> None:
     limits = {"step_retry_s": 5.0, "undo_retry_s": 1.0}
     given = {"order_id": order_id, "limits": limits, "version": SAGA_VERSION}
     started = world.post(f"/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", given)
@@ -133,8 +121,7 @@ async def never_woken(order_id: str, event: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def world(stage: tuple[AppOnDevhost, StorageProxy]) -> Iterator[World]:
-    app, _ = stage
+def world(app: Harness) -> Iterator[OutsideView]:
     app.stop()
     with closing(app.start()) as world:
         yield world
@@ -144,12 +131,11 @@ def world(stage: tuple[AppOnDevhost, StorageProxy]) -> Iterator[World]:
     ("late", "first", "given_back"), [("resolve", "retry", PRICE), ("retry", "resolve", 0), ("resolve", "resolve", 0)]
 )
 def test_of_two_operators_at_one_parked_order_the_later_is_refused_and_the_money_goes_back_once(
-    stage: tuple[AppOnDevhost, StorageProxy], world: World, late: str, first: str, given_back: int
+    app: Harness, world: OutsideView, late: str, first: str, given_back: int
 ) -> None:
-    _, tables = stage
     order_id = parked(world)
     with ThreadPoolExecutor(1) as pool:
-        with tables.failing(f"batch.*{order_id}.*{EVENTS[late]}", "hold_then_commit", times=1) as held:
+        with app.tables.failing(f"batch.*{order_id}.*{EVENTS[late]}", "hold_then_commit", times=1) as held:
             second = pool.submit(operate, world, order_id, late)
             assert held.seen.wait(30)
             assert operate(world, order_id, first) == 202
@@ -160,7 +146,7 @@ def test_of_two_operators_at_one_parked_order_the_later_is_refused_and_the_money
     assert sum(events.count(name) for name in EVENTS.values()) == 1
 
 
-def test_many_operators_at_once_are_heard_once(world: World) -> None:
+def test_many_operators_at_once_are_heard_once(world: OutsideView) -> None:
     for _ in range(3):
         order_id = parked(world)
         asks: list[Callable[[], int]] = [partial(operate, world, order_id, verb) for verb in ("retry", "resolve") * 4]
@@ -172,7 +158,7 @@ def test_many_operators_at_once_are_heard_once(world: World) -> None:
         assert world.effects(order_id).given_back == (0 if resolved else PRICE)
 
 
-def parked(world: World) -> str:
+def parked(world: OutsideView) -> str:
     order_id = new_id()
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
     with world.faults("payments", rule):
@@ -181,6 +167,6 @@ def parked(world: World) -> str:
     return order_id
 
 
-def operate(world: World, order_id: str, verb: str) -> int:
+def operate(world: OutsideView, order_id: str, verb: str) -> int:
     told = ADA if verb == "retry" else PROOF
     return world.operate(order_id, "refund_payment", verb, **told).status

@@ -6,17 +6,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.world import World, new_id
 from tests.proof.model import (
     FATES,
     MAX_TURNS,
@@ -30,7 +27,8 @@ from tests.proof.model import (
     explored,
     singles,
 )
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
+from tests.support.outside_view import OutsideView, new_id
 
 # Which of a scenario's plans are played: every one, unless it is told here.
 EVERY = {
@@ -121,18 +119,12 @@ def samples(count: int) -> list[Sample]:
 
 
 @pytest.fixture
-def world(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) -> Iterator[World]:
-    tables, blobs = proxies(ports, azurite)
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox, tmp_path / "devhost.log", STEP_RETRY_SECONDS="3")
-        try:
-            with closing(app.start()) as world:
-                yield world
-        finally:
-            app.stop()
+def world(new_harness: Callable[..., Harness]) -> Iterator[OutsideView]:
+    with new_harness(STEP_RETRY_SECONDS="3") as app, closing(app.start()) as world:
+        yield world
 
 
-def test_sampled_plans_end_on_the_real_thing_as_in_the_model(world: World) -> None:
+def test_sampled_plans_end_on_the_real_thing_as_in_the_model(world: OutsideView) -> None:
     sku = world.new_sku(on_hand=100, price_minor=PRICE)
     orders = {new_id(): sample for sample in samples(6)}
     rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
@@ -151,7 +143,7 @@ def test_sampled_plans_end_on_the_real_thing_as_in_the_model(world: World) -> No
         assert told(world, order_id) == foretold(run), (plan, what)
 
 
-def told(world: World, order_id: str) -> Any:
+def told(world: OutsideView, order_id: str) -> Any:
     effects = world.effects(order_id)
     shown = {**world.view(order_id), "order_id": ORDER}
     view = {name: shown[name] for name in ("order_id", "status", "total", "steps", "failure", "compensations")}

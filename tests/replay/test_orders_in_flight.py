@@ -7,9 +7,8 @@ while they are in the middle. Their histories hold what the first version would 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +19,11 @@ from models.order_request import OrderRequest
 from services import storage
 from services.tables.order_index import OrderIndex
 from services.tables.table_orders import TableOrders
-from tests.e2e.app_on_devhost import AppOnDevhost, proxies
-from tests.e2e.world import NOTHING, World, compensations, new_id, wait_for
 from tests.replay.oracle import Kind, walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 
 PRICE = 12900
 LIMITS = {"step_retry_s": 5.0, "undo_retry_s": 2.0, "confirmation_failure": "compensate"}
@@ -36,17 +34,12 @@ REFUND_IS_DOWN: dict[str, Any] = {"operation": "refunds.create", "fault": "error
 
 
 @pytest.fixture
-def app(ports: FreePorts, azurite: Azurite, sandbox: Sandbox, tmp_path: Path) -> Iterator[AppOnDevhost]:
-    tables, blobs = proxies(ports, azurite)
-    with tables, blobs:
-        app = AppOnDevhost(ports(1), tables, blobs, sandbox, tmp_path / "devhost.log", UNDO_RETRY_SECONDS="2")
-        try:
-            yield app
-        finally:
-            app.stop()
+def app(new_harness: Callable[..., Harness]) -> Iterator[Harness]:
+    with new_harness(UNDO_RETRY_SECONDS="2") as app:
+        yield app
 
 
-def begin(app: AppOnDevhost, orders: TableOrders, **changes: Any) -> str:
+def begin(app: Harness, orders: TableOrders, **changes: Any) -> str:
     """Accept an order and start its saga as the first version did."""
     order_id = new_id()
     orders.accept(order_id, OrderRequest.model_validate_json(json.dumps(example_order(**changes))))
@@ -56,7 +49,7 @@ def begin(app: AppOnDevhost, orders: TableOrders, **changes: Any) -> str:
     return order_id
 
 
-def test_orders_that_the_first_version_began_finish_on_todays_code(app: AppOnDevhost) -> None:
+def test_orders_that_the_first_version_began_finish_on_todays_code(app: Harness) -> None:
     account = storage.connect({"AzureWebJobsStorage": app.storage})
     with closing(app.start()) as world:
         sku = world.new_sku(on_hand=10, price_minor=PRICE)
@@ -91,7 +84,7 @@ def test_orders_that_the_first_version_began_finish_on_todays_code(app: AppOnDev
         assert world.stock(sku) == (9, 0)
 
 
-def assert_written_as_the_first_version_would(world: World, *order_ids: str) -> None:
+def assert_written_as_the_first_version_would(world: OutsideView, *order_ids: str) -> None:
     """No deadlines: a timer stands only where a fault was waited out; and the real host agrees with every id."""
     told = histories(world.urls["storage_connection_string"], world.urls["task_hub"])
     for order_id in order_ids:

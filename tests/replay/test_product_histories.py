@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from tests.e2e.world import World
 from tests.replay.oracle import Event, split, walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
+from tests.support.outside_view import OutsideView
 from tests.support.product import Product
 
 ADDRESS = example_order()["shipping_address"]
@@ -30,13 +30,13 @@ FLAKY = {"operation": "payment_intents.confirm", "fault": "error_before_commit",
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[World]:
-    with closing(World(product.urls)) as world:
+def world(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
-def ordered(world: World) -> list[str]:
+def ordered(world: OutsideView) -> list[str]:
     """Ended orders of every outcome; the last was retried on durable timers."""
     sku = world.new_sku(on_hand=20)
     ids = [world.order(**{"items": [{"sku": sku, "quantity": 1}]} | changes) for changes in ORDERS.values()]
@@ -49,7 +49,7 @@ def ordered(world: World) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def stored(world: World, ordered: list[str]) -> dict[str, list[Event]]:
+def stored(world: OutsideView, ordered: list[str]) -> dict[str, list[Event]]:
     return histories(world.urls["storage_connection_string"], world.urls["task_hub"])
 
 

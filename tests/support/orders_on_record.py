@@ -28,39 +28,39 @@ from services.tables import table_orders
 from services.tables.order_index import OrderIndex
 from services.tables.table_orders import TableOrders
 from services.tables.table_stock import TableStock
-from tests.e2e.world import World, new_id
+from tests.support.outside_view import OutsideView, new_id
 
 
-def orders_of(world: World) -> TableOrders:
+def orders_of(world: OutsideView) -> TableOrders:
     account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
     return TableOrders(storage.open_table(account, "orders"), index_of(world))
 
 
-def index_of(world: World) -> OrderIndex:
+def index_of(world: OutsideView) -> OrderIndex:
     account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
     return OrderIndex(storage.open_table(account, "orderindex"))
 
 
 @contextmanager
-def out_of_sight(world: World, order_id: str) -> Iterator[None]:
+def out_of_sight(world: OutsideView, order_id: str) -> Iterator[None]:
     """The sweep sees what is written of the order within, all at once, when it is left."""
     with patch.object(OrderIndex, "open"), patch.object(OrderIndex, "follow"):
         yield
     index_of(world).follow(orders_of(world).read(order_id))
 
 
-def note_healed(world: World, order_id: str) -> OrderRecord:
+def note_healed(world: OutsideView, order_id: str) -> OrderRecord:
     """Count a healing, as the sweep does."""
     orders = orders_of(world)
     record = orders.read(order_id)
     return orders.change(record, order_record.note_healed, record.healed + 1)
 
 
-def note_payment_intent(world: World, order: OrderRecord, intent_id: str) -> OrderRecord:
+def note_payment_intent(world: OutsideView, order: OrderRecord, intent_id: str) -> OrderRecord:
     return orders_of(world).change(order, order_record.note_payment_intent, intent_id)
 
 
-def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
+def accept(world: OutsideView, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
     """Accepted so many seconds ago, and no saga was started."""
     request = OrderRequest.model_validate_json(json.dumps(example_order(**changes)))
     accepted_at = datetime.now(UTC) - timedelta(seconds=age_s)
@@ -68,23 +68,23 @@ def accept(world: World, order_id: str, *, age_s: float = 0, **changes: Any) -> 
         return orders_of(world).accept(order_id, request).record
 
 
-def stock_of(world: World) -> TableStock:
+def stock_of(world: OutsideView) -> TableStock:
     account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
     return TableStock(storage.open_table(account, "stock"))
 
 
-def payments_of(world: World) -> StripePayments:
+def payments_of(world: OutsideView) -> StripePayments:
     return StripePayments("sk_test_sandbox", world.urls["payments"])
 
 
-def start(world: World, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
+def start(world: OutsideView, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
     """As validation leaves it."""
     lines = tuple(Line(sku=item.sku, quantity=item.quantity, price_minor=price_minor) for item in order.contents.items)
     total = Total(amount_minor=sum(line.quantity * line.price_minor for line in lines), currency="gbp")
     return orders_of(world).change(order, order_record.start, lines, total, None)
 
 
-def order_of_older_code(world: World, order_id: str | None = None, **changes: Any) -> str:
+def order_of_older_code(world: OutsideView, order_id: str | None = None, **changes: Any) -> str:
     """An order that older code has validated, although today's would refuse it; its saga starts now. Returns its id."""
     order_id = order_id or new_id()
     with out_of_sight(world, order_id):
@@ -92,5 +92,5 @@ def order_of_older_code(world: World, order_id: str | None = None, **changes: An
     return world.order(order_id, **changes)
 
 
-def close(world: World, order_id: str, status: OrderStatus) -> OrderRecord:
+def close(world: OutsideView, order_id: str, status: OrderStatus) -> OrderRecord:
     return orders_of(world).change(order_id, order_record.close, fresh_view(order_id, status).as_json(), 0)

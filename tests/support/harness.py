@@ -1,43 +1,48 @@
-"""The app on devhost alone, its storage behind proxies: for what a whole `dev.py start` cannot be made to suffer."""
+"""The app on devhost alone, its storage behind proxies: for what a whole `dev.py start` cannot be made to suffer.
+
+The fixture `new_harness` makes them, each on ports and a task hub of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from devtools.places import ROOT
 from devtools.processes.http import says_ok
 from devtools.processes.ports import STORAGE_ACCOUNT, STORAGE_KEY
 from devtools.processes.programs import launch
-from tests.e2e.storage_proxy import StorageProxy
-from tests.e2e.world import World, wait_for
-from tests.support.servers import Azurite, Sandbox
+from tests.support.outside_view import OutsideView, wait_for
+from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.storage_proxy import StorageProxy
 
 
-class AppOnDevhost:
-    """`python -m devhost` on this repository, with short retries. `kill` and `start` keep the data."""
+class Harness:
+    """`python -m devhost` on this repository, with short retries. `kill` and `start` keep the data.
+
+    For the length of a block its storage is there, behind `tables` and `blobs`. At the end of the block the app is
+    stopped, and the sandbox has no faults any more. `world` is what an outsider sees of the app that `start` started.
+    """
+
+    world: OutsideView
 
     def __init__(
-        self,
-        port: int,
-        tables: StorageProxy,
-        blobs: StorageProxy,
-        sandbox: Sandbox,
-        log: Path,
-        *arguments: str,
-        **settings: str,
+        self, ports: FreePorts, azurite: Azurite, sandbox: Sandbox, log: Path, *arguments: str, **settings: str
     ) -> None:
+        origin = {name: getattr(azurite, name).rsplit("/", 1)[0] for name in ("table", "blob")}
+        self.tables, self.blobs = (StorageProxy(ports(1), address) for address in origin.values())
+        port = ports(1)
         self.hub = f"Proxied{port}"
         account = STORAGE_ACCOUNT
         self.storage = (
             f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={STORAGE_KEY};"
-            f"BlobEndpoint={blobs.address}/{account};TableEndpoint={tables.address}/{account};"
+            f"BlobEndpoint={self.blobs.address}/{account};TableEndpoint={self.tables.address}/{account};"
         )
         self.host = f"http://127.0.0.1:{port}"
         self.log = log
@@ -59,11 +64,23 @@ class AppOnDevhost:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._block = contextlib.ExitStack()
 
-    def start(self) -> World:
+    def __enter__(self) -> Harness:
+        for proxy in (self.tables, self.blobs):
+            self._block.enter_context(proxy)
+        self._block.callback(self.sandbox.clear_faults)
+        self._block.callback(self.stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._block.close()
+
+    def start(self) -> OutsideView:
         self._process = launch(self._command, self.log, self._environment)
         wait_for(lambda: says_ok(f"{self.host}/api/health"), 60, f"health; {self.log.read_text()[-2000:]}")
-        return World(self.urls)
+        self.world = OutsideView(self.urls)
+        return self.world
 
     def kill(self) -> None:
         assert self._process is not None
@@ -95,18 +112,3 @@ class AppOnDevhost:
             "storage_connection_string": self.storage,
             "task_hub": self.hub,
         }
-
-
-class Stage(NamedTuple):
-    """A world whose storage can be made to fail."""
-
-    world: World
-    tables: StorageProxy
-    blobs: StorageProxy
-    app: AppOnDevhost
-
-
-def proxies(ports: Callable[[int], int], azurite: Azurite) -> tuple[StorageProxy, StorageProxy]:
-    """One for tables, one for blobs."""
-    origin = {name: getattr(azurite, name).rsplit("/", 1)[0] for name in ("table", "blob")}
-    return StorageProxy(ports(1), origin["table"]), StorageProxy(ports(1), origin["blob"])

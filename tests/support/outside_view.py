@@ -1,7 +1,7 @@
 """What the world looks like from outside: the ledgers, the stock, the labels, the mail, the tables, and the public API.
 
-A `World` is made of the addresses in `urls.json` and of nothing else, so that what a test compares is what an auditor
-would see.
+An `OutsideView` is made of the addresses in `urls.json` and of nothing else, so that what a test compares is what an
+auditor would see.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Effects(NamedTuple):
 NOTHING = Effects(charged=0, given_back=0, label=None, mails=0, message_ids=0, pushes=0)
 
 
-class World:
+class OutsideView:
     """`urls`: the content of `urls.json`."""
 
     def __init__(self, urls: Mapping[str, Any]) -> None:
