@@ -1,6 +1,6 @@
 """Random orchestrations and random crash points: with crashes and without them, the results are those of the rules.
 
-An example is a batch of programs (programs.py), run side by side on one devhost: first undisturbed, then once more with
+An example is a batch of programs (random_programs.py), run side by side on one devhost: undisturbed, then again with
 crashes at writes and moments that are drawn too. `PROGRAMS=500 pytest tests/devhost/test_programs.py` runs so many
 programs instead of a few, others in each run; a failure prints its program, and how to draw the same batch again.
 """
@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.devhost.hosts import Devhost
-from tests.devhost.players import Acknowledged, Crash, Player, Theatre, play
-from tests.devhost.programs import Draw, Program, expected, numbered_alike, programs, tasks_of
+from tests.devhost.program_runner import Acknowledged, Crash, Player, ProgramRunner, play
+from tests.devhost.random_programs import Draw, Program, expected, numbered_alike, programs, tasks_of
 from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
 from tests.replay.task_hub import histories
 from tests.support.servers import Azurite, FreePorts
@@ -77,15 +77,15 @@ def _crash(draw: Draw) -> Crash:
 @pytest.fixture
 def open_theatre(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Callable[[], Any]:
     @contextmanager
-    def open_one() -> Iterator[Theatre]:
+    def open_one() -> Iterator[ProgramRunner]:
         acknowledged, tables = Acknowledged(), azurite.table.rsplit("/", 1)[0]
         with StorageProxy(ports(), tables, acknowledged) as proxy:
             port = ports()
-            folder = tmp_path / f"theatre-{port}"
+            folder = tmp_path / f"runner-{port}"
             folder.mkdir()
             host = Devhost(azurite.connection_string.replace(tables, proxy.address), port, folder, APP)
             try:
-                yield Theatre(host.start(), proxy, acknowledged, azurite.connection_string)
+                yield ProgramRunner(host.start(), proxy, acknowledged, azurite.connection_string)
             finally:
                 host.kill()
 
@@ -112,35 +112,35 @@ def orchestrator() -> Iterator[Orchestrator]:
 def test_with_and_without_crashes_programs_come_to_what_they_must(
     open_theatre: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
 ) -> None:
-    with open_theatre() as theatre:
+    with open_theatre() as runner:
         for crashes, name in (((), "calm"), (batch.crashes, "crashed")):
             players = batch.players(name)
-            play(theatre, players, crashes)
+            play(runner, players, crashes)
             for player in players:
-                assert_as_expected(player, theatre)
-        assert theatre.too_early() == []
-        assert_histories_replay(theatre, orchestrator)
+                assert_as_expected(player, runner)
+        assert runner.too_early() == []
+        assert_histories_replay(runner, orchestrator)
 
 
-def assert_as_expected(player: Player, theatre: Theatre) -> None:
+def assert_as_expected(player: Player, runner: ProgramRunner) -> None:
     """Its end, and how often its activities ran: exactly so often, or once more at most for each crash."""
     wanted, ended = player.expected, player.ended
     assert ended is not None
     output = ended["output"].partition("\n")[0].strip() if ended["runtimeStatus"] == "Failed" else ended["output"]
     found = (ended["runtimeStatus"], output, ended["customStatus"])
     assert found == (wanted.status, wanted.output, wanted.custom_status), f"{player.root}: {json.dumps(player.program)}"
-    runs = {key: len(moments) for key, moments in theatre.runs().items() if key.startswith(f"{player.root}/")}
+    runs = {key: len(moments) for key, moments in runner.runs().items() if key.startswith(f"{player.root}/")}
     assert runs.keys() == wanted.runs.keys(), f"{player.root}: {json.dumps(player.program)}"
-    wrong = {key: runs[key] for key, often in wanted.runs.items() if not 1 <= runs[key] <= often + theatre.crashes}
-    if not theatre.crashes:
+    wrong = {key: runs[key] for key, often in wanted.runs.items() if not 1 <= runs[key] <= often + runner.crashes}
+    if not runner.crashes:
         wrong |= {key: runs[key] for key, often in wanted.runs.items() if runs[key] != often}
     assert not wrong, f"{player.root}: {json.dumps(player.program)}"
 
 
-def assert_histories_replay(theatre: Theatre, orchestrator: Orchestrator) -> None:
+def assert_histories_replay(runner: ProgramRunner, orchestrator: Orchestrator) -> None:
     """Each history ends as its row says, and as a replay of it by the SDK alone does."""
-    rows = {row["PartitionKey"]: row for row in theatre.instances()}
-    stored = histories(theatre.direct, theatre.host.hub)
+    rows = {row["PartitionKey"]: row for row in runner.instances()}
+    stored = histories(runner.direct, runner.host.hub)
     assert rows.keys() == stored.keys()
     for instance, history in stored.items():
         (end,) = [event for event in history if event["EventType"] == Kind.ExecutionCompleted]

@@ -14,7 +14,7 @@ from typing import Any
 from azure.data.tables import TableServiceClient
 
 from tests.devhost.hosts import FINISHED, Devhost, Reply, until
-from tests.devhost.programs import Expected, Program, Sent, expected
+from tests.devhost.random_programs import Expected, Program, Sent, expected
 from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
 WRITES = "^(POST|PUT|MERGE|PATCH) .*"
@@ -44,7 +44,7 @@ class Crash:
 
 
 @dataclass
-class Theatre:
+class ProgramRunner:
     """A devhost whose table requests pass a proxy. `direct` is the storage without it."""
 
     host: Devhost
@@ -201,13 +201,13 @@ def _is_due(sent: Sent, host: Devhost) -> bool:
     return len(given["parts"]) == sent.parts_left and (sent.early or sent.name in awaited)
 
 
-def play(theatre: Theatre, players: Sequence[Player], crashes: Sequence[Crash] = ()) -> None:
+def play(runner: ProgramRunner, players: Sequence[Player], crashes: Sequence[Crash] = ()) -> None:
     """Play programs side by side to their ends, through the crashes."""
     with ThreadPoolExecutor(len(players)) as threads:
 
         def go_on() -> None:
             for player in players:
-                player.act(theatre.host, threads)
+                player.act(runner.host, threads)
 
         def over() -> bool:
             go_on()
@@ -215,39 +215,39 @@ def play(theatre: Theatre, players: Sequence[Player], crashes: Sequence[Crash] =
 
         try:
             for crash in crashes:
-                _play_until(theatre, players, crash, go_on)
-                theatre.crash()
-            until(over, 60, lambda: _what_stands(theatre, players))
+                _play_until(runner, players, crash, go_on)
+                runner.crash()
+            until(over, 60, lambda: _what_stands(runner, players))
         except BaseException:
-            theatre.host.kill()  # so that nothing waits for an answer any more
+            runner.host.kill()  # so that nothing waits for an answer any more
             raise
 
 
-def _play_until(theatre: Theatre, players: Sequence[Player], crash: Crash, go_on: Callable[[], None]) -> None:
+def _play_until(runner: ProgramRunner, players: Sequence[Player], crash: Crash, go_on: Callable[[], None]) -> None:
     """Go on until the crash's place is reached, by all who reach it."""
-    requests = len(theatre.acknowledged) + crash.requests
+    requests = len(runner.acknowledged) + crash.requests
     with ExitStack() as faults:
         rules: dict[str, Rule] = {}
         for player, number in zip(players, crash.writes, strict=True):
             if number:
-                rule = theatre.tables.failing(WRITES + player.root, crash.fault, times=1, spared=number - 1)
+                rule = runner.tables.failing(WRITES + player.root, crash.fault, times=1, spared=number - 1)
                 rules[player.root] = faults.enter_context(rule)
 
         def reached() -> bool:
             go_on()
-            if not rules and len(theatre.acknowledged) >= requests:
+            if not rules and len(runner.acknowledged) >= requests:
                 return True
             return all(player.ended or (player.root in rules and _stands(rules[player.root])) for player in players)
 
-        until(reached, 60, lambda: _what_stands(theatre, players))
-        theatre.host.kill()
+        until(reached, 60, lambda: _what_stands(runner, players))
+        runner.host.kill()
 
 
 def _stands(rule: Rule) -> bool:
     return (rule.done if rule.fault == "hold_answer" else rule.seen).is_set()
 
 
-def _what_stands(theatre: Theatre, players: Sequence[Player]) -> str:
+def _what_stands(runner: ProgramRunner, players: Sequence[Player]) -> str:
     standing = [player for player in players if not player.ended]
-    told = [f"{player.root}: {theatre.host.status(player.root)}\n{json.dumps(player.program)}" for player in standing]
-    return "\n".join([*told, theatre.host.log[-5000:]])
+    told = [f"{player.root}: {runner.host.status(player.root)}\n{json.dumps(player.program)}" for player in standing]
+    return "\n".join([*told, runner.host.log[-5000:]])
