@@ -161,6 +161,17 @@ def test_a_hang_up_that_is_ignored_stays_ignored_and_an_interrupt_does_not(log: 
     assert last_line(log) == "[True, False]"
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_verb_that_knows_only_ctrl_c_hears_each_signal_as_one(log: Path, name: str) -> None:
+    script = "import signal, time; from devtools.processes import signals; signals.listen(); "
+    script += "signals.hear_each_as_ctrl_c()\n"
+    script += (
+        f"try: signal.raise_signal(signal.{name}); time.sleep(60)\nexcept KeyboardInterrupt: print('stopped in order')"
+    )
+    launch([sys.executable, "-c", script], log).wait(60)
+    assert last_line(log) == "stopped in order"
+
+
 def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
     numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     with (
