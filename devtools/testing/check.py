@@ -1,7 +1,7 @@
 """`python3 dev.py check`: format, lint, types and the fast tests, all at the same time.
 
-The fast tests start no server. They are two processes, each with the files that it is given: workers of xdist would
-import each test module twice. A test that is marked `slow` is left to `dev.py test`.
+The fast tests start no server. They are two processes of about the same length, each with the files that it is given:
+workers of xdist would import each test module twice. A test that is marked `slow` is left to `dev.py test`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ STYLE = (
     ("types", ("-m", "mypy")),
 )
 TESTS = (
-    ("tests of the code", (*PYTEST, "tests/architecture", "tests/unit")),
-    ("tests of what is stored", (*PYTEST, *STORED, *PROOF)),
+    ("tests of the code", (*PYTEST, "tests/unit")),
+    ("tests of the structure and of what is stored", (*PYTEST, "tests/architecture", *STORED, *PROOF)),
 )
 REMEDY = "What to do: "
 
