@@ -20,13 +20,14 @@ from api.document.examples import EXAMPLE_ID, EXAMPLE_SKU, PROBLEMS
 from api.document.operations import OPERATIONS
 from api.problems import title_of
 from models.order_request import OrderId, Sku
+from models.states import COMPENSATION_NAMES
 from models.view import Failure
 
 PREFIX = "api"
 REFERENCE = "#/components/schemas/{model}"
 ROUTE_PARAMETER = re.compile(r"\{\*{0,2}(\w+)([^}]*)\}")
 KEY = "functionKey"
-UNDOS = ["release_inventory", "refund_payment", "cancel_shipment"]
+UNDOS = list(reversed(COMPENSATION_NAMES))
 # The path's parameters by their names in the routes: meaning, schema, example.
 PATH_PARAMETERS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "order_id": ("The order's id.", TypeAdapter(OrderId).json_schema(), EXAMPLE_ID),

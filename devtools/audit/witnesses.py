@@ -8,16 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from models.states import COMPENSATION_NAMES, STEP_NAMES, UNDOES
+
 UNDONE = frozenset({"rejected", "compensated", "cancelled"})
 FINAL = UNDONE | {"completed"}
 ENDED = FINAL | {"needs_attention"}
-STEPS_IN_ORDER = ["validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation"]
-UNDO_OF = {
-    "reserve_inventory": "release_inventory",
-    "process_payment": "refund_payment",
-    "create_shipment": "cancel_shipment",
-}
-IN_REVERSE = ["cancel_shipment", "refund_payment", "release_inventory"]
+STEPS_IN_ORDER, IN_REVERSE = list(STEP_NAMES), list(COMPENSATION_NAMES)
+UNDO_OF = {step: undo for undo, step in UNDOES.items()}
 
 Row = Mapping[str, Any]
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from devtools.demo.story import QUANTITY, STEPS, Story
+from devtools.demo.story import QUANTITY, Story
+from models.states import CLOSE_ORDER, RELEASE_INVENTORY, STEP_NAMES
 
+# The steps of the declined order: the payment is the third.
+DECLINED = ["done", "undone", "refused", *["pending"] * (len(STEP_NAMES) - 3)]
 Promises = Sequence[tuple[str, Callable[[Story], bool]]]
 PROMISED_OF_EVERY_ORDER: Promises = (
     ("the order was taken with 202", lambda s: s.answered == 202),
@@ -16,8 +19,8 @@ PROMISED_OF_EVERY_ORDER: Promises = (
 PROMISED_OF_THE_COMPLETED: Promises = (
     *PROMISED_OF_EVERY_ORDER,
     ("the customer sees it completed", lambda s: s.view["status"] == "completed" and s.view["failure"] is None),
-    ("all five steps are done", lambda s: s.statuses() == ["done"] * 5 and not s.undone()),
-    ("the five activities ran in order, then close_order", lambda s: s.scheduled() == [*STEPS, "close_order"]),
+    ("every step is done", lambda s: s.statuses() == ["done"] * len(STEP_NAMES) and not s.undone()),
+    ("the steps ran in order, then close_order", lambda s: s.scheduled() == [*STEP_NAMES, CLOSE_ORDER]),
     ("stock fell by what was bought", lambda s: s.fell("available") == s.fell("on_hand") == QUANTITY),
     ("one payment, of the catalogue's price", lambda s: s.payments("payment_intent.succeeded") == [s.price]),
     ("nothing was refunded", lambda s: not s.payments("refund.succeeded")),
@@ -31,11 +34,11 @@ PROMISED_OF_THE_DECLINED: Promises = (
         "the customer sees that the card was declined",
         lambda s: (s.view["failure"]["step"], s.view["failure"]["reason"]) == ("process_payment", "card_declined"),
     ),
-    ("the steps tell it", lambda s: s.statuses() == ["done", "undone", "refused", "pending", "pending"]),
+    ("the steps tell it", lambda s: s.statuses() == DECLINED),
     ("what was done was undone, in reverse", lambda s: s.undone() == [("release_inventory", "done")]),
     (
         "the undo ran after the refused step, then close_order",
-        lambda s: s.scheduled() == [*STEPS[:3], "release_inventory", "close_order"],
+        lambda s: s.scheduled() == [*STEP_NAMES[:3], RELEASE_INVENTORY, CLOSE_ORDER],
     ),
     ("stock is back where it was", lambda s: s.fell("available") == s.fell("on_hand") == 0),
     ("the money taken is nil", lambda s: sum(s.payments("payment_intent.succeeded")) == 0),

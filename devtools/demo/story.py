@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 QUANTITY = 2
-STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,9 @@ from rich.tree import Tree
 
 from devtools.terminal import inert, word
 from models.money import formatted
+from models.states import UNDOES
 
-UNDO_OF = {
-    "reserve_inventory": "release_inventory",
-    "process_payment": "refund_payment",
-    "create_shipment": "cancel_shipment",
-}
+UNDO_OF = {step: undo for undo, step in UNDOES.items()}
 COLUMNS = ("order", "status", "accepted", "total", "articles")
 # Below this width a table of five columns is unreadable.
 NARROW = 90

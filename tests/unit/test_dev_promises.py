@@ -8,7 +8,8 @@ import pytest
 
 from devtools.demo.promises import PROMISED_OF_THE_COMPLETED, PROMISED_OF_THE_DECLINED, broken_promises
 from devtools.demo.retelling import table
-from devtools.demo.story import STEPS, Story
+from devtools.demo.story import Story
+from models.states import STEP_NAMES
 
 STOCK = {"on_hand": 50, "reserved": 0, "available": 50, "price_minor": 12900, "currency": "gbp"}
 SOLD = {**STOCK, "on_hand": 48, "available": 48}
@@ -21,7 +22,7 @@ def history(*activities: str) -> list[dict[str, Any]]:
 
 
 def steps(*statuses: str) -> list[dict[str, str]]:
-    return [{"name": name, "status": status} for name, status in zip(STEPS, statuses, strict=True)]
+    return [{"name": name, "status": status} for name, status in zip(STEP_NAMES, statuses, strict=True)]
 
 
 COMPLETED = Story(
@@ -33,7 +34,7 @@ COMPLETED = Story(
     ledger=[{"event": "payment_intent.succeeded", "amount_minor": 25800}],
     messages=[{"kind": "email"}, {"kind": "push"}],
     labels=["labels/1.pdf"],
-    history=history(*STEPS, "close_order"),
+    history=history(*STEP_NAMES, "close_order"),
 )
 DECLINED = Story(
     answered=202,
@@ -49,7 +50,7 @@ DECLINED = Story(
     ledger=[{"event": "charge.failed", "amount_minor": 25800}],
     messages=[{"kind": "email"}],
     labels=[],
-    history=history(*STEPS[:3], "release_inventory", "close_order"),
+    history=history(*STEP_NAMES[:3], "release_inventory", "close_order"),
 )
 
 
@@ -90,7 +91,7 @@ def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, A
         ({"ledger": []}, "the provider declined the charge"),
         ({"labels": ["labels/1.pdf"]}, "no label, no push, and one mail that says how it ended"),
         ({"messages": [{"kind": "email"}, {"kind": "push"}]}, "no label, no push, and one mail that says how it ended"),
-        ({"history": history(*STEPS[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
+        ({"history": history(*STEP_NAMES[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
     ],
 )
 def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
