@@ -44,7 +44,7 @@ class Services(NamedTuple):
 
 
 def build(env: Mapping[str, str]) -> Services:
-    """The adapters, on settings without faults. Creates the two tables; raises Unavailable when storage is away."""
+    """The adapters, on settings without faults. Creates missing tables; raises Unavailable when storage is away."""
     value = values(env)
     account = storage.connect(env)
     push, threshold = value["PUSH_CONNECTION"], value["APPROVAL_THRESHOLD_MINOR"]
