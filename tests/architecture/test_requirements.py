@@ -114,6 +114,7 @@ def test_every_requirement_is_pinned(tree: Path) -> None:
     assert [str(each) for each in named(tree).values() if not str(each.specifier).startswith("==")] == []
 
 
+@pytest.mark.slow
 def test_an_import_that_only_a_laptop_has_and_a_requirement_that_nobody_imports_are_named(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("pydantic==2\nstripe==16  # unused\n")
     (tmp_path / "function_app.py").write_text("import json\nimport hypothesis\nfrom pydantic import BaseModel\n")

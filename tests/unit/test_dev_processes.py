@@ -24,6 +24,8 @@ from devtools.trouble import Trouble
 from tests.support.product import Product
 from tests.support.servers import FreePorts
 
+pytestmark = pytest.mark.slow
+
 SLEEP = [sys.executable, "-c", "import time; print('asleep', flush=True); time.sleep(60)"]
 DEAF = [
     sys.executable,

@@ -116,6 +116,7 @@ def deployed(port: int, health: dict[str, Any]) -> Iterator[list[str]]:
             serving.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("health", "sentence"),
     [({"stripe_key": "live"}, "has a live Stripe key"), ({"status": "ok"}, "does not say whether"), ({}, "--yes")],
@@ -133,6 +134,7 @@ def test_a_deployment_that_would_charge_real_cards_is_left_alone(
         assert asked[-1].startswith("PUT /api/inventory/LOAD-")
 
 
+@pytest.mark.slow
 def test_a_host_that_stays_away_is_given_up(
     ports: FreePorts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
