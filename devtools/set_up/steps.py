@@ -63,7 +63,8 @@ def run_logged(what: str, command: Sequence[Word], environment: Mapping[str, str
     since = time.monotonic()
     try:
         while not wait_until(lambda: process.poll() is not None, patience=15):
-            say(f"{what}: still busy after {time.monotonic() - since:.0f} s: {last_line(log)[:100]}")
+            said = last_line(log)[:100]
+            say(f"{what}: still busy after {time.monotonic() - since:.0f} s{': ' if said else ''}{said}")
     except Interrupted:
         end(process, patience=5)
         raise

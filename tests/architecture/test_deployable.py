@@ -125,7 +125,7 @@ class FunctionsWorker:
 @pytest.fixture(scope="session")
 def worker_library() -> None:
     if importlib.util.find_spec("azure_functions_runtime") is None:
-        why = "azure-functions-runtime is not installed: `python3 dev.py test` installs it."
+        why = "azure-functions-runtime is not installed: `python3 dev.py check` installs it."
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
