@@ -93,22 +93,16 @@ def _row(instance_id: str, columns: Row) -> Row:
 
 def pending_columns(started: Event, hub: str) -> Row:
     """The columns that a start inserts. `started`: the ExecutionStarted of the new execution."""
-    fields = started.fields
-    return {
-        "Name": fields["Name"],
-        "Version": fields["Version"],
-        "Input": fields["Input"],
-        "CreatedTime": started.at,
-        "LastUpdatedTime": started.at,
-        "RuntimeStatus": "Pending",
-        "ExecutionId": fields["OrchestrationInstance"]["ExecutionId"],
-        "TaskHubName": hub,
-        "Tags": "null",
-    }
+    return _columns(started, "Pending", hub) | {"LastUpdatedTime": started.at}
 
 
 def columns_of(started: Event, status: str, custom_status: str, hub: str) -> Row:
     """The columns of an execution that has run, without the time of its last update, its output and its end."""
+    more = {"CustomStatus": custom_status, "Generation": started.fields.get("Generation") or 0}
+    return _columns(started, status, hub) | more
+
+
+def _columns(started: Event, status: str, hub: str) -> Row:
     fields = started.fields
     return {
         "Name": fields["Name"],
@@ -116,10 +110,8 @@ def columns_of(started: Event, status: str, custom_status: str, hub: str) -> Row
         "Input": fields["Input"],
         "CreatedTime": started.at,
         "RuntimeStatus": status,
-        "CustomStatus": custom_status,
         "ExecutionId": fields["OrchestrationInstance"]["ExecutionId"],
         "TaskHubName": hub,
-        "Generation": fields.get("Generation") or 0,
         "Tags": "null",
     }
 

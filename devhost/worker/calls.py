@@ -8,7 +8,9 @@ A function that fails in any way, sys.exit included, is an answer; only os._exit
 import asyncio
 import contextlib
 import gc
+import logging
 import os
+import re
 import threading
 import time
 from collections import defaultdict
@@ -27,8 +29,12 @@ from devhost.worker.speculative_turns import SpeculativeTurns
 from devhost.worker.turns import GONE, TURNS, Turn, next_turn
 from devhost.worker_protocol import ORCHESTRATOR_THREADS
 
+log = logging.getLogger("devhost.worker")
+
 Work = Callable[[], Answer]
 
+THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
+MOST_THREADS = 1000  # all of them are started at once here; Azure's worker takes any number and starts them as needed
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 
 
@@ -58,7 +64,7 @@ class Calls:
         self._functions: dict[str, Function] = {}
         self._client = ""
         self._loop = asyncio.new_event_loop()
-        self._sync = ThreadPool("function", _thread_count())
+        self._sync = ThreadPool("function", thread_count(os.environ.get(THREADS)))
         self._orchestrators = ThreadPool("orchestrator", ORCHESTRATOR_THREADS)
         self._sessions = ExtendedSessions()
         self._cpu: defaultdict[str, float] = defaultdict(float)
@@ -185,6 +191,12 @@ class Calls:
         return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
 
 
-def _thread_count() -> int:
-    setting = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT")
-    return int(setting) if setting else min(32, (os.cpu_count() or 1) + 4)
+def thread_count(setting: str | None) -> int:
+    """PYTHON_THREADPOOL_THREAD_COUNT; what is no number of threads leaves the default, as in Azure's worker."""
+    default = min(32, (os.cpu_count() or 1) + 4)
+    if not setting:
+        return default
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", setting):
+        log.warning("%s must be a whole number above 0; there are %d threads.", THREADS, default)
+        return default
+    return min(int(setting), MOST_THREADS)

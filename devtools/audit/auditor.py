@@ -37,6 +37,7 @@ from devtools.audit.witnesses import (
     Facts,
     Row,
     Told,
+    doubled,
     held_by_orders,
     impossible,
 )
@@ -159,9 +160,7 @@ class Auditor:
         """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
         self._note(self._wrong_stock())
         labels = self._view.labels()
-        counts = Counter(order_id for order_id, _ in labels)
-        # The names of the blobs ought to make this impossible.
-        self._note(f"order {order_id} has two labels" for order_id, count in counts.items() if count > 1)
+        self._note(doubled(labels))
         facts = self._view.all_facts(dict(labels))
         for order_id in self._orders(facts):
             self._judge(order_id, facts.get(order_id, NOTHING))

@@ -117,6 +117,12 @@ def held_by_orders(rows: Mapping[str, Row]) -> Counter[tuple[str, str]]:
     return held
 
 
+def doubled(labels: Iterable[tuple[str, Row]]) -> list[str]:
+    """A sentence for each order with two labels, which the names of the blobs ought to make impossible."""
+    counts = Counter(order_id for order_id, _ in labels)
+    return [f"order {order_id} has two labels" for order_id, count in counts.items() if count > 1]
+
+
 def impossible(key: str, row: Row) -> str | None:
     if not key.startswith("sku:"):
         return None

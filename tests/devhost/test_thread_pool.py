@@ -1,9 +1,13 @@
 """The worker's threads: at most so many calls at once, the others in their order."""
 
+import os
 import threading
 from collections.abc import Callable
 
-from devhost.worker.calls import ThreadPool
+import pytest
+
+from devhost.worker import calls
+from devhost.worker.calls import ThreadPool, thread_count
 
 PATIENCE_S = 60
 
@@ -49,3 +53,22 @@ def test_calls_keep_their_order() -> None:
     first.go.set()
     assert has_run(pool)
     assert order == list(range(20))
+
+
+@pytest.mark.parametrize(("setting", "count"), [("1", 1), ("32", 32), ("007", 7), ("1000000", calls.MOST_THREADS)])
+def test_there_are_as_many_threads_as_the_setting_says(setting: str, count: int) -> None:
+    assert thread_count(setting) == count
+
+
+@pytest.mark.parametrize("setting", [None, "", "0", "00", "-1", "2.5", "many", " 3", "٣", "9" * 40])
+def test_what_is_no_number_of_threads_leaves_as_many_as_azure_has(setting: str | None) -> None:
+    assert thread_count(setting) == thread_count(None) >= 5
+
+
+def test_the_worker_reads_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, int] = {}
+    monkeypatch.setattr(calls, "ThreadPool", lambda name, threads: started.update({name: threads}))
+    monkeypatch.setenv(calls.THREADS, "3")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        calls.Calls(nothing, 1)._loop.close()
+    assert started["function"] == 3

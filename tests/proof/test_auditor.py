@@ -10,7 +10,7 @@ import pytest
 
 from devtools.audit.claims import CLAIMS, broken, sentence_of
 from devtools.audit.rules import never, wrong_end
-from devtools.audit.witnesses import STEPS_IN_ORDER, Facts, Told
+from devtools.audit.witnesses import STEPS_IN_ORDER, Facts, Told, doubled
 
 TOTAL = 1500
 LABEL = {"status": "issued", "tracking_number": "T123"}
@@ -101,3 +101,8 @@ def test_a_step_whose_undo_has_begun_claims_nothing_any_more() -> None:
     undoing = COMPLETED._replace(status="compensating", undos={"cancel_shipment": "running"})
     assert broken(undoing, SOLD._replace(label={"status": "void"})) == []
     assert len(CLAIMS) == len({claim.sentence for claim in CLAIMS})
+
+
+def test_two_labels_of_one_order_are_found() -> None:
+    assert doubled([("a", LABEL), ("b", LABEL), ("a", LABEL)]) == ["order a has two labels"]
+    assert doubled([("a", LABEL), ("b", LABEL)]) == []

@@ -17,14 +17,12 @@ from functools import partial
 from typing import Literal
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, web
-from yarl import URL
+
+from devtools.processes.forwarding import forward
 
 Fault = Literal["refuse", "forbid", "lose_request", "lose_answer", "hold", "hold_then_commit", "hold_answer"]
 # Each request that is held keeps a thread waiting.
 HELD_AT_ONCE = 128
-# Signed by the client, so nothing may be added.
-NOT_OURS = ["Accept", "Accept-Encoding", "Content-Type", "User-Agent"]
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
 
 
 @dataclass
@@ -150,18 +148,7 @@ class StorageProxy:
             self._answered.append(request)
 
     async def _ask_azurite(self, session: ClientSession, request: web.Request, body: bytes) -> web.Response:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
-        url = self._target + request.raw_path
-        async with session.request(
-            request.method,
-            URL(url, encoded=True),
-            data=body or None,
-            headers=headers,
-            allow_redirects=False,
-            skip_auto_headers=NOT_OURS,
-        ) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
-            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+        return await forward(session, self._target, request, body)
 
 
 def _text_of(request: web.Request, body: bytes) -> str:

@@ -15,18 +15,15 @@ from functools import partial
 
 import aiohttp
 from aiohttp import web
-from yarl import URL
 
 from devtools.places import LOOPBACK
+from devtools.processes.forwarding import forward
 from devtools.processes.ports import Ports, address, free_ports_in_a_row
 
 DEVHOST = "devhost"
 TABLES = ("orders", "orderindex", "stock", "stripeevents")
 VERBS = {"POST": "PUT", "PATCH": "PUT", "MERGE": "PUT", "HEAD": "GET"}
 IN_A_BATCH = re.compile(r"^(?:PUT|PATCH|POST|MERGE|DELETE) http\S+/(\w+)(?:\(|[?\s])", re.MULTILINE)
-# Signed by the client, so nothing may be added.
-NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"}
 
 Name = Callable[[str, str, bytes], str]
 
@@ -86,17 +83,7 @@ async def _pass_on(
 ) -> web.StreamResponse:
     body = await request.read()
     seen.append(name(request.method, request.raw_path, body))
-    headers = {each: value for each, value in request.headers.items() if each.lower() not in HOP_BY_HOP}
-    async with session.request(
-        request.method,
-        URL(target + request.raw_path, encoded=True),
-        data=body or None,
-        headers=headers,
-        allow_redirects=False,
-        skip_auto_headers=NOT_OURS,
-    ) as answer:
-        kept = {each: value for each, value in answer.headers.items() if each.lower() not in HOP_BY_HOP}
-        return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+    return await forward(session, target, request, body)
 
 
 @asynccontextmanager
