@@ -1,4 +1,4 @@
-"""What the proxies have in common: a request is passed on as it is, because its signature covers its headers."""
+"""What the proxies share: a request is passed on as it is. Its signature may cover any header, the host too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from yarl import URL
 
 # The client may add none of these.
 NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"}
 
 
 async def forward(session: ClientSession, target: str, request: web.Request, body: bytes) -> web.Response:
