@@ -24,7 +24,7 @@ from devtools.testing.check_arguments import parse
 WITHOUT = ("-p", "no:schemathesis", "-p", "no:xdist")
 PYTEST = ("-m", "pytest", "-q", "--tb=short", "-m", "not slow", *WITHOUT)
 STORED = ("tests/replay/test_saga_histories.py", "tests/replay/test_stored_rows.py")
-PROOF = ("tests/proof/test_mutants.py", "tests/proof/test_rule_table.py", "tests/proof/test_sweep_in_memory.py")
+PROOF = ("tests/proof/test_mutants.py", "tests/proof/test_rule_table.py", "tests/proof/model/test_sweep_in_memory.py")
 STYLE = (
     ("format", ("-m", "ruff", "format", "--check", ".")),
     ("lint", ("-m", "ruff", "check", ".")),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tests.architecture.test_figures import ACTIVITIES, TURNS
-from tests.e2e.test_storage_calls import COMPLETED
+from tests.e2e.outcomes.test_storage_calls import COMPLETED
 from tests.support.documents import rows, text_of
 
 MILLION = 1_000_000

@@ -31,7 +31,8 @@ from reconciliation import sweep
 from services import settings, stripe_payments, stripe_webhooks
 from services.tables import bounded_reads, order_index
 from tests.proof import __main__ as proof
-from tests.proof import test_concurrency, test_mutants
+from tests.proof import test_mutants
+from tests.proof.crashes import test_concurrency
 from tests.support.documents import ROOT, text_of
 
 WORDS = {

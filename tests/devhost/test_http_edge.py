@@ -105,7 +105,7 @@ def test_bodies_have_a_limit_and_chunked_ones_arrive_empty(host: Devhost) -> Non
     "path", ["/", "/api/bare", "/api/nothing", "/durabletask/instances", "/runtime/webhooks/durabletask/x"]
 )
 def test_a_web_page_cannot_reach_a_laptop(host: Devhost, path: str) -> None:
-    """The rules themselves are tested in tests/unit/test_visitors.py."""
+    """The rules themselves are tested in tests/unit/devtools/test_visitors.py."""
     for foreign in ("evil.example", f"127.0.0.1.evil.example:{host.port}", ""):
         reply = host.get(path, Host=foreign)
         assert (reply.status, "--allow-host" in reply.text) == (421, True)

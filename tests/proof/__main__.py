@@ -20,17 +20,18 @@ from typing import Any
 from devtools.places import ROOT
 from devtools.printing import say
 from devtools.processes.ports import free_ports_in_a_row
-from tests.proof.chaos import Chaos
+from tests.proof.crashes.chaos import Chaos
 from tests.proof.options import parse
 from tests.proof.report import Report
 
 # A run of this size has room for all of it: so many deaths by SIGKILL, and each kind of fault.
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
-API_DOCUMENT = ("-q", "tests/e2e/test_api_conformance.py", "--api-examples", "300", "--timeout", "3600")
+API_DOCUMENT = ("-q", "tests/e2e/api/test_api_conformance.py", "--api-examples", "300", "--timeout", "3600")
 DURABLE_API = ("-q", "-n", "2", "tests/devhost/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
-JUDGES = ("-q", "tests/proof", "--deselect", "tests/proof/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
+NO_JUDGES = ("--deselect", "tests/proof/crashes/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
+JUDGES = ("-q", "tests/proof", *NO_JUDGES)
 
 
 def main() -> int:

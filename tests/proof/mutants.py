@@ -4,8 +4,8 @@ one of them proves nothing about its rule.
 A patch (`mutants/<name>.patch`) begins with what it breaks and what is to see it, the cheapest first:
 
     # Breaks: An undo is registered before its do.
-    # Killer: tests/proof/test_model.py
-    # Killer: tests/proof/test_crash_matrix.py -k "release or refund"
+    # Killer: tests/proof/model/test_model.py
+    # Killer: tests/proof/crashes/test_crash_matrix.py -k "release or refund"
 
 A killer is what pytest is given. It may be the model, the crash matrix, the late effects, the concurrency run or the
 chaos run: they judge what orders do to the world. A test of the very line would only repeat the line.
@@ -45,9 +45,13 @@ from devtools.testing.tree_copy import copied
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATCHES = Path(__file__).resolve().parent / "mutants"
-MODEL = "tests/proof/test_model.py"
-JUDGING = ("model", "sweep_in_memory", "edge_crashes", "crash_matrix", "concurrency", "late_effects", "chaos")
-JUDGES = frozenset(f"tests/proof/test_{name}.py" for name in JUDGING)
+MODEL = "tests/proof/model/test_model.py"
+JUDGING = (
+    *("model/test_model", "model/test_sweep_in_memory"),
+    *("crashes/test_edge_crashes", "crashes/test_crash_matrix", "crashes/test_concurrency"),
+    *("crashes/test_late_effects", "crashes/test_chaos"),
+)
+JUDGES = frozenset(f"tests/proof/{name}.py" for name in JUDGING)
 TIMEOUT_S = 240.0
 # What pytest's exit status says: https://docs.pytest.org/en/stable/reference/exit-codes.html
 PASSED, FAILED = 0, 1

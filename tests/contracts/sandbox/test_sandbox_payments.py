@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import stripe
 
-from tests.contracts.sandbox_process import KEY, SandboxProcess, call, eventually
+from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess, call, eventually
 
 ORDERS = (f"order-{n}" for n in itertools.count())
 DECLINES = {

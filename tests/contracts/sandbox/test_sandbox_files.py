@@ -13,7 +13,7 @@ import pytest
 from sandbox.faults import Faults
 from sandbox.ledger import Damaged, JsonLines, Ledger, NotKept
 from sandbox.payments.state import Books
-from tests.contracts.sandbox_process import ROOT, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import ROOT, SandboxProcess, call
 
 INTENT = {"amount": "12900", "currency": "gbp", "payment_method": "pm_card_visa", "metadata[order_id]": "o"}
 COMMITS = [

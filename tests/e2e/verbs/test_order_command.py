@@ -11,7 +11,7 @@ import pytest
 
 from devtools.orders.__main__ import main
 from devtools.places import ROOT
-from tests.e2e.test_operators import PROOF, failing_at_the_mail, parked, refunds_down
+from tests.e2e.operations.test_operators import PROOF, failing_at_the_mail, parked, refunds_down
 from tests.support.outside_view import OutsideView, compensations, new_id, wait_for
 from tests.support.product import Product
 

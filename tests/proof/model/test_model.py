@@ -1,6 +1,6 @@
 """Every decision of the saga under all that can go wrong with it, in memory; and samples of it on the real thing.
 
-`python -m tests.proof.model` plays every plan; here the longest scenarios are sampled.
+`python -m tests.proof.model.runs` plays every plan; here the longest scenarios are sampled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proof.model import (
+from tests.proof.model.runs import (
     FATES,
     MAX_TURNS,
     ORDER,

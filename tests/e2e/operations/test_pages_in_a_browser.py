@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from devtools.example_order import example_order
 from devtools.processes.http import fetch
-from tests.e2e.browser import Window, launched, window, without_a_key
+from tests.e2e.operations.browser import Window, launched, window, without_a_key
 from tests.support.outside_view import OutsideView, new_id, wait_for
 from tests.support.product import Product
 

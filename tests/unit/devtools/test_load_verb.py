@@ -24,7 +24,7 @@ from devtools.load.orders import UNITS_TO_APPROVE, drawn, sku_of
 from models.order_request import SKU_PATTERN, OrderRequest
 from tests.support.servers import FreePorts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_the_shares_of_a_mix_add_up_to_the_orders() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_webhooks import event, told
+from tests.e2e.api.test_webhooks import event, told
 from tests.support.harness import Harness
 from tests.support.outside_view import new_id, wait_for
 

@@ -18,7 +18,7 @@ from models.order_record import Applied, OrderRecord
 from reconciliation.sweep import GRACE, Reconciler
 from services.settings import faults
 from tests.unit.orders import running_order
-from tests.unit.test_settings import GOOD
+from tests.unit.services.test_settings import GOOD
 
 TOTAL = Total(amount_minor=25800, currency="gbp")
 DEADLINE = datetime(2026, 12, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.contracts.sandbox_process import JSON, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import JSON, SandboxProcess, call
 from tests.support.servers import FreePorts
 
 CONFIRM = "payment_intents.confirm"

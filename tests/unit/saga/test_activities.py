@@ -1,6 +1,7 @@
 """Each activity and each undo, called directly over the app's own adapters on a world in memory.
 
-What a saga makes of them is in test_order_saga.py, and what happens when the world fails in tests/proof/test_model.py.
+What a saga makes of them is in test_order_saga.py. What happens when the world fails is in
+tests/proof/model/test_model.py.
 """
 
 from __future__ import annotations

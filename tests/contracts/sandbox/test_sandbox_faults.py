@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.sandbox_process import JSON, Reply, SandboxProcess, call, eventually
+from tests.contracts.sandbox.sandbox_process import JSON, Reply, SandboxProcess, call, eventually
 
 CONFIRM = "payment_intents.confirm"
 CUT = (RemoteDisconnected, ConnectionResetError)

@@ -13,7 +13,7 @@ from devtools.processes.http import fetch
 from models.errors import Unavailable
 from services.alert_webhook import AlertWebhook
 from tests.support.servers import FreePorts, Sandbox
-from tests.unit.test_alerts import parked
+from tests.unit.saga.test_alerts import parked
 
 SECRET = "a secret of the test's own"
 

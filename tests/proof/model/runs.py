@@ -885,7 +885,7 @@ def at(run: Run) -> list[str]:
 
 
 def main() -> int:
-    """Every plan of every scenario: `python -m tests.proof.model`. Exit status 1 when a rule was broken."""
+    """Every plan of every scenario: `python -m tests.proof.model.runs`. Exit status 1 when a rule was broken."""
     broken = 0
     for name, scenario in SCENARIOS.items():
         endings, violations = explored(scenario)

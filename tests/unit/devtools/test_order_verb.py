@@ -23,7 +23,7 @@ from devtools.orders.__main__ import main
 from devtools.terminal import inert
 from tests.support.servers import FreePorts
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
 # A cleared screen, a title, a turned direction, a line of its own, markup, and 200 letters of double width.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202egnp.exe\r\nowned \x9b31m [bold]" + "\u754c" * 200

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from tests.contracts.sandbox_process import SandboxProcess, eventually
+from tests.contracts.sandbox.sandbox_process import SandboxProcess, eventually
 
 SECRET = "whsec_sandbox"
 INTENT = {"amount": "12900", "currency": "gbp", "payment_method_types[]": "card", "metadata[order_id]": "o"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.sandbox_process import ROOT, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import ROOT, SandboxProcess, call
 
 INTENT = {
     "amount": "12900",

@@ -24,7 +24,7 @@ from azure.data.tables import TableServiceClient
 from devtools.processes.http import fetch
 from devtools.processes.ports import PORTS_IN_A_ROW, Ports, address
 from devtools.processes.signals import wait_until
-from tests.e2e.test_webhooks import event, signature
+from tests.e2e.api.test_webhooks import event, signature
 from tests.support.documents import Example, Settings, examples, requests, rows
 from tests.support.product import Product
 from tests.support.servers import FreePorts

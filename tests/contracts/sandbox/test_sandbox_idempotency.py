@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from tests.contracts.sandbox_process import KEY, Reply, SandboxProcess, eventually
+from tests.contracts.sandbox.sandbox_process import KEY, Reply, SandboxProcess, eventually
 
 INTENT = {
     "amount": "12900",

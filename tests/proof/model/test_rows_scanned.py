@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.tables.order_index import index_key
-from tests.proof.test_sweep_in_memory import Shop, saga
+from tests.proof.model.test_sweep_in_memory import Shop, saga
 from tests.support import pure_world
 from tests.support.pure_world import PureTable, Row
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.proof.chaos import Chaos
+from tests.proof.crashes.chaos import Chaos
 from tests.support.servers import FreePorts
 
 

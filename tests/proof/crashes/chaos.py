@@ -33,7 +33,7 @@ from devtools import printing
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import ENDED
 from devtools.processes.http import fetch
-from tests.proof import customers
+from tests.proof.crashes import customers
 from tests.proof.report import Report
 from tests.support.product import Product
 

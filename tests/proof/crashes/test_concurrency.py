@@ -22,7 +22,7 @@ from azure.core.exceptions import AzureError
 from devtools.audit.auditor import Auditor
 from devtools.audit.witnesses import FINAL
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.proof import customers
+from tests.proof.crashes import customers
 from tests.support.outside_view import OutsideView, wait_for
 from tests.support.product import Product
 from tests.support.servers import FreePorts

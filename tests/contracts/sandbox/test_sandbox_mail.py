@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.contracts.sandbox_process import Reply, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import Reply, SandboxProcess, call
 
 BODY = json.dumps({"message": "Łódź: on its way"}, ensure_ascii=False).encode()
 
