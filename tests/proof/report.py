@@ -22,6 +22,7 @@ class Report:
     orders: int
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
+    worker_kills: int = 0
     azurite_stops: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -54,6 +55,7 @@ class Report:
             ("orders", f"{self.orders} (seed {self.seed})"),
             ("outcomes", _counts(self.outcomes)),
             ("kills of devhost", f"{self.kills.total()} ({_counts(self.kills)})"),
+            ("kills of one worker", self.worker_kills),
             ("stops of Azurite", self.azurite_stops),
             ("faults fired", f"{self.faults.total()} ({_counts(self.faults)})"),
             ("cancels promised", self.cancels_promised),

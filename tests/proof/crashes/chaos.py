@@ -2,8 +2,9 @@
 
 A run is a sequence of lives. In each, customers place and cancel orders, the shop restocks, operators look after what
 waits for them, and the providers follow a plan of faults. Each life but the last ends by a death: SIGKILL of devhost at
-a random moment, SIGKILL by a provider that has just committed, or Azurite stopped (SIGTERM) under the running host. The
-last one has no faults: it lasts until every order has ended. Then the auditor judges.
+a random moment, SIGKILL by a provider that has just committed, or Azurite stopped (SIGTERM) under the running host.
+Meanwhile single workers are killed, and the host replaces them. The last life has no faults: it lasts until every order
+has ended. Then the auditor judges.
 
 What is drawn from the seed is what customers do, the faults and the manner of each death. The moments are the
 machine's: two runs of one seed are alike, not equal.
@@ -27,6 +28,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 from azure.core.exceptions import AzureError
 
 from devtools import printing
@@ -94,6 +96,8 @@ RULES = {"payments": 5, "mail": 2}
 # How lives end, in turn. The one that ends with Azurite is long enough for an effect that comes after a time-out.
 MANNERS = ("provider", "random", "random", "azurite", "provider", "random", "random", "random")
 LONG_LIFE_S = 20.0
+SECONDS_A_WORKER = 3.0
+RAISED = re.compile(r"The function '\w+' raised")
 KILLED = re.compile(r"devhost ended by itself \(killed by SIGKILL\)")
 
 
@@ -162,7 +166,7 @@ class Chaos:
                 for number in range(self._deaths):
                     self._live(number)
                 self._settle()
-                self.report.violations = self._broken + self._auditor.violations()
+                self.report.violations = self._broken + self._raised() + self._auditor.violations()
                 self.report.outcomes = self._auditor.outcomes()
                 self.report.samples = self._auditor.samples
         finally:
@@ -201,6 +205,7 @@ class Chaos:
             life.at(0, partial(self._cancel, urls, order_id))
         self._uncancelled = []
         self._look_around(life, urls)
+        self._kill_workers(life, urls["pids"]["devhost"], length)
         executioner = self._die(number, urls, length)
         while self._is_up():
             self._do_what_is_due(life)
@@ -250,6 +255,17 @@ class Chaos:
         executioner.daemon = True
         executioner.start()
         return executioner
+
+    def _kill_workers(self, life: Life, host: int, length: float) -> None:
+        """One worker for each few seconds of this life, each at a moment of its own."""
+        for _ in range(max(1, round(length / SECONDS_A_WORKER))):
+            life.at(self._rng.uniform(0, length), partial(self._kill_a_worker, host))
+
+    def _kill_a_worker(self, host: int) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):  # the host, or this worker, was quicker
+            if workers := psutil.Process(host).children():
+                self._rng.choice(workers).kill()
+                self.report.worker_kills += 1
 
     def _kill(self, pid: int, number: int) -> None:
         """By a thread of its own, so that it falls into the middle of requests."""
@@ -333,6 +349,10 @@ class Chaos:
         while life.age < 3 or (self.auditor.unfinished() and life.age < patience):
             self._do_what_is_due(life)
             time.sleep(0.2)
+
+    def _raised(self) -> list[str]:
+        """No function of the app may raise over HTTP, whatever fails around it."""
+        return sorted(set(RAISED.findall(self._product.said())))
 
     def _kills(self) -> Counter[str]:
         """As `dev.py start` told them."""

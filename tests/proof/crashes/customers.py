@@ -133,7 +133,10 @@ def _told(address: str, body: Mapping[str, Any]) -> int:
 
 
 def _answered(answer: Answer) -> Answer:
-    """503 is how the app says that it cannot know now: as good as no answer."""
-    if answer.status == 503:
-        raise OSError("503")
+    """503 is how the app says that it cannot know now, an empty 500 how the host says that the worker died: no answer.
+
+    A function that raises is an empty 500 too. Its traceback is in the log of the host, which the chaos run reads.
+    """
+    if answer.status == 503 or (answer.status == 500 and not answer.body):
+        raise OSError(str(answer.status))
     return answer

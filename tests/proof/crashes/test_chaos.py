@@ -11,6 +11,7 @@ def test_orders_among_faults_and_kills_leave_all_witnesses_in_agreement(ports: F
     report = Chaos(tmp_path, ports(PORTS_IN_A_ROW), orders=16, seed=11, deaths=2).run()
     assert report.violations == [], report.as_table()
     assert report.kills.total() == 2, report.as_table()
+    assert report.worker_kills >= 2, report.as_table()
     assert report.faults.total() >= 3, report.as_table()
     assert report.outcomes.total() == 16, report.as_table()
     assert report.samples >= 5, report.as_table()
