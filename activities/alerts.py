@@ -18,7 +18,7 @@ class Alerts(Protocol):
         """One POST. Raises Unavailable unless it was taken."""
 
 
-def tell(order: OrderRecord, orders: Orders, alerts: Alerts | None) -> None:
+def send_if_due(order: OrderRecord, orders: Orders, alerts: Alerts | None) -> None:
     """Send the alert that is due, if this is the first to claim it. What fails here is sent by the sweep."""
     key = alert_key(order)
     if alerts is None or key is None or not is_due(order):

@@ -11,7 +11,7 @@ import logging
 from typing import Protocol
 
 from activities import handover
-from activities.alerts import Alerts, tell
+from activities.alerts import Alerts, send_if_due
 from activities.guards import Orders
 from activities.notification import Links, Mail, Push, cancellation_mail, send_push
 from activities.order_notes import close_and_claim, with_notes
@@ -22,7 +22,7 @@ from models.order_record import OrderRecord
 log = logging.getLogger(__name__)
 
 
-class Records(Orders, Protocol):
+class IndexedOrders(Orders, Protocol):
     def follow(self, order: OrderRecord) -> None:
         """Make the index say what the record says."""
 
@@ -41,7 +41,7 @@ class Mailer(Protocol):
 
 def close_order(
     task: CloseTask,
-    orders: Records,
+    orders: IndexedOrders,
     stock: Stock,
     mailer: Mailer,
     push: Push | None,
@@ -66,7 +66,7 @@ def close_order(
     if "farewell_claimed" in closed.events:
         _send_cancellation_notice(closed.record, mailer, links)
     orders.follow(closed.record)
-    tell(closed.record, orders, alerts)
+    send_if_due(closed.record, orders, alerts)
     return OrderFinal(outcome=closed.record.outcome or outcome)
 
 

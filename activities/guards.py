@@ -15,13 +15,8 @@ from models.order_record import Applied, Change, OrderRecord
 Rule = ParamSpec("Rule")
 
 
-class Orders(Protocol):
+class Orders(handover.OrderReader, Protocol):
     """The orders' records, as every activity needs them."""
-
-    def read(self, order_id: str) -> OrderRecord: ...
-
-    def recall(self, order_id: str, etag: str) -> OrderRecord | None:
-        """The record as this process remembers it, if that is exactly the state of this ETag: a guess."""
 
     def change(
         self,

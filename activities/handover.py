@@ -15,14 +15,14 @@ from models.messages import CloseTask, Left, Note, StepTask, UndoTask
 from models.order_record import OrderRecord
 
 
-class Orders(Protocol):
+class OrderReader(Protocol):
     def read(self, order_id: str) -> OrderRecord: ...
 
     def recall(self, order_id: str, etag: str) -> OrderRecord | None:
         """The record as this process remembers it, if that is exactly the state of this ETag: a guess."""
 
 
-def current(task: StepTask, orders: Orders) -> OrderRecord:
+def current(task: StepTask, orders: OrderReader) -> OrderRecord:
     """The record as the activity before left it, remembered if it can be; read for a retry."""
     etag = task.left.etag if task.left else None
     remembered = orders.recall(task.order_id, etag) if etag else None

@@ -84,12 +84,12 @@ def with_notes(
 def close_and_claim(record: OrderRecord, outcome: dict[str, object], attention: int) -> Change | None:
     """Close the order, and claim the mail that tells its customer what was undone, in one write."""
     closed = close(record, outcome, attention)
-    if closed is None or not can_be_told(record):
+    if closed is None or not wants_notice(record):
         return closed
     return together(closed, claim_cancellation_notice(record.model_copy(update=dict(closed.facts))))
 
 
-def can_be_told(record: OrderRecord) -> bool:
+def wants_notice(record: OrderRecord) -> bool:
     """Without a total nothing was begun that a customer would ask about."""
     return record.total is not None and not record.is_erased
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from activities import handover
-from activities.alerts import Alerts, tell
+from activities.alerts import Alerts, send_if_due
 from activities.guards import Orders
 from models.delivery_address import is_po_box
 from models.errors import Refused
@@ -73,13 +73,13 @@ def validate_order(
                 return validate_order(handover.as_retried(task), orders, catalogue, payments, policy, alerts=alerts)
             raise
         order = orders.change(order, start, lines, total, _deadline(total, policy))
-    outcome = _standing(order) or _approved(task, order, orders)
+    outcome = _settled_outcome(order) or _approved(task, order, orders)
     if isinstance(outcome, StepWaiting):
-        tell(order, orders, alerts)
+        send_if_due(order, orders, alerts)
     return outcome
 
 
-def _standing(order: OrderRecord) -> Outcome | None:
+def _settled_outcome(order: OrderRecord) -> Outcome | None:
     """Where the order stands, unless it is to go on."""
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
@@ -105,9 +105,9 @@ def _still_waiting(task: StepTask, order: OrderRecord, approval: Approval, order
     return StepWaiting(total=approval.total, deadline=approval.deadline, wake=approval.wake)
 
 
-def _go_on(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
+def _resume(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     moved = orders.change(order, resume_after_approval)
-    return _standing(moved) or StepDone(total=approval.total, left=handover.left(task, moved))
+    return _settled_outcome(moved) or StepDone(total=approval.total, left=handover.left(task, moved))
 
 
 def _refuse_rejected(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
@@ -120,7 +120,7 @@ def _refuse_expired(task: StepTask, order: OrderRecord, approval: Approval, orde
 
 VERDICTS: dict[str | None, Callable[[StepTask, OrderRecord, Approval, Orders], Outcome]] = {
     None: _still_waiting,
-    "approved": _go_on,
+    "approved": _resume,
     "rejected": _refuse_rejected,
     "expired": _refuse_expired,
 }

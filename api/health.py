@@ -29,7 +29,7 @@ async def report(
         except Unavailable as fault:
             checks["storage"] = "unavailable"
             faults = [str(fault)]
-    told = {"providers": checks, "stripe_key": stripe_key, "faults": faults, "sweep": swept}
+    details = {"providers": checks, "stripe_key": stripe_key, "faults": faults, "sweep": swept}
     if faults:
-        return Problem(503, " ".join(faults), more=told).response()
-    return json_response({"status": "ok", **told})
+        return Problem(503, " ".join(faults), more=details).response()
+    return json_response({"status": "ok", **details})

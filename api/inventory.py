@@ -44,7 +44,7 @@ async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
     refuse_unknown_parameters(req, *paging.PARAMETERS)
     top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, SKU_PATTERN)
     page = await asyncio.to_thread(stock.page, after, top)
-    items = [{**_told(entry), "etag": entry.etag} for entry in page.entries]
+    items = [{**_as_json(entry), "etag": entry.etag} for entry in page.entries]
     return json_response({"items": items, "continuation": page.continuation})
 
 
@@ -61,8 +61,8 @@ async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
     A price of which no quantity can be charged is stored, and the answer says so in `warnings`.
     """
     sku, update = _sku(req), read_body(req, InventoryUpdate)
-    shelf = await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match"))
-    return _answer(shelf, price_warnings(update.price_minor, update.currency))
+    entry = await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match"))
+    return _answer(entry, price_warnings(update.price_minor, update.currency))
 
 
 async def holders(req: func.HttpRequest, stock: Stock, index: Index) -> func.HttpResponse:
@@ -89,13 +89,13 @@ def _sku(req: func.HttpRequest) -> str:
 
 
 def _answer(entry: StockEntry, warnings: Sequence[str] = ()) -> func.HttpResponse:
-    body = _told(entry)
+    body = _as_json(entry)
     if warnings:
         body["warnings"] = list(warnings)
     return json_response(body, 201 if entry.created else 200, {"ETag": entry.etag})
 
 
-def _told(entry: StockEntry) -> dict[str, Any]:
+def _as_json(entry: StockEntry) -> dict[str, Any]:
     item = entry.item
     return {
         "sku": item.sku,

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import azure.functions as func
 
-from api.orders import Orders, order_or_404
+from api.orders import OrderFinder, order_or_404
 from api.problems import Problem
 from models.label import Label
 
@@ -24,7 +24,7 @@ class Labels(Protocol):
     def read(self, order_id: str) -> Label | None: ...
 
 
-async def show(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
+async def show(req: func.HttpRequest, orders: OrderFinder, labels: Labels) -> func.HttpResponse:
     """200 with the PDF; 404 for an unknown order and for one without a label; 410 once it is void or erased."""
     record = await order_or_404(req, orders)
     label = await asyncio.to_thread(labels.read, record.order_id)

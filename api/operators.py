@@ -17,8 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import azure.functions as func
 from pydantic import BaseModel
 
-from api.orders import Orders as Found
-from api.orders import order_or_404
+from api.orders import OrderFinder, order_or_404
 from api.problems import Problem, json_response, read_body
 from api.sagas import start_saga, wake_saga
 from models.messages import Limits
@@ -43,7 +42,7 @@ SIGNED_IN, AUTHENTICATION = "X-MS-CLIENT-PRINCIPAL-NAME", "WEBSITE_AUTH_ENABLED"
 LONGEST_NAME = 200
 
 
-class Orders(Found, Protocol):
+class Orders(OrderFinder, Protocol):
     def change(
         self,
         order: OrderRecord,
@@ -122,16 +121,16 @@ async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.H
     return func.HttpResponse(status_code=204)
 
 
-def _signed(req: func.HttpRequest, said: ModelT, name: str) -> ModelT:
+def _signed(req: func.HttpRequest, body: ModelT, field: str) -> ModelT:
     """What was said, by the name that App Service authentication vouches for, where it is on."""
-    who = actor(req)
-    return said if who is None else said.model_copy(update={name: who})
+    signed_in = actor(req)
+    return body if signed_in is None else body.model_copy(update={field: signed_in})
 
 
 def _remark(req: func.HttpRequest) -> dict[str, str]:
     """Who asks and why, for the audit trail: a body that may be left out."""
-    said = _signed(req, read_body(req, Remark) if req.get_body() else Remark(), "by")
-    return said.model_dump(exclude_none=True)
+    remark = _signed(req, read_body(req, Remark) if req.get_body() else Remark(), "by")
+    return remark.model_dump(exclude_none=True)
 
 
 async def _resume_undoing(client: Any, record: OrderRecord, limits: Limits) -> None:

@@ -34,10 +34,12 @@ LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 CONTINUATION_PATTERN = rf"^[0-9]{{13}}:{LOOKUP_PATTERN}$"
 
 
-class Orders(Protocol):
-    def accept(self, order_id: str, request: OrderRequest) -> Acceptance: ...
-
+class OrderFinder(Protocol):
     def find(self, order_id: str) -> OrderRecord | None: ...
+
+
+class Orders(OrderFinder, Protocol):
+    def accept(self, order_id: str, request: OrderRequest) -> Acceptance: ...
 
 
 class Tracking(Protocol):
@@ -66,14 +68,14 @@ async def place(
     return _accepted(req, client, order_id, tracking.url(record))
 
 
-async def show(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
+async def show(req: func.HttpRequest, client: Any, orders: OrderFinder) -> func.HttpResponse:
     """The customer's view: free of Durable URLs, keys and personal data."""
     record = await order_or_404(req, orders)
     view = view_of(record, None) if record.is_final else await live_view(client, record)
     return json_response(detailed(view, record).as_json())
 
 
-async def order_or_404(req: func.HttpRequest, orders: Orders, *parameters: str) -> OrderRecord:
+async def order_or_404(req: func.HttpRequest, orders: OrderFinder, *parameters: str) -> OrderRecord:
     """The record of the order in the path. Raises Problem 404, and 400 for a parameter of the query but these."""
     refuse_unknown_parameters(req, *parameters)
     order_id = req.route_params["order_id"]

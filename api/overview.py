@@ -26,17 +26,17 @@ from models.order_record import OrderRecord
 from models.view import detailed, view_of
 
 TOP, MOST_EVENTS = 50, 500
-TOLD = ("by", "reason", "compensation", "reference", "payment_intent_id", "refund_id", "tracking_number")
+SHOWN_FACTS = ("by", "reason", "compensation", "reference", "payment_intent_id", "refund_id", "tracking_number")
 DECISIONS = frozenset({"approved", "approval_refused"})
 CACHING = "private, no-cache"
-Counted = Callable[[], dict[str, Any] | None]
+ReadCounts = Callable[[], dict[str, Any] | None]
 
 
 class Index(Protocol):
     def front(self, today: date, top: int) -> Front: ...
 
 
-class Orders(orders_edge.Orders, Protocol):
+class Orders(orders_edge.OrderFinder, Protocol):
     def trail(self, order_id: str, after: int, top: int) -> Trail: ...
 
     def webhooks(self, order_id: str, top: int) -> list[Webhook]: ...
@@ -61,9 +61,9 @@ async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     return polled(req, body)
 
 
-async def counts(req: func.HttpRequest, counted: Counted) -> func.HttpResponse:
+async def counts(req: func.HttpRequest, read_counts: ReadCounts) -> func.HttpResponse:
     """How many orders have ended how, as the sweep last counted: one read. Null before that."""
-    return json_response({"ended": await asyncio.to_thread(counted)})
+    return json_response({"ended": await asyncio.to_thread(read_counts)})
 
 
 async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
@@ -73,8 +73,8 @@ async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> 
     trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
     webhooks = await asyncio.to_thread(orders.webhooks, record.order_id, MOST_EVENTS)
     events = [*map(_event, trail.events), *map(_webhook, webhooks)]
-    told = _timeline(record, status if status and status.instance_id else None, events)
-    return polled(req, {**told, "actor": actor(req)})
+    body = _timeline(record, status if status and status.instance_id else None, events)
+    return polled(req, {**body, "actor": actor(req)})
 
 
 def _timeline(record: OrderRecord, status: Any, events: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -101,16 +101,20 @@ def _timeline(record: OrderRecord, status: Any, events: Sequence[dict[str, Any]]
 
 def _event(event: AuditEvent) -> dict[str, Any]:
     """Who, why, and the ids: what the page shows of a change. The whole of it is in `…/events`."""
-    told = {name: str(event.facts[name]) for name in TOLD if event.facts.get(name)}
-    decided = event.facts.get("approval")
-    if event.event in DECISIONS and isinstance(decided, dict):
-        told |= {"by": decided.get("approver") or "", "reason": decided.get("comment") or ""}
-    return {"at": timeline.shown(event.at), "event": event.event, **{name: text for name, text in told.items() if text}}
+    facts = {name: str(event.facts[name]) for name in SHOWN_FACTS if event.facts.get(name)}
+    approval = event.facts.get("approval")
+    if event.event in DECISIONS and isinstance(approval, dict):
+        facts |= {"by": approval.get("approver") or "", "reason": approval.get("comment") or ""}
+    return {
+        "at": timeline.shown(event.at),
+        "event": event.event,
+        **{name: text for name, text in facts.items() if text},
+    }
 
 
-def _webhook(told: Webhook) -> dict[str, Any]:
-    shown = timeline.shown(told.at)
-    return {"at": shown, "event": "webhook", "by": "stripe", "reason": told.kind, "reference": told.event_id}
+def _webhook(webhook: Webhook) -> dict[str, Any]:
+    shown = timeline.shown(webhook.at)
+    return {"at": shown, "event": "webhook", "by": "stripe", "reason": webhook.kind, "reference": webhook.event_id}
 
 
 def _history(status: Any) -> list[dict[str, Any]]:

@@ -96,10 +96,10 @@ def dashboard_asset(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _asset(assets: Mapping[str, tuple[str, str]], req: func.HttpRequest, caching: str) -> func.HttpResponse:
-    found = assets.get(req.route_params["asset"])
-    if found is None:
+    asset = assets.get(req.route_params["asset"])
+    if asset is None:
         return Problem(404, "There is no such file.").response()
-    return _answer(_file(found[0]), found[1], caching)
+    return _answer(_file(asset[0]), asset[1], caching)
 
 
 def _answer(body: bytes, kind: str, caching: str, **headers: str) -> func.HttpResponse:
@@ -139,8 +139,8 @@ def _number(text: str) -> float:
 
 def _quality(ranges: list[tuple[str, str, float]], media: tuple[str, str]) -> float:
     """Of the most precise range that includes the media type; 0 without one."""
-    found = (0, 0.0)
+    best = (0, 0.0)
     for kind, subtype, quality in ranges:
         if kind in {media[0], "*"} and subtype in {media[1], "*"}:
-            found = max(found, (2 * (kind != "*") + (subtype != "*") + 1, quality))
-    return found[1]
+            best = max(best, (2 * (kind != "*") + (subtype != "*") + 1, quality))
+    return best[1]

@@ -80,7 +80,7 @@ class TrackingToken(BaseModel):
     token: str = ""
 
 
-class Asked(NamedTuple):
+class TrackingLink(NamedTuple):
     """The order in the path with the token that was sent for it."""
 
     order_id: str
@@ -89,11 +89,11 @@ class Asked(NamedTuple):
 
 async def show(req: func.HttpRequest, client: Any, orders: Orders, tracking: Tracking) -> func.HttpResponse:
     """200 with the page; 404 for a link that is none of ours, 410 for one that has expired."""
-    asked = Asked(req.route_params["order_id"], req.params.get("token", ""))
-    record = await _admitted(asked, orders, tracking)
+    link = TrackingLink(req.route_params["order_id"], req.params.get("token", ""))
+    record = await _admitted(link, orders, tracking)
     if isinstance(record, func.HttpResponse):
         return record
-    return _order_page(await _view(record, client), record, asked)
+    return _order_page(await _view(record, client), record, link)
 
 
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders, tracking: Tracking) -> func.HttpResponse:
@@ -101,18 +101,16 @@ async def cancel(req: func.HttpRequest, client: Any, orders: Orders, tracking: T
 
     The token is in the body, as JSON or as a form: a page of another site has none to send.
     """
-    asked = Asked(req.route_params["order_id"], _token_in(req))
-    record = await _admitted(asked, orders, tracking)
+    link = TrackingLink(req.route_params["order_id"], _token_in(req))
+    record = await _admitted(link, orders, tracking)
     if isinstance(record, func.HttpResponse):
         return record
     try:
         record = await request_the_cancel(record, client, orders, CUSTOMER)
     except Conflict:
-        record = await asyncio.to_thread(orders.find, asked.order_id) or record
-        return _order_page(await _view(record, client), record, asked, "It is too late to cancel this order.", 409)
-    return func.HttpResponse(
-        status_code=303, headers={**HEADERS, "Location": f"../{asked.order_id}?token={asked.token}"}
-    )
+        record = await asyncio.to_thread(orders.find, link.order_id) or record
+        return _order_page(await _view(record, client), record, link, "It is too late to cancel this order.", 409)
+    return func.HttpResponse(status_code=303, headers={**HEADERS, "Location": f"../{link.order_id}?token={link.token}"})
 
 
 def _token_in(req: func.HttpRequest) -> str:
@@ -129,12 +127,12 @@ def _token_in(req: func.HttpRequest) -> str:
     return parse_qs(text, max_num_fields=10).get("token", [""])[0] if text.count("&") < 10 else ""
 
 
-async def _admitted(asked: Asked, orders: Orders, tracking: Tracking) -> OrderRecord | func.HttpResponse:
+async def _admitted(link: TrackingLink, orders: Orders, tracking: Tracking) -> OrderRecord | func.HttpResponse:
     """The order, or the page that says why it is not shown."""
-    judged = tracking.judge(asked.order_id, asked.token, datetime.now(UTC))
-    if judged == "expired":
+    verdict = tracking.judge(link.order_id, link.token, datetime.now(UTC))
+    if verdict == "expired":
         return _page(410, "This link has expired", ["The order can no longer be followed with it."])
-    record = await asyncio.to_thread(orders.find, asked.order_id) if judged == "valid" else None
+    record = await asyncio.to_thread(orders.find, link.order_id) if verdict == "valid" else None
     if record is None:
         return _page(404, "This link is not valid", ["Please use the link in our mail, the whole of it."])
     return record
@@ -145,7 +143,7 @@ async def _view(record: OrderRecord, client: Any) -> OrderView:
 
 
 def _order_page(
-    view: OrderView, record: OrderRecord, asked: Asked, notice: str = "", status: int = 200
+    view: OrderView, record: OrderRecord, link: TrackingLink, notice: str = "", status: int = 200
 ) -> func.HttpResponse:
     cancelling = record.cancel_requested and not record.is_final
     sentence = "Your order is being cancelled." if cancelling else SENTENCES.get(view.status, "We have your order.")
@@ -155,20 +153,20 @@ def _order_page(
         _because(view, record),
         "" if cancelling else _stages(view),
         _facts(record),
-        _cancel_form(asked) if record.can_be_cancelled and not cancelling else "",
-        f'<p class="hint">As of {datetime.now(UTC).strftime("%H:%M:%S")} UTC. {_link(asked, "Look again")}</p>',
+        _cancel_form(link) if record.can_be_cancelled and not cancelling else "",
+        f'<p class="hint">As of {datetime.now(UTC).strftime("%H:%M:%S")} UTC. {_link(link, "Look again")}</p>',
     ]
     return _page(status, "Your order", [], f"<bdi>{escape(record.order_id)}</bdi>", parts)
 
 
 def _because(view: OrderView, record: OrderRecord) -> str:
     """Why it ended, and what became of the money."""
-    told = []
+    sentences = []
     if view.status in {"rejected", "compensated"} and view.failure is not None:
-        told.append(REASONS.get(view.failure.reason, ""))
+        sentences.append(REASONS.get(view.failure.reason, ""))
     if view.status in {"compensated", "cancelled", "rejected"} and record.is_final:
-        told.append(_money_back(record))
-    return "".join(f"<p>{escape(text)}</p>" for text in told if text)
+        sentences.append(_money_back(record))
+    return "".join(f"<p>{escape(text)}</p>" for text in sentences if text)
 
 
 def _money_back(record: OrderRecord) -> str:
@@ -203,17 +201,17 @@ def _facts(record: OrderRecord) -> str:
     return f"<dl>{rows}</dl>"
 
 
-def _cancel_form(asked: Asked) -> str:
+def _cancel_form(link: TrackingLink) -> str:
     return (
-        f'<form method="post" action="/api/track/{escape(asked.order_id)}/cancel">'
-        f'<input type="hidden" name="token" value="{escape(asked.token)}">'
+        f'<form method="post" action="/api/track/{escape(link.order_id)}/cancel">'
+        f'<input type="hidden" name="token" value="{escape(link.token)}">'
         "<p>You can cancel the order until it is confirmed. What was charged is given back.</p>"
         "<button>Cancel the order</button></form>"
     )
 
 
-def _link(asked: Asked, text: str) -> str:
-    return f'<a href="/api/track/{escape(asked.order_id)}?token={escape(asked.token)}">{escape(text)}</a>'
+def _link(link: TrackingLink, text: str) -> str:
+    return f'<a href="/api/track/{escape(link.order_id)}?token={escape(link.token)}">{escape(text)}</a>'
 
 
 def _page(

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import azure.functions as func
 
 from api import paging
-from api.orders import Orders as Found
-from api.orders import order_or_404
+from api.orders import OrderFinder, order_or_404
 from api.problems import json_response
 from models.operations.audit import AuditEvent, Trail
 from models.view import moment
@@ -18,7 +17,7 @@ DEFAULT_PAGE = 100
 CONTINUATION_PATTERN = r"^[1-9][0-9]{0,5}$"
 
 
-class Orders(Found, Protocol):
+class Orders(OrderFinder, Protocol):
     def trail(self, order_id: str, after: int, top: int) -> Trail:
         """The changes of an order's record after the one of that number."""
 
@@ -30,11 +29,11 @@ async def show(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
     trail = await asyncio.to_thread(orders.trail, record.order_id, int(after or 0), top)
     body = {
         "order_id": record.order_id,
-        "events": [_told(event) for event in trail.events],
+        "events": [_as_json(event) for event in trail.events],
         "continuation": None if trail.continuation is None else str(trail.continuation),
     }
     return json_response(body)
 
 
-def _told(event: AuditEvent) -> dict[str, Any]:
+def _as_json(event: AuditEvent) -> dict[str, Any]:
     return {"number": event.number, "at": moment(event.at), "event": event.event, "facts": event.facts}

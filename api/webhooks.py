@@ -64,7 +64,7 @@ async def receive(
         signatures.check(body, req.headers.get("Stripe-Signature", ""))
     except Refused:
         raise Problem(400, "The signature is not one of ours, or is older than five minutes.") from None
-    order = await asyncio.to_thread(_recorded, orders, events, *_told(body))
+    order = await asyncio.to_thread(_recorded, orders, events, *_parsed(body))
     if order is not None:
         await _act_on(order, client, reconciler)
     return json_response({"received": True})
@@ -87,7 +87,7 @@ async def _act_on(order: OrderRecord, client: Any, reconciler: Reconciler) -> No
         await wake_saga(client, order.order_id, order.payment_wake)
 
 
-def _told(body: bytes) -> tuple[str, str, str | None]:
+def _parsed(body: bytes) -> tuple[str, str, str | None]:
     """(event id, type, order id). Raises Problem 400 for a signed body that is no event."""
     try:
         event = json.loads(body)

@@ -43,8 +43,8 @@ class Visitors:
         if len(hosts) != 1:  # RFC 9112, section 3.2
             return Refused(400, "A request names one Host.")
         host = hosts[0].lower()
-        found = HOST.fullmatch(host)
-        if found is None or found[1] not in self._names:
+        match = HOST.fullmatch(host)
+        if match is None or match[1] not in self._names:
             return Refused(421, self._only_these())
         if keyless and _is_foreign(host, headers) and not _is_navigation(method, headers):
             return Refused(403, "A page of another site may not send this request.")
@@ -61,10 +61,10 @@ def is_json(content_type: str) -> bool:
 
 def host_name(text: str) -> str:
     """A host as `Visitors` takes it: lower-case, without the port. Raises ArgumentTypeError."""
-    found = HOST.fullmatch(text.lower())
-    if found is None:
+    match = HOST.fullmatch(text.lower())
+    if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no name of a host")
-    return found[1]
+    return match[1]
 
 
 ALLOW_HOST: dict[str, Any] = {

@@ -292,13 +292,13 @@ def decide_approval(record: OrderRecord, decision: Decision, now: datetime) -> C
         raise Conflict(f"Order {record.order_id} is {record.stage}: it waits for no decision.")
     if record.approval.deadline <= now:
         raise Conflict(f"The decision about order {record.order_id} came after its deadline.")
-    said = {
+    fields = {
         "verdict": "approved" if decision.approved else "rejected",
         "approver": decision.approver,
         "comment": decision.comment,
     }
     event = "approved" if decision.approved else "approval_refused"
-    return Change(event, {"approval": record.approval.model_copy(update=said)})
+    return Change(event, {"approval": record.approval.model_copy(update=fields)})
 
 
 def expire_approval(record: OrderRecord) -> Change | None:
@@ -328,7 +328,7 @@ def request_retry(record: OrderRecord, compensation: str, reason: Reason) -> Cha
     undo begins, so that evidence which comes later is refused: the retry may pay what the evidence says was paid.
     """
     _refuse_unless_parked(record, compensation)
-    return Change("compensation_retry_requested", {"state": "compensating"}, _said(compensation, reason))
+    return Change("compensation_retry_requested", {"state": "compensating"}, _remarks(compensation, reason))
 
 
 def resolve(record: OrderRecord, compensation: str, evidence: Evidence) -> Change:
@@ -340,7 +340,7 @@ def resolve(record: OrderRecord, compensation: str, evidence: Evidence) -> Chang
     facts: dict[str, Any] = {"resolved": {**record.resolved, compensation: evidence.model_dump()}}
     if record.parked_compensations == (compensation,):
         facts["state"] = "compensating"
-    return Change("compensation_resolved", facts, {**_said(compensation, evidence), "reference": evidence.reference})
+    return Change("compensation_resolved", facts, {**_remarks(compensation, evidence), "reference": evidence.reference})
 
 
 def erase(record: OrderRecord, key: bytes, remark: Mapping[str, str] | None = None) -> Change | None:
@@ -367,7 +367,7 @@ def _undoing(failure: dict[str, Any] | None) -> dict[str, Any]:
     return {"state": "compensating", "undoing": {"failure": failure}}
 
 
-def _said(compensation: str, reason: Reason) -> dict[str, str]:
+def _remarks(compensation: str, reason: Reason) -> dict[str, str]:
     return {"compensation": compensation, "by": reason.by, "reason": reason.reason}
 
 

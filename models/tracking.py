@@ -43,11 +43,11 @@ class Tracking(NamedTuple):
 
     def judge(self, order_id: str, token: str, now: datetime) -> Literal["valid", "expired", "wrong"]:
         """`expired` is said of a token that was ours: any other is wrong, whatever end it claims."""
-        found = TOKEN.fullmatch(token)
-        if found is None:
+        match = TOKEN.fullmatch(token)
+        if match is None:
             return "wrong"
-        end = int(found["end"])
-        matches = [hmac.compare_digest(_mac(secret, order_id, end), found["mac"]) for secret in self.secrets]
+        end = int(match["end"])
+        matches = [hmac.compare_digest(_mac(secret, order_id, end), match["mac"]) for secret in self.secrets]
         if not any(matches):
             return "wrong"
         return "valid" if now.astimezone(UTC).timestamp() < end else "expired"

@@ -47,7 +47,6 @@ from models.view import CompensationView, Failure, StepView, fresh_view
 from orchestrators.steps import CLOSE_ORDER, Retry, Step, step_retry, steps_of, undo_retry
 
 Turns = Generator[Any, Any, Any]
-Answer = Outcome | None
 SETTLED = (StepDone, StepRefused, StepCancelled, StepWaiting, OrderUndoing, OrderFinal)
 
 
@@ -67,17 +66,17 @@ class Saga:
     """One order's undo log, with the customer's view of it, which every change publishes as the custom status."""
 
     def __init__(self, context: Any) -> None:
-        given = SagaInput.model_validate(context.get_input())
-        self.limits = given.limits
-        self._version = given.version
-        self._steps = steps_of(given.version)
+        saga_input = SagaInput.model_validate(context.get_input())
+        self.limits = saga_input.limits
+        self._version = saga_input.version
+        self._steps = steps_of(saga_input.version)
         self._context = context
-        self._order_id = given.order_id
+        self._order_id = saga_input.order_id
         self._undo_log: list[Step] = []
-        self._view = fresh_view(given.order_id, "running", [step.activity for step in self._steps])
+        self._view = fresh_view(saga_input.order_id, "running", [step.activity for step in self._steps])
         self._attention = 0
         # What the activities so far have left to write; before version 3 each wrote its own facts at once.
-        self._left = Left(etag=given.etag) if given.version >= 3 else None
+        self._left = Left(etag=saga_input.etag) if saga_input.version >= 3 else None
 
     def on_failure(self, step: Step) -> None:
         """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
@@ -136,16 +135,16 @@ class Saga:
 
     # Steps.
 
-    def _do(self, step: Step) -> Generator[Any, Any, Answer]:
+    def _do(self, step: Step) -> Generator[Any, Any, Outcome | None]:
         task = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id), left=self._left)
         return (yield from self._call(step.activity, task, step, step_retry(self.limits.step_retry_s)))
 
-    def _note_ending(self, step: Step, answer: Answer) -> None:
+    def _note_ending(self, step: Step, answer: Outcome | None) -> None:
         """Show why a step is not done, and keep or drop its own undo."""
         if isinstance(answer, OrderFinal):
             raise OrderAlreadyFinal(answer.outcome)
         if isinstance(answer, OrderUndoing):
-            self._go_on_undoing(answer)
+            self._resume_undoing(answer)
         elif isinstance(answer, StepCancelled):
             self._show_step(step, "pending")
         else:
@@ -154,7 +153,7 @@ class Saga:
                 self._undo_log = [registered for registered in self._undo_log if registered != step]
             self._show_step(step, status)
 
-    def _go_on_undoing(self, answer: OrderUndoing) -> None:
+    def _resume_undoing(self, answer: OrderUndoing) -> None:
         """Every undo is safe when its do never happened, so all of them are registered."""
         self._view.total, self._view.failure = answer.total, answer.failure
         self._undo_log = [step for step in self._steps if step.undo]
@@ -190,10 +189,10 @@ class Saga:
         return True
 
     def _undo_task(self, step: Step) -> StepTask:
-        given = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id), left=self._left)
+        task = StepTask(order_id=self._order_id, operation_id=step.operation_id(self._order_id), left=self._left)
         if self._version < 2:
-            return given
-        return UndoTask(**given.model_dump(), failure=self._view.failure, attention=self._attention)
+            return task
+        return UndoTask(**task.model_dump(), failure=self._view.failure, attention=self._attention)
 
     def _wait_for_an_operator(self) -> Turns:
         """Wait for an operator. Each wait has its own event name `attention:<n>`; the record holds the current n."""
@@ -203,9 +202,11 @@ class Saga:
 
     # Calls.
 
-    def _call(self, activity: str, task: StepTask | CloseTask, step: Step, retry: Retry) -> Generator[Any, Any, Answer]:
+    def _call(
+        self, activity: str, task: StepTask | CloseTask, step: Step, retry: Retry
+    ) -> Generator[Any, Any, Outcome | None]:
         """Call until it is settled, or the delays are used up. None: the last attempt raised."""
-        answer: Answer = yield from self._attempt(activity, wire(task), step)
+        answer: Outcome | None = yield from self._attempt(activity, wire(task), step)
         self._left = _left_after(answer, self._left)
         for delay in retry.delays():
             if isinstance(answer, SETTLED):
@@ -215,18 +216,18 @@ class Saga:
             self._left = _left_after(answer, self._left)
         return answer
 
-    def _attempt(self, activity: str, task: dict[str, Any], step: Step) -> Generator[Any, Any, Answer]:
-        called = self._context.call_activity(activity, task)
+    def _attempt(self, activity: str, task: dict[str, Any], step: Step) -> Generator[Any, Any, Outcome | None]:
+        call = self._context.call_activity(activity, task)
         try:
-            result = yield from (self._within(called, step.deadline_s) if self._version >= 2 else _alone(called))
+            result = yield from (self._within(call, step.deadline_s) if self._version >= 2 else _alone(call))
             return read_outcome(result)
         except Exception:  # whatever crosses the boundary as an exception, or as no outcome at all, is a fault
             return None
 
-    def _within(self, called: Any, seconds: float) -> Turns:
+    def _within(self, call: Any, seconds: float) -> Turns:
         """What an activity returned, or an unknown outcome when it outlived its deadline: it is still running then."""
         late = self._context.create_timer(self._in(seconds))
-        winner = yield self._context.task_any([called, late])
+        winner = yield self._context.task_any([call, late])
         if winner == late:
             return wire(StepUnknown())
         _cancel(late)
@@ -284,7 +285,7 @@ class Saga:
         return view
 
 
-def _left_after(answer: Answer, left: Left | None) -> Left | None:
+def _left_after(answer: Outcome | None, left: Left | None) -> Left | None:
     """What is left to write after an attempt. One that did not say may have written or not: what comes next reads."""
     if left is None:
         return None
@@ -293,8 +294,8 @@ def _left_after(answer: Answer, left: Left | None) -> Left | None:
     return left.for_a_retry()
 
 
-def _alone(called: Any) -> Turns:
-    return (yield called)
+def _alone(call: Any) -> Turns:
+    return (yield call)
 
 
 def _cancel(timer: Any) -> None:
@@ -303,10 +304,10 @@ def _cancel(timer: Any) -> None:
         timer.cancel()
 
 
-def _why(step: Step, answer: Answer) -> tuple[StepStatus, Failure]:
+def _why(step: Step, answer: Outcome | None) -> tuple[StepStatus, Failure]:
     if isinstance(answer, StepRefused):
-        told = answer.model_dump(include={"reason", "decline_code", "skus"}, exclude_none=True)
-        return "refused", Failure(step=step.activity, **told)
+        details = answer.model_dump(include={"reason", "decline_code", "skus"}, exclude_none=True)
+        return "refused", Failure(step=step.activity, **details)
     if isinstance(answer, StepUnknown):
         return "unknown", Failure(step=step.activity, reason="outcome_unknown")
     return "failed", Failure(step=step.activity, reason="service_unavailable")

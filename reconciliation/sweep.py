@@ -113,7 +113,7 @@ class Reports(Protocol):
     def place(self) -> Place: ...
 
     def note(
-        self, found: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None
+        self, counts: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None
     ) -> None: ...
 
 
@@ -231,11 +231,11 @@ class Reconciler:
             return None
         self._index.put_right(entry, record)
         if self._alerts is not None and is_overdue(record, now - GRACE):
-            record = self._told(record, self._alerts)
+            record = self._send_overdue_alert(record, self._alerts)
         driven = not record.is_final and record.state != "needs_attention"
         return record if driven and record.accepted_at < now - GRACE else None
 
-    def _told(self, record: OrderRecord, alerts: Alerts) -> OrderRecord:
+    def _send_overdue_alert(self, record: OrderRecord, alerts: Alerts) -> OrderRecord:
         """Send the alert that nobody has sent. It is due until it is taken, and stands in the way of nothing."""
         try:
             alerts.send(record)
@@ -280,11 +280,11 @@ async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[
         for entry in entries:
             await findings.take(entry.order_id, _look_after(reconciler, sagas, entry, now))
         ended = await asyncio.to_thread(reconciler.ended, now.date())
-    found = dict(sorted(findings.counts.items()))
-    await asyncio.to_thread(reports.note, found, findings.not_mended, place, ended)
-    if found:
-        log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in found.items()))
-    return found
+    counts = dict(sorted(findings.counts.items()))
+    await asyncio.to_thread(reports.note, counts, findings.not_mended, place, ended)
+    if counts:
+        log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in counts.items()))
+    return counts
 
 
 async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, now: datetime) -> str | None:

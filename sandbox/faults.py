@@ -251,12 +251,15 @@ def _checked_rule(number: int, rule: Any, operations: Collection[str]) -> JsonOb
 
 def _rule_checks(operations: Collection[str]) -> dict[str, tuple[Callable[[Any], bool], str]]:
     checks: dict[str, tuple[Callable[[Any], bool], str]] = {
-        "operation": (lambda it: isinstance(it, str) and it in operations, f"one of {', '.join(operations)}"),
-        "fault": (lambda it: isinstance(it, str) and it in FAULTS, f"one of {', '.join(FAULTS)}"),
-        "order_id": (lambda it: it is None or isinstance(it, str), "a text or null"),
-        "times": (lambda it: it is None or _is_int(it, least=0), "a whole number from 0, or null for no limit"),
-        "probability": (lambda it: _is_number(it) and 0 <= it <= 1, "a number from 0 to 1"),
-        "delay_s": (lambda it: _is_number(it) and it >= 0, "a number of seconds from 0"),
+        "operation": (lambda value: isinstance(value, str) and value in operations, f"one of {', '.join(operations)}"),
+        "fault": (lambda value: isinstance(value, str) and value in FAULTS, f"one of {', '.join(FAULTS)}"),
+        "order_id": (lambda value: value is None or isinstance(value, str), "a text or null"),
+        "times": (
+            lambda value: value is None or _is_int(value, least=0),
+            "a whole number from 0, or null for no limit",
+        ),
+        "probability": (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1"),
+        "delay_s": (lambda value: _is_number(value) and value >= 0, "a number of seconds from 0"),
         "kill_pid": (_may_be_killed, "the id of a process that the product started, or 0 for none"),
     }
     assert checks.keys() == {field.name for field in fields(Rule)}

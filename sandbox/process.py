@@ -44,7 +44,7 @@ def application(allowed: list[str]) -> web.Application:
             return web.json_response({"error": refused.sentence}, status=refused.status)
         return await handler(request)
 
-    return web.Application(middlewares=[let_in, _told_when_not_kept])
+    return web.Application(middlewares=[let_in, _refuse_when_not_kept])
 
 
 def listen(port: int) -> socket.socket:
@@ -76,12 +76,12 @@ async def serve_until_stopped(app: web.Application, on: socket.socket) -> None:
     await runner.setup()
     await web.SockSite(runner, on).start()
     try:
-        await _told_to_stop()
+        await _stop_signal()
     finally:
         await runner.cleanup()
 
 
-async def _told_to_stop() -> None:
+async def _stop_signal() -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,7 +126,7 @@ def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults:
 
 
 @web.middleware
-async def _told_when_not_kept(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _refuse_when_not_kept(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A call that could not be kept has done nothing: 503, in the form of Stripe's errors."""
     try:
         return await handler(request)

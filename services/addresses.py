@@ -32,14 +32,14 @@ def parse_http(text: str, encrypted: tuple[str, ...] = ("https",)) -> Address:
 
     `encrypted`: the schemes that go to every host.
     """
-    found = HTTP.fullmatch(text)
-    if found is None or not 0 < int(found["port"] or 1) < 65536:
+    match = HTTP.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 1) < 65536:
         raise ValueError(EXPECTED)
-    scheme, host = found["scheme"].lower(), found["host"]
+    scheme, host = match["scheme"].lower(), match["host"]
     if scheme not in encrypted and not (scheme == "http" and is_loopback(host)):
         raise ValueError(EXPECTED)
-    port = f":{found['port']}" if found["port"] else ""
-    return Address(scheme, f"{host}{port}", found["path"].rstrip("/"))
+    port = f":{match['port']}" if match["port"] else ""
+    return Address(scheme, f"{host}{port}", match["path"].rstrip("/"))
 
 
 def is_loopback(host: str) -> bool:

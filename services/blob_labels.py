@@ -67,32 +67,32 @@ class BlobLabels:
         page = erased_label(order_id, tracking_number(order_id))
         with storage_faults(f"the label of order {order_id}"):
             for _ in write_attempts(f"the label of order {order_id}"):
-                found = self._find(order_id)
-                if found is None or _is_void(found) or self._replace(order_id, page, found, "erased"):
+                blob = self._find(order_id)
+                if blob is None or _is_void(blob) or self._replace(order_id, page, blob, "erased"):
                     return
 
     def read(self, order_id: str) -> Label | None:
         """The label with its status; None when there never was one. Raises Unavailable."""
         with storage_faults(f"the label of order {order_id}"):
             try:
-                found = self._container.download_blob(_name(order_id))
+                download = self._container.download_blob(_name(order_id))
             except ResourceNotFoundError:
                 return None
-            return Label(found.properties.metadata.get("status", ""), found.readall())
+            return Label(download.properties.metadata.get("status", ""), download.readall())
 
     def _void_once(self, order_id: str, page: bytes) -> bool:
         """Whether the label is void now; False when another writer came between reading and writing."""
-        found = self._find(order_id)
-        if found is None:
+        blob = self._find(order_id)
+        if blob is None:
             return self._create(order_id, page, "void")
-        return _is_void(found) or self._replace(order_id, page, found, "void")
+        return _is_void(blob) or self._replace(order_id, page, blob, "void")
 
     def _is_issued(self, order_id: str) -> bool:
         """False when there is no blob after all."""
-        found = self._find(order_id)
-        if found is not None and _is_void(found):
+        blob = self._find(order_id)
+        if blob is not None and _is_void(blob):
             raise Refused("label_voided")
-        return found is not None
+        return blob is not None
 
     def _create(self, order_id: str, page: bytes, status: str) -> bool:
         """False when the blob is there already."""
@@ -102,9 +102,9 @@ class BlobLabels:
             return False
         return True
 
-    def _replace(self, order_id: str, page: bytes, found: BlobProperties, status: str) -> bool:
+    def _replace(self, order_id: str, page: bytes, blob: BlobProperties, status: str) -> bool:
         """False when the blob is no longer the one that was found."""
-        guard = {"etag": found.etag, "match_condition": MatchConditions.IfNotModified}
+        guard = {"etag": blob.etag, "match_condition": MatchConditions.IfNotModified}
         try:
             self._upload(order_id, page, status, overwrite=True, **guard)
         except ResourceModifiedError:
@@ -113,14 +113,14 @@ class BlobLabels:
 
     def _upload(self, order_id: str, page: bytes, status: str, **condition: Any) -> None:
         metadata = {"order_id": order_id, "tracking_number": tracking_number(order_id), "status": status}
-        given: Mapping[str, Any] = {"content_settings": PDF, "metadata": metadata, **condition}
+        options: Mapping[str, Any] = {"content_settings": PDF, "metadata": metadata, **condition}
         try:
-            self._container.upload_blob(_name(order_id), page, **given)
+            self._container.upload_blob(_name(order_id), page, **options)
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) != StorageErrorCode.CONTAINER_NOT_FOUND:
                 raise
             self._create_container()
-            self._container.upload_blob(_name(order_id), page, **given)
+            self._container.upload_blob(_name(order_id), page, **options)
 
     def _create_container(self) -> None:
         try:
@@ -139,5 +139,5 @@ def _name(order_id: str) -> str:
     return f"{order_id}.pdf"
 
 
-def _is_void(found: BlobProperties) -> bool:
-    return found.metadata.get("status") == "void"
+def _is_void(blob: BlobProperties) -> bool:
+    return blob.metadata.get("status") == "void"

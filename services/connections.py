@@ -40,29 +40,29 @@ class CompleteRequests(requests.Session):
         self._of_environment = functools.cache(self._read_environment)
 
     def request(  # type: ignore[override]  # only what the two SDKs give
-        self, method: str, url: str, *, headers: Mapping[str, str], data: Any = None, **given: Any
+        self, method: str, url: str, *, headers: Mapping[str, str], data: Any = None, **options: Any
     ) -> requests.Response:
         request = requests.PreparedRequest()
         request.method, request.url = method.upper(), url
         request.headers = CaseInsensitiveDict({**self.headers, **headers})
-        request.prepare_body(data, given.get("files"))
+        request.prepare_body(data, options.get("files"))
         proxies, bundle = self._of_environment(*urlsplit(url)[:2])
-        verify = bundle if given.get("verify") is True and bundle else given.get("verify", True)
+        verify = bundle if options.get("verify") is True and bundle else options.get("verify", True)
         response = self.get_adapter(url).send(
             request,
-            given.get("stream") or False,
-            given["timeout"],
+            options.get("stream") or False,
+            options["timeout"],
             verify,
-            given.get("cert"),
-            given.get("proxies") or proxies,
+            options.get("cert"),
+            options.get("proxies") or proxies,
         )
-        if not given.get("stream"):
+        if not options.get("stream"):
             response.content  # noqa: B018  # reads it, so that the connection is free again
         return response
 
     def _read_environment(self, scheme: str, host: str) -> tuple[Any, Any]:
-        found = self.merge_environment_settings(f"{scheme}://{host}", {}, None, None, None)
-        return found["proxies"], found["verify"]
+        settings = self.merge_environment_settings(f"{scheme}://{host}", {}, None, None, None)
+        return settings["proxies"], settings["verify"]
 
 
 def azure_transport(connect_s: float, read_s: float) -> RequestsTransport:

@@ -52,11 +52,11 @@ def parse_connection(connection: str) -> Hub:
     `sb://` is called as https. Raises ValueError with a sentence that names what is wrong and never quotes the key.
     """
     pairs = (part.partition("=") for part in connection.split(";") if part)
-    given = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    missing = [name for name in PARTS if not given.get(name.lower())]
+    fields = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    missing = [name for name in PARTS if not fields.get(name.lower())]
     if missing:
         raise ValueError(f"PUSH_CONNECTION lacks {' and '.join(f'{name}=...' for name in missing)}")
-    endpoint, key_name, key, hub = (given[name.lower()] for name in PARTS)
+    endpoint, key_name, key, hub = (fields[name.lower()] for name in PARTS)
     try:
         address = parse_http(endpoint, ENCRYPTED)
     except ValueError:

@@ -46,8 +46,8 @@ def _update(row: dict[str, Any]) -> tuple[str, InventoryUpdate]:
     try:
         return sku, InventoryUpdate.model_validate(row)
     except ValidationError as invalid:
-        told = [f"{error['loc'][0]} {error['msg'].removeprefix('Value error, ')}" for error in invalid.errors()]
-        raise WrongRow(f" The row of {sku} is wrong: {'; '.join(told)}.") from None
+        errors = [f"{error['loc'][0]} {error['msg'].removeprefix('Value error, ')}" for error in invalid.errors()]
+        raise WrongRow(f" The row of {sku} is wrong: {'; '.join(errors)}.") from None
 
 
 def main() -> int:
@@ -65,8 +65,8 @@ def main() -> int:
         return 1
     except (ValueError, TypeError, LookupError, AttributeError) as fault:
         row = fault if isinstance(fault, WrongRow) else ""
-        told = f"{sys.argv[1]} is no catalogue: a JSON array of sku, on_hand, price_minor and currency.{row}\n"
-        sys.stderr.write(told)
+        message = f"{sys.argv[1]} is no catalogue: a JSON array of sku, on_hand, price_minor and currency.{row}\n"
+        sys.stderr.write(message)
         return 1
     sys.stdout.write(f"{count} SKUs written.\n" if count else "There is stock already: nothing written.\n")
     return 0

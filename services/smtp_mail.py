@@ -206,5 +206,5 @@ def _recipient_fault(mail: Mail, code: int) -> OrderSagaError:
     return _unavailable(mail, f"does not take this message at present ({code})")
 
 
-def _unavailable(mail: Mail, what: str) -> Unavailable:
-    return Unavailable(f"order {mail.order_id}: the mail server {what}.")
+def _unavailable(mail: Mail, predicate: str) -> Unavailable:
+    return Unavailable(f"order {mail.order_id}: the mail server {predicate}.")

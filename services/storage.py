@@ -64,16 +64,16 @@ def faults(env: Mapping[str, str]) -> list[str]:
 
 
 def _faults_of_an_identity(env: Mapping[str, str]) -> list[str]:
-    given = {name: env[name] for name in URIS.values() if env.get(name)}
-    if not given and not env.get(ACCOUNT):
+    addresses = {name: env[name] for name in URIS.values() if env.get(name)}
+    if not addresses and not env.get(ACCOUNT):
         return [
             f"{SETTING} is not set: give a connection string, or {ACCOUNT} or the three of "
             f"{SETTING}__blobServiceUri, __queueServiceUri and __tableServiceUri to use an identity."
         ]
-    missing = [] if env.get(ACCOUNT) else [name for name in URIS.values() if name not in given]
+    missing = [] if env.get(ACCOUNT) else [name for name in URIS.values() if name not in addresses]
     return [
         *(f"{name} is not set: an identity needs all three addresses, or {ACCOUNT}." for name in missing),
-        *(f"{name} {fault}." for name, value in given.items() if (fault := _fault_of(value)) is not None),
+        *(f"{name} {fault}." for name, value in addresses.items() if (fault := _fault_of(value)) is not None),
     ]
 
 
@@ -131,19 +131,19 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def storage_faults(what: str) -> Iterator[None]:
+def storage_faults(subject: str) -> Iterator[None]:
     """Translate what storage raises into Unavailable, once, without its text (which quotes requests)."""
     try:
         yield
     except OrderSagaError:
         raise
     except HttpResponseError as error:
-        raise Unavailable(f"Storage refused {what}: {error.status_code} {error.reason}.") from error
+        raise Unavailable(f"Storage refused {subject}: {error.status_code} {error.reason}.") from error
     except AzureError as error:
-        raise Unavailable(f"Storage did not answer for {what}: {type(error).__name__}.") from error
+        raise Unavailable(f"Storage did not answer for {subject}: {type(error).__name__}.") from error
 
 
-def write_attempts(what: str) -> Iterator[int]:
+def write_attempts(subject: str) -> Iterator[int]:
     """Attempts at a write that other writers may win: each waits a little longer, with jitter.
 
     Losing all of them is a fault, never a refusal: nothing was decided.
@@ -151,4 +151,4 @@ def write_attempts(what: str) -> Iterator[int]:
     for attempt in range(WRITE_ATTEMPTS):
         yield attempt
         time.sleep(random.uniform(0, min(0.01 * (attempt + 1), 0.2)))  # noqa: S311  # jitter, no secret
-    raise Unavailable(f"Too many writers want {what} at once.")
+    raise Unavailable(f"Too many writers want {subject} at once.")

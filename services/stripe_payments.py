@@ -45,7 +45,7 @@ API_VERSION = "2026-07-29.dahlia"
 # Stripe's codes where our own word says more; its other codes are passed on as they are.
 REASONS = {"resource_missing": "payment_method_invalid"}
 
-Answer = TypeVar("Answer")
+ResponseT = TypeVar("ResponseT")
 
 
 class _Rejected(Exception):
@@ -201,9 +201,9 @@ class StripePayments:
 
     def _refund(self, order_id: str, intent: stripe.PaymentIntent) -> str:
         for key in _generations(f"{order_id}:refund"):
-            found = self._found_refund(order_id, intent)
-            if found is not None:
-                return found
+            refund_id = self._found_refund(order_id, intent)
+            if refund_id is not None:
+                return refund_id
             with contextlib.suppress(_KeyBurnt):  # the next key only after the next look
                 return self._create_refund(order_id, intent.id, key)
         raise _all_burnt(order_id, f"{order_id}:refund")
@@ -246,10 +246,10 @@ class StripePayments:
         """
         params: Any = {"created": {"gte": int(since.timestamp())}, "limit": min(limit, 100)}
         try:
-            found = _ask("the recent payments", lambda: self._intents.list(params), Unavailable)
+            intents = _ask("the recent payments", lambda: self._intents.list(params), Unavailable)
         except _Rejected as no:
             raise Unavailable(f"Stripe refused to list the recent payments: {no}.") from None
-        named = ((_order_of(intent), intent) for intent in found.data)
+        named = ((_order_of(intent), intent) for intent in intents.data)
         return [(order_id, intent.id) for order_id, intent in named if order_id and intent.status == "succeeded"]
 
     # ------------------------------------------------------------------------------------------------ read and cancel
@@ -286,7 +286,9 @@ CONCLUSIONS: dict[str, Conclusion] = {
 }
 
 
-def _ask(about: str, request: Callable[[], Answer], unanswered: type[OutcomeUnknown] | type[Unavailable]) -> Answer:
+def _ask(
+    about: str, request: Callable[[], ResponseT], unanswered: type[OutcomeUnknown] | type[Unavailable]
+) -> ResponseT:
     """Send one request and sort what can go wrong: `_Rejected`, `_KeyBurnt`, Unavailable, or `unanswered`."""
     try:
         return request()

@@ -88,7 +88,7 @@ def document(triggers: Iterable[Trigger]) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "The function app that serves this document."}],
-        "tags": [{"name": tag} for tag in dict.fromkeys(told.tag for told in OPERATIONS.values())],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS.values())],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": _schemas(),
@@ -109,26 +109,26 @@ UNAUTHORIZED = {"description": "The function key is missing or wrong. The host a
 
 def path_of(route: str) -> str:
     """`orders/{order_id}` -> `/api/orders/{order_id}`; an optional parameter is left out."""
-    plain = ROUTE_PARAMETER.sub(lambda found: "" if found[2].endswith("?") else f"{{{found[1]}}}", route)
+    plain = ROUTE_PARAMETER.sub(lambda match: "" if match[2].endswith("?") else f"{{{match[1]}}}", route)
     return f"/{PREFIX}/{plain}".rstrip("/")
 
 
 def _operation(trigger: Trigger) -> dict[str, Any]:
-    told = OPERATIONS[trigger.name]
-    made: dict[str, Any] = {"operationId": trigger.name, "tags": [told.tag], "summary": told.summary}
-    if told.says:
-        made["description"] = told.says
-    parameters = [*_path_parameters(trigger.route), *map(_parameter, told.parameters)]
+    operation = OPERATIONS[trigger.name]
+    entry: dict[str, Any] = {"operationId": trigger.name, "tags": [operation.tag], "summary": operation.summary}
+    if operation.says:
+        entry["description"] = operation.says
+    parameters = [*_path_parameters(trigger.route), *map(_parameter, operation.parameters)]
     if parameters:
-        made["parameters"] = parameters
-    if told.body is not None:
-        made["requestBody"] = {
-            "required": told.body_required,
-            "content": {"application/json": {"schema": _reference(told.body), "example": told.body_example}},
+        entry["parameters"] = parameters
+    if operation.body is not None:
+        entry["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": _reference(operation.body), "example": operation.body_example}},
         }
-    made["responses"] = _responses(told, trigger.anonymous)
-    made["security"] = [] if trigger.anonymous else [{KEY: []}]
-    return made
+    entry["responses"] = _responses(operation, trigger.anonymous)
+    entry["security"] = [] if trigger.anonymous else [{KEY: []}]
+    return entry
 
 
 def _path_parameters(route: str) -> Iterable[dict[str, Any]]:
@@ -145,31 +145,31 @@ def _path_parameters(route: str) -> Iterable[dict[str, Any]]:
             }
 
 
-def _parameter(told: Parameter) -> dict[str, Any]:
-    made = {"name": told.name, "in": told.place, "description": told.means, "schema": told.schema}
-    return made if told.example is None else {**made, "example": told.example}
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    entry = {"name": parameter.name, "in": parameter.place, "description": parameter.means, "schema": parameter.schema}
+    return entry if parameter.example is None else {**entry, "example": parameter.example}
 
 
-def _responses(told: Operation, anonymous: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {str(status): _reply(reply) for status, reply in told.replies.items()}
+def _responses(operation: Operation, anonymous: bool) -> dict[str, Any]:
+    responses: dict[str, Any] = {str(status): _reply(reply) for status, reply in operation.replies.items()}
     if not anonymous:
-        made["401"] = {"$ref": "#/components/responses/Unauthorized"}
-    for status in told.problems:
-        made[str(status)] = {"$ref": f"#/components/responses/{_component(status)}"}
-    return dict(sorted(made.items()))
+        responses["401"] = {"$ref": "#/components/responses/Unauthorized"}
+    for status in operation.problems:
+        responses[str(status)] = {"$ref": f"#/components/responses/{_component(status)}"}
+    return dict(sorted(responses.items()))
 
 
 def _reply(reply: Reply) -> dict[str, Any]:
-    made: dict[str, Any] = {"description": reply.means}
+    entry: dict[str, Any] = {"description": reply.means}
     if isinstance(reply.content, str):
-        made["content"] = {reply.content: {}}
+        entry["content"] = {reply.content: {}}
     elif reply.content is not None:
-        made["content"] = {"application/json": {"schema": _reference(reply.content), "example": reply.example}}
+        entry["content"] = {"application/json": {"schema": _reference(reply.content), "example": reply.example}}
     if reply.content is Front:
-        made["content"]["text/html"] = {}
+        entry["content"]["text/html"] = {}
     if reply.headers:
-        made["headers"] = {name: _header(name) for name in reply.headers}
-    return made
+        entry["headers"] = {name: _header(name) for name in reply.headers}
+    return entry
 
 
 def _header(name: str) -> dict[str, Any]:
@@ -180,13 +180,13 @@ def _header(name: str) -> dict[str, Any]:
 def _problem(status: int) -> dict[str, Any]:
     detail, more = PROBLEMS[status]
     example = {"type": "about:blank", "title": title_of(status), "status": status, "detail": detail, **more}
-    made: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "description": MEANINGS[status],
         "content": {"application/problem+json": {"schema": _reference(ProblemAnswer), "example": example}},
     }
     if status == 503:
-        made["headers"] = {"Retry-After": _header("Retry-After")}
-    return made
+        entry["headers"] = {"Retry-After": _header("Retry-After")}
+    return entry
 
 
 def _component(status: int) -> str:
@@ -195,17 +195,17 @@ def _component(status: int) -> str:
 
 def _schemas() -> dict[str, Any]:
     """Bodies as they are read, answers as they are written."""
-    bodies = {told.body for told in OPERATIONS.values() if told.body is not None}
-    replies = {reply.content for told in OPERATIONS.values() for reply in told.replies.values()}
+    bodies = {operation.body for operation in OPERATIONS.values() if operation.body is not None}
+    replies = {reply.content for operation in OPERATIONS.values() for reply in operation.replies.values()}
     written = {model for model in replies if isinstance(model, type)} | {ProblemAnswer}
-    _, made = models_json_schema(
+    _, definitions = models_json_schema(
         [
             *((body, "validation") for body in _by_name(bodies)),
             *((each, "serialization") for each in _by_name(written)),
         ],
         ref_template=REFERENCE,
     )
-    schemas: dict[str, Any] = made["$defs"]
+    schemas: dict[str, Any] = definitions["$defs"]
     # It leaves an empty code out by a serializer of its own, from which no schema can be read.
     schemas["Failure"] = TypeAdapter(Failure).json_schema(ref_template=REFERENCE)
     return dict(sorted(schemas.items()))

@@ -66,12 +66,12 @@ class Due(NamedTuple):
 
 def attempts(history: Iterable[Entry]) -> list[Attempt]:
     """In the order in which they started. Reads tolerantly: an entry without what an attempt needs is left out."""
-    found = sorted(filter(None, map(_attempt, history)), key=lambda attempt: attempt.started_at)
-    seen: dict[str, int] = {}
+    ordered = sorted(filter(None, map(_attempt, history)), key=lambda attempt: attempt.started_at)
+    counts: dict[str, int] = {}
     numbered = []
-    for attempt in found:
-        seen[attempt.activity] = seen.get(attempt.activity, 0) + 1
-        numbered.append(attempt._replace(number=seen[attempt.activity]))
+    for attempt in ordered:
+        counts[attempt.activity] = counts.get(attempt.activity, 0) + 1
+        numbered.append(attempt._replace(number=counts[attempt.activity]))
     return numbered
 
 
@@ -108,15 +108,15 @@ def _outcome(result: object) -> tuple[str, str | None]:
 
 def waits(record: OrderRecord, done: Sequence[Attempt]) -> list[Wait]:
     """What lay between the attempts, and what is waited for now."""
-    found = []
+    pauses = []
     for before, after in zip(done, [*done[1:], None], strict=False):
         reason = _waits_after(before)
         if reason is None or before.ended_at is None or (after is None and record.is_final):
             continue
         until = after.started_at if after else None
         if until is None or until > before.ended_at:
-            found.append(Wait(reason, before.activity, before.ended_at, until))
-    return found
+            pauses.append(Wait(reason, before.activity, before.ended_at, until))
+    return pauses
 
 
 def _waits_after(attempt: Attempt) -> str | None:
@@ -146,13 +146,13 @@ def references(record: OrderRecord) -> dict[str, dict[str, str]]:
         CREATE_SHIPMENT: record.tracking_number,
         CANCEL_SHIPMENT: record.tracking_number,
     }
-    told: dict[str, dict[str, str]] = {}
+    by_activity: dict[str, dict[str, str]] = {}
     for activity in [*OPERATIONS, *COMPENSATION_NAMES]:
         operation = EFFECT_KEYS.get(activity) or OPERATIONS[UNDOES.get(activity, activity)]
-        told[activity] = {"key": f"{record.order_id}:{operation}"}
+        by_activity[activity] = {"key": f"{record.order_id}:{operation}"}
         if reference := known.get(activity):
-            told[activity]["reference"] = reference
-    return told
+            by_activity[activity]["reference"] = reference
+    return by_activity
 
 
 def moment(text: object) -> datetime | None:

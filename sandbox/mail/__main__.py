@@ -21,13 +21,13 @@ async def serve(options: argparse.Namespace, http: socket.socket, smtp: socket.s
     """SMTP first: when health answers, both are there."""
     ledger = Ledger(options.data / "messages.jsonl")
     ledger.recall()  # a message has no state besides its row
-    told = Ledger(options.data / "alerts.jsonl")
-    told.recall()
+    alert_ledger = Ledger(options.data / "alerts.jsonl")
+    alert_ledger.recall()
     faults = Faults(options.data / "messages-faults.jsonl", OPERATIONS)
     app = process.application(options.allow_host)
     process.control_edge(app, "/sandbox/messages", ledger, faults)
     push_edge.serve(app, ledger, faults)
-    alerts.serve(app, told)
+    alerts.serve(app, alert_ledger)
     async with await smtp_edge.listen(smtp, ledger, faults):
         where = f"http://127.0.0.1:{options.port}, smtp://127.0.0.1:{options.smtp_port}"
         print(f"mail: {where}, data in {options.data}", flush=True)

@@ -44,5 +44,5 @@ def signature(encoded_resource: str, expiry: str, key: str) -> str:
 
 def covers(resource: str, url: str) -> bool:
     """Whether the URL is the resource or below it. The scheme does not count: sb:// and https:// name the same hub."""
-    granted, wanted = (re.sub(r"^[a-z]+://", "", it).rstrip("/") + "/" for it in (resource, url.lower()))
+    granted, wanted = (re.sub(r"^[a-z]+://", "", uri).rstrip("/") + "/" for uri in (resource, url.lower()))
     return wanted.startswith(granted)

@@ -42,13 +42,13 @@ def built(options: argparse.Namespace) -> web.Application:
 
 def _announcer(app: web.Application, books: Books, options: argparse.Namespace) -> Announce:
     if not options.webhook_url:
-        return _tell_nobody
+        return _announce_nothing
     webhooks = Webhooks(options.webhook_url, options.webhook_secret)
     app.cleanup_ctx.append(webhooks.live)
     return lambda rows: webhooks.announce(books, rows)
 
 
-def _tell_nobody(_rows: list[JsonObject]) -> None:
+def _announce_nothing(_rows: list[JsonObject]) -> None:
     """No listener was named."""
 
 

@@ -19,7 +19,7 @@ from sandbox.faults import Cut, Faults, under_fault
 from sandbox.ledger import JsonObject
 from sandbox.payments import intents, queries, refunds, search
 from sandbox.payments.errors import StripeError, api_error
-from sandbox.payments.idempotency import Answer, Route, Till, told
+from sandbox.payments.idempotency import Route, StripeResponse, Till, error_response
 from sandbox.payments.request import Call, Params, decode
 from sandbox.payments.state import Books, new_id
 from sandbox.process import cut
@@ -58,17 +58,17 @@ class StripeCall:
     route: Route
     call: Call
 
-    def perform(self) -> Answer:
+    def perform(self) -> StripeResponse:
         return self.till.take(self.call, self.route, self.route.handler)
 
-    def perform_then_fail(self) -> Answer:
+    def perform_then_fail(self) -> StripeResponse:
         return self.till.take(self.call, self.route, self.route.handler, ending=api_error())
 
-    def refuse(self) -> Answer:
+    def refuse(self) -> StripeResponse:
         return self.till.take(self.call, self.route, self.route.refused)
 
-    def fail(self) -> Answer:
-        return told(api_error())
+    def fail(self) -> StripeResponse:
+        return error_response(api_error())
 
     def in_flight(self) -> AbstractContextManager[None]:
         return self.till.in_flight(self.call)
@@ -91,12 +91,12 @@ class Edge:
             try:
                 call = await _read(request, request_id)
                 fired = self._faults.fire(name, order_of(self._till.books, name, call))
-                answer = await under_fault(fired, StripeCall(self._till, route, call))
+                response = await under_fault(fired, StripeCall(self._till, route, call))
             except StripeError as error:
-                answer = told(error)
+                response = error_response(error)
             except Cut:
                 return cut(request)
-            return _response(request, answer, request_id)
+            return _response(request, response, request_id)
 
         return handle
 
@@ -106,8 +106,8 @@ def order_of(books: Books, operation: str, call: Call) -> str | None:
     if operation == "payment_intents.create":
         return _text(call.params.raw.get("metadata"), "order_id")
     if operation == "payment_intents.search":
-        found = re.search(r"metadata\[[\"']order_id[\"']\]:[\"']([^\"']*)", str(call.params.raw.get("query")))
-        return found[1] if found else None
+        match = re.search(r"metadata\[[\"']order_id[\"']\]:[\"']([^\"']*)", str(call.params.raw.get("query")))
+        return match[1] if match else None
     intent = _intent_of(books, call)
     return intent["metadata"].get("order_id") if intent else None
 
@@ -161,15 +161,15 @@ def _api_key(authorization: str) -> str:
 
 async def _unrecognized(request: web.Request) -> web.StreamResponse:
     message = f"Unrecognized request URL ({request.method}: {request.path}), or the sandbox does not offer it."
-    return _response(request, told(StripeError(404, message)), new_id("req"))
+    return _response(request, error_response(StripeError(404, message)), new_id("req"))
 
 
-def _response(request: web.Request, answer: Answer, request_id: str) -> web.Response:
+def _response(request: web.Request, response: StripeResponse, request_id: str) -> web.Response:
     headers = {"Request-Id": request_id, "Stripe-Version": request.headers.get("Stripe-Version", "")}
     if key := request.headers.get("Idempotency-Key"):
         headers["Idempotency-Key"] = key
-    if answer.replays:
-        headers |= {"Idempotent-Replayed": "true", "Original-Request": answer.replays}
-    if answer.status == 401:
+    if response.replays:
+        headers |= {"Idempotent-Replayed": "true", "Original-Request": response.replays}
+    if response.status == 401:
         headers["WWW-Authenticate"] = 'Basic realm="Stripe"'
-    return web.json_response(answer.body, status=answer.status, headers=headers)
+    return web.json_response(response.body, status=response.status, headers=headers)

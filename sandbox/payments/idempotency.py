@@ -24,7 +24,7 @@ Handler = Callable[[Draft, Call], JsonObject]
 
 
 @dataclass(frozen=True)
-class Answer:
+class StripeResponse:
     """An HTTP answer; `replays` is the id of the request that it was first given to, when this is not the first."""
 
     status: int
@@ -53,14 +53,14 @@ class Till:
     announce: Announce
     under_way: set[str] = field(default_factory=set)
 
-    def take(self, call: Call, route: Route, handler: Handler, ending: StripeError | None = None) -> Answer:
+    def take(self, call: Call, route: Route, handler: Handler, ending: StripeError | None = None) -> StripeResponse:
         """Carry the call out, or replay it. `ending` is told instead of the truth, and kept under the key."""
         try:
             if stored := self._stored(call):
                 return stored
             return self._execute(call, route, handler, ending)
         except StripeError as error:
-            return told(error)
+            return error_response(error)
 
     @contextmanager
     def in_flight(self, call: Call) -> Iterator[None]:
@@ -81,7 +81,7 @@ class Till:
             )
             raise StripeError(409, message, type="idempotency_error", code="idempotency_key_in_use")
 
-    def _stored(self, call: Call) -> Answer | None:
+    def _stored(self, call: Call) -> StripeResponse | None:
         self._require_free(call)
         stored = self.books.answers.get(call.key or "")
         if stored is None:
@@ -92,40 +92,40 @@ class Till:
                 f"used with. Try using a key other than '{call.key}' if you meant to execute a different request."
             )
             raise StripeError(400, message, type="idempotency_error")
-        return Answer(stored["status"], stored["body"], stored["request_id"])
+        return StripeResponse(stored["status"], stored["body"], stored["request_id"])
 
-    def _execute(self, call: Call, route: Route, handler: Handler, ending: StripeError | None) -> Answer:
+    def _execute(self, call: Call, route: Route, handler: Handler, ending: StripeError | None) -> StripeResponse:
         draft = Draft(self.books, call.key)
         call.params.refuse_unknown(route.known)
         try:
-            answer = Answer(200, expanded(draft, handler(draft, call), call.params.texts("expand")))
+            response = StripeResponse(200, expanded(draft, handler(draft, call), call.params.texts("expand")))
         except StripeError as error:
             if not error.executed:
                 raise
-            answer = told(error)
+            response = error_response(error)
         if ending:
-            answer = told(ending)
-        self._keep(draft, call, answer)
-        return answer
+            response = error_response(ending)
+        self._keep(draft, call, response)
+        return response
 
-    def _keep(self, draft: Draft, call: Call, answer: Answer) -> None:
+    def _keep(self, draft: Draft, call: Call, response: StripeResponse) -> None:
         if draft.changed or call.key:
-            self.announce(self.books.commit(draft, _storable(call, answer)))
+            self.announce(self.books.commit(draft, _storable(call, response)))
 
 
-def told(error: StripeError) -> Answer:
-    return Answer(error.status, error.body)
+def error_response(error: StripeError) -> StripeResponse:
+    return StripeResponse(error.status, error.body)
 
 
-def _storable(call: Call, answer: Answer) -> JsonObject | None:
+def _storable(call: Call, response: StripeResponse) -> JsonObject | None:
     if call.key is None:
         return None
     return {
         "key": call.key,
         "path": call.path,
         "digest": _digest(call),
-        "status": answer.status,
-        "body": answer.body,
+        "status": response.status,
+        "body": response.body,
         "request_id": call.request_id,
     }
 

@@ -158,13 +158,13 @@ def _chosen_methods(call: Call) -> JsonObject:
 
 
 def _require_one_choice(call: Call) -> None:
-    given = [name for name in METHOD_CHOICES if call.params.hash(name)]
-    if len(given) > 1:
-        message = f"You may only specify one of these parameters: {', '.join(given)}."
-        raise StripeError(400, message, code="parameters_exclusive", param=given[0])
-    if given == ["payment_method_types"] and call.version[:10] >= METHOD_TYPES_REFUSED_FROM:
+    chosen = [name for name in METHOD_CHOICES if call.params.hash(name)]
+    if len(chosen) > 1:
+        message = f"You may only specify one of these parameters: {', '.join(chosen)}."
+        raise StripeError(400, message, code="parameters_exclusive", param=chosen[0])
+    if chosen == ["payment_method_types"] and call.version[:10] >= METHOD_TYPES_REFUSED_FROM:
         message = f"payment_method_types is no longer supported in API version {call.version}."
-        raise StripeError(400, message, code="payment_method_types_no_longer_supported", param=given[0])
+        raise StripeError(400, message, code="payment_method_types_no_longer_supported", param=chosen[0])
 
 
 def _compatible(allowed: list[str]) -> list[str]:
@@ -186,8 +186,8 @@ def _attach(intent: JsonObject, method: Method) -> None:
 
 
 def _confirm(draft: Draft, params: Params, intent: JsonObject, refusal: Decline | None) -> JsonObject:
-    given = params.text("payment_method")
-    method = method_named(given, "payment_method", status=400) if given else None
+    method_id = params.text("payment_method")
+    method = method_named(method_id, "payment_method", status=400) if method_id else None
     _require(intent, "confirm", CONFIRMABLE)
     if method:
         _attach(intent, method)

@@ -16,10 +16,10 @@ INTENTS_PARAMS = _PAGE_PARAMS | {"customer"}
 REFUNDS_PARAMS = _PAGE_PARAMS | {"charge", "payment_intent"}
 
 BOUNDS: dict[str, Callable[[int, int], bool]] = {
-    "gt": lambda it, bound: it > bound,
-    "gte": lambda it, bound: it >= bound,
-    "lt": lambda it, bound: it < bound,
-    "lte": lambda it, bound: it <= bound,
+    "gt": lambda value, bound: value > bound,
+    "gte": lambda value, bound: value >= bound,
+    "lt": lambda value, bound: value < bound,
+    "lte": lambda value, bound: value <= bound,
 }
 Matches = Callable[[JsonObject], bool]
 
@@ -33,10 +33,10 @@ def intent(draft: Draft, call: Call) -> JsonObject:
 
 
 def refund(draft: Draft, call: Call) -> JsonObject:
-    found = draft.get("refund", call.target)
-    if found is None:
+    refund_object = draft.get("refund", call.target)
+    if refund_object is None:
         raise no_such("refund", call.target or "", "id")
-    return found
+    return refund_object
 
 
 def intents(draft: Draft, call: Call) -> JsonObject:
@@ -50,28 +50,28 @@ def refunds(draft: Draft, call: Call) -> JsonObject:
 def _listed(books: Books, kind: str, call: Call, filters: tuple[str, ...]) -> JsonObject:
     wanted = {name: value for name in filters if (value := call.params.text(name))}
     created = _created(call.params)
-    found = [
-        it
-        for it in books.newest_first(kind)
-        if created(it) and all(it[name] == value for name, value in wanted.items())
+    items = [
+        item
+        for item in books.newest_first(kind)
+        if created(item) and all(item[name] == value for name, value in wanted.items())
     ]
     limit = page_size(call.params)
-    found, newest = _from_cursor(found, call.params, kind, limit)
-    return {"object": "list", "url": call.path, "data": found[:limit], "has_more": len(found) > limit or newest}
+    items, newest = _from_cursor(items, call.params, kind, limit)
+    return {"object": "list", "url": call.path, "data": items[:limit], "has_more": len(items) > limit or newest}
 
 
-def _from_cursor(found: list[JsonObject], params: Params, kind: str, limit: int) -> tuple[list[JsonObject], bool]:
+def _from_cursor(items: list[JsonObject], params: Params, kind: str, limit: int) -> tuple[list[JsonObject], bool]:
     """What follows `starting_after`, or the page before `ending_before` and whether still newer ones exist."""
     if after := params.text("starting_after"):
-        return found[_position(found, after, kind, "starting_after") + 1 :], False
+        return items[_position(items, after, kind, "starting_after") + 1 :], False
     if before := params.text("ending_before"):
-        newer = found[: _position(found, before, kind, "ending_before")]
+        newer = items[: _position(items, before, kind, "ending_before")]
         return newer[-limit:], len(newer) > limit
-    return found, False
+    return items, False
 
 
-def _position(found: list[JsonObject], id_: str, kind: str, param: str) -> int:
-    ids = [it["id"] for it in found]
+def _position(items: list[JsonObject], id_: str, kind: str, param: str) -> int:
+    ids = [item["id"] for item in items]
     if id_ not in ids:
         raise no_such(kind, id_, param, status=400)
     return ids.index(id_)
@@ -89,19 +89,19 @@ def _created(params: Params) -> Matches:
     """`created=123` asks for that second, `created[gte]=123` and its like for a range."""
     if not isinstance(params.raw.get("created"), dict):
         second = params.integer("created")
-        return lambda it: second is None or it["created"] == second
+        return lambda item: second is None or item["created"] == second
     bounds = Params(params.hash("created"))
     bounds.refuse_unknown(frozenset(BOUNDS))
     wanted = [(BOUNDS[name], bounds.integer(name) or 0) for name in bounds.raw]
-    return lambda it: all(holds(it["created"], bound) for holds, bound in wanted)
+    return lambda item: all(holds(item["created"], bound) for holds, bound in wanted)
 
 
 EXPANDABLE = {"latest_charge": "charge", "charge": "charge", "payment_intent": "payment_intent"}
 
 
-def expanded(draft: Draft, it: JsonObject, names: list[str]) -> JsonObject:
+def expanded(draft: Draft, item: JsonObject, names: list[str]) -> JsonObject:
     """The object with the ids under these names replaced by the objects. Raises StripeError (400) for other names."""
     for name in names:
-        if name not in EXPANDABLE or name not in it:
+        if name not in EXPANDABLE or name not in item:
             raise StripeError(400, f"This property cannot be expanded ({name}).", param="expand")
-    return it | {name: draft.get(EXPANDABLE[name], it[name]) for name in names}
+    return item | {name: draft.get(EXPANDABLE[name], item[name]) for name in names}

@@ -100,12 +100,12 @@ class Params:
 
     def metadata(self) -> dict[str, str]:
         """At most 50 keys of 40 characters with values of 500; an empty value means that the key is not wanted."""
-        given = self.hash("metadata")
-        if len(given) > 50 or any(len(key) > 40 for key in given):
+        pairs = self.hash("metadata")
+        if len(pairs) > 50 or any(len(key) > 40 for key in pairs):
             raise StripeError(400, "Metadata can have up to 50 keys of up to 40 characters.", param="metadata")
-        if not all(isinstance(value, str) and len(value) <= 500 for value in given.values()):
+        if not all(isinstance(value, str) and len(value) <= 500 for value in pairs.values()):
             raise StripeError(400, "Metadata values can have up to 500 characters.", param="metadata")
-        return {key: value for key, value in given.items() if value}
+        return {key: value for key, value in pairs.items() if value}
 
 
 @dataclass(frozen=True)

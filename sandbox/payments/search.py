@@ -24,11 +24,11 @@ def search(lag_s: float) -> Callable[[Draft, Call], JsonObject]:
 
     def searched(draft: Draft, call: Call) -> JsonObject:
         matches = parsed(call.params.required("query"))
-        found = [it for it in draft.books.intents_as_of(time.time() - lag_s) if matches(it)]
+        hits = [intent for intent in draft.books.intents_as_of(time.time() - lag_s) if matches(intent)]
         start, size = call.params.positive("page") or 0, page_size(call.params)
         end = start + size
-        more = len(found) > end
-        page = {"object": "search_result", "url": call.path, "data": found[start:end], "has_more": more}
+        more = len(hits) > end
+        page = {"object": "search_result", "url": call.path, "data": hits[start:end], "has_more": more}
         return page | {"next_page": str(end) if more else None}
 
     return searched
@@ -40,34 +40,34 @@ def parsed(query: str) -> Matches:
     Raises StripeError (400) for anything else of https://docs.stripe.com/search#search-query-language.
     """
     clauses = [_clause(text, query) for text in re.split(r"\s+AND\s+", query.strip())]
-    return lambda it: all(matches(it) for matches in clauses)
+    return lambda intent: all(matches(intent) for matches in clauses)
 
 
 def _clause(text: str, query: str) -> Matches:
     if text.startswith("-"):
         unwanted = _clause(text[1:], query)
-        return lambda it: not unwanted(it)
+        return lambda intent: not unwanted(intent)
     for pattern, clause in CLAUSES:
-        if found := re.fullmatch(pattern, text):
-            return clause(found)
+        if match := re.fullmatch(pattern, text):
+            return clause(match)
     raise StripeError(400, f"We were unable to parse your search query `{query}` at `{text}`.", param="query")
 
 
-def _metadata_is(found: re.Match[str]) -> Matches:
-    return lambda it: it["metadata"].get(found["key"]) == found["text"]
+def _metadata_is(match: re.Match[str]) -> Matches:
+    return lambda intent: intent["metadata"].get(match["key"]) == match["text"]
 
 
-def _text_is(found: re.Match[str]) -> Matches:
-    return lambda it: it[found["field"]] == found["text"]
+def _text_is(match: re.Match[str]) -> Matches:
+    return lambda intent: intent[match["field"]] == match["text"]
 
 
-def _number_is(found: re.Match[str]) -> Matches:
-    return lambda it: it[found["field"]] == int(found["number"])
+def _number_is(match: re.Match[str]) -> Matches:
+    return lambda intent: intent[match["field"]] == int(match["number"])
 
 
-def _number_is_beyond(found: re.Match[str]) -> Matches:
-    holds, bound = BOUNDS[OPERATORS[found["operator"]]], int(found["number"])
-    return lambda it: holds(it[found["field"]], bound)
+def _number_is_beyond(match: re.Match[str]) -> Matches:
+    holds, bound = BOUNDS[OPERATORS[match["operator"]]], int(match["number"])
+    return lambda intent: holds(intent[match["field"]], bound)
 
 
 TEXT = r"""["'](?P<text>[^"']*)["']"""

@@ -23,16 +23,16 @@ class Books:
         ledger.recall(self._take)
 
     def get(self, kind: str, id_: str | None) -> JsonObject | None:
-        found = self._objects.get(id_ or "")
-        return found if found and found["object"] == kind else None
+        item = self._objects.get(id_ or "")
+        return item if item and item["object"] == kind else None
 
     def newest_first(self, kind: str) -> list[JsonObject]:
-        return [it for it in reversed(self._objects.values()) if it["object"] == kind]
+        return [item for item in reversed(self._objects.values()) if item["object"] == kind]
 
     def intents_as_of(self, moment: float) -> list[JsonObject]:
         """Newest first, each as it was at that moment (seconds since 1970); what did not exist then is not there."""
-        seen = ([it for at, it in versions if at <= moment] for versions in reversed(self._versions.values()))
-        return [versions[-1] for versions in seen if versions]
+        histories = ([item for at, item in versions if at <= moment] for versions in reversed(self._versions.values()))
+        return [versions[-1] for versions in histories if versions]
 
     def commit(self, draft: "Draft", answer: JsonObject | None) -> list[JsonObject]:
         """Write what a call did, and the answer to keep under its key; answers the new rows of the ledger."""
@@ -42,10 +42,10 @@ class Books:
         return rows
 
     def _take(self, commit: JsonObject) -> None:
-        for it in commit["objects"]:
-            self._objects[it["id"]] = it
-            if it["object"] == "payment_intent":
-                self._versions.setdefault(it["id"], []).append((commit["time"], it))
+        for item in commit["objects"]:
+            self._objects[item["id"]] = item
+            if item["object"] == "payment_intent":
+                self._versions.setdefault(item["id"], []).append((commit["time"], item))
         if answer := commit["answer"]:
             self.answers[answer["key"]] = answer
 
@@ -64,8 +64,8 @@ class Draft:
             return self.changed[id_]
         return copy.deepcopy(self.books.get(kind, id_))
 
-    def put(self, it: JsonObject) -> None:
-        self.changed[it["id"]] = it
+    def put(self, item: JsonObject) -> None:
+        self.changed[item["id"]] = item
 
     def note(self, event: str, intent: JsonObject, amount_minor: int | None = None) -> None:
         """A row of the ledger; the amount is the intent's when none is given."""

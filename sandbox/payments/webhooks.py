@@ -86,15 +86,15 @@ def signature(body: bytes, secret: str) -> str:
 
 def _event(books: Books, row: JsonObject) -> JsonObject:
     type_ = TYPES[row["event"]]
-    it = books.get("payment_intent", row["payment_intent"])
-    if type_.startswith("charge.") and it:
-        it = books.get("charge", it["latest_charge"])
+    item = books.get("payment_intent", row["payment_intent"])
+    if type_.startswith("charge.") and item:
+        item = books.get("charge", item["latest_charge"])
     return {
         "id": new_id("evt"),
         "object": "event",
         "api_version": API_VERSION,
         "created": int(time.time()),
-        "data": {"object": it},
+        "data": {"object": item},
         "livemode": False,
         "pending_webhooks": 1,
         "request": {"id": None, "idempotency_key": row["idempotency_key"]},

@@ -195,9 +195,9 @@ def _first_page(rows: Iterable[IndexEntry | _Unread], top: int) -> Page:
     entries: list[IndexEntry] = []
     for key, group in itertools.groupby(rows, key=lambda row: row.key):
         each = list(group)
-        found = [row for row in each if isinstance(row, IndexEntry)]
-        entries += [max(found, key=lambda entry: entry.partition != OPEN)] if found else []
-        if len(entries) == top or len(found) < len(each):
+        indexed = [row for row in each if isinstance(row, IndexEntry)]
+        entries += [max(indexed, key=lambda entry: entry.partition != OPEN)] if indexed else []
+        if len(entries) == top or len(indexed) < len(each):
             return Page(tuple(entries), key)
     return Page(tuple(entries), None)
 

@@ -112,14 +112,14 @@ def webhook_of(row: Mapping[str, Any]) -> Webhook:
 def audit_event(row: Mapping[str, Any]) -> AuditEvent:
     """An audit row, read tolerantly: a column that cannot be read is told as it is stored."""
     row = plain(row)
-    facts: dict[str, Any] = {fact.attribute: _told(fact, row[fact.column]) for fact in FACTS if fact.column in row}
+    facts: dict[str, Any] = {fact.attribute: _as_json(fact, row[fact.column]) for fact in FACTS if fact.column in row}
     if row.get("AmountMinor") is not None:
         facts["total"] = {"amount_minor": row["AmountMinor"], "currency": row.get("Currency")}
     facts |= {name: row[column] for name, column in REMARKS.items() if column in row}
     return AuditEvent(int(row["RowKey"].removeprefix("audit:")), row["At"], row["Event"], facts)
 
 
-def _told(fact: Fact, stored: Any) -> Any:
+def _as_json(fact: Fact, stored: Any) -> Any:
     """As plain JSON."""
     if not isinstance(stored, str) or fact.read is _plain:
         return stored

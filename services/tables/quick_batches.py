@@ -66,16 +66,16 @@ def etags(answer: str) -> Iterator[str | None]:
     for status, part in PART.findall(answer):
         if not status.startswith("2"):
             raise _refused(int(status), part)
-        found = ETAG.search(part)
-        yield found.group(1) if found else None
+        match = ETAG.search(part)
+        yield match.group(1) if match else None
 
 
 def _refused(status: int, part: str) -> TableTransactionError:
     """With storage's own code as the reason; its message begins with the number of the operation that was refused."""
     try:
-        told = json.loads(part[part.index("{") :])["odata.error"]
+        detail = json.loads(part[part.index("{") :])["odata.error"]
     except (ValueError, KeyError):
-        told = {"code": "unknown", "message": {"value": "the transaction was refused"}}
-    error = TableTransactionError(message=told["message"]["value"])
-    error.status_code, error.reason = status, told["code"]
+        detail = {"code": "unknown", "message": {"value": "the transaction was refused"}}
+    error = TableTransactionError(message=detail["message"]["value"])
+    error.status_code, error.reason = status, detail["code"]
     return error

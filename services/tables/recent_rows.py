@@ -16,7 +16,7 @@ REMEMBERED = 4096
 Columns = dict[str, Any]
 
 
-class _Seen(NamedTuple):
+class _Remembered(NamedTuple):
     row: Columns
     written_at: int
 
@@ -26,7 +26,7 @@ class RecentRows:
 
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._limit = limit
-        self._rows: OrderedDict[str, _Seen] = OrderedDict()
+        self._rows: OrderedDict[str, _Remembered] = OrderedDict()
         self._writes = 0
         self._lock = threading.Lock()
 
@@ -35,15 +35,15 @@ class RecentRows:
         return self._writes
 
     def get(self, key: str) -> Columns | None:
-        seen = self._rows.get(key)
-        return None if seen is None else seen.row
+        remembered = self._rows.get(key)
+        return None if remembered is None else remembered.row
 
     def read(self, key: str, row: Columns, since: int) -> None:
         """Remember what was read, unless this process wrote the row while it was being read."""
         with self._lock:
-            seen = self._rows.get(key)
-            if seen is None or seen.written_at <= since:
-                self._keep(key, row, seen.written_at if seen else 0)
+            remembered = self._rows.get(key)
+            if remembered is None or remembered.written_at <= since:
+                self._keep(key, row, remembered.written_at if remembered else 0)
 
     def written(self, key: str, columns: Mapping[str, Any], etag: str, *, on: str | None) -> None:
         """Remember a row that was created (`on` is None), or merged into the state of the ETag `on`."""
@@ -61,7 +61,7 @@ class RecentRows:
                 self._rows.pop(key, None)
 
     def _keep(self, key: str, row: Columns, written_at: int) -> None:
-        self._rows[key] = _Seen(row, written_at)
+        self._rows[key] = _Remembered(row, written_at)
         self._rows.move_to_end(key)
         if len(self._rows) > self._limit:
             self._rows.popitem(last=False)

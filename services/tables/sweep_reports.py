@@ -25,14 +25,14 @@ class SweepReports:
         self._table = table
 
     def note(
-        self, found: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None = None
+        self, counts: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None = None
     ) -> None:
         """Keep what a run found, by kind, the ids of the orders that it could not mend, and how many had ended how."""
         now = datetime.now(UTC)
         row = {
             **KEYS,
             "At": now,
-            "Report": json.dumps(dict(found)),
+            "Report": json.dumps(dict(counts)),
             "NotMended": ",".join(not_mended[:MOST_NAMES]),
             "After": place.after or "",
             "Day": place.day.isoformat() if place.day else "",
@@ -42,7 +42,7 @@ class SweepReports:
         if ended is not None:
             counted = {"day": ended.day.isoformat(), "states": ended.states, "more": ended.more}
             row |= {"Ended": json.dumps(counted), "CountedAt": now}
-        if ended_well(found):
+        if ended_well(counts):
             row["NotWellSince"] = ""
         elif not (before := self._row() or {}).get("NotWellSince"):
             row["NotWellSince"] = _text(now)
@@ -80,8 +80,8 @@ class SweepReports:
                 return None
 
 
-def ended_well(found: Mapping[str, int]) -> bool:
-    return not (found.get("not_mended") or found.get("parts_failed"))
+def ended_well(counts: Mapping[str, int]) -> bool:
+    return not (counts.get("not_mended") or counts.get("parts_failed"))
 
 
 def _text(moment: datetime) -> str:

@@ -54,12 +54,12 @@ class TableOrders:
         inserted = self._insert(order_id, request, accepted_at)
         if inserted is not None:
             return Acceptance(True, inserted)
-        found = self.read(order_id)
-        if found.is_final or key != index_key(found.accepted_at, order_id):
+        record = self.read(order_id)
+        if record.is_final or key != index_key(record.accepted_at, order_id):
             self._index.drop_open(key)
-        if not found.is_final:
-            self._index.follow(found)
-        return Acceptance(False, found)
+        if not record.is_final:
+            self._index.follow(record)
+        return Acceptance(False, record)
 
     def _insert(self, order_id: str, request: OrderRequest, accepted_at: datetime) -> OrderRecord | None:
         """None: there is a record with this id."""
@@ -185,7 +185,9 @@ class TableOrders:
         guard = {"mode": UpdateMode.MERGE, "etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         audits = [audit_row(record.order_id, number + place, each) for place, each in enumerate(change.each, 1)]
         try:
-            written, *_ = self._table.submit_transaction([("update", row, guard), *(("create", it) for it in audits)])
+            written, *_ = self._table.submit_transaction(
+                [("update", row, guard), *(("create", audit) for audit in audits)]
+            )
         except TableTransactionError as error:
             if error.status_code in LOST_THE_RACE:
                 return None

@@ -76,8 +76,8 @@ class TableStock:
     def items(self, skus: Iterable[str]) -> Mapping[str, StockItem]:
         """The known SKUs among those asked for: point reads, side by side."""
         wanted = list(skus)
-        found = self._side_by_side.map(self.find, wanted) if len(wanted) > 1 else map(self.find, wanted)
-        return {shelf.item.sku: shelf.item for shelf in found if shelf is not None}
+        entries = self._side_by_side.map(self.find, wanted) if len(wanted) > 1 else map(self.find, wanted)
+        return {entry.item.sku: entry.item for entry in entries if entry is not None}
 
     def find(self, sku: str) -> StockEntry | None:
         with storage_faults(f"sku {sku}"):
@@ -138,10 +138,10 @@ class TableStock:
             return 0
         return sum(int(line["quantity"]) for line in json.loads(row["Lines"]) if line["sku"] == sku)
 
-    def _write(self, what: str, once: Callable[[], ResultT]) -> ResultT:
+    def _write(self, subject: str, once: Callable[[], ResultT]) -> ResultT:
         """Try until no other writer was first."""
-        with storage_faults(what):
-            for _ in write_attempts(what):
+        with storage_faults(subject):
+            for _ in write_attempts(subject):
                 try:
                     with self._one_writer:
                         return once()
@@ -210,11 +210,11 @@ class TableStock:
     def _get(self, row_key: str) -> Columns | None:
         since = self._memory.moment()
         try:
-            found = self._table.get_entity(PARTITION, row_key)
+            entity = self._table.get_entity(PARTITION, row_key)
         except ResourceNotFoundError:
             self._memory.forget([row_key])
             return None
-        row = _columns(found)
+        row = _columns(entity)
         self._memory.read(row_key, row, since)
         return row
 
@@ -305,10 +305,10 @@ def _whole(value: object) -> int:
         return 0
 
 
-def _columns(found: Any) -> Columns:
+def _columns(entity: Any) -> Columns:
     """A row as the table client hands it out, with its ETag; a SKU's counts as whole numbers."""
-    row = {**found, "etag": found.metadata["etag"]}
-    if found["RowKey"].startswith("sku:"):
+    row = {**entity, "etag": entity.metadata["etag"]}
+    if entity["RowKey"].startswith("sku:"):
         row |= {column: 0 for column in COUNTS} | plain(row)
         row |= {column: _whole(row[column]) for column in COUNTS}
     return row

@@ -34,7 +34,7 @@ from models.errors import OutcomeUnknown, Refused, Unavailable
 from sandbox.ledger import JsonObject
 from sandbox.payments.errors import StripeError, api_error
 from sandbox.payments.http_api import operations
-from sandbox.payments.idempotency import Answer, Till, told
+from sandbox.payments.idempotency import StripeResponse, Till, error_response
 from sandbox.payments.request import Call, Params, decode
 from sandbox.payments.state import Books
 
@@ -271,7 +271,7 @@ class PureStripe(stripe.HTTPClient):
         version = (headers or {}).get("Stripe-Version", "")
         params = Params(decode(form or ""))
         call = Call(method.upper(), path, target, params, key, f"req_{next(self._ids)}", version)
-        answer: Answer = self._wire.call(
+        answer: StripeResponse = self._wire.call(
             operation,
             lambda: self._take(operation, call),
             lambda: stripe.APIConnectionError("the connection was lost"),  # type: ignore[no-untyped-call]
@@ -284,12 +284,12 @@ class PureStripe(stripe.HTTPClient):
     def close(self) -> None:
         """There is nothing to close."""
 
-    def _take(self, operation: str, call: Call, ending: StripeError | None = None) -> Answer:
+    def _take(self, operation: str, call: Call, ending: StripeError | None = None) -> StripeResponse:
         route = self.routes[operation]
         try:
             return self._till.take(call, route, route.handler, ending)
         except StripeError as error:
-            return told(error)
+            return error_response(error)
 
     def _operation(self, method: str, path: str) -> tuple[str, str | None]:
         for operation, route in self.routes.items():

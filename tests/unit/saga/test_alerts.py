@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from activities.alerts import tell
+from activities.alerts import send_if_due
 from models.errors import Unavailable
 from models.money import Total
 from models.operations.alerts import alert_key, alert_of, is_due, is_overdue
@@ -73,23 +73,23 @@ class World:
 def test_an_alert_is_claimed_sent_and_noted_once(order: OrderRecord) -> None:
     world = World(order)
     for _ in range(2):
-        tell(world.order, world, world)
+        send_if_due(world.order, world, world)
     assert world.told == [alert_key(order)]
     assert world.events == ["alert_claimed", "alert_sent"]
 
 
 def test_an_order_that_is_parked_again_is_told_again() -> None:
     world = World(parked())
-    tell(world.order, world, world)
+    send_if_due(world.order, world, world)
     world.order = world.order.model_copy(update={"attention": 2})
-    tell(world.order, world, world)
+    send_if_due(world.order, world, world)
     assert world.told == ["order-1:attention:1", "order-1:attention:2"]
 
 
 @pytest.mark.parametrize("order", [running_order(), running_order(state="completed")])
 def test_an_order_that_waits_for_nobody_is_not_told(order: OrderRecord) -> None:
     world = World(order)
-    tell(order, world, world)
+    send_if_due(order, world, world)
     assert world.told == [] and not is_due(order)
 
 
@@ -100,13 +100,13 @@ def test_a_decided_approval_is_not_told() -> None:
 
 def test_without_an_address_nothing_is_written() -> None:
     world = World(parked())
-    tell(world.order, world, None)
+    send_if_due(world.order, world, None)
     assert world.events == []
 
 
 def test_a_receiver_that_is_away_changes_nothing_and_the_alert_stays_due() -> None:
     world = World(parked(), taken=False)
-    tell(world.order, world, world)
+    send_if_due(world.order, world, world)
     assert world.events == ["alert_claimed"] and is_due(world.order)
 
 
