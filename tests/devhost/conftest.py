@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.devhost.conforming import faults_after, judged
-from tests.devhost.hosts import Devhost
+from tests.devhost.support.hosts import Devhost
+from tests.devhost.support.provider_oracle import faults_after, judged
 from tests.support.servers import Azurite, FreePorts
 
 
@@ -14,7 +14,7 @@ from tests.support.servers import Azurite, FreePorts
 def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
     """A devhost that serves the features app for a whole module. Do not stop it.
 
-    In the end all that the module's tests have left in its hub is judged, see conforming.py.
+    In the end all that the module's tests have left in its hub is judged, see provider_oracle.py.
     """
     folder = tmp_path_factory.mktemp("devhost")
     with judged(Devhost(azurite.connection_string, ports(), folder)) as shared:
@@ -25,7 +25,7 @@ def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFa
 def new_host(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Iterator[Callable[..., Devhost]]:
     """Makes devhosts of a test's own, not yet started: `new_host(settings={...}, app=...)`.
 
-    In the end the hubs of those that still serve are judged, see conforming.py.
+    In the end the hubs of those that still serve are judged, see provider_oracle.py.
     """
     made: list[Devhost] = []
 

@@ -13,10 +13,10 @@ from devhost.reloader import Reloader, changes, stamps
 from devhost.worker_host.failures import WorkerReplaced
 from devhost.worker_host.supervisor import WorkerSupervisor
 from devhost.worker_protocol import Reply
-from tests.devhost.hosts import Devhost, until
+from tests.devhost.support.hosts import APPS, Devhost, until
 
 Hosts = Callable[..., Devhost]
-EDITED = Path(__file__).parent / "apps" / "edited"
+EDITED = APPS / "edited"
 MORE = """
 @app.route(route="more", methods=["GET"])
 def more(req: func.HttpRequest) -> str:

@@ -28,7 +28,7 @@ from tests.proof.report import Report
 LARGE = 1000
 KILLS_OF_A_LARGE_RUN = 100
 API_DOCUMENT = ("-q", "tests/e2e/api/test_api_conformance.py", "--api-examples", "300", "--timeout", "3600")
-DURABLE_API = ("-q", "-n", "2", "tests/devhost/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
+DURABLE_API = ("-q", "-n2", "tests/devhost/http/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 NO_JUDGES = ("--deselect", "tests/proof/crashes/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
 JUDGES = ("-q", "tests/proof", *NO_JUDGES)

@@ -1,0 +1,253 @@
+"""Plays programs on a devhost of their own: begins them, sends their events, crashes devhost, and keeps the record."""
+
+import json
+import time
+from bisect import bisect
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from azure.data.tables import TableServiceClient
+
+from tests.devhost.support.hosts import FINISHED, Devhost, Reply, until
+from tests.devhost.support.random_programs import Expected, Program, Sent, expected
+from tests.support.storage_proxy import Fault, Rule, StorageProxy
+
+WRITES = "^(POST|PUT|MERGE|PATCH) .*"
+
+
+class Acknowledged(list[str]):
+    """The text of each request that storage answered, and the moment before devhost heard of the answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moments: list[int] = []
+
+    def append(self, text: str) -> None:
+        self.moments.append(time.time_ns())
+        super().append(text)
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Where devhost is killed: when each program stands at the write that has its number (0: at none), before it is
+    done or when it is done and unanswered; or, where no program has a write to stand at, after so many `requests`.
+    """
+
+    writes: tuple[int, ...]
+    fault: Fault
+    requests: int
+
+
+@dataclass
+class ProgramRunner:
+    """A devhost whose table requests pass a proxy. `direct` is the storage without it."""
+
+    host: Devhost
+    tables: StorageProxy
+    acknowledged: Acknowledged
+    direct: str
+    crashes: int = 0
+    restarts: list[int] = field(default_factory=list)
+    found: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
+
+    def crash(self) -> None:
+        self.host.kill()
+        self.crashes += 1
+        moment = time.time_ns()
+        self.restarts.append(moment)
+        for row in self._rows("History", "EventType eq 'TaskScheduled'"):
+            self._find(row, moment)
+        self.host.start()
+
+    def instances(self) -> list[dict[str, Any]]:
+        """The rows of the Instances table."""
+        return self._rows("Instances", "RowKey eq ''")
+
+    def _rows(self, table: str, condition: str) -> list[dict[str, Any]]:
+        with TableServiceClient.from_connection_string(self.direct) as service:
+            rows = service.get_table_client(f"{self.host.hub}{table}").query_entities(condition)
+            return [dict(row) for row in rows]
+
+    def _find(self, row: dict[str, Any], moment: int) -> None:
+        id_ = (row["PartitionKey"], row["ExecutionId"], str(row["EventId"]))
+        key = json.loads(json.loads(row["Input"])[0])["key"]
+        self.found[id_] = min(self.found.get(id_, (key, moment)), (key, moment))
+
+    def schedules(self) -> dict[str, list[int]]:
+        """For each activity the moments at which devhost could know that storage had its TaskScheduled rows."""
+        for text, moment in zip(self.acknowledged, self.acknowledged.moments, strict=True):
+            for line in text.splitlines():
+                if line.startswith("{") and '"EventType":"TaskScheduled"' in line:
+                    self._find(json.loads(line), moment)
+        moments = defaultdict(list)
+        for key, moment in self.found.values():
+            moments[key].append(moment)
+        return {key: sorted(each) for key, each in moments.items()}
+
+    def runs(self) -> dict[str, list[int]]:
+        """For each activity the moments at which it began to run."""
+        moments = defaultdict(list)
+        for line in self.host.notes:
+            moment, key = line.split()
+            moments[key].append(int(moment))
+        return {key: sorted(each) for key, each in moments.items()}
+
+    def too_early(self) -> list[str]:
+        """The activities that began before storage had acknowledged that they were scheduled, as often as they ran."""
+        schedules = self.schedules()
+        return [
+            key
+            for key, moments in self.runs().items()
+            for number, moment in _numbered_by_life(moments, self.restarts)
+            if bisect(schedules.get(key, []), moment) < number
+        ]
+
+
+def _numbered_by_life(moments: Iterable[int], restarts: Sequence[int]) -> list[tuple[int, int]]:
+    """Each run with its number since the last restart: after one, all that was under way may run once more."""
+    lives: Counter[int] = Counter()
+    numbered = []
+    for moment in moments:
+        life = bisect(restarts, moment)
+        lives[life] += 1
+        numbered.append((lives[life], moment))
+    return numbered
+
+
+class Player:
+    """One program: what it must come to, and what has been done for it so far.
+
+    It is suspended for a moment when it has been looked at `pause_at` times (0: never), which must change nothing.
+    """
+
+    def __init__(self, program: Program, root: str, pause_at: int = 0) -> None:
+        self.program, self.root = program, root
+        self.expected: Expected = expected(program, root)
+        self.ended: dict[str, Any] | None = None
+        self._due = list(self.expected.events)
+        self._until_pause = pause_at
+        self._asked: Future[None] | None = None
+
+    def act(self, host: Devhost, threads: ThreadPoolExecutor) -> None:
+        """Do the next thing for it, or see that it has ended. The asking waits for storage, hence the thread.
+
+        Nothing is asked twice unless it was not answered.
+        """
+        if self.ended or self._still_asking():
+            return
+        status = host.status(self.root)
+        if status and status["runtimeStatus"] in FINISHED:
+            self.ended = status
+        elif ask := self._next(host, status):
+            self._asked = threads.submit(ask, host)
+
+    def _next(self, host: Devhost, status: dict[str, Any] | None) -> Callable[[Devhost], None] | None:
+        """What is to be asked: to begin it, to send an event that is due, to suspend it or to let it go on."""
+        if status is None:
+            return self._begin
+        if due := next((each for each in self._due if _is_due(each, host)), None):
+            return partial(self._raise, due)
+        if status["runtimeStatus"] == "Suspended":
+            return self._resume
+        self._until_pause -= 1
+        return self._suspend if self._until_pause == 0 else None
+
+    def _still_asking(self) -> bool:
+        if self._asked and self._asked.done():
+            self._asked.result()
+            self._asked = None
+        return self._asked is not None
+
+    def _begin(self, host: Devhost) -> None:
+        given = {"root": self.root, "parts": self.program, "trail": []}
+        reply = unless_cut_off(lambda: host.post(host.api(f"/orchestrators/program/{self.root}"), given))
+        assert reply is None or reply.status == 202, (reply.status, reply.text)
+
+    def _raise(self, due: Sent, host: Devhost) -> None:
+        """A repetition may come when the instance has ended."""
+        reply = unless_cut_off(lambda: host.event(due.instance, due.name, due.value))
+        if reply is not None:
+            assert reply.status in (202, 410), (reply.status, reply.text)
+            self._due.remove(due)
+
+    def _suspend(self, host: Devhost) -> None:
+        unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/suspend")))
+
+    def _resume(self, host: Devhost) -> None:
+        unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/resume")))
+
+
+def unless_cut_off(ask: Callable[[], Reply]) -> Reply | None:
+    try:
+        return ask()
+    except OSError:
+        return None
+
+
+def _is_due(sent: Sent, host: Devhost) -> bool:
+    """Whether the instance is in the part that waits for the event: an earlier one would lose it. And whether it waits,
+    unless the event is to be early.
+    """
+    status = host.status(sent.instance)
+    if status is None or status["input"] is None:
+        return False
+    given = json.loads(status["input"]) if isinstance(status["input"], str) else status["input"]
+    awaited = (status["customStatus"] or {}).get("waits for", []) if isinstance(status["customStatus"], dict) else []
+    return len(given["parts"]) == sent.parts_left and (sent.early or sent.name in awaited)
+
+
+def play(runner: ProgramRunner, players: Sequence[Player], crashes: Sequence[Crash] = ()) -> None:
+    """Play programs side by side to their ends, through the crashes."""
+    with ThreadPoolExecutor(len(players)) as threads:
+
+        def go_on() -> None:
+            for player in players:
+                player.act(runner.host, threads)
+
+        def over() -> bool:
+            go_on()
+            return all(player.ended for player in players)
+
+        try:
+            for crash in crashes:
+                _play_until(runner, players, crash, go_on)
+                runner.crash()
+            until(over, 60, lambda: _what_stands(runner, players))
+        except BaseException:
+            runner.host.kill()  # so that nothing waits for an answer any more
+            raise
+
+
+def _play_until(runner: ProgramRunner, players: Sequence[Player], crash: Crash, go_on: Callable[[], None]) -> None:
+    """Go on until the crash's place is reached, by all who reach it."""
+    requests = len(runner.acknowledged) + crash.requests
+    with ExitStack() as faults:
+        rules: dict[str, Rule] = {}
+        for player, number in zip(players, crash.writes, strict=True):
+            if number:
+                rule = runner.tables.failing(WRITES + player.root, crash.fault, times=1, spared=number - 1)
+                rules[player.root] = faults.enter_context(rule)
+
+        def reached() -> bool:
+            go_on()
+            if not rules and len(runner.acknowledged) >= requests:
+                return True
+            return all(player.ended or (player.root in rules and _stands(rules[player.root])) for player in players)
+
+        until(reached, 60, lambda: _what_stands(runner, players))
+        runner.host.kill()
+
+
+def _stands(rule: Rule) -> bool:
+    return (rule.done if rule.fault == "hold_answer" else rule.seen).is_set()
+
+
+def _what_stands(runner: ProgramRunner, players: Sequence[Player]) -> str:
+    standing = [player for player in players if not player.ended]
+    told = [f"{player.root}: {runner.host.status(player.root)}\n{json.dumps(player.program)}" for player in standing]
+    return "\n".join([*told, runner.host.log[-5000:]])
