@@ -14,6 +14,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--data", default=DATA, metavar="DIR", help="where everything is kept (default: .local)")
     parser.add_argument("--port", type=_port, metavar="P", help="P to P+6 instead of the well-known ports")
     parser.add_argument("--no-host", dest="host", action="store_false", help="all but devhost, for `func start`")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer requests that name this host, too (a tunnel, a container's name for this machine)",
+    )
     return parser.parse_args(words)
 
 

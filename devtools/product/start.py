@@ -64,11 +64,12 @@ def _start(arguments: argparse.Namespace) -> None:
         if arguments.host:  # without it the settings are those of whoever runs the host
             refuse_wrong_settings(environment_of_the_app(ports))
         os.umask(0o077)  # what is written from here on is this user's alone
-        _serve(data, ports, arguments.host)
+        names: list[Word] = [word for name in arguments.allow_host for word in ("--allow-host", name)]
+        _serve(data, ports, arguments.host, names)
 
 
-def _serve(data: Path, ports: Ports, with_host: bool) -> None:
-    """Returns never: ends by Interrupted, or by Trouble when a process ends."""
+def _serve(data: Path, ports: Ports, with_host: bool, names: Sequence[Word]) -> None:
+    """Never returns: ends by Interrupted, or by Trouble when a process ends. `names`: the words of `--allow-host`."""
     children = Children(data)
     urls, log = data / "urls.json", data / "logs" / "devhost.log"
     talk = Follower(log, log.stat().st_size if log.exists() else 0)
@@ -77,12 +78,12 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
         for warning in data_folder.emptied(data):
             say(warning)
         data_folder.forget_drafts(data)
-        _start_the_outside(children, ports, data, environment)
+        _start_the_outside(children, ports, data, environment, names)
         seed: list[Word] = [python_of(VENV), "-m", "services.seed", ROOT / "catalogue.json"]
         run_logged("Writing the catalogue", seed, environment, data / "logs" / "seed.log")
         data_folder.mark_used(data)
         if with_host:
-            _start_the_host(children, ports, environment)
+            _start_the_host(children, ports, environment, names)
         told = AddressesFile(urls, ports, children.pids())
         say(welcome(ports, data / "logs") if with_host else advice_for_func(ports, data / "logs"))
         children.watch(talk.news, told.update)
@@ -95,14 +96,17 @@ def _serve(data: Path, ports: Ports, with_host: bool) -> None:
         say("Everything is stopped.")
 
 
-def _start_the_outside(children: Children, ports: Ports, data: Path, environment: Mapping[str, str]) -> None:
+def _start_the_outside(
+    children: Children, ports: Ports, data: Path, environment: Mapping[str, str], names: Sequence[Word]
+) -> None:
     say("Starting Azurite and the sandbox.")
     python, world = python_of(VENV), data / "sandbox"
     # Azurite writes what it holds when it is asked to stop, so it is asked even when this process is killed.
     azurite = azurite_command(ports, data / "azurite")
     children.start("azurite", azurite, os.environ, death=signal.SIGTERM, grace=60)
-    children.start("payments", payments_command(python, ports, world), environment, death=SIGKILL)
-    children.start("mail", mail_command(python, ports, world), environment, death=SIGKILL)
+    payments, mail = payments_command(python, ports, world), mail_command(python, ports, world)
+    children.start("payments", [*payments, *names], environment, death=SIGKILL)
+    children.start("mail", [*mail, *names], environment, death=SIGKILL)
     try:
         children.wait_for("azurite", lambda: all(map(answers, ports.storage)))
     except Trouble as ended:
@@ -111,10 +115,10 @@ def _start_the_outside(children: Children, ports: Ports, data: Path, environment
     children.wait_for("mail", lambda: says_ok(address(ports.mail) + "/sandbox/messages") and answers(ports.smtp))
 
 
-def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, str]) -> None:
+def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, str], names: Sequence[Word]) -> None:
     say("Starting devhost.")
     command: list[Word] = [python_of(VENV), "-m", "devhost", "--app", ROOT, "--port", str(ports.host), "--watch"]
-    children.start("devhost", command, environment, death=SIGKILL)
+    children.start("devhost", [*command, *names], environment, death=SIGKILL)
     children.wait_for("devhost", lambda: _is_ready(address(ports.host) + "/api/health"))
 
 

@@ -156,6 +156,15 @@ def test_without_a_host_it_says_what_to_do_next(new_product: NewProduct) -> None
     assert f"func start --port {product.port}" in product.said()
 
 
+def test_a_name_that_is_allowed_is_answered_by_each_server(new_product: NewProduct) -> None:
+    product = new_product("--allow-host", "tunnel.example").start()
+    pages = {"host": "/api/health", "payments": "/sandbox/ledger", "mail": "/sandbox/messages"}
+    for server, path in pages.items():
+        address = product.urls[server] + path
+        assert fetch(address, headers={"Host": "tunnel.example"}).status == 200, server
+        assert fetch(address, headers={"Host": "another.example"}).status == 421, server
+
+
 def run(product: Product) -> subprocess.CompletedProcess[str]:
     """To its end, which is expected at once."""
     return subprocess.run(
