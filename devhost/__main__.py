@@ -90,7 +90,7 @@ def main() -> int:
     return 0
 
 
-def parse_arguments(given: list[str]) -> argparse.Namespace:
+def parse_arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("devhost", description="A development host for Durable Functions apps in Python.")
     parser.add_argument("--app", type=Path, default=Path(), help="the folder of function_app.py (default: this one)")
     parser.add_argument(
@@ -105,7 +105,7 @@ def parse_arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--cpu", action="store_true", help="say at the end where the CPU went")
     parser.add_argument("--watch", action="store_true", help="replace the worker when a file of the app changes")
-    arguments = parser.parse_args(given)
+    arguments = parser.parse_args(words)
     if arguments.cpu and os.name == "nt":
         parser.error("--cpu counts with a timer that Windows does not have")
     return arguments

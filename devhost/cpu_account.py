@@ -26,17 +26,17 @@ class CpuAccount:
 
     def __init__(self) -> None:
         self._samples: Counter[str] = Counter()
-        self._begun_s = 0.0
+        self._started_s = 0.0
 
     def begin(self) -> None:
-        self._begun_s = time.process_time()
+        self._started_s = time.process_time()
         signal.signal(signal.SIGPROF, self._sample)
         signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
 
     def end(self) -> dict[str, float]:
         """Seconds of CPU by part."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        taken_s = time.process_time() - self._begun_s
+        taken_s = time.process_time() - self._started_s
         return {part: count / self._samples.total() * taken_s for part, count in self._samples.items()}
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:

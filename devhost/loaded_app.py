@@ -22,7 +22,7 @@ class LoadedApp:
         self.routes: list[routing.Route] = []
         self._schedules: list[tuple[dict[str, Any], timer.Schedule]] = []
         self._timers: list[asyncio.Task[None]] = []
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
 
     async def load(self) -> None:
         """Start the first workers. Raises AppRefused, BadRoute, BadSchedule or BadSettings."""
@@ -55,8 +55,8 @@ class LoadedApp:
         self.functions.replace(described)
         self.routes[:], self._schedules = routes, schedules
         for sentence in unserved.sentences(registry.all, self._settings):
-            if sentence not in self._said:
-                self._said.add(sentence)
+            if sentence not in self._warned:
+                self._warned.add(sentence)
                 log.warning("%s", sentence)
 
     def start_timers(self) -> None:

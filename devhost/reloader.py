@@ -37,10 +37,10 @@ class Reloader:
     async def follow(self, renew: Callable[[], Awaitable[str]]) -> None:
         """Look for changes for ever. `renew` replaces the workers and says so."""
         while True:
-            seen = await self._look()
-            while seen != self._known and seen != (later := await self._look()):
-                seen = later
-            changed, self._known = changes(self._known, seen), seen
+            current = await self._look()
+            while current != self._known and current != (later := await self._look()):
+                current = later
+            changed, self._known = changes(self._known, current), current
             if changed:
                 await act_on(changed, renew)
 
@@ -57,19 +57,19 @@ async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> Non
     code = [name for name in changed if name not in SETTINGS]
     if not code:
         return
-    what = code[0] if len(code) == 1 else f"{code[0]} and {len(code) - 1} more"
+    files = code[0] if len(code) == 1 else f"{code[0]} and {len(code) - 1} more"
     try:
         outcome = await renew()
     except REFUSALS as refusal:
         reason = getattr(refusal, "in_short", str(refusal)).rstrip(".")
-        log.error("%s changed, and the app cannot be served (%s): the code from before is still served.", what, reason)
+        log.error("%s changed, and the app cannot be served (%s): the code from before is still served.", files, reason)
     else:
-        log.info("%s changed: %s.", what, outcome)
+        log.info("%s changed: %s.", files, outcome)
 
 
 def stamps(app: Path) -> Stamps:
     """When each file of the app was last written, and its size, by its path below the app's folder."""
-    seen: Stamps = {}
+    by_path: Stamps = {}
     ignored = left_out(app)
     folders = [""]
     while folders:
@@ -80,8 +80,8 @@ def stamps(app: Path) -> Stamps:
                 if is_code(entry) and not any(fnmatch.fnmatch(path, pattern) for pattern in ignored):
                     folders.append(f"{path}/")
             elif path.endswith(".py") or path in SETTINGS:
-                seen |= _stamp(path, entry)
-    return seen
+                by_path |= _stamp(path, entry)
+    return by_path
 
 
 def is_code(folder: "os.DirEntry[str]") -> bool:

@@ -250,15 +250,15 @@ def _max_body_bytes(value: str | None) -> int:
     return int(value)
 
 
-def _worker_processes(given: str | None) -> int:
+def _worker_processes(setting: str | None) -> int:
     """1 to 10, as in Azure: https://learn.microsoft.com/azure/azure-functions/functions-app-settings"""
-    if not given:
+    if not setting:
         return 1
-    if not re.fullmatch(r"[0-9]{1,18}", given) or not 1 <= int(given) <= MAX_WORKER_PROCESSES:
+    if not re.fullmatch(r"[0-9]{1,18}", setting) or not 1 <= int(setting) <= MAX_WORKER_PROCESSES:
         raise BadSettings(
-            f"{WORKER_PROCESSES} must be a whole number from 1 to {MAX_WORKER_PROCESSES}; it is '{given}'."
+            f"{WORKER_PROCESSES} must be a whole number from 1 to {MAX_WORKER_PROCESSES}; it is '{setting}'."
         )
-    return int(given)
+    return int(setting)
 
 
 def _partitions(provider: dict[str, Any]) -> int:

@@ -52,10 +52,10 @@ def target(url: str | None, key: str | None, data: Path) -> Target:
     parts = _parts(url)
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise Trouble("--url is the origin alone, such as https://shop.azurewebsites.net: without /api behind it.")
-    found = Target(f"{parts.scheme}://{parts.netloc}", key, _started_there(parts, data))
-    if key and parts.scheme != "https" and not found.is_local:
+    deployment = Target(f"{parts.scheme}://{parts.netloc}", key, _started_there(parts, data))
+    if key and parts.scheme != "https" and not deployment.is_local:
         raise Trouble("--url must begin with https://, because the function key would travel in clear.")
-    return found
+    return deployment
 
 
 def _started_there(parts: Any, data: Path) -> dict[str, Any] | None:

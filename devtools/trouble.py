@@ -40,8 +40,8 @@ def sentence_of(fault: OSError) -> str | None:
     """The sentence for a fault of a file; None for one that is not about a file, such as a refused connection."""
     if fault.filename is None:
         return None
-    what = FAULTS.get(fault.errno or 0, f"cannot be used ({fault.strerror}): mend that")
-    return f"{fault.filename} {what}, and run this again."
+    predicate = FAULTS.get(fault.errno or 0, f"cannot be used ({fault.strerror}): mend that")
+    return f"{fault.filename} {predicate}, and run this again."
 
 
 @contextlib.contextmanager

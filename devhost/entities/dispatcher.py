@@ -20,8 +20,8 @@ from devhost.entities.entity_storage import EntityStorage
 from devhost.entities.loaded_entity import LoadedEntity
 from devhost.entities.mailbox import PAUSE_S, Mailbox
 from devhost.entities.scheduler import (
-    Answer,
     EntityId,
+    EntityResponse,
     Outcome,
     Request,
     Scheduler,
@@ -39,7 +39,7 @@ from devhost.worker_host.supervisor import MAX_DEATHS, WorkerSupervisor
 log = logging.getLogger("devhost.entity")
 
 Batch = tuple[Request, ...]
-Deliver = Callable[[Answer], "asyncio.Future[Any] | None"]
+Deliver = Callable[[EntityResponse], "asyncio.Future[Any] | None"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class EntityDispatcher:
             entity.forget_all()
         for request in dropped:
             if request.sender and not request.is_signal:
-                self._deliver(Answer(request.id, request.sender, failed_response(f"{instance_id} was purged.")))
+                self._deliver(EntityResponse(request.id, request.sender, failed_response(f"{instance_id} was purged.")))
         if not entity.inbox:
             del self._loaded[instance_id]
         return True
@@ -214,7 +214,7 @@ class EntityDispatcher:
         outcome = read_outcome(reply.body) if reply.ok else all_failed(entity.scheduler, batch, reply.error)
         return _logged(entity, batch, outcome)
 
-    def _answer(self, entity: LoadedEntity, answer: Answer) -> None:
+    def _answer(self, entity: LoadedEntity, answer: EntityResponse) -> None:
         """Deliver an answer. It is kept until its caller has stored it."""
         delivered = self._deliver(answer)
         if delivered is None:

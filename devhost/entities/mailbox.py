@@ -7,7 +7,7 @@ from typing import Any
 
 from devhost.entities.entity_storage import EntityStorage
 from devhost.entities.loaded_entity import LoadedEntity, PendingRequest
-from devhost.entities.scheduler import Answer, Request
+from devhost.entities.scheduler import EntityResponse, Request
 
 log = logging.getLogger("devhost.entity")
 
@@ -25,7 +25,7 @@ class Mailbox:
         storage: EntityStorage,
         *,
         run_waiting: Callable[[LoadedEntity], None],
-        answer: Callable[[LoadedEntity, Answer], None],
+        answer: Callable[[LoadedEntity, EntityResponse], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._storage, self._run_waiting, self._answer, self._spawn = storage, run_waiting, answer, spawn

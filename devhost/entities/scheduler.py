@@ -90,7 +90,7 @@ def request_of(sender: Sender, operation: str, body: str | None, is_signal: bool
 
 
 @dataclass(frozen=True)
-class Answer:
+class EntityResponse:
     """The outcome of a call, for its caller. `response` is the extension's ResponseMessage."""
 
     request_id: str
@@ -101,7 +101,7 @@ class Answer:
         return {"id": self.request_id, "to": list(self.sender), "response": self.response}
 
     @classmethod
-    def from_json(cls, cells: dict[str, Any]) -> "Answer":
+    def from_json(cls, cells: dict[str, Any]) -> "EntityResponse":
         return cls(cells["id"], Sender(*cells["to"]), cells["response"])
 
 
@@ -125,7 +125,7 @@ class Scheduler:
     state: str | None = None
     queue: tuple[Request, ...] = ()
     taken: dict[str, Sender] = field(default_factory=dict)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    answers: dict[str, EntityResponse] = field(default_factory=dict)
 
     def taking(self, requests: Iterable[Request]) -> "Scheduler":
         """The state with the requests in its queue; those that it had before are left out."""
@@ -144,7 +144,7 @@ class Scheduler:
         count, answers = len(outcome.results), dict(self.answers)
         for request, result in zip(self.queue[:count], outcome.results, strict=True):
             if request.sender and not request.is_signal:
-                answers[request.id] = Answer(request.id, request.sender, _response(result))
+                answers[request.id] = EntityResponse(request.id, request.sender, _response(result))
         return Scheduler(outcome.exists, outcome.state, self.queue[count:], self.taken, answers)
 
     def without_answer(self, request_id: str) -> "Scheduler":
@@ -185,7 +185,7 @@ class Scheduler:
     def from_text(cls, text: str | None) -> "Scheduler":
         cells: dict[str, Any] = json.loads(text) if text else {}
         senders = [Sender(*each) for each in cells.get("sorter", {}).get("taken", [])]
-        answers = [Answer.from_json(each) for each in cells.get("outbox", [])]
+        answers = [EntityResponse.from_json(each) for each in cells.get("outbox", [])]
         return cls(
             cells.get("exists", False),
             cells.get("state"),

@@ -96,9 +96,9 @@ def _to_entity(kind: str) -> Maker:
     return request
 
 
-def _unsupported(what: str) -> Maker:
+def _unsupported(predicate: str) -> Maker:
     def refuse(action: Action) -> Task:
-        raise OrchestrationFault(f"The orchestrator {what}, which this development host does not support.")
+        raise OrchestrationFault(f"The orchestrator {predicate}, which this development host does not support.")
 
     return refuse
 

@@ -31,7 +31,7 @@ NOT_YET = math.inf
 class Leaf:
     """One activity, timer, sub-orchestration or wait of a step, and the moment at which it was over."""
 
-    what: str
+    description: str
     step: int
     over: float = NOT_YET
 
@@ -106,7 +106,7 @@ class AzureCompatibility:
         if task.kind in NUMBERED:
             self._open[task.id] = leaf
             step.number = task.id if step.number is None else step.number
-            self._compare(number, leaf.what)
+            self._compare(number, leaf.description)
         if task.kind in (CONTINUE, SIGNAL):  # nobody waits for it
             leaf.over = 0
 
@@ -126,30 +126,30 @@ class AzureCompatibility:
         del self._ends[leaf.step :]
         for later in range(leaf.step + 1, len(self._steps)):
             if self._steps[later].number is not None:
-                self._compare(later, self._steps[later].leaves[0].what)
+                self._compare(later, self._steps[later].leaves[0].description)
 
-    def _compare(self, step: int, what: str) -> None:
+    def _compare(self, step: int, description: str) -> None:
         invoked, yielded = self._invoked(step), self._steps[step].yielded
         if invoked == NOT_YET:
-            self._differs(f"{what} began {self._too_early(what)}")
+            self._differs(f"{description} began {self._too_early(description)}")
         elif invoked < self._last_retry <= yielded:
             self._differs(
-                f"{what} took number {self._steps[step].number}, after a retry beside a timer that was cancelled. "
-                f"There the cancelled timer ends the wait for both at once, {what} takes the retry's number, and the "
-                "instance fails as non-deterministic"
+                f"{description} took number {self._steps[step].number}, after a retry beside a timer that was "
+                f"cancelled. There the cancelled timer ends the wait for both at once, {description} takes the retry's "
+                "number, and the instance fails as non-deterministic"
             )
 
-    def _too_early(self, what: str) -> str:
+    def _too_early(self, description: str) -> str:
         step = self._steps[len(self._ends)]
-        names = ", ".join(leaf.what for leaf in step.leaves if leaf.over == NOT_YET)
+        names = ", ".join(leaf.description for leaf in step.leaves if leaf.over == NOT_YET)
         if step.action["actionType"] == ALL:
             return (
-                f"after a failure in a task_all and before the end of {names}. There {what} waits for that end, and if "
-                "a retry takes a number until then, the instance hangs or fails as non-deterministic"
+                f"after a failure in a task_all and before the end of {names}. There {description} waits for that end, "
+                "and if a retry takes a number until then, the instance hangs or fails as non-deterministic"
             )
         return (
             f"although what was yielded last, {names}, has not ended: what ended had been yielded before. There "
-            f"{what} waits for {names}, for ever if that never ends"
+            f"{description} waits for {names}, for ever if that never ends"
         )
 
     def _differs(self, how: str) -> None:

@@ -178,11 +178,11 @@ class OrchestrationExecutor:
                 "cancel a timer that is not needed; one of more than six days cannot be cancelled with this SDK",
             )
 
-    def _warn_once(self, instance: Instance, what: str) -> None:
+    def _warn_once(self, instance: Instance, predicate: str) -> None:
         """For each orchestrator; its instances would mostly say the same."""
         if instance.name not in self._warned:
             self._warned.add(instance.name)
-            log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, what)
+            log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, predicate)
 
     def _refuse_impossible(self, instance: Instance, task: Task) -> None:
         """Fail at once where the real host would wait for ever."""

@@ -157,9 +157,9 @@ class TaskTable:
         task: Task | None = None
         while self.next_id <= created.event_id:
             index = len(self._known)
-            found = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index].action))
-            if found[0] not in (stored[0], WAIT):
-                raise OrchestrationFault(_non_deterministic(index, stored, describe(*found)))
+            current = ("nothing", "") if index >= len(flat) else _kind_and_name(make(flat[index].action))
+            if current[0] not in (stored[0], WAIT):
+                raise OrchestrationFault(_non_deterministic(index, stored, describe(*current)))
             task = self._admit(index, flat[index])
         task = task or self.open[created.event_id]
         if _kind_and_name(task) != stored:
@@ -227,9 +227,9 @@ class TaskTable:
         for index, known in enumerate(self._known):
             if index >= len(flat):
                 raise OrchestrationFault(_non_deterministic(index, known, "nothing"))
-            found = _kind_and_name(make(flat[index]))
-            if found != known:
-                raise OrchestrationFault(_non_deterministic(index, known, describe(*found)))
+            current = _kind_and_name(make(flat[index]))
+            if current != known:
+                raise OrchestrationFault(_non_deterministic(index, known, describe(*current)))
 
 
 def _kind_and_name(task: Task) -> tuple[str, str]:

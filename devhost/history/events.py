@@ -159,7 +159,7 @@ def compact_json(value: Any) -> str:
     """
     text = COMPACT.encode(value)
     if "NaN" in text or "Infinity" in text:
-        text = NOT_FINITE.sub(lambda found: found[0] if found[0][0] == '"' else f'"{found[0]}"', text)
+        text = NOT_FINITE.sub(lambda match: match[0] if match[0][0] == '"' else f'"{match[0]}"', text)
     return fit_for_utf8(text)
 
 
@@ -168,7 +168,7 @@ def fit_for_utf8(text: str) -> str:
 
     So are U+2028 and U+2029: Azurite takes them for ends of lines in a batch, and answers 500. .NET escapes them too.
     """
-    return text if text.isascii() else ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text if text.isascii() else ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def iso_time(moment: datetime) -> str:

@@ -73,8 +73,8 @@ def _trimmed(entry: dict[str, Any], event: Event, show_input: bool, show_output:
 
 
 def _task_id(event: Event) -> int:
-    found = event.fields.get("TaskScheduledId")
-    return int(event.fields.get("TimerId", -1) if found is None else found)
+    task_id = event.fields.get("TaskScheduledId")
+    return int(event.fields.get("TimerId", -1) if task_id is None else task_id)
 
 
 def _cell(column: str, value: Any) -> Any:

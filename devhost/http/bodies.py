@@ -53,9 +53,9 @@ class Bodies:
 
     async def _read_slowly(self, request: web.BaseRequest) -> bytes:
         clock, body = asyncio.get_running_loop(), bytearray()
-        begun = clock.time()
+        start = clock.time()
         while not request.content.at_eof():
-            async with asyncio.timeout_at(begun + max(self.grace_s, len(body) / LEAST_BYTES_PER_S)):
+            async with asyncio.timeout_at(start + max(self.grace_s, len(body) / LEAST_BYTES_PER_S)):
                 body += await request.content.readany()
             if len(body) > self.limit:
                 raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

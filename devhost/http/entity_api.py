@@ -41,7 +41,7 @@ class EntityApi:
             raise argument_fault(
                 f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters, nor hold the end of a line."
             )
-        await self._entities.signal(_entity(values), operation, _given(request[BODY]))
+        await self._entities.signal(_entity(values), operation, _operation_input(request[BODY]))
         return empty(HTTPStatus.ACCEPTED)
 
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
@@ -61,7 +61,7 @@ def _entity(values: dict[str, str]) -> EntityId:
     return EntityId(values["name"].lower(), "" if values["key"] == EMPTY_KEY else values["key"])
 
 
-def _given(text: str) -> str | None:
+def _operation_input(text: str) -> str | None:
     """The body as the JSON text that becomes the operation's input, None without one. Raises Refusal (400)."""
     if not text:
         return None

@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from devhost.entities.dispatcher import EntityDispatcher
-from devhost.entities.scheduler import Answer, Request, Sender, failed_response, request_of
+from devhost.entities.scheduler import EntityResponse, Request, Sender, failed_response, request_of
 from devhost.execution.actions import SIGNAL, Task
 from devhost.execution.instance import Execution, Instance
 from devhost.execution.messages import Receipt, TaskEnd
@@ -83,7 +83,7 @@ class EntityOutbox:
         stored.add_done_callback(lambda _: instance.outgoing.pop(request.id, None))
 
 
-def deliver(registry: InstanceRegistry, answer: Answer) -> Receipt | None:
+def deliver(registry: InstanceRegistry, answer: EntityResponse) -> Receipt | None:
     """Give a caller the answer of an entity; done when it is stored or too late. None when the caller is not there."""
     instance = registry.get(answer.sender.instance_id)
     if instance is None or instance.execution.id != answer.sender.execution_id:

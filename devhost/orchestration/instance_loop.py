@@ -131,7 +131,7 @@ def take_batch(instance: Instance, at_most: int) -> list[Message]:
     """
     execution = instance.execution
     batch: list[Message] = []
-    seen: set[tuple[str, Any] | None] = set()
+    ended_tasks: set[tuple[str, Any] | None] = set()
     while instance.inbox and len(batch) < at_most:
         message = instance.inbox[0]
         joins = may_share_a_turn(execution, message)
@@ -140,11 +140,11 @@ def take_batch(instance: Instance, at_most: int) -> list[Message]:
         instance.inbox.popleft()
         if execution.suspended and not joins and isinstance(message, TaskEnd) and message.event.type in COMPLETES:
             execution.later.append(message)
-        elif not concerns(execution, message) or what_ends(message) in seen:
+        elif not concerns(execution, message) or ended_task(message) in ended_tasks:
             settle(message, Delivery.STORED)
         else:
             batch.append(message)
-            seen |= {what_ends(message)} - {None}
+            ended_tasks |= {ended_task(message)} - {None}
             if not joins:
                 break
     return batch
@@ -170,7 +170,7 @@ def concerns(execution: Execution, message: Message) -> bool:
     return message.execution_id == execution.id and execution.tasks.ended_by(message.event) in execution.tasks.open
 
 
-def what_ends(message: Message) -> tuple[str, Any] | None:
+def ended_task(message: Message) -> tuple[str, Any] | None:
     """The task that a message says the end of, so that one turn does not hear it twice."""
     if not isinstance(message, TaskEnd):
         return None

@@ -91,9 +91,9 @@ def _decoded(key: str) -> bytes:
 
 
 def _endpoint(parts: dict[str, str], service: str) -> str:
-    given = parts.get(f"{service.capitalize()}Endpoint")
-    if given:
-        return given.rstrip("/")
+    endpoint = parts.get(f"{service.capitalize()}Endpoint")
+    if endpoint:
+        return endpoint.rstrip("/")
     scheme = parts.get("DefaultEndpointsProtocol", "https")
     suffix = parts.get("EndpointSuffix", "core.windows.net")
     return f"{scheme}://{parts['AccountName']}.{service}.{suffix}"

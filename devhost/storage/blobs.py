@@ -10,7 +10,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from devhost.storage.account import StorageAccount
-from devhost.storage.http_client import Answer, StorageHttp
+from devhost.storage.http_client import StorageHttp, StorageResponse
 from devhost.storage.retry import NotNow, StorageRefused, StorageRetry
 
 
@@ -56,13 +56,13 @@ class Blobs:
         content: bytes = b"",
         headers: dict[str, str] | None = None,
         allowed: tuple[int, ...] = (),
-    ) -> Answer:
+    ) -> StorageResponse:
         answer = await self._retry.until_answered(lambda: self._try(method, path, content, headers or {}))
         if answer.status >= HTTPStatus.BAD_REQUEST and answer.status not in allowed:
             raise StorageRefused(answer.status, answer.body.decode(errors="replace"))
         return answer
 
-    async def _try(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> Answer:
+    async def _try(self, method: str, path: str, content: bytes, headers: dict[str, str]) -> StorageResponse:
         url = self._account.blob_endpoint + path
         full = self._account.sign_request(method, url, headers, len(content))
         answer = await self._http.request(method, url, full, content)

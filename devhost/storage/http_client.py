@@ -24,12 +24,12 @@ NO_BODY = (204, 304)
 HEAD_END = b"\r\n\r\n"
 
 
-class BadAnswer(ConnectionError):
+class BadResponse(ConnectionError):
     """What came is no HTTP answer."""
 
 
 @dataclass(frozen=True)
-class Answer:
+class StorageResponse:
     """Names of headers are in lower case."""
 
     status: int
@@ -42,8 +42,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received, self._chunks = bytearray(), bytearray()
         self._head: tuple[int, dict[str, str]] | None = None
-        self._waiting: asyncio.Future[Answer] | None = None
-        self.asked = self.used = time.monotonic()
+        self._waiting: asyncio.Future[StorageResponse] | None = None
+        self.sent_at = self.used_at = time.monotonic()
         self.uses = 0
         self.open = True
 
@@ -59,27 +59,27 @@ class _Connection(asyncio.Protocol):
         try:
             answer = self._answer()
         except (ValueError, IndexError) as fault:
-            self._fail(BadAnswer(f"not an HTTP answer: {fault}"))
+            self._fail(BadResponse(f"not an HTTP answer: {fault}"))
             self.close()
             return
         if answer and self._waiting and not self._waiting.done():
             self._waiting.set_result(answer)
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes) -> StorageResponse:
         """Send a request and wait for its answer. Raises ConnectionError, TimeoutError."""
         assert self._transport is not None
         self._received.clear()
         self._chunks.clear()
         self._head, self._waiting = None, asyncio.get_running_loop().create_future()
         self.uses += 1
-        self.asked = time.monotonic()
+        self.sent_at = time.monotonic()
         try:
             self._transport.write(request)
             answer = await self._waiting
         except BaseException:
             self.close()  # whatever still comes belongs to nobody
             raise
-        self.used = time.monotonic()
+        self.used_at = time.monotonic()
         if answer.headers.get("connection", "").lower() == "close":
             self.close()
         return answer
@@ -97,7 +97,7 @@ class _Connection(asyncio.Protocol):
         if self._waiting and not self._waiting.done():
             self._waiting.set_exception(fault)
 
-    def _answer(self) -> Answer | None:
+    def _answer(self) -> StorageResponse | None:
         """The answer, once all of it is there."""
         if self._head is None:
             end = self._received.find(HEAD_END)
@@ -107,7 +107,7 @@ class _Connection(asyncio.Protocol):
             del self._received[: end + len(HEAD_END)]
         status, headers = self._head
         body = self._body(status, headers)
-        return None if body is None else Answer(status, headers, body)
+        return None if body is None else StorageResponse(status, headers, body)
 
     def _body(self, status: int, headers: Mapping[str, str]) -> bytes | None:
         """The body, or None when there is more to come."""
@@ -153,14 +153,14 @@ class _Endpoint:
 
     async def connection(self) -> _Connection:
         while self.idle:
-            kept = self.idle.pop()
-            if kept.open and time.monotonic() - kept.used < IDLE_S:
-                return kept
-            kept.close()
+            idle = self.idle.pop()
+            if idle.open and time.monotonic() - idle.used_at < IDLE_S:
+                return idle
+            idle.close()
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(TIMEOUT_S):
-            _, made = await loop.create_connection(_Connection, self.host, self.port, ssl=self.tls)
-        return made
+            _, fresh = await loop.create_connection(_Connection, self.host, self.port, ssl=self.tls)
+        return fresh
 
 
 class StorageHttp:
@@ -170,7 +170,7 @@ class StorageHttp:
         self._endpoints: dict[str, _Endpoint] = {}
         self._clock: asyncio.TimerHandle | None = None
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> StorageResponse:
         """Make a request; `url` and `headers` as they go over the wire. Raises OSError (TimeoutError included)."""
         origin, slash, path = _split(url)
         endpoint = self._endpoints.get(origin) or self._add(origin)
@@ -180,7 +180,7 @@ class StorageHttp:
         async with endpoint.places:
             return await self._ask(endpoint, wire)
 
-    async def _ask(self, endpoint: _Endpoint, wire: bytes) -> Answer:
+    async def _ask(self, endpoint: _Endpoint, wire: bytes) -> StorageResponse:
         while True:
             connection = await endpoint.connection()
             fresh = connection.uses == 0
@@ -206,7 +206,7 @@ class StorageHttp:
     def _look_for_late(self) -> None:
         busy = [connection for endpoint in self._endpoints.values() for connection in endpoint.busy]
         for connection in busy:
-            if time.monotonic() - connection.asked > TIMEOUT_S:
+            if time.monotonic() - connection.sent_at > TIMEOUT_S:
                 connection.give_up()
         self._clock = None
         if busy:

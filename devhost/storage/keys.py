@@ -14,8 +14,8 @@ def escape_key(instance_id: str) -> str:
     return ESCAPED.sub(_escape, instance_id)
 
 
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
     return ESCAPES.get(character) or "^" + chr(CONTROL_SHIFT + ord(character))
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from devhost.history.events import Row, fit_for_utf8, utc_text
 from devhost.storage.account import StorageAccount
-from devhost.storage.http_client import Answer, StorageHttp
+from devhost.storage.http_client import StorageHttp, StorageResponse
 from devhost.storage.retry import NotNow, StorageRefused, StorageRetry
 
 HEADERS = {
@@ -134,10 +134,12 @@ class Tables:
         )
         return head.encode() + body + b"\r\n"
 
-    async def _send(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+    async def _send(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> StorageResponse:
         return await self._retry.until_answered(lambda: self._try(method, path, body, headers or {}))
 
-    async def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _try(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> StorageResponse:
         url = self._account.table_endpoint + path
         full = {**HEADERS, **headers, **self._account.sign_table_request(url)}
         answer = await self._http.request(method, url, full, body)
@@ -146,7 +148,7 @@ class Tables:
         return answer
 
 
-def _refuse_errors(answer: Answer) -> None:
+def _refuse_errors(answer: StorageResponse) -> None:
     if answer.status >= HTTPStatus.BAD_REQUEST:
         raise StorageRefused(answer.status, answer.body.decode(errors="replace"))
 

@@ -103,15 +103,15 @@ def parse(text: str) -> Cron | Interval:
 def _field(text: str, name: str, low: int, high: int, names: dict[str, int]) -> frozenset[int]:
     values: set[int] = set()
     for item in text.split(","):
-        found = ITEM.fullmatch(item)
-        if found is None:
+        match = ITEM.fullmatch(item)
+        if match is None:
             raise BadSchedule(f"'{item}' is not valid for the {name} of a schedule.")
-        values |= set(_range(found, name, low, high, names))
+        values |= set(_range(match, name, low, high, names))
     return frozenset(values)
 
 
-def _range(found: re.Match[str], name: str, low: int, high: int, names: dict[str, int]) -> range:
-    start, end, step = found.groups()
+def _range(match: re.Match[str], name: str, low: int, high: int, names: dict[str, int]) -> range:
+    start, end, step = match.groups()
     if start == "*":
         first, last = low, high
     else:
@@ -119,7 +119,7 @@ def _range(found: re.Match[str], name: str, low: int, high: int, names: dict[str
         open_end = high if step else first
         last = _number(end, name, low, high, names) if end else open_end
     if last < first or step == "0":
-        raise BadSchedule(f"'{found[0]}' is an empty range for the {name} of a schedule.")
+        raise BadSchedule(f"'{match[0]}' is an empty range for the {name} of a schedule.")
     return range(first, last + 1, int(step or 1))
 
 

@@ -33,8 +33,8 @@ Described = dict[str, Any]
 
 def sentences(described: list[Described], settings: Settings) -> list[str]:
     """One for each function with something that is not served; `described` as by app_functions.Function.describe."""
-    found = ((function["name"], "; ".join(_of_function(function, settings))) for function in described)
-    return [f"Function '{name}': {what}." for name, what in found if what]
+    remarks = ((function["name"], "; ".join(_of_function(function, settings))) for function in described)
+    return [f"Function '{name}': {remark}." for name, remark in remarks if remark]
 
 
 def _of_function(function: Described, settings: Settings) -> Iterator[str]:
@@ -45,9 +45,9 @@ def _of_function(function: Described, settings: Settings) -> Iterator[str]:
     yield from _of_names(function)
     for each in function["bindings"]:
         yield from _of_binding(each, settings)
-    for fact, what in FACTS.items():
+    for fact, remark in FACTS.items():
         if function[fact]:
-            yield what
+            yield remark
     if function["trigger"] == "timerTrigger":
         yield from _of_zone(function, settings)
 
@@ -78,10 +78,10 @@ def _of_client(binding: Described, settings: Settings) -> Iterator[str]:
 
 def _of_zone(function: Described, settings: Settings) -> Iterator[str]:
     zone = next((name for name in TIME_ZONES if settings.environment.get(name)), None)
-    told = settings.environment[zone] if zone else ""
+    time_zone = settings.environment[zone] if zone else ""
     is_cron = " " in _resolved(function["schedule"] or "", settings).strip()
-    if zone and is_cron and not UTC.fullmatch(told):
-        yield f"its schedule is in UTC, and not in {told} ({zone})"
+    if zone and is_cron and not UTC.fullmatch(time_zone):
+        yield f"its schedule is in UTC, and not in {time_zone} ({zone})"
 
 
 def _resolved(text: str, settings: Settings) -> str:

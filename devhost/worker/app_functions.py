@@ -49,11 +49,11 @@ class Function:
         """
         if self._missing:
             raise NotServed(f"devhost does not serve the {' and the '.join(self._missing)} of this function")
-        given = {self.parameter: value}
-        given |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
-        if "context" in self._signature and "context" not in given:
-            given["context"] = InvocationContext(self.name, headers)
-        return given
+        arguments = {self.parameter: value}
+        arguments |= {each["name"]: client for each in self._bindings if each["type"] == "durableClient"}
+        if "context" in self._signature and "context" not in arguments:
+            arguments["context"] = InvocationContext(self.name, headers)
+        return arguments
 
     def describe(self) -> dict[str, Any]:
         """What the host needs to know of it, as plain JSON."""
@@ -81,10 +81,10 @@ class Function:
 
 
 def _plain(binding: Any) -> dict[str, Any]:
-    told = binding.get_dict_repr()
+    details = binding.get_dict_repr()
     kind = binding.type, DIRECTIONS[binding.direction]
     plain = {"name": binding.name, "type": kind[0], "direction": kind[1], "served": kind in SERVED_BINDINGS}
-    return plain | {key: told.get(key) for key in ("taskHub", "connectionName")}
+    return plain | {key: details.get(key) for key in ("taskHub", "connectionName")}
 
 
 def _missing(bindings: list[dict[str, Any]]) -> list[str]:

@@ -127,14 +127,14 @@ class Calls:
             self._send(header["id"], answer)
 
     @contextlib.contextmanager
-    def _counted(self, what: str) -> Iterator[None]:
+    def _counted(self, account: str) -> Iterator[None]:
         """Add the CPU of a block to the account of what it is for."""
-        begun = time.thread_time()
+        before = time.thread_time()
         try:
             yield
         finally:
             with self._cpu_lock:
-                self._cpu[what] += time.thread_time() - begun
+                self._cpu[account] += time.thread_time() - before
 
     def _run(
         self, kind: str, function: Function, arguments: Callable[[], dict[str, Any]], finish: Callable[[Any], Answer]

@@ -73,9 +73,9 @@ def _finish_text(text: str) -> Answer:
     return {"ok": True, "status": status, "headers": headers}, content.encode()
 
 
-def _status(told: Any) -> int:
+def _status(value: Any) -> int:
     """The status of an answer. Raises ValueError for one with which a client would not take it as an answer."""
-    status = int(told)
+    status = int(value)
     if not HTTPStatus.OK <= status <= MAX_STATUS:
         raise ValueError(f"an HTTP function must answer with a status from 200 to {MAX_STATUS}, not {status}")
     return status

@@ -40,8 +40,8 @@ def dead_end(executor: Any, fault: Exception | None, step: int) -> DeadEnd | Non
         return DeadEnd(OF_SIGNAL) if _needs_signal(yielded) and not ended else None
     if yielded is None and ended:
         return None
-    what = "None" if yielded is None else f"a value of the type {type(yielded).__name__}"
-    return DeadEnd(OF_NO_TASK.format(step, what))
+    description = "None" if yielded is None else f"a value of the type {type(yielded).__name__}"
+    return DeadEnd(OF_NO_TASK.format(step, description))
 
 
 def _needs_signal(task: Any) -> bool:

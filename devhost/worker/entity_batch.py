@@ -23,13 +23,13 @@ def run_batch(handler: Handler, body: bytes) -> bytes:
     """`body`: the SDK's context and `rollback`, as JSON. The answer is the SDK's: `entityExists`, `entityState` and
     `results`, one for each operation.
     """
-    asked: dict[str, Any] = json.loads(body)
-    rollback, operations = asked.pop("rollback"), asked["batch"]
-    state: State = (asked["exists"], asked["state"])
+    request: dict[str, Any] = json.loads(body)
+    rollback, operations = request.pop("rollback"), request["batch"]
+    state: State = (request["exists"], request["state"])
     steps = [[operation] for operation in operations] if rollback else [operations]
     results: list[dict[str, Any]] = []
     for step in steps:
-        after, answers = _run(handler, asked["self"], state, step)
+        after, answers = _run(handler, request["self"], state, step)
         failed = any(answer["isError"] for answer in answers)
         state = state if rollback and failed else after
         results += answers

@@ -96,10 +96,10 @@ def _of_annotation(binding: Any, annotation: Any) -> Iterator[str]:
             "azure.functions.Out in Python"
         )
     elif not _takes(_kind(binding.type, within[0]), within[0], is_out):
-        told = getattr(within[0], "__name__", repr(within[0]))
+        annotated = getattr(within[0], "__name__", repr(within[0]))
         yield (
             f'type of {name} binding in the binding decorator "{binding.type}" does not match its Python annotation '
-            f'"{told}"'
+            f'"{annotated}"'
         )
 
 

@@ -51,9 +51,9 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
     def __init__(self, name: str, headers: Mapping[str, str]) -> None:
         self._name, self._id = name, str(uuid.uuid4())
         LOCAL.invocation_id = self._id
-        told = headers.get("traceparent", "")
-        if TRACE_PARENT.fullmatch(told):
-            self._trace = TraceContext(told, headers.get("tracestate", ""))
+        trace_parent = headers.get("traceparent", "")
+        if TRACE_PARENT.fullmatch(trace_parent):
+            self._trace = TraceContext(trace_parent, headers.get("tracestate", ""))
         else:
             self._trace = TraceContext(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00", "")
 

@@ -62,10 +62,10 @@ class SpeculativeTurns:
     def _overdue(self) -> list[tuple[int, Answer]]:
         late = time.monotonic() - PATIENCE_S
         with self._lock:
-            found = [(call_id, answer) for call_id, (since, answer) in self._waiting.items() if since < late]
-            for call_id, _ in found:
+            overdue = [(call_id, answer) for call_id, (since, answer) in self._waiting.items() if since < late]
+            for call_id, _ in overdue:
                 del self._waiting[call_id]
-        return found
+        return overdue
 
 
 def causes(then: dict[str, Any], ended_at: str, result: bytes) -> list[dict[str, Any]]:

@@ -30,11 +30,11 @@ def start_session(sessions: ExtendedSessions, function: Function, header: dict[s
     if not supported(function.code):
         return replay(sessions, function, header, context)
     session = ExtendedSession(function.code, context.decode(), header["turn"])
-    told, state = session.start()
+    facts, state = session.start()
     answer, text = _state(state)
     if answer["ok"]:
         sessions.keep(header["session"], session)
-    return {**answer, **told}, text
+    return {**answer, **facts}, text
 
 
 def resume_session(sessions: ExtendedSessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
@@ -48,14 +48,14 @@ def next_turn(sessions: ExtendedSessions, header: dict[str, Any], events: list[d
     if session is None:
         return GONE
     try:
-        told, state = session.resume(events)
+        facts, state = session.resume(events)
         answer, text = _state(state)
     except Exception:  # a replay raises the same, or shows that only the session was broken
         log.exception("A warm orchestration could not continue; it is replayed from its history.")
         return GONE
     if answer["ok"]:
         sessions.keep(header["session"], session)
-    return {**answer, **told}, text
+    return {**answer, **facts}, text
 
 
 TURNS: dict[str, Turn] = {"replay": replay, "start_session": start_session, "resume_session": resume_session}

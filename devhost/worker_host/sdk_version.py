@@ -14,11 +14,11 @@ def unfit() -> str | None:
     way_out = f"install one with: {sys.executable} -m pip install '{SDK}<2'."
     azure = importlib.util.find_spec("azure")
     folders = [Path(each, "durable_functions") for each in (azure and azure.submodule_search_locations) or ()]
-    found = next((folder for folder in folders if folder.is_dir()), None)
-    if found is None:
+    installed = next((folder for folder in folders if folder.is_dir()), None)
+    if installed is None:
         return f"devhost serves apps of {SDK} 1.x, and none is installed: {way_out}"
     version = _version()
-    if version.partition(".")[0] not in ("1", "") or not (found / EXECUTOR).exists():
+    if version.partition(".")[0] not in ("1", "") or not (installed / EXECUTOR).exists():
         return f"devhost serves apps of {SDK} 1.x, and {version or 'another one'} is installed: {way_out}"
     return None
 

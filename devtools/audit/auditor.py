@@ -34,9 +34,9 @@ from devtools.audit.witnesses import (
     ENDED,
     FINAL,
     NOTHING,
+    ApiOrder,
     Facts,
     Row,
-    Told,
     doubled,
     held_by_orders,
     impossible,
@@ -68,7 +68,7 @@ class Auditor:
         self._owned: dict[str, int] = {}
         self._arriving: dict[str, list[Arrival]] = defaultdict(list)
         self._books = threading.Lock()
-        self._found: dict[str, None] = {}
+        self._findings: dict[str, None] = {}
         self.samples = 0
 
     def close(self) -> None:
@@ -112,21 +112,21 @@ class Auditor:
 
     def _sample_order(self, order_id: str) -> None:
         before = self._view.facts_of(order_id)
-        told = self._view.told(order_id)
-        if told is None:
+        order = self._view.order(order_id)
+        if order is None:
             return self._note([f"order {order_id} was accepted and is unknown"])
         after = self._view.facts_of(order_id)
-        lies = [claim for claim in broken(told, before) if claim in broken(told, after)]
-        self._note(sentence_of(claim, told, after) + " (while it ran)" for claim in lies)
+        lies = [claim for claim in broken(order, before) if claim in broken(order, after)]
+        self._note(sentence_of(claim, order, after) + " (while it ran)" for claim in lies)
         self._note(never(order_id, after))
-        if told.status in FINAL:
-            self._note_end(told)
+        if order.status in FINAL:
+            self._note_end(order)
         return None
 
-    def _note_end(self, told: Told) -> None:
-        before = self._ended.setdefault(told.order_id, told.status)
-        if before != told.status:
-            self._note([f"order {told.order_id} had ended {before} and says {told.status} now"])
+    def _note_end(self, order: ApiOrder) -> None:
+        before = self._ended.setdefault(order.order_id, order.status)
+        if before != order.status:
+            self._note([f"order {order.order_id} had ended {before} and says {order.status} now"])
 
     # At the end.
 
@@ -137,24 +137,24 @@ class Auditor:
 
     def waiting(self) -> list[str]:
         """Accepted orders that have not ended and are not parked."""
-        return [order_id for order_id, told in self._open().items() if told is None or told.status not in ENDED]
+        return [order_id for order_id, order in self._open().items() if order is None or order.status not in ENDED]
 
     def unfinished(self) -> list[str]:
         """Accepted orders that have not ended, the parked ones included."""
-        return [order_id for order_id, told in self._open().items() if told is None or told.status not in FINAL]
+        return [order_id for order_id, order in self._open().items() if order is None or order.status not in FINAL]
 
-    def _open(self) -> dict[str, Told | None]:
+    def _open(self) -> dict[str, ApiOrder | None]:
         """What is told of the orders that were not seen to end before."""
-        told = {order_id: self._view.told(order_id) for order_id in self._accepted if order_id not in self._ended}
-        for each in told.values():
+        orders = {order_id: self._view.order(order_id) for order_id in self._accepted if order_id not in self._ended}
+        for each in orders.values():
             if each is not None and each.status in FINAL:
                 self._note_end(each)
-        return told
+        return orders
 
     def outcomes(self) -> Counter[str]:
         """How many orders ended how."""
-        told = (self._view.told(order_id) for order_id in self._accepted)
-        return Counter("unknown" if each is None else each.status for each in told)
+        orders = (self._view.order(order_id) for order_id in self._accepted)
+        return Counter("unknown" if each is None else each.status for each in orders)
 
     def violations(self) -> list[str]:
         """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
@@ -164,22 +164,22 @@ class Auditor:
         facts = self._view.all_facts(dict(labels))
         for order_id in self._orders(facts):
             self._judge(order_id, facts.get(order_id, NOTHING))
-        return list(self._found)
+        return list(self._findings)
 
     def _judge(self, order_id: str, facts: Facts) -> None:
         self._note(never(order_id, facts))
-        told = self._view.told(order_id)
-        if told is None:
+        order = self._view.order(order_id)
+        if order is None:
             return self._note([f"order {order_id} is unknown, and its providers know of it or it was accepted"])
-        self._note(sentence_of(claim, told, facts) for claim in broken(told, facts))
-        self._note(f"order {order_id} {sentence}" for sentence in wrong_end(told, facts))
-        if told.status not in ENDED:
+        self._note(sentence_of(claim, order, facts) for claim in broken(order, facts))
+        self._note(f"order {order_id} {sentence}" for sentence in wrong_end(order, facts))
+        if order.status not in ENDED:
             age = time.monotonic() - self._accepted.get(order_id, time.monotonic())
-            self._note([f"order {order_id} was accepted {age:.0f} s ago and is {told.status} still"])
-        if order_id in self._promised and told.status not in {"cancelled", "needs_attention"}:
-            self._note([f"order {order_id} was promised to end cancelled and is {told.status}"])
-        if told.status in FINAL:
-            self._note_end(told)
+            self._note([f"order {order_id} was accepted {age:.0f} s ago and is {order.status} still"])
+        if order_id in self._promised and order.status not in {"cancelled", "needs_attention"}:
+            self._note([f"order {order_id} was promised to end cancelled and is {order.status}"])
+        if order.status in FINAL:
+            self._note_end(order)
         return None
 
     def _orders(self, facts: Mapping[str, Facts]) -> list[str]:
@@ -188,13 +188,13 @@ class Auditor:
         return sorted({*self._accepted, *facts, *self._view.listed()})
 
     def _note(self, sentences: Iterable[str]) -> None:
-        self._found.update(dict.fromkeys(sentences))
+        self._findings.update(dict.fromkeys(sentences))
 
     # Stock.
 
     def _wrong_stock(self) -> list[str]:
         rows = self._view.stock_rows()
-        wrong = [f"sku {key[4:]} {what}" for key, row in rows.items() if (what := impossible(key, row))]
+        wrong = [f"sku {key[4:]} {fault}" for key, row in rows.items() if (fault := impossible(key, row))]
         sums = self._wrong_sums(rows)
         for _ in range(READINGS_OF_A_SUM - 1):
             if not sums:

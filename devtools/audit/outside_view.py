@@ -9,7 +9,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-from devtools.audit.witnesses import Facts, Row, Told, by_order, order_of
+from devtools.audit.witnesses import ApiOrder, Facts, Row, by_order, order_of
 from devtools.processes.http import fetch
 
 
@@ -38,14 +38,14 @@ class OutsideView:
             if not token:
                 return
 
-    def told(self, order_id: str) -> Told | None:
+    def order(self, order_id: str) -> ApiOrder | None:
         answer = fetch(f"{self._urls['host']}/api/orders/{order_id}")
         if answer.status == 404:
             return None
         if answer.status != 200:
             raise OSError(f"GET of order {order_id} was answered with {answer.status}")
         view = answer.json()
-        return Told(
+        return ApiOrder(
             order_id=order_id,
             status=view["status"],
             total=view["total"] and view["total"]["amount_minor"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from devtools.audit.witnesses import IN_REVERSE, STEPS_IN_ORDER, Facts, Row, Told, charged_at, net_at, order_of
+from devtools.audit.witnesses import IN_REVERSE, STEPS_IN_ORDER, ApiOrder, Facts, Row, charged_at, net_at, order_of
 
 GENERATION = re.compile(r":\d+$")
 
@@ -108,17 +108,17 @@ NEVER: tuple[Callable[[Facts], Iterator[str]], ...] = (
 )
 
 
-def wrong_end(told: Told, facts: Facts) -> Iterator[str]:
-    total = told.total or 0
+def wrong_end(order: ApiOrder, facts: Facts) -> Iterator[str]:
+    total = order.total or 0
     if facts.net not in {0, total}:
         yield f"has kept {facts.net} of {total}"
-    ran = [undo for undo in IN_REVERSE if undo in told.undos]
-    if list(told.undos) != ran:
-        yield f"was undone in the order {list(told.undos)}"
-    if told.status == "cancelled" and facts.mails("confirmation"):
+    ran = [undo for undo in IN_REVERSE if undo in order.undos]
+    if list(order.undos) != ran:
+        yield f"was undone in the order {list(order.undos)}"
+    if order.status == "cancelled" and facts.mails("confirmation"):
         yield "says cancelled, and was confirmed by mail"
-    if told.status == "completed" and facts.mails("farewell"):
+    if order.status == "completed" and facts.mails("farewell"):
         yield "says completed, and was told by mail that it is undone"
-    missing = [step for step in STEPS_IN_ORDER[:4] if told.status == "completed" and told.steps[step] != "done"]
+    missing = [step for step in STEPS_IN_ORDER[:4] if order.status == "completed" and order.steps[step] != "done"]
     if missing:
         yield f"says completed, without {missing}"

@@ -55,7 +55,7 @@ class Facts(NamedTuple):
         return [row for row in self.messages if row["kind"] == "push"]
 
 
-class Told(NamedTuple):
+class ApiOrder(NamedTuple):
     """What the public API says of one order."""
 
     order_id: str
@@ -94,17 +94,17 @@ def order_of(message: Row) -> str | None:
     """A mail tells it in its Message-ID, a push in its properties."""
     if message["kind"] == "push":
         return str(json.loads(message["text"]).get("order_id"))
-    found = re.match(r"<([A-Za-z0-9-]+)\.", message["message_id"] or "")
-    return found[1] if found else None
+    match = re.match(r"<([A-Za-z0-9-]+)\.", message["message_id"] or "")
+    return match[1] if match else None
 
 
 def by_order(rows: Iterable[Row], belongs_to: Callable[[Row], str | None]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+    grouped: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         order_id = belongs_to(row)
         if order_id is not None:
-            found[order_id].append(row)
-    return found
+            grouped[order_id].append(row)
+    return grouped
 
 
 def held_by_orders(rows: Mapping[str, Row]) -> Counter[tuple[str, str]]:

@@ -99,17 +99,17 @@ def many_orders() -> int:
     say(f"{ORDERS} orders, and {ORDERS_AMONG_KILLS} among kills")
     steady, killed = asyncio.run(volume())
     print(steady, killed, sep="\n")
-    return told(shortfalls(steady, killed))
+    return conclude(shortfalls(steady, killed))
 
 
 def many_real_orders(orders: int) -> int:
     say(f"{orders} real orders")
     run = asyncio.run(long_run(orders, min(FIRST, orders // 2)))
     print(run)
-    return told(run.shortfalls())
+    return conclude(run.shortfalls())
 
 
-def told(failed: list[str]) -> int:
+def conclude(failed: list[str]) -> int:
     print(f"Not as promised: {'; '.join(failed)}." if failed else "As promised.")
     return 1 if failed else 0
 
@@ -167,17 +167,17 @@ async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
 
 async def in_turns(plan: Plan, stage: Stage) -> dict[str, dict[int, Any]]:
     """Each round in tables of its own, floor and devhost by turns, because the machine's speed changes."""
-    found: dict[str, dict[int, Any]] = {name: {} for name in ("floor", *SAGAS)}
+    results: dict[str, dict[int, Any]] = {name: {} for name in ("floor", *SAGAS)}
     for at_once, orders in plan.orders.items():
-        loads: dict[str, list[Load]] = {name: [] for name in found}
+        loads: dict[str, list[Load]] = {name: [] for name in results}
         for _ in range(plan.rounds):
             loads["floor"].append(await load_of_floor(stage, orders, at_once))
             async with stage.host() as host:
                 for saga in SAGAS:
                     loads[saga].append(await load_on(host, stage, saga, orders, at_once))
         for name, rounds in loads.items():
-            found[name][at_once] = as_json(median_load(rounds))
-    return found
+            results[name][at_once] = as_json(median_load(rounds))
+    return results
 
 
 async def load_of_floor(stage: Stage, orders: int, at_once: int) -> Load:
@@ -210,8 +210,8 @@ async def in_a_filled_hub(plan: Plan, stage: Stage) -> dict[str, Any]:
             loads["saga"].append(await load_on(host, stage, "saga", orders, 16))
         async with stage.host() as host:
             loads["empty_saga"].append(await load_on(host, stage, "saga", orders, 16))
-    found = {name: as_json(median_load(each)) for name, each in loads.items()}
-    return {"instances": plan.finished, "ready_s": median(ready_s), **found}
+    medians = {name: as_json(median_load(each)) for name, each in loads.items()}
+    return {"instances": plan.finished, "ready_s": median(ready_s), **medians}
 
 
 async def timed(host: Host, name: str, size: int) -> float:
@@ -234,8 +234,8 @@ def as_json(load: Load) -> dict[str, Any]:
     return {"per_second": load.per_second, **percentiles, "cpu_ms": load.cpu_ms}
 
 
-def say(what: str) -> None:
-    print(f"measuring {what} ...", file=sys.stderr, flush=True)
+def say(subject: str) -> None:
+    print(f"measuring {subject} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

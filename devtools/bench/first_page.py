@@ -24,10 +24,10 @@ def first_page_ms(connection_string: str, sizes: tuple[int, ...], looks: int) ->
     times: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(looks):
         for size, index in indexes.items():
-            begun = time.perf_counter()
+            start = time.perf_counter()
             index.front(datetime.now(UTC).date(), TOP)
-            times[size].append((time.perf_counter() - begun) * 1000)
-    return {size: median(found) for size, found in times.items()}
+            times[size].append((time.perf_counter() - start) * 1000)
+    return {size: median(samples) for size, samples in times.items()}
 
 
 def _filled(account: Any, orders: int) -> OrderIndex:

@@ -51,8 +51,8 @@ class TablesFloor:
 
 def turn(number: int) -> list[tuple[WriteMode, Row]]:
     """The rows that one turn of an order adds to its history; keys and times are those of each order."""
-    begun, ended = Event("OrchestratorStarted", NOW), Event("OrchestratorCompleted", NOW)
-    events = [begun, cause(number), decision(number), ended]
+    started, ended = Event("OrchestratorStarted", NOW), Event("OrchestratorCompleted", NOW)
+    events = [started, cause(number), decision(number), ended]
     ordinals = range(number * len(events), (number + 1) * len(events))
     keys = [{"RowKey": row_key(ordinal)} for ordinal in ordinals]
     rows = [(INSERT, key | to_row(event)) for key, event in zip(keys, events, strict=True)]
@@ -110,11 +110,11 @@ def replays_ms(orders: int) -> float:
     """CPU of the SDK's six replays of one five-step saga, in milliseconds."""
     handle = next(each for each in function_app.app.get_functions() if each.get_function_name() == "saga")
     replay, contexts = handle.get_user_function(), [context(done) for done in range(len(STEPS) + 1)]
-    begun = time.process_time()
+    start = time.process_time()
     for _ in range(orders):
         for each in contexts:
             replay(each)
-    return (time.process_time() - begun) / orders * 1000
+    return (time.process_time() - start) / orders * 1000
 
 
 def context(done: int) -> str:
@@ -129,7 +129,7 @@ def context(done: int) -> str:
             Event("OrchestratorStarted", at),
             Event("TaskCompleted", at, fields={"TaskScheduledId": number, "Result": '"one"'}),
         ]
-    given: dict[str, Any] = {"input": None, "instanceId": "bench", "isReplaying": done > 0, "parentInstanceId": None}
+    fields: dict[str, Any] = {"input": None, "instanceId": "bench", "isReplaying": done > 0, "parentInstanceId": None}
     limits = {"upperSchemaVersion": 1, "upperSchemaVersionNew": 2}
-    text = json.dumps({**given, **limits})
+    text = json.dumps({**fields, **limits})
     return f'{{"history":[{",".join(map(to_sdk, events))}],{text[1:]}'

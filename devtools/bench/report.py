@@ -29,8 +29,8 @@ def _loads(figures: dict[str, Any]) -> Iterator[str]:
         for at_once, load in loads.items():
             share = "" if name in {"floor", "real"} else f"{load['per_second'] / floor[at_once]['per_second']:.2f}"
             times = "".join(f"{load[f'p{percent}_ms']:9.0f}" for percent in (50, 95, 99))
-            shown = {who: used for who, used in load["cpu_ms"].items() if used >= 0.05}
-            cpu = ", ".join(f"{who} {used:.1f}" for who, used in shown.items())
+            shown = {process: used for process, used in load["cpu_ms"].items() if used >= 0.05}
+            cpu = ", ".join(f"{process} {used:.1f}" for process, used in shown.items())
             yield f"{NAMES[name]:20}{at_once:8}{load['per_second']:10.1f}{share:>10}{times}  {cpu}"
 
 
@@ -40,7 +40,9 @@ def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
     parts = sorted(figures["cpu_parts_ms"].items(), key=lambda part: -part[1])
     yield "CPU of such an order     " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts) + " ms"
     yield f"ready                    {figures['start_up_s']:.2f} s after its start"
-    yield "memory                   " + ", ".join(f"{who} {mb:.0f} MB" for who, mb in figures["memory_mb"].items())
+    yield "memory                   " + ", ".join(
+        f"{process} {mb:.0f} MB" for process, mb in figures["memory_mb"].items()
+    )
     for steps, ms in figures["chains_ms"].items():
         yield f"a chain of {steps:<13} {ms:.0f} ms, {ms / int(steps):.1f} ms a step"
     for steps, ms in figures["fan_ms"].items():
@@ -66,25 +68,25 @@ def _filled(filled: dict[str, Any]) -> str:
 
 def plot(figures: dict[str, Any]) -> str:
     """Orders per second as bars, one group for each number of orders at once."""
-    found = series(figures)
-    top = max(load["per_second"] for loads in found.values() for load in loads.values())
+    all_loads = series(figures)
+    top = max(load["per_second"] for loads in all_loads.values() for load in loads.values())
     groups = list(figures["loads"]["floor"])
-    parts = list(_bars(found, groups, top))
+    parts = list(_bars(all_loads, groups, top))
     legend = [
         f'<rect x="{60 + 190 * place}" y="332" width="12" height="12" fill="{COLOURS[name]}"/>'
         f'<text x="{78 + 190 * place}" y="343">{escape(NAMES[name])}</text>'
-        for place, name in enumerate(found)
+        for place, name in enumerate(all_loads)
     ]
     head = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 840 360" font-family="sans-serif" font-size="13">'
     title = '<text x="60" y="24" font-size="16">Orders per second, by how many at once</text>'
     return "\n".join([head, '<rect width="840" height="360" fill="white"/>', title, *parts, *legend, "</svg>", ""])
 
 
-def _bars(found: dict[str, dict[int, Any]], groups: list[int], top: float) -> Iterator[str]:
+def _bars(all_loads: dict[str, dict[int, Any]], groups: list[int], top: float) -> Iterator[str]:
     for group, at_once in enumerate(groups):
         left = 60 + group * 260
         yield f'<text x="{left}" y="318">{at_once} at once</text>'
-        for place, (name, loads) in enumerate(found.items()):
+        for place, (name, loads) in enumerate(all_loads.items()):
             if at_once not in loads:
                 continue
             rate = loads[at_once]["per_second"]

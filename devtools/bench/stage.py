@@ -49,13 +49,13 @@ async def under_load(order: Callable[[], Awaitable[None]], count: int, at_once: 
 
     async def one() -> None:
         async with places:
-            begun = time.perf_counter()
+            start = time.perf_counter()
             await order()
-            latencies.append(time.perf_counter() - begun)
+            latencies.append(time.perf_counter() - start)
 
-    before, begun = {name: cpu_s(pid) for name, pid in pids.items()}, time.perf_counter()
+    before, start = {name: cpu_s(pid) for name, pid in pids.items()}, time.perf_counter()
     await asyncio.gather(*(one() for _ in range(count)))
-    took = time.perf_counter() - begun
+    took = time.perf_counter() - start
     used = {name: (cpu_s(pid) - before[name]) / count * 1000 for name, pid in pids.items()}
     return Load(at_once, count / took, latencies, used)
 
@@ -72,10 +72,10 @@ def median(values: list[float]) -> float:
 def cpu_s(pid: int) -> float:
     """Seconds of CPU that a process has taken, by Linux's account; 0 elsewhere."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return (int(told[11]) + int(told[12])) / TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory_mb(pid: int) -> float:
@@ -102,9 +102,9 @@ class Host:
     def pids(self) -> dict[str, int]:
         return {"host": self.process.pid, **workers_of(self.process.pid)}
 
-    async def orchestrate(self, name: str, given: str | None = None) -> None:
+    async def orchestrate(self, name: str, payload: str | None = None) -> None:
         url = f"{self.url}/runtime/webhooks/durabletask/orchestrators/{name}?timeout=300&pollingInterval=5"
-        body = b"" if given is None else json.dumps(given).encode()
+        body = b"" if payload is None else json.dumps(payload).encode()
         answer = await self.http.request("POST", url, {"Content-Type": "application/json"} if body else {}, body)
         if answer.status != 200:
             raise RuntimeError(f"{name} did not end well: {answer.status} {answer.body[:300].decode()}")
@@ -129,14 +129,14 @@ class Stage:
         log = self._folder / f"{hub}.log"
         settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
         command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port), *options]
-        begun = time.perf_counter()
+        start = time.perf_counter()
         process = launch(command, log, settings)
         try:
             while not await _serves(self.http, self._port):
                 if process.poll() is not None:
                     raise RuntimeError(f"devhost ended: {log.read_text(encoding='utf-8')}")
                 await asyncio.sleep(0.01)
-            ready_s = time.perf_counter() - begun
+            ready_s = time.perf_counter() - start
             yield Host(address(self._port), hub, process, log, self.http, ready_s)
         finally:
             end(process, patience=30)

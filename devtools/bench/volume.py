@@ -82,30 +82,30 @@ def shortfalls(steady: Steady, killed: Killed) -> list[str]:
         f"orders ended otherwise than undisturbed ones: {dict(list(killed.wrong.items())[:3])}": not killed.wrong,
         "nothing was killed": killed.host_kills > 0,
     }
-    return [what for what, kept in promises.items() if not kept]
+    return [shortfall for shortfall, kept in promises.items() if not kept]
 
 
 async def without_kills(stage: Stage, orders: int, first: int = 100) -> Steady:
     """Memory is looked at after the first orders and after all. Raises RuntimeError for one that does not end well."""
-    begun = time.monotonic()
+    start = time.monotonic()
     names = order_names()
     async with stage.host() as host:
         await _at_once(host.orchestrate(next(names)) for _ in range(first))
         first_mb = {name: memory_mb(pid) for name, pid in host.pids.items()}
         await _at_once(host.orchestrate(next(names)) for _ in range(orders - first))
         last_mb = {name: memory_mb(pid) for name, pid in host.pids.items()}
-    return Steady(orders, time.monotonic() - begun, first_mb, last_mb)
+    return Steady(orders, time.monotonic() - start, first_mb, last_mb)
 
 
 async def with_kills(stage: Stage, orders: int, seed: int) -> Killed:
     """Lives of one hub, each ended by a kill, until every order has ended."""
-    report, rng, begun = Killed(orders), random.Random(seed), time.monotonic()  # noqa: S311 - nothing secret is drawn
+    report, rng, start = Killed(orders), random.Random(seed), time.monotonic()  # noqa: S311 - nothing secret is drawn
     names, hub = order_names(), f"Volume{secrets.token_hex(4)}"
     open_orders = {f"order-{number:05}": next(names) for number in range(orders)}
     while open_orders:
         async with stage.host(hub) as host, killing(host, rng, report):
             await _live(host, open_orders, report)
-    report.seconds = time.monotonic() - begun
+    report.seconds = time.monotonic() - start
     return report
 
 

@@ -43,7 +43,10 @@ PROMISED_OF_THE_DECLINED: Promises = (
     ("stock is back where it was", lambda s: s.fell("available") == s.fell("on_hand") == 0),
     ("the money taken is nil", lambda s: sum(s.payments("payment_intent.succeeded")) == 0),
     ("the provider declined the charge", lambda s: len(s.payments("charge.failed")) == 1),
-    ("no label, no push, and one mail that says how it ended", lambda s: (len(s.labels), s.told()) == (0, ["email"])),
+    (
+        "no label, no push, and one mail that says how it ended",
+        lambda s: (len(s.labels), s.message_kinds()) == (0, ["email"]),
+    ),
 )
 
 

@@ -29,7 +29,7 @@ class Story:
     def payments(self, event: str) -> list[int]:
         return [entry["amount_minor"] for entry in self.ledger if entry["event"] == event]
 
-    def told(self) -> list[str]:
+    def message_kinds(self) -> list[str]:
         return [message["kind"] for message in self.messages]
 
     def sent(self, kind: str) -> int:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 def main(words: list[str]) -> int:
     """0 when all is right, 1 when something is wrong, 2 for a wrong command line, 130 after a stop."""
-    given = parse(words)
+    arguments = parse(words)
     # What needs the environment of `.venv` is imported only now: `--help` works without one.
     from devtools.terminal import inert, write_what_can_be_written  # noqa: PLC0415
     from devtools.trouble import Trouble  # noqa: PLC0415
 
     write_what_can_be_written()
     try:
-        return asyncio.run(_load(given))
+        return asyncio.run(_load(arguments))
     except Trouble as trouble:
         print(f"load: {inert(trouble)}", file=sys.stderr)
         return 1
@@ -40,23 +40,23 @@ def main(words: list[str]) -> int:
         return 130
 
 
-async def _load(given: argparse.Namespace) -> int:
+async def _load(arguments: argparse.Namespace) -> int:
     from devtools.api_client import target  # noqa: PLC0415
     from devtools.load.deployment import Deployment  # noqa: PLC0415
     from devtools.load.orders import drawn  # noqa: PLC0415
     from devtools.load.run import Load  # noqa: PLC0415
 
     def named() -> Target:
-        return target(given.url, given.key, given.data)
+        return target(arguments.url, arguments.key, arguments.data)
 
     to, name = named(), f"load-{secrets.token_hex(4)}"
-    deployment = Deployment(to, given.at_once, named)
-    load = Load(deployment, name, drawn(name, given.orders, given.mix))
+    deployment = Deployment(to, arguments.at_once, named)
+    load = Load(deployment, name, drawn(name, arguments.orders, arguments.mix))
     try:
-        await _refuse_live_cards(deployment, to.origin, given.yes)
+        await _refuse_live_cards(deployment, to.origin, arguments.yes)
         await load.put_article()
-        say(f"{name}: {given.orders} orders, {given.at_once} at once, against {to.origin}")
-        await _run(load, given.at_once)
+        say(f"{name}: {arguments.orders} orders, {arguments.at_once} at once, against {to.origin}")
+        await _run(load, arguments.at_once)
         return 130 if load.is_stopped else await _judge(load, to.urls)
     finally:
         await deployment.close()

@@ -46,10 +46,12 @@ async def _wrong_stock(load: Load) -> list[str]:
     sku = sku_of(load.name)
     shown = await load.deployment.ask("GET", f"/api/inventory/{sku}")
     sold = sum(load.orders[order_id].units for order_id, end in load.book.ended.items() if end == "completed")
-    left, found = load.units - sold, (shown["on_hand"], shown["reserved"])
-    if found == (left, 0):
+    left, counts = load.units - sold, (shown["on_hand"], shown["reserved"])
+    if counts == (left, 0):
         return []
-    return [f"sku {sku} has {found[0]} on hand and {found[1]} reserved: {sold} of {load.units} were sold, none is held"]
+    return [
+        f"sku {sku} has {counts[0]} on hand and {counts[1]} reserved: {sold} of {load.units} were sold, none is held"
+    ]
 
 
 def _audited(load: Load, urls: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from devtools.orders.arguments import parse
 
 def main(words: list[str]) -> int:
     """0 when it was done, 1 when it could not be, 2 for a wrong command line, 130 after Ctrl-C."""
-    given = parse(words)
+    arguments = parse(words)
     # What needs the environment of `.venv` is imported only now: `--help` works without one.
     from devtools.api_client import Api, target  # noqa: PLC0415
     from devtools.orders.commands import COMMANDS  # noqa: PLC0415
@@ -19,15 +19,15 @@ def main(words: list[str]) -> int:
 
     write_what_can_be_written()
     try:
-        with Api(target(given.url, given.key, given.data)) as api:
-            status = COMMANDS[given.verb](api, given)
+        with Api(target(arguments.url, arguments.key, arguments.data)) as api:
+            status = COMMANDS[arguments.verb](api, arguments)
             sys.stdout.flush()
             return status
     except Trouble as trouble:
-        print(f"order {given.verb}: {inert(trouble)}", file=sys.stderr)
+        print(f"order {arguments.verb}: {inert(trouble)}", file=sys.stderr)
         return 1
     except (KeyError, TypeError, IndexError):
-        print(f"order {given.verb}: The answer is not the order API's: is --url right?", file=sys.stderr)
+        print(f"order {arguments.verb}: The answer is not the order API's: is --url right?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

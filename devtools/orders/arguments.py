@@ -29,8 +29,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     cancelling.add_argument("order_id", metavar="ID")
     cancelling.add_argument("--by", default=login_name(), metavar="NAME", help="who asks (default: the login name)")
     cancelling.add_argument("--reason", metavar="TEXT")
-    for verb, what in (("approve", "approve an order that waits for it"), ("refuse", "refuse such an order")):
-        deciding = verbs.add_parser(verb, parents=[where], help=what)
+    for verb, summary in (("approve", "approve an order that waits for it"), ("refuse", "refuse such an order")):
+        deciding = verbs.add_parser(verb, parents=[where], help=summary)
         deciding.add_argument("order_id", metavar="ID")
         deciding.add_argument(
             "--by", default=login_name(), metavar="NAME", help="who decides (default: the login name)"

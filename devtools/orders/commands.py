@@ -24,28 +24,28 @@ FINAL = frozenset({"completed", "rejected", "compensated", "cancelled"})
 POLL_S = 0.5
 
 
-def place(api: Api, given: argparse.Namespace) -> int:
-    answer = api.post("/api/orders", _body(given))
-    if given.json:
+def place(api: Api, arguments: argparse.Namespace) -> int:
+    answer = api.post("/api/orders", _body(arguments))
+    if arguments.json:
         return _as_json(answer)
     order_id = str(answer["id"])
     console().print(Text(inert(f"Order {order_id} is accepted.")))
-    if given.watch:
-        given.order_id = order_id
-        return watch(api, given)
+    if arguments.watch:
+        arguments.order_id = order_id
+        return watch(api, arguments)
     return 0
 
 
-def _body(given: argparse.Namespace) -> Any:
-    if given.body is not None:
-        return _read_json(given.body)
-    changes: dict[str, Any] = {"payment_method": given.card}
-    if given.order_id is not None:
-        changes["order_id"] = given.order_id
-    if given.item:
-        changes["items"] = [_item(text) for text in given.item]
-    if given.email is not None:
-        changes["customer"] = {**example_order()["customer"], "email": given.email}
+def _body(arguments: argparse.Namespace) -> Any:
+    if arguments.body is not None:
+        return _read_json(arguments.body)
+    changes: dict[str, Any] = {"payment_method": arguments.card}
+    if arguments.order_id is not None:
+        changes["order_id"] = arguments.order_id
+    if arguments.item:
+        changes["items"] = [_item(text) for text in arguments.item]
+    if arguments.email is not None:
+        changes["customer"] = {**example_order()["customer"], "email": arguments.email}
     return example_order(**changes)
 
 
@@ -65,9 +65,9 @@ def _item(text: str) -> dict[str, Any]:
     return {"sku": sku, "quantity": int(count or 1)}
 
 
-def show(api: Api, given: argparse.Namespace) -> int:
-    view = api.get(order_path(given.order_id))
-    if given.json:
+def show(api: Api, arguments: argparse.Namespace) -> int:
+    view = api.get(order_path(arguments.order_id))
+    if arguments.json:
         return _as_json(view)
     console().print(_whole(view))
     return 0
@@ -75,14 +75,14 @@ def show(api: Api, given: argparse.Namespace) -> int:
 
 def _whole(view: Mapping[str, Any]) -> Group:
     advice = picture.advice(view)
-    told = [*picture.facts(view), *([Text(inert(advice), style="bold")] if advice else [])]
-    return Group(picture.tree(view), *told)
+    lines = [*picture.facts(view), *([Text(inert(advice), style="bold")] if advice else [])]
+    return Group(picture.tree(view), *lines)
 
 
-def watch(api: Api, given: argparse.Namespace) -> int:
+def watch(api: Api, arguments: argparse.Namespace) -> int:
     """Until the order has ended. A host that goes away meanwhile is waited for."""
     out = console()
-    views = _views(api, given.order_id)
+    views = _views(api, arguments.order_id)
     if can_redraw(out):
         _live(out, views)
     else:
@@ -125,19 +125,19 @@ def _line_by_line(views: Iterator[tuple[Mapping[str, Any], str]]) -> None:
         before = now
 
 
-def list_orders(api: Api, given: argparse.Namespace) -> int:
-    asked = {"status": given.status, "from": given.oldest, "to": given.newest, "top": str(given.top)}
-    params = {name: text for name, text in asked.items() if text}
-    continuation, out = given.continuation, console()
+def list_orders(api: Api, arguments: argparse.Namespace) -> int:
+    filters = {"status": arguments.status, "from": arguments.oldest, "to": arguments.newest, "top": str(arguments.top)}
+    params = {name: text for name, text in filters.items() if text}
+    continuation, out = arguments.continuation, console()
     while True:
         page = api.get("/api/orders", {**params, **({"continuation": continuation} if continuation else {})})
-        if given.json:
+        if arguments.json:
             for order in page["orders"]:
                 _as_json(order, indent=None)
         else:
             _print_page(page["orders"], out)
         continuation = page["continuation"]
-        if not (continuation and given.all):
+        if not (continuation and arguments.all):
             break
     if continuation:
         console(error=True).print(Text(inert(f"There are more: --all, or --continuation {continuation}")))
@@ -153,37 +153,43 @@ def _print_page(orders: Sequence[Mapping[str, Any]], out: Console) -> None:
             print(*picture.fields(order), sep="\t")
 
 
-def cancel(api: Api, given: argparse.Namespace) -> int:
-    body = {"by": given.by, **({"reason": given.reason} if given.reason else {})}
-    api.post(order_path(given.order_id, "cancel"), body)
-    return _done(f"Order {given.order_id} will end cancelled.")
+def cancel(api: Api, arguments: argparse.Namespace) -> int:
+    body = {"by": arguments.by, **({"reason": arguments.reason} if arguments.reason else {})}
+    api.post(order_path(arguments.order_id, "cancel"), body)
+    return _done(f"Order {arguments.order_id} will end cancelled.")
 
 
-def approve(api: Api, given: argparse.Namespace) -> int:
-    return _decide(api, given, approved=True)
+def approve(api: Api, arguments: argparse.Namespace) -> int:
+    return _decide(api, arguments, approved=True)
 
 
-def refuse(api: Api, given: argparse.Namespace) -> int:
-    return _decide(api, given, approved=False)
+def refuse(api: Api, arguments: argparse.Namespace) -> int:
+    return _decide(api, arguments, approved=False)
 
 
-def _decide(api: Api, given: argparse.Namespace, *, approved: bool) -> int:
-    body = {"approved": approved, "approver": given.by, **({"comment": given.comment} if given.comment else {})}
-    answer = api.post(order_path(given.order_id, "approval"), body)
-    return _done(f"Order {given.order_id} over {picture.money(answer['total'])} is {answer['decision']}.")
+def _decide(api: Api, arguments: argparse.Namespace, *, approved: bool) -> int:
+    body = {
+        "approved": approved,
+        "approver": arguments.by,
+        **({"comment": arguments.comment} if arguments.comment else {}),
+    }
+    answer = api.post(order_path(arguments.order_id, "approval"), body)
+    return _done(f"Order {arguments.order_id} over {picture.money(answer['total'])} is {answer['decision']}.")
 
 
-def retry(api: Api, given: argparse.Namespace) -> int:
-    undo = given.undo or _failed_undo(api, given.order_id)
-    api.post(order_path(given.order_id, "compensations", undo, "retry"), {"by": given.by, "reason": given.reason})
-    return _done(f"{undo} of order {given.order_id} is tried again.")
+def retry(api: Api, arguments: argparse.Namespace) -> int:
+    undo = arguments.undo or _failed_undo(api, arguments.order_id)
+    api.post(
+        order_path(arguments.order_id, "compensations", undo, "retry"), {"by": arguments.by, "reason": arguments.reason}
+    )
+    return _done(f"{undo} of order {arguments.order_id} is tried again.")
 
 
-def resolve(api: Api, given: argparse.Namespace) -> int:
-    undo = given.undo or _failed_undo(api, given.order_id)
-    body = {"by": given.by, "reason": given.reason, "reference": given.reference}
-    api.post(order_path(given.order_id, "compensations", undo, "resolve"), body)
-    return _done(f"{undo} of order {given.order_id} is taken as done.")
+def resolve(api: Api, arguments: argparse.Namespace) -> int:
+    undo = arguments.undo or _failed_undo(api, arguments.order_id)
+    body = {"by": arguments.by, "reason": arguments.reason, "reference": arguments.reference}
+    api.post(order_path(arguments.order_id, "compensations", undo, "resolve"), body)
+    return _done(f"{undo} of order {arguments.order_id} is taken as done.")
 
 
 def _failed_undo(api: Api, order_id: str) -> str:
@@ -197,16 +203,16 @@ def _failed_undo(api: Api, order_id: str) -> str:
     raise Trouble(f"Order {order_id} is {view['status']}: no undo of it waits for an operator.")
 
 
-def history(api: Api, given: argparse.Namespace) -> int:
+def history(api: Api, arguments: argparse.Namespace) -> int:
     """Every page of it."""
-    path, continuation, out = order_path(given.order_id, "events"), None, console()
+    path, continuation, out = order_path(arguments.order_id, "events"), None, console()
     while True:
         page = api.get(path, {"continuation": continuation} if continuation else {})
         for event in page["events"]:
-            if given.json:
+            if arguments.json:
                 _as_json(event, indent=None)
             else:
-                out.print(picture.told(event))
+                out.print(picture.event_line(event))
         continuation = page["continuation"]
         if not continuation:
             return 0

@@ -62,7 +62,7 @@ def facts(view: Mapping[str, Any]) -> Iterator[Text]:
     """What a view tells beside its steps, a line each, where it has it."""
     payment, currency = view.get("payment"), (view.get("total") or {}).get("currency")
     lines = [f"{line['quantity']} x {line['sku']}" for line in view.get("lines") or []]
-    told = {
+    by_name = {
         "articles": ", ".join(lines),
         "charged": _amount(payment, "charged_minor", currency),
         "refunded": _amount(payment, "refunded_minor", currency),
@@ -70,7 +70,7 @@ def facts(view: Mapping[str, Any]) -> Iterator[Text]:
         "accepted": view.get("accepted_at") or "",
         "ended": view.get("ended_at") or "",
     }
-    for name, text in told.items():
+    for name, text in by_name.items():
         if text:
             yield Text.assemble((f"{name:9}", "dim"), inert(text))
 
@@ -118,7 +118,7 @@ def _short(value: object) -> object:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
-def told(event: Mapping[str, Any]) -> Text:
+def event_line(event: Mapping[str, Any]) -> Text:
     """One line of the audit trail: when, what, and its facts."""
     facts = [f"{inert(name)}={inert(_short(value))}" for name, value in event["facts"].items()]
     return Text.assemble((inert(event["at"]), "dim"), "  ", (inert(event["event"]), "bold"), "  ", "  ".join(facts))

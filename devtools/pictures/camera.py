@@ -22,12 +22,12 @@ TERMINAL = "<style>body {{margin: 0; padding: 16px; background: #14161b}} pre {{
 
 def take(host: str, scene: Scene, out: Path) -> Iterator[str]:
     """Write the pictures into a folder; yields the name of each. Raises Trouble where there is no Chromium."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
         raise Trouble("There is no Chromium: apt install chromium")
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         for name, address, width, height in _pages(host, scene):
             _photograph(browser, address, (width, height), out / name)
             yield name

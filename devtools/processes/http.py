@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """What an HTTP server said, whatever its status."""
 
     status: int
@@ -29,17 +29,17 @@ _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 def fetch(
     url: str, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None, patience: float = 30
-) -> Answer:
+) -> HttpResponse:
     """One request; a body goes as JSON, bytes as they are. Raises OSError when nobody answers, never for a status."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    told = {"Content-Type": "application/json", **(headers or {})}
-    request = urllib.request.Request(url, data, told, method=method)  # noqa: S310 - only addresses of our own
+    all_headers = {"Content-Type": "application/json", **(headers or {})}
+    request = urllib.request.Request(url, data, all_headers, method=method)  # noqa: S310 - only addresses of our own
     try:
         with _opener.open(request, timeout=patience) as answer:
-            return Answer(answer.status, answer.headers, answer.read())
+            return HttpResponse(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return Answer(refusal.code, refusal.headers, refusal.read())
+            return HttpResponse(refusal.code, refusal.headers, refusal.read())
 
 
 def says_ok(url: str) -> bool:

@@ -8,7 +8,7 @@ import psutil
 SAME_BEGINNING_S = 2.0
 
 
-def begun(pid: int) -> float | None:
+def start_time(pid: int) -> float | None:
     """When the process of that number began, in seconds of the system's clock; None when there is no such process."""
     try:
         process = psutil.Process(pid)
@@ -19,7 +19,7 @@ def begun(pid: int) -> float | None:
 
 def is_still(pid: int, since: float) -> bool:
     """Whether the process that began then is still there."""
-    now = begun(pid)
+    now = start_time(pid)
     return now is not None and abs(now - since) < SAME_BEGINNING_S
 
 

@@ -102,10 +102,10 @@ def manner_of_end(process: subprocess.Popen[bytes]) -> str:
 def run_in_front(command: Sequence[Word], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> int:
     """Run a program that talks to the terminal; a signal to us becomes a Ctrl-C for it, to clean up."""
     process = launch(command, None, environment, cwd, death=signal.SIGINT)
-    told = 0
+    passed_on = 0
     while process.poll() is None:
-        if len(signals.received) > told:
-            told += 1
+        if len(signals.received) > passed_on:
+            passed_on += 1
             process.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
         time.sleep(0.05)
     return process.returncode if process.returncode >= 0 else 128 - process.returncode

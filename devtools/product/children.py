@@ -12,7 +12,7 @@ from pathlib import Path
 from devtools.places import Word
 from devtools.printing import say
 from devtools.processes.files import last_line, replace_text
-from devtools.processes.identity import begun
+from devtools.processes.identity import start_time
 from devtools.processes.programs import end, launch, manner_of_end
 from devtools.processes.signals import pause, wait_until
 from devtools.product.left_overs import left_overs_of
@@ -91,7 +91,7 @@ class Children:
 
     def _note(self) -> None:
         """For the next start, should this one be killed."""
-        running = [[child.name, child.process.pid, begun(child.process.pid)] for child in self._running]
+        running = [[child.name, child.process.pid, start_time(child.process.pid)] for child in self._running]
         replace_text(left_overs_of(self._data), json.dumps(running))
 
     @staticmethod

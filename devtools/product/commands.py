@@ -12,14 +12,14 @@ from devtools.trouble import Trouble
 
 def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
     """How Azurite is run, here and in the tests; without a location it keeps everything in memory."""
-    found = node_and_npm()
-    if found is None:
+    programs = node_and_npm()
+    if programs is None:
         raise Trouble(f"There is no Node {OLDEST_NODE} or later to run Azurite: `python3 dev.py test` installs one.")
     listening: list[Word] = []
     for service, port in zip(("blob", "queue", "table"), ports.storage, strict=True):
         listening += [f"--{service}Host", LOOPBACK, f"--{service}Port", str(port)]
     return [
-        *(found[0], "--require", AZURITE / "rows-by-key.cjs"),
+        *(programs[0], "--require", AZURITE / "rows-by-key.cjs"),
         AZURITE / "node_modules/azurite/dist/src/azurite.js",
         *("--silent", "--skipApiVersionCheck", "--disableTelemetry"),
         *(["--inMemoryPersistence"] if location is None else ["--location", location]),

@@ -78,10 +78,10 @@ def emptied(data: Path) -> list[str]:
     if since is None:
         return []
     return [
-        f"Warning: {data / name} is {what}, although this folder has been in use since {since}: its {kept} are gone, "
+        f"Warning: {data / name} is {fault}, although this folder has been in use since {since}: its {kept} are gone, "
         "and this start begins without them. Stop it and put the file back, if that was not meant."
         for name, kept in KEPT.items()
-        if (what := _what_is_wrong(data / name)) is not None
+        if (fault := _what_is_wrong(data / name)) is not None
     ]
 
 

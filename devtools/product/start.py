@@ -84,9 +84,9 @@ def _serve(data: Path, ports: Ports, with_host: bool, names: Sequence[Word]) -> 
         data_folder.mark_used(data)
         if with_host:
             _start_the_host(children, ports, environment, names)
-        told = AddressesFile(urls, ports, children.pids())
+        addresses_file = AddressesFile(urls, ports, children.pids())
         say(welcome(ports, data / "logs") if with_host else advice_for_func(ports, data / "logs"))
-        children.watch(talk.news, told.update)
+        children.watch(talk.news, addresses_file.update)
     finally:
         with contextlib.suppress(OSError):
             urls.unlink(missing_ok=True)

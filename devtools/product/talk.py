@@ -25,15 +25,15 @@ class Follower:
 
     def news(self) -> list[str]:
         """The new lines that a person wants to see, each once in a row."""
-        told = []
+        sentences = []
         for line, last_under_it in _messages(self._new_lines()):
             sentence = sentence_of(line)
             if sentence and sentence.endswith(":") and last_under_it:
                 sentence = f"{sentence} {last_under_it}"
             if sentence and sentence[8:] != self._last:
                 self._last = sentence[8:]
-                told.append(sentence)
-        return told
+                sentences.append(sentence)
+        return sentences
 
     def _new_lines(self) -> list[str]:
         """Whole lines only: one that is being written is read at the next look."""
@@ -51,21 +51,21 @@ class Follower:
 
 def _messages(lines: Iterable[str]) -> list[tuple[str, str]]:
     """Each first line of a message, with the last line under it that is not empty."""
-    found: list[tuple[str, str]] = []
+    messages: list[tuple[str, str]] = []
     for line in lines:
-        if LINE.fullmatch(line) or not found:
-            found.append((line, ""))
+        if LINE.fullmatch(line) or not messages:
+            messages.append((line, ""))
         elif line.strip():
-            found[-1] = (found[-1][0], line.strip())
-    return found
+            messages[-1] = (messages[-1][0], line.strip())
+    return messages
 
 
 def sentence_of(line: str) -> str | None:
     """`12:30:01 order demo-1 completed`, or `12:30:01 WARNING: …`; None for a line that is not for the terminal."""
-    found = LINE.fullmatch(line)
-    if found is None:
+    match = LINE.fullmatch(line)
+    if match is None:
         return None
-    clock, level, logger, message = found.groups()
+    clock, level, logger, message = match.groups()
     if level == "INFO":
         return f"{clock} {message}" if logger in NEWS else None
     return f"{clock} {level}: {message}"

@@ -25,7 +25,7 @@ NPM_LOG = DATA / "logs" / "set-up-azurite.log"
 _one_pip = threading.Lock()
 
 
-def _packages(what: str, lock_file: Path, *, held_by: Step | None = None) -> Step:
+def _packages(name: str, lock_file: Path, *, held_by: Step | None = None) -> Step:
     """The packages of a lock file; `held_by` is the step of a lock file that holds them all."""
     noted = VENV / f".{lock_file.stem}.json"
 
@@ -38,7 +38,7 @@ def _packages(what: str, lock_file: Path, *, held_by: Step | None = None) -> Ste
         _pip("-r", lock_file)
         packages.write_list(VENV, noted)
 
-    return Step(what, PIP_LOG, VENV / f".{lock_file.stem}-stamp", fingerprint, install, held_by)
+    return Step(name, PIP_LOG, VENV / f".{lock_file.stem}-stamp", fingerprint, install, held_by)
 
 
 def _python_version() -> str:
@@ -60,10 +60,10 @@ def _environment_version() -> str | None:
     """Of the Python in `.venv`; None when there is none or it has no pip, as when its making was interrupted."""
     question = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
     try:
-        told = subprocess.run([python_of(VENV), "-c", question], capture_output=True, text=True, check=False)
+        result = subprocess.run([python_of(VENV), "-c", question], capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return told.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def _pip(*arguments: Word) -> None:
@@ -92,10 +92,10 @@ def _install_azurite() -> None:
 
 def _install_node() -> tuple[Path, list[Word]]:
     _pip(NODE_WHEEL)
-    found = node_and_npm()
-    if found is None:
+    programs = node_and_npm()
+    if programs is None:
         raise Trouble(f"{NODE_WHEEL} was installed, but its node and npm were not found in {VENV}.")
-    return found
+    return programs
 
 
 WORKER_LIBRARY = "azure-functions-runtime==1.3.0"

@@ -29,8 +29,8 @@ def _machine_node() -> tuple[Path, list[Word]] | None:
 def _node_version(node: str) -> int:
     """The major number; 0 when it does not tell."""
     try:
-        told = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
-        return int(told.strip().lstrip("v").split(".")[0])
+        output = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
+        return int(output.strip().lstrip("v").split(".")[0])
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return 0
 

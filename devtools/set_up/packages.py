@@ -79,5 +79,5 @@ def _parts(environment: Path, record: Path) -> set[str]:
     with record.open(encoding="utf-8", newline="") as lines:
         files = [Path(line[0]) for line in csv.reader(lines) if line and "__pycache__" not in line[0]]
     inside = [file for file in files if file.parts[0] != ".." and not file.is_absolute()]
-    found = {site / (file.parent if len(file.parts) > 1 else file) for file in inside}
-    return {str(part.relative_to(environment)) for part in found if part.exists()}
+    parts = {site / (file.parent if len(file.parts) > 1 else file) for file in inside}
+    return {str(part.relative_to(environment)) for part in parts if part.exists()}

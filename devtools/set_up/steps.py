@@ -22,7 +22,7 @@ from devtools.trouble import Trouble
 class Step:
     """One thing to install: skipped when its stamp holds the fingerprint of what it was installed from."""
 
-    what: str
+    name: str
     log: Path
     stamp: Path
     fingerprint: Callable[[], str]
@@ -39,11 +39,11 @@ class Step:
             return False
 
     def do(self) -> None:
-        say(f"Set-up: installing {self.what}; the log is {self.log}")
+        say(f"Set-up: installing {self.name}; the log is {self.log}")
         since = time.monotonic()
         self.install()
         replace_text(self.stamp, self.fingerprint())
-        say(f"Set-up: {self.what} installed in {time.monotonic() - since:.0f} s")
+        say(f"Set-up: {self.name} installed in {time.monotonic() - since:.0f} s")
 
 
 def set_up(*steps: Step) -> None:
@@ -57,19 +57,19 @@ def set_up(*steps: Step) -> None:
                 doing.result()
 
 
-def run_logged(what: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
+def run_logged(task: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
     """A program that ends by itself; its output goes to the log, which is named when the program fails."""
     process = launch(command, log, environment, cwd)
     since = time.monotonic()
     try:
         while not wait_until(lambda: process.poll() is not None, patience=15):
-            said = last_line(log)[:100]
-            say(f"{what}: still busy after {time.monotonic() - since:.0f} s{': ' if said else ''}{said}")
+            line = last_line(log)[:100]
+            say(f"{task}: still busy after {time.monotonic() - since:.0f} s{': ' if line else ''}{line}")
     except Interrupted:
         end(process, patience=5)
         raise
     if process.returncode:
-        raise Trouble(f"{what} failed ({manner_of_end(process)}): {last_line(log)} (all it said is in {log}).")
+        raise Trouble(f"{task} failed ({manner_of_end(process)}): {last_line(log)} (all it said is in {log}).")
 
 
 def fingerprint_of(*parts: Path | str) -> str:

@@ -44,7 +44,7 @@ class Running(NamedTuple):
     process: subprocess.Popen[bytes]
     log: Path
 
-    def said(self) -> list[str]:
+    def log_lines(self) -> list[str]:
         return self.log.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
@@ -62,7 +62,7 @@ def main(words: Sequence[str]) -> int:
         finally:
             for check in running:
                 end(check.process, patience=5)
-        remedies = [line for check in failed for line in check.said() if line.startswith(REMEDY)]
+        remedies = [line for check in failed for line in check.log_lines() if line.startswith(REMEDY)]
     took = f"{time.monotonic() - since:.0f} s"
     say(
         "\n".join([*remedies, f"Failed in {took}: {', '.join(each.name for each in failed)}."])
@@ -82,12 +82,12 @@ def _failed(running: Sequence[Running]) -> list[Running]:
     while waiting:
         for check in [each for each in waiting if each.process.poll() is not None]:
             waiting.remove(check)
-            said = check.said()
+            lines = check.log_lines()
             if check.process.returncode:
                 failed.append(check)
-                say("\n".join(["", f"{check.name}: failed", *said]))
+                say("\n".join(["", f"{check.name}: failed", *lines]))
             else:
-                say(f"{check.name}: {said[-1] if said else 'as it should be'}")
+                say(f"{check.name}: {lines[-1] if lines else 'as it should be'}")
         signals.pause()
     return failed
 

@@ -10,7 +10,7 @@ import pytest
 
 from devtools.audit.claims import CLAIMS, broken, sentence_of
 from devtools.audit.rules import never, wrong_end
-from devtools.audit.witnesses import STEPS_IN_ORDER, Facts, Told, doubled
+from devtools.audit.witnesses import STEPS_IN_ORDER, ApiOrder, Facts, doubled
 
 TOTAL = 1500
 LABEL = {"status": "issued", "tracking_number": "T123"}
@@ -28,22 +28,22 @@ CHARGE, REFUND = entry("payment_intent.succeeded"), entry("refund.succeeded", "1
 PUSH = {"kind": "push", "message_id": "1", "text": '{"order_id": "o"}', "at": "12:00:00.400"}
 SOLD = Facts((CHARGE,), (mail("confirmation"), PUSH), {"State": "sold"}, LABEL)
 GIVEN_BACK = Facts((CHARGE, REFUND), (mail("farewell", text="refunded"),), {"State": "released"}, {"status": "void"})
-COMPLETED = Told("o", "completed", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "done"), {})
+COMPLETED = ApiOrder("o", "completed", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "done"), {})
 UNDONE = {"cancel_shipment": "done", "refund_payment": "done", "release_inventory": "done"}
-COMPENSATED = Told("o", "compensated", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "undone"), UNDONE)
+COMPENSATED = ApiOrder("o", "compensated", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "undone"), UNDONE)
 
 
-def sentences(told: Told, facts: Facts) -> str:
+def sentences(told: ApiOrder, facts: Facts) -> str:
     lies = [sentence_of(claim, told, facts) for claim in broken(told, facts)]
     return "; ".join([*lies, *never("o", facts), *wrong_end(told, facts)])
 
 
 @pytest.mark.parametrize(("told", "facts"), [(COMPLETED, SOLD), (COMPENSATED, GIVEN_BACK)])
-def test_an_order_that_is_right_is_left_alone(told: Told, facts: Facts) -> None:
+def test_an_order_that_is_right_is_left_alone(told: ApiOrder, facts: Facts) -> None:
     assert sentences(told, facts) == ""
 
 
-WRONG: Mapping[str, tuple[Told, Facts]] = {
+WRONG: Mapping[str, tuple[ApiOrder, Facts]] = {
     "says completed, but 0 of 1500 was kept": (COMPLETED, SOLD._replace(ledger=(CHARGE, REFUND))),
     "says completed, but its stock is reserved": (COMPLETED, SOLD._replace(goods={"State": "reserved"})),
     "says completed, but its label is void": (COMPLETED, SOLD._replace(label={**LABEL, "status": "void"})),

@@ -18,7 +18,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
 from devtools.example_order import example_order
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 
 FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
 
@@ -64,10 +64,10 @@ class OutsideView:
         assert answer.status == 202, answer.body
         return order_id
 
-    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> HttpResponse:
         return fetch(self.urls["host"] + path, "POST", body, headers)
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> HttpResponse:
         return fetch(self.urls["host"] + path)
 
     def put_stock(self, sku: str, on_hand: int, price_minor: int = 1000, currency: str = "gbp") -> None:
@@ -103,10 +103,10 @@ class OutsideView:
         wait_for(lambda: self.view(order_id)["status"] == status, patience, f"{status} of order {order_id}")
         return self.view(order_id)
 
-    def cancel(self, order_id: str) -> Answer:
+    def cancel(self, order_id: str) -> HttpResponse:
         return self.post(f"/api/orders/{order_id}/cancel", None)
 
-    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> Answer:
+    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> HttpResponse:
         """`verb`: retry or resolve."""
         return self.post(f"/api/orders/{order_id}/compensations/{compensation}/{verb}", told)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from devtools.example_order import example_order
 from devtools.places import ROOT
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from devtools.processes.ports import address
 from devtools.processes.programs import end, launch
 
@@ -115,20 +115,20 @@ class Product:
 
     # --------------------------------------------------------------------------------------------------- speaking to it
 
-    def get(self, path_or_url: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path_or_url: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
         return self.call("GET", path_or_url, None, headers)
 
-    def post(self, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def post(self, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None) -> HttpResponse:
         """`body` as JSON, or bytes as they are."""
         return self.call("POST", path_or_url, body, headers)
 
     def call(
         self, method: str, path_or_url: str, body: object = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         url = path_or_url if path_or_url.startswith("http") else address(self.port) + path_or_url
         return fetch(url, method, body, headers)
 
-    def order(self, **changes: object) -> Answer:
+    def order(self, **changes: object) -> HttpResponse:
         """POST the example order with changes."""
         return self.post("/api/orders", example_order(**changes))
 

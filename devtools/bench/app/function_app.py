@@ -51,16 +51,16 @@ def nothing(context):
     return
 
 
-@app.activity_trigger(input_name="given")
-def step(given):
-    return given
+@app.activity_trigger(input_name="payload")
+def step(payload):
+    return payload
 
 
-@app.activity_trigger(input_name="given")
-def refuse(given):
+@app.activity_trigger(input_name="payload")
+def refuse(payload):
     return "refused"
 
 
-@app.activity_trigger(input_name="given")
-def undo(given):
-    return given
+@app.activity_trigger(input_name="payload")
+def undo(payload):
+    return payload

@@ -31,14 +31,14 @@ WARM_UP, WARM_UP_AT_ONCE = 128, 16
 
 def checked_out(commit: str) -> Path:
     """The folder of this commit, beside the other local data. Raises CalledProcessError for what is no commit."""
-    told = subprocess.run(
+    revision = subprocess.run(
         ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     )
-    folder = ROOT / ".local" / "against" / told.stdout.strip()[:12]
+    folder = ROOT / ".local" / "against" / revision.stdout.strip()[:12]
     if not folder.exists():
         archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -68,7 +68,7 @@ async def started(commit: str) -> AsyncIterator[dict[str, Side]]:
 
 
 async def by_turns(rows: tuple[Row, ...], sides: Mapping[str, Side], rounds: int, say: Callable[[str], None]) -> Rounds:
-    found: Rounds = {row: [] for row in rows}
+    results: Rounds = {row: [] for row in rows}
     for name, side in sides.items():
         say(f"{WARM_UP} orders of {name}, to warm up")
         await side(Kind(), WARM_UP, WARM_UP_AT_ONCE)
@@ -78,8 +78,8 @@ async def by_turns(rows: tuple[Row, ...], sides: Mapping[str, Side], rounds: int
             # The one that begins takes turns too.
             turns = (row.one, row.other) if number % 2 else (row.other, row.one)
             loads = [await _load(sides, run, row) for run in turns]
-            found[row].append(Pair(*(loads if number % 2 else loads[::-1])))
-    return found
+            results[row].append(Pair(*(loads if number % 2 else loads[::-1])))
+    return results
 
 
 async def _load(sides: Mapping[str, Side], run: Run, row: Row) -> Load:

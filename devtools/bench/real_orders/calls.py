@@ -32,33 +32,33 @@ class Counted(NamedTuple):
     """A product whose requests are noted in `seen`. `environment`: settings that lead through the same proxies."""
 
     shop: Shop
-    seen: list[str]
+    requests: list[str]
     environment: Mapping[str, str]
     storage: str
 
 
 @asynccontextmanager
 async def product(tree: Path = ROOT, webhooks: bool = False) -> AsyncIterator[Counted]:
-    seen: list[str] = []
+    requests: list[str] = []
     async with (
         aiohttp.ClientSession() as session,
         outside(webhooks) as around,
-        counted(around.ports, seen) as proxied,
+        counted(around.ports, requests) as proxied,
     ):
         environment = environment_of_the_app(proxied)
         async with hosted(around, environment, tree) as urls:
             shop = Shop(urls, session)
             await shop.fill_the_shelf()
             await shop.ended()  # the first label creates its container
-            yield Counted(shop, seen, environment, around.ports.storage_connection_string)
+            yield Counted(shop, requests, environment, around.ports.storage_connection_string)
 
 
 async def calls_of(counted: Counted, kind: Kind) -> list[str]:
     """What one order asks for, from its POST to its end. One whose cancel comes too late is not counted."""
     for _ in range(TRIES):
-        counted.seen.clear()
+        counted.requests.clear()
         order_id = await counted.shop.ended(kind)
-        calls = list(counted.seen)
+        calls = list(counted.requests)
         if await counted.shop.status(order_id) == kind.end:
             return calls
     raise RuntimeError(f"none of {TRIES} orders ended {kind.end}")
@@ -74,13 +74,13 @@ def by_kind(calls: list[str]) -> Counter[str]:
 async def counts(tree: Path = ROOT) -> dict[str, dict[str, float]]:
     """Requests an order, the mean of some, by kind of order and by kind of request."""
     async with product(tree) as of:
-        found = {}
+        means = {}
         for name, kind in KINDS.items():
             total: Counter[str] = Counter()
             for _ in range(EACH):
                 total += by_kind(await calls_of(of, kind))
-            found[name] = {head: total[head] / EACH for head in HEADS}
-        return found
+            means[name] = {head: total[head] / EACH for head in HEADS}
+        return means
 
 
 class Left(NamedTuple):
@@ -110,8 +110,8 @@ async def ended_with_its_webhook(of: Counted) -> str:
 async def left_in(storage: str, order_id: str) -> dict[str, Left]:
     """By table; nothing of a table that holds nothing of it."""
     async with StorageHttp() as http:
-        found = await left_by(Tables(parse_connection_string(storage), http, StorageRetry()), order_id)
-    return {place.table: Left(len(rows), sum(map(row_bytes, rows))) for place, rows in found.items()}
+        rows_by_place = await left_by(Tables(parse_connection_string(storage), http, StorageRetry()), order_id)
+    return {place.table: Left(len(rows), sum(map(row_bytes, rows))) for place, rows in rows_by_place.items()}
 
 
 def row_bytes(row: Row) -> int:
@@ -136,8 +136,8 @@ def table(counted: Mapping[str, Mapping[str, Mapping[str, float]]], left: Mappin
 def _counts(counted: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[str]:
     yield f"{'requests an order':26}" + "".join(f"{head:>9}" for head in HEADS)
     for side, kinds in counted.items():
-        for name, found in kinds.items():
-            yield f"{f'{name}, {side}':26}" + "".join(f"{found[head]:9.4g}" for head in HEADS)
+        for name, figures in kinds.items():
+            yield f"{f'{name}, {side}':26}" + "".join(f"{figures[head]:9.4g}" for head in HEADS)
 
 
 def _left(left: Mapping[str, Left]) -> Iterator[str]:

@@ -49,7 +49,7 @@ def of_mail(_method: str, path: str, _body: bytes) -> str:
 
 
 @asynccontextmanager
-async def counted(ports: Ports, seen: list[str]) -> AsyncIterator[Ports]:
+async def counted(ports: Ports, requests: list[str]) -> AsyncIterator[Ports]:
     """Ports to use in place of these. Every request is noted in `seen`, as it comes, and passed on."""
     first = free_ports_in_a_row()
     proxied = replace(ports, payments=first, smtp=first + 1, mail=first + 2, blob=first + 3, table=first + 4)
@@ -59,9 +59,9 @@ async def counted(ports: Ports, seen: list[str]) -> AsyncIterator[Ports]:
             aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         )
         for server, name in names.items():
-            pass_on = partial(_pass_on, session, address(getattr(ports, server)), name, seen)
+            pass_on = partial(_pass_on, session, address(getattr(ports, server)), name, requests)
             await running.enter_async_context(_serving(getattr(proxied, server), pass_on))
-        await running.enter_async_context(_mail_passing(proxied.smtp, ports.smtp, seen))
+        await running.enter_async_context(_mail_passing(proxied.smtp, ports.smtp, requests))
         yield proxied
 
 
@@ -79,19 +79,19 @@ async def _serving(port: int, pass_on: Callable[[web.Request], Awaitable[web.Str
 
 
 async def _pass_on(
-    session: aiohttp.ClientSession, target: str, name: Name, seen: list[str], request: web.Request
+    session: aiohttp.ClientSession, target: str, name: Name, requests: list[str], request: web.Request
 ) -> web.StreamResponse:
     body = await request.read()
-    seen.append(name(request.method, request.raw_path, body))
+    requests.append(name(request.method, request.raw_path, body))
     return await forward(session, target, request, body)
 
 
 @asynccontextmanager
-async def _mail_passing(port: int, target: int, seen: list[str]) -> AsyncIterator[None]:
+async def _mail_passing(port: int, target: int, requests: list[str]) -> AsyncIterator[None]:
     """Each connection carries one mail."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        seen.append("mail")
+        requests.append("mail")
         to_server = await asyncio.open_connection(LOOPBACK, target)
         await asyncio.gather(_copy(reader, to_server[1]), _copy(to_server[0], writer))
 

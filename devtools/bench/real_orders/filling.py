@@ -48,10 +48,10 @@ async def fill(connection_string: str, order_id: str, orders: int) -> None:
     """So many copies of an order that has ended."""
     async with StorageHttp() as http:
         tables = Tables(parse_connection_string(connection_string), http, StorageRetry())
-        found = await left_by(tables, order_id)
+        rows_by_place = await left_by(tables, order_id)
         writes = (
             tables.transact(place.table, [(INSERT, row) for row in rows])
-            for place, template in found.items()
+            for place, template in rows_by_place.items()
             for rows in _transactions(template, order_id, orders, place)
         )
         await _at_once(writes)

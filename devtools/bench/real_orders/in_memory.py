@@ -55,9 +55,9 @@ async def floor(around: Surroundings, calls: str) -> AsyncIterator[Side]:
     pids = {"floor": process.pid, **around.pids}
 
     async def load(_kind: Kind, orders: int, at_once: int) -> Load:
-        before, begun = _used_s(pids), time.perf_counter()
-        latencies = await _asked(process, {"orders": orders, "at_once": at_once})
-        took, after = time.perf_counter() - begun, _used_s(pids)
+        before, start = _used_s(pids), time.perf_counter()
+        latencies = await _run_load(process, {"orders": orders, "at_once": at_once})
+        took, after = time.perf_counter() - start, _used_s(pids)
         cpu_ms = {name: (after[name] - before[name]) / orders * 1000 for name in pids}
         return Load(at_once, orders / took, latencies, cpu_ms)
 
@@ -74,7 +74,7 @@ def _used_s(pids: Mapping[str, int]) -> dict[str, float]:
     return {name: cpu_s(pid) for name, pid in pids.items()}
 
 
-async def _asked(process: asyncio.subprocess.Process, load: Mapping[str, int]) -> list[float]:
+async def _run_load(process: asyncio.subprocess.Process, load: Mapping[str, int]) -> list[float]:
     assert process.stdin is not None
     process.stdin.write(json.dumps(load).encode() + b"\n")
     await process.stdin.drain()

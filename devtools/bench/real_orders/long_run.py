@@ -60,21 +60,21 @@ class LongRun:
 
     def shortfalls(self) -> list[str]:
         """What was promised and did not come true."""
-        found = [f"the log says: {line}" for line in self.loud[:3]]
+        faults = [f"the log says: {line}" for line in self.loud[:3]]
         if self.first.keys() != self.last.keys():
-            found.append(f"other processes run: {sorted(self.first)} and then {sorted(self.last)}")
+            faults.append(f"other processes run: {sorted(self.first)} and then {sorted(self.last)}")
         for name in self.first.keys() & self.last.keys():
             before, after = self.first[name], self.last[name]
             if after.mb > MEMORY_FACTOR * before.mb:
-                found.append(f"{name} took {after.mb / before.mb:.2f} times the memory")
+                faults.append(f"{name} took {after.mb / before.mb:.2f} times the memory")
             if after.descriptors > before.descriptors + MORE_DESCRIPTORS:
-                found.append(f"{name} held {after.descriptors - before.descriptors} more descriptors")
-        return found
+                faults.append(f"{name} held {after.descriptors - before.descriptors} more descriptors")
+        return faults
 
 
 async def long_run(orders: int = ORDERS, first: int = FIRST) -> LongRun:
     """Raises RuntimeError for an order that ends otherwise than it is to, and where no process can be looked at."""
-    kinds, begun = itertools.cycle(MIX), time.monotonic()
+    kinds, start = itertools.cycle(MIX), time.monotonic()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session, outside() as around, hosted(around) as urls:
         shop = Shop(urls, session)
@@ -84,7 +84,7 @@ async def long_run(orders: int = ORDERS, first: int = FIRST) -> LongRun:
         await _place(shop, itertools.islice(kinds, orders - first))
         after = await _settled(shop, around.pids)
         loud = [line for name in ("devhost", "payments", "mail") for line in loud_lines(around.folder / f"{name}.log")]
-    return LongRun(orders, time.monotonic() - begun, before, after, loud)
+    return LongRun(orders, time.monotonic() - start, before, after, loud)
 
 
 async def _place(shop: Shop, kinds: Iterator[Kind]) -> None:

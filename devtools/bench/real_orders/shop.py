@@ -84,8 +84,8 @@ class Shop:
 
     async def _ask(self, url: str) -> dict[str, Any]:
         async with self._session.get(url) as answer:
-            found: dict[str, Any] = await answer.json()
-            return found
+            body: dict[str, Any] = await answer.json()
+            return body
 
 
 @asynccontextmanager
@@ -114,9 +114,9 @@ def tell_of_other_workers(shop: Shop, wanted: int) -> None:
 
 
 def _urls(path: Path, process: Any) -> dict[str, Any]:
-    begun = time.monotonic()
+    start = time.monotonic()
     while not path.exists():
-        if process.poll() is not None or time.monotonic() - begun > SET_UP_S:
+        if process.poll() is not None or time.monotonic() - start > SET_UP_S:
             raise RuntimeError("the product did not start")
         time.sleep(0.1)
     urls: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -57,15 +57,15 @@ TAILS = (Column("p95 ms", p95, 14), Column("p99 ms", p99, 14))
 NAME, AT_ONCE, RATIO = 22, 4, 6
 
 
-def table(title: str, found: Rounds) -> str:
-    return "\n".join(_lines(title, found))
+def table(title: str, results: Rounds) -> str:
+    return "\n".join(_lines(title, results))
 
 
-def _lines(title: str, found: Rounds) -> Iterator[str]:
-    yield f"{title}: medians of {len(next(iter(found.values())))} rounds, by turns; CPU of all processes an order"
+def _lines(title: str, results: Rounds) -> Iterator[str]:
+    yield f"{title}: medians of {len(next(iter(results.values())))} rounds, by turns; CPU of all processes an order"
     heads = "".join(f"{column.head:>{column.width}}{'ratio':>{RATIO}}" for column in COLUMNS)
     yield f"{'':{NAME}}{'at':>{AT_ONCE}}{heads}" + "".join(f"{column.head:>{column.width}}" for column in TAILS)
-    for row, pairs in found.items():
+    for row, pairs in results.items():
         compared = "".join(f"{_both(pairs, column)}{_ratio(pairs, column.figure):{RATIO}.2f}" for column in COLUMNS)
         yield f"{row.name:{NAME}}{row.at_once:{AT_ONCE}}{compared}" + "".join(_both(pairs, each) for each in TAILS)
 
@@ -99,20 +99,20 @@ def _of(process: str) -> Figure:
 BY_PROCESS = tuple(Column(process, _of(process), 15, 1) for process in PROCESSES)
 
 
-def processes(found: Rounds) -> str:
+def processes(results: Rounds) -> str:
     """CPU in ms an order of the same sides, by process: where it goes."""
-    return "\n".join(_processes(found))
+    return "\n".join(_processes(results))
 
 
-def _processes(found: Rounds) -> Iterator[str]:
+def _processes(results: Rounds) -> Iterator[str]:
     yield f"{'CPU ms by process':{NAME}}{'at':>{AT_ONCE}}" + "".join(
         f"{each.head:>{each.width}}" for each in BY_PROCESS
     )
-    for row, pairs in found.items():
+    for row, pairs in results.items():
         yield f"{row.name:{NAME}}{row.at_once:{AT_ONCE}}" + "".join(_both(pairs, each) for each in BY_PROCESS)
 
 
-def as_json(found: Rounds) -> list[dict[str, Any]]:
+def as_json(results: Rounds) -> list[dict[str, Any]]:
     """One entry a row: its ratios, and the figures of each round."""
     figures = (rate, p50, p95, p99, cpu)
     return [
@@ -125,7 +125,7 @@ def as_json(found: Rounds) -> list[dict[str, Any]]:
                 for pair in pairs
             ],
         }
-        for row, pairs in found.items()
+        for row, pairs in results.items()
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from devhost.storage import http_client
-from devhost.storage.http_client import Answer, BadAnswer, StorageHttp
+from devhost.storage.http_client import BadResponse, StorageHttp, StorageResponse
 
 Script = list[list[bytes]]
 
@@ -94,7 +94,7 @@ def test_an_answer_is_read_however_it_is_framed_and_cut(pieces: list[bytes], ans
 def test_headers_have_lower_case_names_and_whole_values() -> None:
     async def use(server: Server, http: StorageHttp) -> None:
         found = await http.request("PUT", server.url, {"A": "1"}, b"body")
-        assert found == Answer(200, {"etag": 'W/"a:b"', "content-length": "0"}, b"")
+        assert found == StorageResponse(200, {"etag": 'W/"a:b"', "content-length": "0"}, b"")
 
     server = in_a_loop([[b'HTTP/1.1 200 OK\r\nETag:  W/"a:b"\r\nContent-Length: 0\r\n\r\n']], use)
     assert server.requests[0].endswith(b"A: 1\r\nContent-Length: 4\r\n\r\nbody")
@@ -144,7 +144,7 @@ def test_a_connection_that_is_to_be_closed_is_not_used_again() -> None:
 
 def test_what_is_no_http_is_an_outage_and_the_next_request_is_not_hurt() -> None:
     async def use(server: Server, http: StorageHttp) -> None:
-        with pytest.raises(BadAnswer):
+        with pytest.raises(BadResponse):
             await http.request("GET", server.url, {})
         assert (await http.request("GET", server.url, {})).status == 200
 

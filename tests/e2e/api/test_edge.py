@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from tests.support.outside_view import NOTHING, OutsideView, new_id, wait_for
 from tests.support.product import Product
 
@@ -109,7 +109,7 @@ def test_a_key_and_an_id_that_differ_are_refused(world: OutsideView) -> None:
     assert_problem(answer, 400, "Idempotency-Key")
 
 
-def assert_problem(answer: Answer, status: int, *named: str) -> dict[str, Any]:
+def assert_problem(answer: HttpResponse, status: int, *named: str) -> dict[str, Any]:
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     problem: dict[str, Any] = answer.json()

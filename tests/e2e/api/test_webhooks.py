@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from tests.support.harness import Harness
 from tests.support.orders_on_record import accept, close, note_payment_intent, payments_of, start
 from tests.support.outside_view import NOTHING, OutsideView, new_id, wait_for
@@ -41,12 +41,12 @@ def signature(body: bytes, secret: str = SECRET, age_s: float = 0) -> str:
     return f"t={moment},v1={digest}"
 
 
-def send(world: OutsideView, body: bytes, header: str | None) -> Answer:
+def send(world: OutsideView, body: bytes, header: str | None) -> HttpResponse:
     headers = {} if header is None else {"Stripe-Signature": header}
     return fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
 
 
-def told(world: OutsideView, what: dict[str, Any]) -> Answer:
+def told(world: OutsideView, what: dict[str, Any]) -> HttpResponse:
     body = json.dumps(what).encode()
     return send(world, body, signature(body))
 

@@ -16,7 +16,7 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from devtools.example_order import example_order
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from tests.support.orders_on_record import order_of_older_code
 from tests.support.outside_view import OutsideView, new_id, wait_for
 from tests.support.product import Product
@@ -108,7 +108,7 @@ def decide(world: OutsideView, order_id: str, approved: bool) -> None:
     assert world.post(f"/api/orders/{order_id}/approval", body).status == 202
 
 
-def erase(world: OutsideView, order_id: str) -> Answer:
+def erase(world: OutsideView, order_id: str) -> HttpResponse:
     return fetch(f"{world.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
 
 

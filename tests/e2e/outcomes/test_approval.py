@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from tests.support.outside_view import NOTHING, OutsideView, new_id, statuses, wait_for
 from tests.support.steps import STEPS
 
@@ -19,7 +19,7 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def decide(world: OutsideView, order_id: str, approved: bool, **more: str) -> Answer:
+def decide(world: OutsideView, order_id: str, approved: bool, **more: str) -> HttpResponse:
     body = {"approved": approved, "approver": "grace", **more}
     return world.post(f"/api/orders/{order_id}/approval", body)
 

@@ -13,7 +13,7 @@ import pytest
 import zxingcpp
 
 from devtools.example_order import example_order
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 from tests.support.outside_view import OutsideView, compensations, new_id, statuses
 from tests.support.product import Product
 from tests.support.steps import STEPS
@@ -39,7 +39,7 @@ def sku(world: OutsideView) -> str:
 
 
 @pytest.fixture(scope="module")
-def answer(world: OutsideView, sku: str) -> Answer:
+def answer(world: OutsideView, sku: str) -> HttpResponse:
     """The 202 of an order of two, whose every personal word is a canary; it has ended."""
     order = example_order(
         order_id=new_id(),
@@ -60,11 +60,13 @@ def answer(world: OutsideView, sku: str) -> Answer:
 
 
 @pytest.fixture(scope="module")
-def order_id(answer: Answer) -> str:
+def order_id(answer: HttpResponse) -> str:
     return str(answer.json()["id"])
 
 
-def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: Answer, world: OutsideView, order_id: str) -> None:
+def test_the_202_carries_the_durable_urls_and_the_orders_own(
+    answer: HttpResponse, world: OutsideView, order_id: str
+) -> None:
     body = answer.json()
     assert {
         "id",
@@ -80,7 +82,7 @@ def test_the_202_carries_the_durable_urls_and_the_orders_own(answer: Answer, wor
     assert fetch(body["orderUrl"]).json()["status"] == "completed"
 
 
-def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer: Answer, order_id: str) -> None:
+def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer: HttpResponse, order_id: str) -> None:
     status = fetch(answer.json()["statusQueryGetUri"])
     assert status.status == 200
     assert status.json()["runtimeStatus"] == "Completed"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableServiceClient
 
-from devtools.processes.identity import begun
+from devtools.processes.identity import start_time
 from tests.support.product import Product
 
 
@@ -43,7 +43,7 @@ def test_a_product_without_room_takes_no_order_and_says_why_in_its_health(
             service.create_table("late")
     assert product.stop() == 0
     assert "Everything is stopped." in product.said()
-    assert [pid for pid in pids.values() if begun(pid)] == []
+    assert [pid for pid in pids.values() if start_time(pid)] == []
     if sys.platform == "linux":
         assert f"Azurite could not save {product.data}/azurite/__azurite_db_table__.json (is the disk full" in (
             product.said()

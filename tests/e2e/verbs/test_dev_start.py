@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from devtools.processes.http import fetch
-from devtools.processes.identity import begun
+from devtools.processes.identity import start_time
 from devtools.processes.ports import Ports, answers
 from tests.support.product import Product
 
@@ -18,7 +18,7 @@ NewProduct = Callable[..., Product]
 
 
 def assert_gone(pids: Iterable[int]) -> None:
-    Product.wait_for(lambda: not [pid for pid in pids if begun(pid)], 60, "end of every process")
+    Product.wait_for(lambda: not [pid for pid in pids if start_time(pid)], 60, "end of every process")
 
 
 def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product) -> None:
@@ -33,7 +33,7 @@ def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product)
         "task_hub": "OrderSagaDev",
     }
     assert set(pids) == {"devhost", "worker", "azurite", "payments", "mail"}
-    assert all(map(begun, pids.values()))
+    assert all(map(start_time, pids.values()))
 
 
 def test_everything_that_is_named_answers(product: Product) -> None:

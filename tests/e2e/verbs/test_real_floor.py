@@ -21,9 +21,9 @@ async def calls_of_an_order_and_of_its_floors() -> list[list[str]]:
 async def calls_of_floor(of: calls.Counted, each: tuple[Call, ...]) -> list[str]:
     floor = await asyncio.to_thread(RealFloor, of.environment, each)
     await asyncio.to_thread(floor.prepare)
-    of.seen.clear()
+    of.requests.clear()
     await asyncio.to_thread(floor.order)
-    return list(of.seen)
+    return list(of.requests)
 
 
 def test_the_floor_makes_the_calls_of_a_real_order_in_their_order() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from devtools.audit.auditor import Auditor
 from devtools.example_order import example_order
-from devtools.processes.http import Answer, fetch
+from devtools.processes.http import HttpResponse, fetch
 
 DECLINED = (
     "pm_card_visa_chargeDeclined",
@@ -132,7 +132,7 @@ def _told(address: str, body: Mapping[str, Any]) -> int:
     return int(answer.status == 202)
 
 
-def _answered(answer: Answer) -> Answer:
+def _answered(answer: HttpResponse) -> HttpResponse:
     """503 is how the app says that it cannot know now, an empty 500 how the host says that the worker died: no answer.
 
     A function that raises is an empty 500 too. Its traceback is in the log of the host, which the chaos run reads.

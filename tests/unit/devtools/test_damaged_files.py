@@ -20,7 +20,7 @@ from devtools.places import ROOT
 from devtools.printing import say
 from devtools.processes import signals
 from devtools.processes.files import last_line, replace_text
-from devtools.processes.identity import begun
+from devtools.processes.identity import start_time
 from devtools.processes.ports import Ports
 from devtools.processes.programs import end, launch
 from devtools.product import children as children_of_start
@@ -93,7 +93,7 @@ def test_a_damaged_note_of_processes_ends_nothing_and_start_goes_on(
     """Each of them would be a process of ours, were it whole."""
     process = subprocess.Popen(SLEEP)
     try:
-        text = note.replace("PID", str(process.pid)).replace("SINCE", str(begun(process.pid)))
+        text = note.replace("PID", str(process.pid)).replace("SINCE", str(start_time(process.pid)))
         (tmp_path / "processes.json").write_text(text)
         said = start(tmp_path)
         assert process.poll() is None
@@ -182,7 +182,7 @@ def test_on_a_full_disk_everything_is_still_stopped_in_order(tmp_path: Path) -> 
         patch.setattr(children_of_start, "end", noted)
         children.stop()
     assert order == ["devhost", "mail", "azurite"]
-    assert [pid for pid in pids if begun(pid)] == []
+    assert [pid for pid in pids if start_time(pid)] == []
 
 
 @pytest.mark.parametrize("number", sorted(trouble.FAULTS))

@@ -12,7 +12,7 @@ import pytest
 
 from devtools.places import LOOPBACK
 from devtools.processes.files import last_line
-from devtools.processes.identity import begun
+from devtools.processes.identity import start_time
 from devtools.processes.lock import lock
 from devtools.processes.ports import PORTS_IN_A_ROW, Ports
 from devtools.processes.programs import end, launch
@@ -55,7 +55,7 @@ def test_a_process_that_a_killed_start_left_is_stopped(
     tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(left_overs, "TIME_TO_DIE_WITH_US", 0.1)
-    left_over(tmp_path, sleeper.pid, begun(sleeper.pid))
+    left_over(tmp_path, sleeper.pid, start_time(sleeper.pid))
     stop_left_overs(tmp_path)
     assert sleeper.wait(5) == -signal.SIGTERM
     assert not (tmp_path / "processes.json").exists()
@@ -64,16 +64,16 @@ def test_a_process_that_a_killed_start_left_is_stopped(
 def test_a_process_that_only_has_the_number_of_a_left_over_is_left_alone(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    left_over(tmp_path, sleeper.pid, (begun(sleeper.pid) or 0) - 60)
+    left_over(tmp_path, sleeper.pid, (start_time(sleeper.pid) or 0) - 60)
     stop_left_overs(tmp_path)
     assert sleeper.poll() is None
 
 
 def test_a_process_that_does_not_exist_has_no_beginning(sleeper: subprocess.Popen[bytes]) -> None:
-    assert begun(sleeper.pid)
+    assert start_time(sleeper.pid)
     sleeper.kill()
     sleeper.wait()
-    assert begun(sleeper.pid) is None
+    assert start_time(sleeper.pid) is None
 
 
 def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
@@ -90,7 +90,7 @@ def test_what_a_child_started_ends_with_it(log: Path) -> None:
     Product.wait_for(lambda: len(log.read_text().split()) == 2, 60, "word from both")
     grandchild = int(next(word for word in log.read_text().split() if word != "asleep"))
     end(process, patience=5)
-    Product.wait_for(lambda: begun(grandchild) is None, 60, "end of the grandchild")
+    Product.wait_for(lambda: start_time(grandchild) is None, 60, "end of the grandchild")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to the life of its parent")
@@ -102,7 +102,7 @@ def test_a_child_dies_with_a_killed_parent(tmp_path: Path, log: Path) -> None:
     child = next(pid for pid in _children_of(parent.pid))
     parent.kill()
     parent.wait()
-    Product.wait_for(lambda: begun(child) is None, 60, "end of the child")
+    Product.wait_for(lambda: start_time(child) is None, 60, "end of the child")
 
 
 def _children_of(pid: int) -> list[int]:
