@@ -29,7 +29,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol
 
 from models.errors import OrderSagaError
 from models.operations.alerts import alert_key, is_overdue, note_sent
-from models.operations.order_list import EndedCounts, Entries, IndexEntry
+from models.operations.order_list import EndedCounts, Entries, IndexEntry, Standing
 from models.order_record import Change, OrderRecord, note_healed, note_refund, park
 from models.states import COMPENSATION_NAMES, REFUND_PAYMENT, RELEASE_INVENTORY
 from models.stock import Held
@@ -45,6 +45,10 @@ ORPHANED_AFTER = timedelta(hours=24)
 PAYMENTS_WINDOW = timedelta(hours=2)
 RESERVED_FOR = timedelta(minutes=5)
 ALIVE = frozenset({"Pending", "Running", "Suspended", "ContinuedAsNew"})
+
+# Logged once a run, for the alerts: their queries in infra/app/alerts.bicep take these lines apart.
+STANDING = "orders report: unfinished %d, parked %d, awaiting approval %d, oldest without a person %d s"
+REPORT = "sweep report: payments without order %d, not mended %d, parts failed %d"
 
 Rule = ParamSpec("Rule")
 Look = Callable[[], str | None]
@@ -68,6 +72,9 @@ class Index(Protocol):
 
     def unfinished_of_day(self, day: date, after: str | None, limit: int) -> Entries:
         """Entries of unfinished orders that older code wrote into the partition of their day: a part of the day."""
+
+    def standing(self, now: datetime) -> Standing:
+        """How the unfinished orders stand; bounded."""
 
     def ended_of_day(self, day: date) -> EndedCounts:
         """How many orders of a day ended how; bounded."""
@@ -218,6 +225,10 @@ class Reconciler:
             following = Place(after, held_after=place.held_after)
         return [*entries, *older.entries], following
 
+    def standing(self, now: datetime) -> Standing:
+        """What the alerts of infra/app/alerts.bicep read in the log."""
+        return self._index.standing(now)
+
     def ended(self, today: date) -> EndedCounts:
         """What the dashboard shows of orders that have ended; nobody counts them when it is looked at."""
         return self._index.ended_of_day(today)
@@ -280,8 +291,11 @@ async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[
         for entry in entries:
             await findings.take(entry.order_id, _look_after(reconciler, sagas, entry, now))
         ended = await asyncio.to_thread(reconciler.ended, now.date())
+    with findings.part():
+        log.info(STANDING, *await asyncio.to_thread(reconciler.standing, now))
     counts = dict(sorted(findings.counts.items()))
     await asyncio.to_thread(reports.note, counts, findings.not_mended, place, ended)
+    log.info(REPORT, *(counts.get(name, 0) for name in ("payments_without_order", "not_mended", "parts_failed")))
     if counts:
         log.info("sweep: %s", ", ".join(f"{name} {count}" for name, count in counts.items()))
     return counts

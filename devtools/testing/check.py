@@ -32,7 +32,7 @@ STYLE = (
 )
 TESTS = (
     ("tests of the code", (*PYTEST, "tests/unit")),
-    ("tests of the structure and of what is stored", (*PYTEST, "tests/architecture", *STORED, *PROOF)),
+    ("tests of the structure and of what is stored", (*PYTEST, "tests/architecture", "tests/deployment", *STORED, *PROOF)),
 )
 REMEDY = "What to do: "
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections import Counter
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 # The states in which an order waits for a decision of a person.
@@ -69,3 +71,24 @@ class EndedCounts(NamedTuple):
     day: date
     states: dict[str, int]
     more: bool
+
+
+class Standing(NamedTuple):
+    """How the unfinished orders stand: how many there are, are parked, and wait for an approval.
+
+    `oldest_s`: for how many seconds the slowest of those that wait for no person has been in its state, or 0.
+    """
+
+    unfinished: int
+    parked: int
+    awaiting_approval: int
+    oldest_s: int
+
+
+def standing_of(entries: Iterable[IndexEntry], now: datetime) -> Standing:
+    states, oldest = Counter[str](), timedelta()
+    for entry in entries:
+        states[entry.status] += 1
+        if entry.status not in WAITING_FOR_SOMEBODY:
+            oldest = max(oldest, now - (entry.since or entry.accepted_at))
+    return Standing(states.total(), states["needs_attention"], states["awaiting_approval"], int(oldest.total_seconds()))

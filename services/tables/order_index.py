@@ -26,7 +26,7 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient
 
 from models.errors import OrderSagaError
-from models.operations.order_list import EndedCounts, Entries, Front, IndexEntry, Page
+from models.operations.order_list import EndedCounts, Entries, Front, IndexEntry, Page, Standing, standing_of
 from models.order_record import OrderRecord
 from models.states import FINAL_STATES, WAITING_STATES
 from services.storage import number, plain, storage_faults
@@ -123,6 +123,17 @@ class OrderIndex:
     def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
         """What one read holds, newest first, and whether there are more."""
         return self._one_read(f"PartitionKey eq '{OPEN}'", MOST_UNFINISHED)
+
+    def standing(self, now: datetime) -> Standing:
+        """How the unfinished orders stand: at most `COUNT_READS` reads, the newest orders first."""
+        with storage_faults("the index of orders"):
+            pages: Any = self._table.query_entities(
+                f"PartitionKey eq '{OPEN}'",
+                results_per_page=MOST_UNFINISHED,
+                select=["RowKey", "PartitionKey", "Status", "Since"],
+            ).by_page()
+            rows = itertools.chain.from_iterable(itertools.islice(pages, COUNT_READS))
+            return standing_of(map(_entry, rows), now)
 
     def ended_of_day(self, day: date) -> EndedCounts:
         """How many orders of a day ended how: at most `COUNT_READS` reads."""

@@ -1,0 +1,151 @@
+"""The types as two packages have them: msmcp-azure, which is Microsoft's, and for what it lacks pulumi-azure-native.
+
+msmcp-azure answers in JSON. pulumi-azure-native is code that is made from the same specifications; it is read and never
+imported. It lifts the properties of most types into the resource itself: they are put back into `properties` here.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from devtools.azure_types.digest import Objects, Type
+
+PRIMITIVE = {"string", "int", "bool", "any", "object", "null"}
+# Where pulumi-azure-native keeps a type: module and class.
+PULUMI = {
+    "Microsoft.Authorization/locks": ("authorization", "ManagementLockByScope"),
+    "Microsoft.DurableTask/schedulers": ("durabletask", "Scheduler"),
+    "Microsoft.DurableTask/schedulers/retentionPolicies": ("durabletask", "RetentionPolicy"),
+    "Microsoft.DurableTask/schedulers/taskHubs": ("durabletask", "TaskHub"),
+    "Microsoft.Insights/actionGroups": ("monitor", "ActionGroup"),
+    "Microsoft.Insights/diagnosticSettings": ("monitor", "DiagnosticSetting"),
+    "Microsoft.Insights/metricAlerts": ("monitor", "MetricAlert"),
+    "Microsoft.Insights/scheduledQueryRules": ("monitor", "ScheduledQueryRule"),
+    "Microsoft.Network/privateDnsZones": ("privatedns", "PrivateZone"),
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks": ("privatedns", "VirtualNetworkLink"),
+}
+# What a resource has itself, beside its properties.
+OWN = {"etag", "extendedLocation", "identity", "kind", "location", "properties", "sku", "tags", "zones"}
+# Arguments that are parts of the address, and no properties.
+ADDRESS = {
+    "actionGroupName",
+    "lockName",
+    "name",
+    "privateZoneName",
+    "resourceGroupName",
+    "resourceUri",
+    "ruleName",
+    "schedulerName",
+    "scope",
+    "taskHubName",
+    "virtualNetworkLinkName",
+}
+# The package has no dots in names.
+RENAMED = {"odataType": "odata.type"}
+
+
+def of_microsoft(azmcp: Path, name: str, resource_name: str) -> Type:
+    """`resource_name`: of types that are many in one, such as sites/config, the one of this name."""
+    command = [str(azmcp), "bicepschema", "get", "--resource-type", name]
+    quiet = os.environ | {"AZURE_MCP_COLLECT_TELEMETRY": "false"}
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True)
+    entries = json.loads(done.stdout)["results"]["BicepSchemaResult"]
+    named = {each["name"]: each for each in entries if each["$type"] == "Object"}
+    (resource,) = (each for each in entries if each["$type"] == "Resource" and each["name"].startswith(f"{name}@"))
+    body = _of_name(resource["bodyType"], resource_name)
+    objects = {key: _object(each, named) for key, each in {**named, name: body}.items()}
+    return Type("msmcp-azure", [resource["name"].partition("@")[2]], name, objects)
+
+
+def _of_name(body: dict[str, Any], resource_name: str) -> dict[str, Any]:
+    if body["$type"] == "Object":
+        return body
+    (found,) = (
+        each for each in body["elements"] if {"name": "name", "type": resource_name}.items() <= _named(each).items()
+    )
+    return dict(found)
+
+
+def _named(element: dict[str, Any]) -> dict[str, Any]:
+    return next(each for each in element["properties"] if each["name"] == "name")
+
+
+def _object(each: dict[str, Any], named: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    properties = {one["name"]: _property(one, named) for one in each.get("properties", [])}
+    if "additionalPropertiesType" in each:
+        properties["*"] = _kind(each["additionalPropertiesType"], named)
+    return properties
+
+
+def _property(one: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
+    flags = one.get("flags", "")
+    told = {"required": True} if "Required" in flags else {}
+    return told | ({"readOnly": True} if "ReadOnly" in flags else _kind(one["type"], named))
+
+
+def _kind(kind: str, named: dict[str, Any]) -> dict[str, Any]:
+    single = kind.removesuffix("[]")
+    if single in named:
+        return {"objects": [single]}
+    parts = single.split(" | ")
+    return {} if PRIMITIVE & set(parts) or "[]" in single else {"values": parts}
+
+
+def of_pulumi(package: Path, name: str) -> Type:
+    module, resource = PULUMI[name]
+    file = package / module / f"{re.sub('(?<!^)(?=[A-Z])', '_', resource).lower()}.py"
+    text = file.read_text(encoding="utf-8")
+    versions = re.findall(r"(?:REST API version|Other available API versions:) ([\w, -]+)\.", text)
+    objects: Objects = {key: _arguments(each) for key, each in _classes(package / module / "_inputs.py").items()}
+    classes = _classes(file)
+    given = _arguments(classes.get(f"{resource}Args") or classes[f"{resource}InitArgs"])
+    given = {key: what for key, what in given.items() if key not in ADDRESS}
+    own = {key: what for key, what in given.items() if key in OWN}
+    if "properties" not in own:
+        own["properties"] = {"objects": ["properties"]}
+        objects["properties"] = {key: what for key, what in given.items() if key not in OWN}
+    objects[name] = {"name": {"required": True}, **own}
+    newest, *others = dict.fromkeys(", ".join(versions).split(", "))
+    return Type("pulumi-azure-native", [newest, *sorted(others)], name, objects)
+
+
+@cache
+def _classes(file: Path) -> dict[str, ast.ClassDef]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {each.name: each for each in tree.body if isinstance(each, ast.ClassDef) and each.name.endswith("Args")}
+
+
+def _arguments(each: ast.ClassDef) -> dict[str, dict[str, Any]]:
+    """The arguments of the class under their names in the API."""
+    methods = {one.name: one for one in each.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"}
+    if not methods:
+        return {}
+    names, taken = dict(_getters(each)), methods["__init__"].args
+    found = {}
+    for one in [*taken.args[1:], *taken.kwonlyargs]:
+        assert one.annotation is not None
+        name = names[one.arg]
+        told = ast.unparse(one.annotation)
+        objects = re.findall(r"'(\w+Args)'", told)
+        found[RENAMED.get(name, name)] = ({} if "Optional[" in told else {"required": True}) | (
+            {"objects": objects} if objects else {}
+        )
+    return found
+
+
+def _getters(each: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for one in each.body:
+        for mark in one.decorator_list if isinstance(one, ast.FunctionDef) else []:
+            told = ast.unparse(mark)
+            if told.startswith("pulumi.getter"):
+                quoted = re.search(r"name='(\w+)'", told)
+                assert isinstance(one, ast.FunctionDef)
+                yield one.name, quoted[1] if quoted else one.name

@@ -1,0 +1,132 @@
+"""The Bicep files, as pycep reads them: what each declares, and the values that an expression can have.
+
+pycep tells a text from a name by nothing: both are strings here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pycep import BicepParser
+
+from devtools.places import ROOT
+
+INFRA = ROOT / "infra"
+# What Bicep itself knows of a resource, beside its type. pycep writes dependsOn in its own way.
+OF_BICEP = frozenset({"parent", "scope", "dependsOn", "depends_on"})
+
+
+class Resource(NamedTuple):
+    """One resource of one file. `body`: its object; of resources in a loop the object of each."""
+
+    file: str
+    symbol: str
+    type: str
+    version: str
+    existing: bool
+    body: dict[str, Any]
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}: {self.symbol}"
+
+
+class Template(NamedTuple):
+    """One file. `parameters` have `type`, `default` and `decorators`; `modules` their `params`, by symbol."""
+
+    file: str
+    parameters: dict[str, dict[str, Any]]
+    variables: dict[str, Any]
+    resources: list[Resource]
+    modules: dict[str, dict[str, Any]]
+    outputs: dict[str, Any]
+
+
+@cache
+def _parser() -> BicepParser:
+    return BicepParser()
+
+
+def read(text: str, file: str) -> Template:
+    """Raises what lark raises for a text that is no Bicep."""
+    tree: dict[str, Any] = dict(_parser().parse(text=text))
+    return Template(
+        file,
+        tree.get("parameters", {}),
+        {name: each["value"] for name, each in tree.get("variables", {}).items()},
+        [_resource(file, symbol, each) for symbol, each in tree.get("resources", {}).items()],
+        {symbol: _object(each["config"]) | {"path": each["detail"]["path"]} for symbol, each in _modules(tree)},
+        {name: each["value"] for name, each in tree.get("outputs", {}).items()},
+    )
+
+
+def _modules(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from tree.get("modules", {}).items()
+
+
+def _resource(file: str, symbol: str, each: dict[str, Any]) -> Resource:
+    return Resource(file, symbol, each["type"], each["api_version"], each["existing"], _object(each["config"]))
+
+
+def _object(config: Any) -> dict[str, Any]:
+    """The object that is declared, under a condition or in a loop."""
+    while isinstance(config, dict) and ("condition" in config or "loop_type" in config) and "config" in config:
+        config = config["config"]
+    assert isinstance(config, dict), config
+    return config
+
+
+@cache
+def templates() -> dict[str, Template]:
+    """Every file of infra/, by its path there."""
+    return {name: read(text, name) for name, text in texts().items()}
+
+
+def texts() -> dict[str, str]:
+    files = sorted(Path(INFRA).rglob("*.bicep"))
+    return {file.relative_to(INFRA).as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+def resources() -> list[Resource]:
+    return [each for template in templates().values() for each in template.resources]
+
+
+def alternatives(value: Any) -> Iterator[Any]:
+    """The values that an expression can have: both of a condition, a list for a loop, all parts of a union."""
+    choice, call = _choice(value), _node(value, "function")
+    if isinstance(value, dict) and "loop_type" in value:
+        yield [_object(value)]
+    elif choice:
+        yield from alternatives(choice["true_value"])
+        yield from alternatives(choice["false_value"])
+    elif call.get("type") == "union":
+        for part in call["parameters"].values():
+            yield from alternatives(part)
+    else:
+        yield value
+
+
+def _choice(value: Any) -> dict[str, Any]:
+    """The operands of `… ? … : …`. pycep reads `a == b ? c : d` as `a == (b ? c : d)`."""
+    operator = _node(value, "operator")
+    operands: dict[str, Any] = operator.get("operands", {})
+    return operands if operator.get("type") == "conditional" or not operands else _choice(operands.get("operand_2"))
+
+
+def is_object(value: Any) -> bool:
+    """An object, and no other expression."""
+    return isinstance(value, dict) and not _node(value, "operator") and not _node(value, "function")
+
+
+def _node(value: Any, kind: str) -> dict[str, Any]:
+    """What pycep writes for an operator or a call. An object can have a property of that name too."""
+    found = value.get(kind) if isinstance(value, dict) and len(value) == 1 else None
+    return found if isinstance(found, dict) and "type" in found else {}
+
+
+def named(key: str) -> str:
+    """A key as it is meant: quotes are for those that are no names."""
+    return key.strip("'")
