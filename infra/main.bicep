@@ -80,12 +80,12 @@ param deleteLock bool = true
 @description('Gigabytes a day that the workspace takes at most. An alert tells when it is reached. -1: no limit.')
 param dailyQuotaGb int = 5
 
-@minValue(0)
-@description('What a month may cost, in the currency of the subscription, before mails are sent. 0: no budget.')
+@minValue(1)
+@description('What a month may cost, in the currency of the subscription, before mails are sent.')
 param monthlyBudget int = 200
 
-@description('The first day of the first month of the budget. Azure takes no other one for a budget that exists.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('The first day of the month in which the budget begins, such as 2027-01-01. Empty: no budget.')
+param budgetStart string = ''
 
 var tags = { 'azd-env-name': environmentName }
 // Each name is the kind of the resource and this: the same in each deployment of one environment.
@@ -210,7 +210,8 @@ module api 'app/api.bicep' = {
     taskHubName: taskHubName
     subnetId: privateNetwork ? network.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
-    alwaysReadyInstances: alwaysReadyInstances
+    // Over zones there have to be two.
+    alwaysReadyInstances: zoneRedundant ? max(alwaysReadyInstances, 2) : alwaysReadyInstances
     maximumInstances: maximumInstances
   }
 }
@@ -228,7 +229,7 @@ module alerts 'app/alerts.bicep' = {
   }
 }
 
-module budget 'app/budget.bicep' = if (monthlyBudget > 0) {
+module budget 'app/budget.bicep' = if (!empty(budgetStart)) {
   name: 'budget'
   scope: group
   params: {

@@ -32,7 +32,10 @@ STYLE = (
 )
 TESTS = (
     ("tests of the code", (*PYTEST, "tests/unit")),
-    ("tests of the structure and of what is stored", (*PYTEST, "tests/architecture", "tests/deployment", *STORED, *PROOF)),
+    (
+        "tests of the structure and of what is stored",
+        (*PYTEST, "tests/architecture", "tests/deployment", *STORED, *PROOF),
+    ),
 )
 REMEDY = "What to do: "
 

@@ -1,4 +1,5 @@
-// A mail when the resource group has cost most of its budget, and when the month is forecast to pass it.
+// A mail when the resource group has cost most of its budget, and when the month is forecast to pass it. The start of a
+// budget cannot be changed, so it is given, and not made from the day of the deployment.
 param amount int
 param startDate string
 param alertEmail string

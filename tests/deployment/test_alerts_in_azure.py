@@ -16,7 +16,7 @@ from models.messages import Limits
 from models.operations.order_list import IndexEntry, standing_of
 from orchestrators import steps
 from reconciliation import sweep
-from tests.proof.test_sweep_in_memory import Shop, saga
+from tests.proof.model.test_sweep_in_memory import Shop, saga
 from tests.support.documents import ROOT, text_of
 
 ALERTS = templates()["app/alerts.bicep"]
@@ -131,7 +131,7 @@ def test_a_payment_without_an_order_is_looked_at_more_often_than_it_is_forgotten
     """The sweep forgets it, so the alert must not close itself."""
     (rule,) = (rule for rule in RULES if rule["name"] == "payment-without-order")
     assert rule["closesItself"] is False
-    assert sweep.PAYMENTS_WINDOW > timedelta(hours=1) and rule["window"] == "PT1H"
+    assert rule["window"] == "PT1H" and timedelta(hours=1) < sweep.PAYMENTS_WINDOW
     assert [each["name"] for each in RULES if not each["closesItself"]] == [rule["name"]]
 
 

@@ -340,6 +340,15 @@ def test_the_ended_of_a_day_are_counted_up_to_a_bound(azurite: Azurite) -> None:
     assert index.ended_of_day(today).states == {"completed": 200}
 
 
+def test_how_the_unfinished_stand_is_counted_from_their_rows(shop: Shop) -> None:
+    now = datetime.now(UTC)
+    shop.accept(now - timedelta(seconds=90))
+    parked = shop.accept(now - timedelta(days=2))
+    shop.orders.change(parked, close, fresh_view(parked.order_id, "needs_attention").as_json(), 1)
+    shop.ended(shop.accept(now), "completed")
+    assert shop.index.standing(now) == (2, 1, 0, 90)
+
+
 def test_the_report_of_the_sweep_keeps_what_was_counted(shop: Shop) -> None:
     reports = SweepReports(shop.index_table)
     assert reports.ended() is None
