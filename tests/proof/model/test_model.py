@@ -1,6 +1,6 @@
 """Every decision of the saga under all that can go wrong with it, in memory; and samples of it on the real thing.
 
-`python -m tests.proof.model.runs` plays every plan; here the longest scenarios are sampled.
+`python -m tests.proof.model` plays every plan; here the longest scenarios are sampled.
 """
 
 from __future__ import annotations
@@ -14,19 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.proof.model.runs import (
-    FATES,
-    MAX_TURNS,
-    ORDER,
-    PRICE,
-    SCENARIOS,
-    TURN_FATES,
-    TWO_OPERATORS,
-    Run,
-    Scenario,
-    explored,
-    singles,
-)
+from tests.proof.model.exploration import explored, singles
+from tests.proof.model.fates import FATES, TURN_FATES
+from tests.proof.model.run import Run
+from tests.proof.model.scenarios import ORDER, PRICE, SCENARIOS, TWO_OPERATORS, Scenario
+from tests.proof.model.schedule import MAX_TURNS
 from tests.support.harness import Harness
 from tests.support.outside_view import OutsideView, new_id
 
@@ -109,7 +101,7 @@ Sample = tuple[Scenario, dict[int, str], str]
 
 def samples(count: int) -> list[Sample]:
     """Plans that the sandbox can carry out too: one fault, at the first call of its kind."""
-    found: list[Sample] = []
+    possible: list[Sample] = []
     for name in SAMPLED:
         scenario = SCENARIOS[name]
         quiet = Run(scenario, {})
@@ -119,43 +111,42 @@ def samples(count: int) -> list[Sample]:
             what = quiet.trace[number]
             provider = what.startswith(("payment_intents.", "refunds.", "email."))
             if provider and fate in RULES and quiet.trace.index(what) == number:
-                found.append((scenario, plan, what.rstrip("!")))
-    return random.Random(7).sample(found, count)
+                possible.append((scenario, plan, what.rstrip("!")))
+    return random.Random(7).sample(possible, count)
 
 
 @pytest.fixture
-def world(new_harness: Callable[..., Harness]) -> Iterator[OutsideView]:
-    with new_harness(STEP_RETRY_SECONDS="3") as app, closing(app.start()) as world:
-        yield world
+def outside(new_harness: Callable[..., Harness]) -> Iterator[OutsideView]:
+    with new_harness(STEP_RETRY_SECONDS="3") as app, closing(app.start()) as outside:
+        yield outside
 
 
-def test_sampled_plans_end_on_the_real_thing_as_in_the_model(world: OutsideView) -> None:
-    sku = world.new_sku(on_hand=100, price_minor=PRICE)
+def test_sampled_plans_end_on_the_real_thing_as_in_the_model(outside: OutsideView) -> None:
+    sku = outside.new_sku(on_hand=100, price_minor=PRICE)
     orders = {new_id(): sample for sample in samples(6)}
     rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
     for order_id, (_, plan, what) in orders.items():
         target, operation = ("mail", "email.send") if what.startswith("email.") else ("payments", what)
         fault = RULES[next(iter(plan.values()))]
         rules[target].append({"operation": operation, "fault": fault, "order_id": order_id, "times": 1})
-    with world.faults("payments", *rules["payments"]), world.faults("mail", *rules["mail"]):
+    with outside.faults("payments", *rules["payments"]), outside.faults("mail", *rules["mail"]):
         for order_id, (scenario, _, _) in orders.items():
-            world.order(order_id, **{**scenario.body, "items": [{"sku": sku, "quantity": 3}]})
+            outside.order(order_id, **{**scenario.body, "items": [{"sku": sku, "quantity": 3}]})
         for order_id in orders:
-            world.ended(order_id)
+            outside.ended(order_id)
     for order_id, (scenario, plan, what) in orders.items():
         run = Run(scenario, plan)
         assert run.play() == []
-        assert told(world, order_id) == foretold(run), (plan, what)
+        assert observed(outside, order_id) == foretold(run), (plan, what)
 
 
-def told(world: OutsideView, order_id: str) -> Any:
-    effects = world.effects(order_id)
-    shown = {**world.view(order_id), "order_id": ORDER}
+def observed(outside: OutsideView, order_id: str) -> Any:
+    effects = outside.effects(order_id)
+    shown = {**outside.view(order_id), "order_id": ORDER}
     view = {name: shown[name] for name in ("order_id", "status", "total", "steps", "failure", "compensations")}
     return view, effects.charged, effects.given_back, effects.label, effects.message_ids
 
 
 def foretold(run: Run) -> Any:
-    confirmations = {mail.key for mail in run.mail.accepted if ".confirmation" in mail.key}
-    money = [run.stripe.amount(event) for event in ("payment_intent.succeeded", "refund.succeeded")]
-    return run.output, *money, run.label, len(confirmations)
+    money = [run.order.stripe.amount(event) for event in ("payment_intent.succeeded", "refund.succeeded")]
+    return run.output, *money, run.label, len(run.order.confirmations())
