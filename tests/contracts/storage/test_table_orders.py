@@ -5,101 +5,34 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
 from models.errors import Conflict, Unavailable
 from models.money import Total
-from models.operations.order_list import IndexEntry
-from models.order_parts import Approval, Line
 from models.order_record import (
     OrderRecord,
     begin_undo,
     claim_cancellation_notice,
     claim_confirmation,
     close,
-    decide_approval,
     erase,
-    expire_approval,
     note_charged,
     note_confirmation_sent,
     note_goods,
     note_payment_intent,
     note_refund,
     note_shipment,
-    renew_approval_wait,
     request_cancel,
-    request_retry,
-    resolve,
-    resume_after_approval,
     start,
 )
-from models.order_request import Decision, Evidence, OrderRequest, Reason
+from models.order_request import OrderRequest
 from models.states import OrderStatus
-from models.view import CompensationView, fresh_view
 from services import storage
-from services.tables.order_index import OrderIndex
 from services.tables.table_orders import TableOrders
-from tests.support.servers import Azurite
+from tests.contracts.storage.stored_orders import LINES, TOTAL, audits, ended, listed, placed, running
 from tests.unit.orders import request
-
-LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)
-TOTAL = Total(amount_minor=25800, currency="gbp")
-ADA = Reason(by="ada", reason="the bank is up again")
-PROOF = Evidence(by="ada", reason="the card is closed", reference="SEPA-4711")
-
-
-@pytest.fixture(scope="module")
-def orders(azurite: Azurite) -> TableOrders:
-    account = storage.connect({storage.SETTING: azurite.connection_string})
-    index = OrderIndex(storage.open_table(account, "orderindexcontract"))
-    return TableOrders(storage.open_table(account, "orderscontract"), index)
-
-
-@pytest.fixture
-def order_id() -> str:
-    return str(uuid.uuid4())
-
-
-def ended(order_id: str, status: OrderStatus) -> dict[str, Any]:
-    return fresh_view(order_id, status).as_json()
-
-
-def parked(order_id: str) -> dict[str, Any]:
-    view = fresh_view(order_id, "needs_attention")
-    view.compensations = [
-        CompensationView(name="refund_payment", status="failed"),
-        CompensationView(name="release_inventory", status="done"),
-    ]
-    return view.as_json()
-
-
-def placed(orders: TableOrders, order_id: str) -> OrderRecord:
-    return orders.accept(order_id, request()).record
-
-
-def running(orders: TableOrders, order_id: str) -> OrderRecord:
-    return orders.change(placed(orders, order_id), start, LINES, TOTAL, None)
-
-
-def waiting(orders: TableOrders, order_id: str, seconds: float = 60) -> OrderRecord:
-    deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-    return orders.change(placed(orders, order_id), start, LINES, TOTAL, deadline)
-
-
-def listed(orders: TableOrders, order_id: str) -> IndexEntry:
-    """The order's one entry in the index."""
-    today = datetime.now(UTC).date()
-    page = orders._index.page(None, today, today - timedelta(days=1), 1000, None)
-    (entry,) = [entry for entry in page.entries if entry.order_id == order_id]
-    return entry
-
-
-def audits(orders: TableOrders, order_id: str) -> list[str]:
-    rows = orders._table.query_entities(f"PartitionKey eq '{order_id}' and RowKey ge 'audit:' and RowKey lt 'audit;'")
-    return [row["Event"] for row in rows]
 
 
 def test_exactly_one_of_fifty_equal_posts_inserts_the_order(orders: TableOrders, order_id: str) -> None:
@@ -255,110 +188,6 @@ def test_an_order_that_is_undone_or_ended_cannot_be_cancelled(
         orders.change(order_id, request_cancel)
 
 
-def decision(number: int) -> Decision:
-    return Decision(approved=number % 2 == 0, approver=f"grace-{number}")
-
-
-def test_one_decision_counts_and_belongs_to_its_total(orders: TableOrders, order_id: str) -> None:
-    assert waiting(orders, order_id).state == "awaiting_approval"
-    with ThreadPoolExecutor(8) as pool:
-        decisions = [
-            pool.submit(orders.change, order_id, decide_approval, decision(number), datetime.now(UTC))
-            for number in range(8)
-        ]
-        refused = [decision.exception() for decision in decisions if decision.exception()]
-    assert len(refused) == 7
-    assert all(isinstance(refusal, Conflict) for refusal in refused)
-    approval = approval_of(orders, order_id)
-    assert approval.verdict in {"approved", "rejected"}
-    assert approval.total == TOTAL
-
-
-def test_a_decision_after_its_deadline_is_refused_and_expiry_takes_no_decision_back(orders: TableOrders) -> None:
-    late, decided = str(uuid.uuid4()), str(uuid.uuid4())
-    order = waiting(orders, late, seconds=-1)
-    with pytest.raises(Conflict, match="deadline"):
-        orders.change(late, decide_approval, Decision(approved=True, approver="grace"), datetime.now(UTC))
-    assert orders.change(order, expire_approval).approval == approval_of(orders, late)
-    assert approval_of(orders, late).verdict == "expired"
-    order = waiting(orders, decided)
-    orders.change(decided, decide_approval, Decision(approved=True, approver="grace"), datetime.now(UTC))
-    orders.change(order, expire_approval)
-    assert approval_of(orders, decided).verdict == "approved"
-    assert orders.change(orders.read(decided), resume_after_approval).state == "running"
-
-
-def test_each_wait_for_a_decision_has_an_event_of_its_own(orders: TableOrders, order_id: str) -> None:
-    order = waiting(orders, order_id)
-    wakes = [approval_of(orders, order_id).wake]
-    for _ in range(2):
-        order = orders.change(order, renew_approval_wait)
-        wakes.append(approval_of(orders, order_id).wake)
-    assert len(set(wakes)) == 3
-
-
-def approval_of(orders: TableOrders, order_id: str) -> Approval:
-    approval = orders.read(order_id).approval
-    assert approval is not None
-    return approval
-
-
-def test_an_undo_that_has_begun_is_noted_once_with_its_first_reason(orders: TableOrders, order_id: str) -> None:
-    running(orders, order_id)
-    failure = {"step": "process_payment", "reason": "card_declined"}
-    orders.change(order_id, begin_undo, failure)
-    record = orders.change(order_id, begin_undo, None)
-    assert (record.state, record.undoing) == ("compensating", {"failure": failure})
-    assert audits(orders, order_id).count("compensating") == 1
-    assert orders.change(record, claim_confirmation).confirmation is None
-
-
-def test_an_operator_acts_on_a_parked_undo_and_on_no_other(orders: TableOrders, order_id: str) -> None:
-    running(orders, order_id)
-    with pytest.raises(Conflict, match="running"):
-        orders.change(order_id, request_retry, "refund_payment", ADA)
-    orders.change(order_id, begin_undo, None)
-    assert orders.change(order_id, close, parked(order_id), 1).attention == 1
-    with pytest.raises(Conflict, match="release_inventory"):
-        orders.change(order_id, resolve, "release_inventory", PROOF)
-    assert orders.change(order_id, request_retry, "refund_payment", ADA).state == "compensating"
-    with pytest.raises(Conflict, match="compensating"):
-        orders.change(order_id, resolve, "refund_payment", PROOF)
-    orders.change(order_id, close, parked(order_id), 2)
-    assert orders.change(order_id, resolve, "refund_payment", PROOF).resolved == {"refund_payment": PROOF.model_dump()}
-    assert orders.read(order_id).state == "compensating"
-    with pytest.raises(Conflict):
-        orders.change(order_id, request_retry, "refund_payment", ADA)
-    assert audits(orders, order_id)[-3:] == ["compensation_retry_requested", "closed", "compensation_resolved"]
-    assert listed(orders, order_id).status == "compensating"
-
-
-def test_of_operators_who_act_on_one_undo_at_once_one_is_heard(orders: TableOrders) -> None:
-    for _ in range(10):
-        order_id = str(uuid.uuid4())
-        running(orders, order_id)
-        orders.change(order_id, begin_undo, None)
-        record = orders.change(order_id, close, parked(order_id), 1)
-        with ThreadPoolExecutor(4) as pool:
-            acts = [
-                pool.submit(orders.change, record, request_retry, "refund_payment", ADA),
-                pool.submit(orders.change, record, resolve, "refund_payment", PROOF),
-                pool.submit(orders.change, record, resolve, "refund_payment", PROOF),
-                pool.submit(orders.change, record, request_retry, "refund_payment", ADA),
-            ]
-        assert sum(isinstance(act.exception(), Conflict) for act in acts) == 3
-
-
-def test_a_parked_order_is_parked_again_under_the_next_number(orders: TableOrders, order_id: str) -> None:
-    running(orders, order_id)
-    for attention in (1, 1, 2):
-        orders.change(order_id, close, parked(order_id), attention)
-    assert orders.read(order_id).attention == 2
-    assert audits(orders, order_id).count("closed") == 2
-    assert orders.change(order_id, begin_undo, None).state == "compensating"
-    assert orders.change(order_id, close, ended(order_id, "compensated"), 2).state == "compensated"
-
-
 def test_one_caller_ever_may_send_the_cancellation_notice(orders: TableOrders, order_id: str) -> None:
     order = running(orders, order_id)
     assert not orders.apply(order, claim_cancellation_notice).events  # nothing was undone yet
@@ -382,15 +211,6 @@ def test_personal_data_is_erased_from_a_finished_order_alone(orders: TableOrders
     assert (again.inserted, again.record.is_erased) == (False, True)
 
 
-def test_the_audit_trail_holds_no_personal_data(orders: TableOrders, order_id: str) -> None:
-    order = orders.accept(order_id, request(customer__name="Canary Name")).record
-    orders.change(orders.change(order, start, LINES, TOTAL, None), close, ended(order_id, "completed"), 0)
-    rows = orders._table.query_entities(f"PartitionKey eq '{order_id}' and RowKey ge 'audit:'")
-    told = " ".join(str(dict(row)) for row in rows if row["RowKey"] != "order")
-    for canary in ("Canary", "ada@example.com", "St James", "pm_card_visa"):
-        assert canary not in told
-
-
 def test_an_order_without_a_record_is_a_fault_that_says_so(orders: TableOrders) -> None:
     assert orders.find("never-placed") is None
     with pytest.raises(Unavailable, match="never-placed has no record"):
@@ -401,44 +221,6 @@ def test_storage_that_is_away_is_unavailable_and_quotes_nothing(ports: object) -
     nowhere = storage.EMULATOR.replace(":10002", ":9")
     with pytest.raises(Unavailable, match="did not answer"):
         storage.open_table(storage.connect({storage.SETTING: nowhere}), "orders")
-
-
-def test_the_trail_tells_each_change_and_who_asked_for_it(orders: TableOrders, order_id: str) -> None:
-    order = placed(orders, order_id)
-    deadline = datetime.now(UTC) + timedelta(hours=1)
-    order = orders.change(order, start, LINES, TOTAL, deadline)
-    order = orders.change(order, decide_approval, Decision(approved=True, approver="grace"), datetime.now(UTC))
-    order = orders.change(order, begin_undo, {"step": "send_confirmation", "reason": "recipient_rejected"})
-    order = orders.change(order, close, parked(order_id), 1)
-    orders.change(order, resolve, "refund_payment", PROOF)
-    trail = orders.trail(order_id, 0, 100)
-    assert trail.continuation is None
-    assert [event.number for event in trail.events] == [1, 2, 3, 4, 5, 6]
-    facts = {event.event: event.facts for event in trail.events}
-    assert facts["accepted"] == {}
-    assert facts["awaiting_approval"]["total"] == {"amount_minor": 25800, "currency": "gbp"}
-    assert facts["approved"]["approval"]["approver"] == "grace"
-    assert facts["closed"]["outcome"]["status"] == "needs_attention"
-    assert (
-        facts["compensation_resolved"].items()
-        >= {
-            "compensation": "refund_payment",
-            "by": "ada",
-            "reason": "the card is closed",
-            "reference": "SEPA-4711",
-        }.items()
-    )
-    assert "Ada" not in str(trail) and "pm_card" not in str(trail)
-
-
-def test_the_trail_is_read_in_pages(orders: TableOrders, order_id: str) -> None:
-    order = placed(orders, order_id)
-    order = orders.change(order, start, LINES, TOTAL, None)
-    order = orders.change(order, note_goods, "reserved")
-    pages = [orders.trail(order_id, after, 2) for after in (0, 2)]
-    assert [[event.event for event in page.events] for page in pages] == [["accepted", "running"], ["goods_reserved"]]
-    assert [page.continuation for page in pages] == [2, None]
-    assert orders.trail(str(uuid.uuid4()), 0, 2) == ((), None)
 
 
 def test_an_order_notes_when_it_ended_and_keeps_it(orders: TableOrders, order_id: str) -> None:

@@ -1,0 +1,186 @@
+"""A durable context that is driven by hand: every outcome is scripted, and everything the saga asks for is kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.messages import SAGA_VERSION
+from orchestrators import steps
+from orchestrators.order_saga import order_saga
+from orchestrators.steps import CLOSE_ORDER
+from tests.support.steps import STEPS, UNDO
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+TOTAL = {"amount_minor": 25800, "currency": "gbp"}
+DONE: dict[str, Any] = {"kind": "done"}
+RESOLVED = {"kind": "done", "resolved": True}
+PRICED = {"kind": "done", "total": TOTAL}
+REFUSED = {"kind": "refused", "reason": "because"}
+UNKNOWN = {"kind": "unknown"}
+CANCELLED = {"kind": "cancelled"}
+FAULT = RuntimeError("Activity function 'x' failed:  Unavailable: storage did not answer")
+# The activity does not answer before its deadline.
+LATE = "late"
+
+ALL_UNDOS = tuple(reversed(UNDO.values()))
+ROWS = (*steps.STEPS, CLOSE_ORDER)
+DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
+
+
+def waiting(asked: int, seconds: float = 60) -> dict[str, Any]:
+    """What an order says that waits for a decision, the `asked`th time that it was asked."""
+    deadline = (BEGINNING + timedelta(seconds=seconds)).isoformat()
+    return {"kind": "waiting", "total": TOTAL, "deadline": deadline, "wake": f"decision:{asked}"}
+
+
+class Asked:
+    """A task that the saga has made: an activity, a timer or a wait for an event."""
+
+    def __init__(self, kind: str, what: Any) -> None:
+        self.kind, self.what, self.result = kind, what, None
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Parked(Exception):
+    """The saga waits for an event that does not come."""
+
+
+class FakeDurableContext:
+    """A durable context that answers each activity from a script: a list of outcomes, its last one repeated.
+
+    `events`: what comes as soon as it is waited for, by name, with what it changes in the context; else a timer fires.
+    """
+
+    def __init__(
+        self,
+        script: dict[str, list[Any]] | None = None,
+        limits: dict[str, Any] | None = None,
+        events: Mapping[str, Callable[[FakeDurableContext], object]] | None = None,
+        version: int | None = SAGA_VERSION,
+        etag: str | None = None,
+    ) -> None:
+        self.script = defaultdict(lambda: [DONE], {"validate_order": [PRICED]}, **(script or {}))
+        self.limits = {"step_retry_s": 30, "undo_retry_s": 900, **(limits or {})}
+        self.events = events or {}
+        self.version, self.etag = version, etag
+        self.current_utc_datetime = BEGINNING
+        self.calls: list[str] = []
+        self.tasks: dict[str, list[Any]] = defaultdict(list)
+        self.timers: list[Asked] = []
+        self.fired: list[float] = []
+        self.deadlines: list[tuple[str, float]] = []
+        self.waited_for: list[str] = []
+        self.published: list[dict[str, Any]] = []
+
+    # The context.
+
+    def get_input(self) -> dict[str, Any]:
+        given = {"order_id": "order-1", "limits": self.limits, **({"etag": self.etag} if self.etag else {})}
+        return given if self.version is None else {**given, "version": self.version}
+
+    def call_activity(self, name: str, task: Any) -> Asked:
+        self.calls.append(name)
+        self.tasks[name].append(task)
+        return Asked("activity", name)
+
+    def create_timer(self, at: datetime) -> Asked:
+        self.timers.append(Asked("timer", at))
+        return self.timers[-1]
+
+    def wait_for_external_event(self, name: str) -> Asked:
+        self.waited_for.append(name)
+        return Asked("event", name)
+
+    def task_any(self, tasks: list[Asked]) -> list[Asked]:
+        first, timer = tasks
+        if first.kind == "activity":
+            self.deadlines.append((first.what, self._until(timer)))
+        return tasks
+
+    def set_custom_status(self, status: dict[str, Any]) -> None:
+        self.published.append(status)
+
+    # Playing.
+
+    def play(self) -> dict[str, Any]:
+        """The saga's output. Raises Parked."""
+        saga = order_saga(self)
+        asked: Any = next(saga)
+        while True:
+            try:
+                asked = self._answer_any(saga, asked) if isinstance(asked, list) else self._answer_one(saga, asked)
+            except StopIteration as end:
+                return dict(end.value)
+
+    def park(self) -> dict[str, Any]:
+        """The view of a saga that waits for its operator."""
+        with pytest.raises(Parked):
+            self.play()
+        return self.published[-1]
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds of each timer that fired."""
+        return self.fired
+
+    def _until(self, timer: Asked) -> float:
+        return float((timer.what - self.current_utc_datetime).total_seconds())
+
+    def _answer_any(self, saga: Any, tasks: list[Asked]) -> Any:
+        """The activity or event, or the timer that goes with it."""
+        first, timer = tasks
+        first.result = self._outcome(first.what) if first.kind == "activity" else None
+        came = first.result != LATE if first.kind == "activity" else self._comes(first.what)
+        if not came:
+            self._fire(timer)
+        return saga.send(first if came else timer)
+
+    def _answer_one(self, saga: Any, asked: Asked) -> Any:
+        if asked.kind == "timer":
+            self._fire(asked)
+            return saga.send(None)
+        if asked.kind == "event":
+            if not self._comes(asked.what):
+                raise Parked(asked.what)
+            return saga.send("{}")
+        outcome = self._outcome(asked.what)
+        return saga.throw(outcome) if isinstance(outcome, Exception) else saga.send(outcome)
+
+    def _fire(self, timer: Asked) -> None:
+        self.fired.append(self._until(timer))
+        self.current_utc_datetime = max(timer.what, self.current_utc_datetime)
+
+    def _comes(self, event: str) -> bool:
+        if event in self.events:
+            self.events[event](self)
+        return event in self.events
+
+    def _outcome(self, name: str) -> Any:
+        outcomes = self.script[name]
+        return outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
+
+
+def comes(context: FakeDurableContext) -> None:
+    """An event that changes nothing."""
+
+
+def then(**script: list[Any]) -> Callable[[FakeDurableContext], object]:
+    """An event after which activities answer otherwise."""
+    return lambda context: context.script.update(script)
+
+
+def expected_undo(failed_at: str, *, own: bool) -> list[str]:
+    begun = STEPS[: STEPS.index(failed_at) + (1 if own else 0)]
+    return [UNDO[step] for step in reversed(begun) if step in UNDO]
+
+
+def statuses(view: dict[str, Any]) -> dict[str, str]:
+    return {step["name"]: step["status"] for step in view["steps"]}

@@ -1,0 +1,139 @@
+"""An undo that cannot be confirmed parks the order until an operator acts; a healed saga only undoes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.steps import UNDO
+from tests.unit.saga.fake_durable_context import (
+    ALL_UNDOS,
+    DONE,
+    FAULT,
+    REFUSED,
+    RESOLVED,
+    TOTAL,
+    FakeDurableContext,
+    comes,
+    statuses,
+    then,
+)
+
+# Parking
+
+
+def test_a_parked_order_is_recorded_and_waits_for_its_operator() -> None:
+    context = FakeDurableContext({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1})
+    view = context.park()
+    assert context.waited_for == ["attention:1"]
+    sent = {"order_id": "order-1", "outcome": _sent(view), "attention": 1, "left": {"notes": []}}
+    assert context.tasks["close_order"] == [sent]
+
+
+def _sent(view: dict[str, Any]) -> dict[str, Any]:
+    """A view as it travels: without empty fields."""
+    return {name: value for name, value in view.items() if value is not None}
+
+
+def test_an_operator_has_only_that_tried_again_which_was_not_confirmed() -> None:
+    context = FakeDurableContext(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": comes, "attention:2": then(refund_payment=[DONE])},
+    )
+    outcome = context.play()
+    tried = ["refund_payment"] * 2
+    assert context.calls[4:] == [
+        *[*tried, "release_inventory", "close_order"],
+        *[*tried, "close_order"],
+        *["refund_payment", "close_order"],
+    ]
+    assert context.waited_for == ["attention:1", "attention:2"]
+    assert [task["attention"] for task in context.tasks["close_order"]] == [1, 2, 2]
+    assert outcome["status"] == "compensated"
+    assert [(entry["name"], entry["status"]) for entry in outcome["compensations"]] == [
+        ("refund_payment", "done"),
+        ("release_inventory", "done"),
+    ]
+    assert statuses(outcome)["process_payment"] == "undone"
+
+
+def test_undos_that_are_tried_again_keep_their_order() -> None:
+    script: dict[str, list[Any]] = {"send_confirmation": [REFUSED], **{undo: [FAULT] for undo in UNDO.values()}}
+    events = {"attention:1": then(**{undo: [DONE] for undo in UNDO.values()})}
+    context = FakeDurableContext(script, {"undo_retry_s": 0.5}, events)
+    assert context.play()["status"] == "compensated"
+    assert context.calls[-4:] == ["cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+
+
+def test_while_undos_are_tried_again_the_order_is_compensating() -> None:
+    seen = []
+    context = FakeDurableContext(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": lambda context: seen.append(len(context.published))},
+    )
+    context.park()
+    assert context.published[seen[0]]["status"] == "compensating"
+    assert context.published[-1]["status"] == "needs_attention"
+
+
+def test_an_undo_that_an_operator_resolved_says_so() -> None:
+    context = FakeDurableContext(
+        {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
+        {"undo_retry_s": 1},
+        {"attention:1": then(refund_payment=[RESOLVED])},
+    )
+    outcome = context.play()
+    assert outcome["status"] == "compensated"
+    assert outcome["compensations"][0] == {"name": "refund_payment", "status": "resolved"}
+
+
+def test_a_refused_undo_is_asked_once_a_round_and_parks_the_order() -> None:
+    context = FakeDurableContext({"create_shipment": [REFUSED], "release_inventory": [REFUSED]})
+    assert context.park()["status"] == "needs_attention"
+    assert context.calls.count("release_inventory") == 1
+
+
+# Healing
+
+
+@pytest.mark.parametrize("failure", [None, {"step": "create_shipment", "reason": "because"}])
+def test_a_healed_saga_goes_on_undoing_and_never_forward(failure: dict[str, str] | None) -> None:
+    undoing = _sent({"kind": "undoing", "total": TOTAL, "failure": failure})
+    context = FakeDurableContext({"validate_order": [undoing]})
+    outcome = context.play()
+    assert context.calls == ["validate_order", *ALL_UNDOS, "close_order"]
+    assert outcome["status"] == "compensated"
+    assert outcome["total"] == TOTAL
+    assert outcome["failure"] == failure
+    assert set(statuses(outcome).values()) == {"pending"}
+
+
+def test_a_healed_saga_parks_like_any_other() -> None:
+    context = FakeDurableContext(
+        {"validate_order": [{"kind": "undoing"}], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1}
+    )
+    view = context.park()
+    assert {entry["name"]: entry["status"] for entry in view["compensations"]} == {
+        **dict.fromkeys(ALL_UNDOS, "done"),
+        "cancel_shipment": "failed",
+    }
+
+
+def test_a_healed_saga_counts_on_from_the_times_that_the_order_was_parked() -> None:
+    """So its waits have names of their own, and its undos are told from those that are late."""
+    healed = {"kind": "undoing", "attention": 2}
+    context = FakeDurableContext({"validate_order": [healed], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1})
+    context.park()
+    assert context.tasks["refund_payment"][0]["attention"] == 2
+    assert context.waited_for == ["attention:3"]
+    assert context.tasks["close_order"][0]["attention"] == 3
+
+
+def test_an_undo_is_told_how_often_the_order_was_parked_before() -> None:
+    events = {"attention:1": then(refund_payment=[DONE])}
+    context = FakeDurableContext({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1}, events)
+    context.play()
+    assert [task["attention"] for task in context.tasks["refund_payment"]] == [0, 0, 1]
