@@ -20,7 +20,7 @@ import pytest
 
 from tests.architecture.deployable_tree import ROOT, copied_to
 from tests.replay.driver import beginning
-from tests.replay.oracle import request
+from tests.replay.oracle.history import request
 from tests.support.servers import Azurite, FreePorts, Sandbox
 
 WORKER = Path(__file__).with_name("functions_worker.py")

@@ -16,17 +16,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar
 
-from tests.replay.oracle import (
-    ENTITY_REQUEST,
-    HTTP_ACTIVITY,
-    Action,
-    Event,
-    Kind,
-    Orchestrator,
-    UnknownAction,
-    request,
-    response,
-)
+from tests.replay.oracle.extension import ENTITY_REQUEST, HTTP_ACTIVITY
+from tests.replay.oracle.history import Action, Event, Kind, Orchestrator, UnknownAction, request, response
 
 EXECUTION_ID = "0123456789abcdef0123456789abcdef"
 BEGINNING = datetime(2026, 1, 1, 12, tzinfo=UTC)

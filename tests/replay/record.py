@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from models.messages import SAGA_VERSION
-from tests.replay.oracle import Event
+from tests.replay.oracle.history import Event
 from tests.replay.scenarios import SCENARIOS
 
 FOLDER = Path(__file__).parent / "histories"

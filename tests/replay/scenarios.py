@@ -15,7 +15,7 @@ from models.messages import SAGA_VERSION
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import steps_of
 from tests.replay.driver import BEGINNING, Broken, Call, Done, Raised, World, play
-from tests.replay.oracle import Event, Orchestrator
+from tests.replay.oracle.history import Event, Orchestrator
 from tests.support.steps import UNDO
 
 ORDER = "order-1"

@@ -16,7 +16,7 @@ from typing import Any
 from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
-from tests.replay.oracle import STATUS, Event, Kind
+from tests.replay.oracle.history import STATUS, Event, Kind
 
 Row = Mapping[str, Any]
 

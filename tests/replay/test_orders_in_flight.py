@@ -19,7 +19,8 @@ from models.order_request import OrderRequest
 from services import storage
 from services.tables.order_index import OrderIndex
 from services.tables.table_orders import TableOrders
-from tests.replay.oracle import Kind, walk
+from tests.replay.oracle.history import Kind
+from tests.replay.oracle.walk import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.support.harness import Harness

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from devtools.example_order import example_order
-from tests.replay.oracle import Event, split, walk
+from tests.replay.oracle.history import Event, split
+from tests.replay.oracle.walk import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.support.outside_view import OutsideView

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from models.messages import SAGA_VERSION
 from tests.replay.driver import Broken, Call, Done, Raised, World, go_on
-from tests.replay.oracle import Event, Kind, request, response, split, walk
+from tests.replay.oracle.history import Event, Kind, request, response, split
+from tests.replay.oracle.walk import walk
 from tests.replay.record import FOLDER, digest_of
 from tests.replay.scenarios import (
     BROKEN,

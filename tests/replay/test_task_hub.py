@@ -12,10 +12,11 @@ from azure.data.tables import TableClient
 from azure.storage.blob import ContainerClient
 
 from tests.replay.driver import play
-from tests.replay.oracle import STATUS, Event, Kind, walk
+from tests.replay.oracle.history import STATUS, Event, Kind
+from tests.replay.oracle.small_programs import APPROVED_IN_TIME, event_or_deadline, fine, handle
+from tests.replay.oracle.walk import walk
 from tests.replay.scenarios import ORDER, ORDER_SAGA, SCENARIOS
 from tests.replay.task_hub import JSON_COLUMNS, histories
-from tests.replay.test_oracle import APPROVED_IN_TIME, event_or_deadline, fine, handle
 from tests.support.servers import Azurite
 
 EXECUTION = "0123456789abcdef0123456789abcdef"

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from tests.devhost.support.hosts import APPS, Devhost
 from tests.devhost.support.program_runner import Acknowledged, Crash, Player, ProgramRunner, play
 from tests.devhost.support.random_programs import Draw, Program, expected, numbered_alike, programs, tasks_of
-from tests.replay.oracle import Event, Kind, Orchestrator, request, response, walk
+from tests.replay.oracle.history import Event, Kind, Orchestrator, request, response
+from tests.replay.oracle.walk import walk
 from tests.replay.task_hub import histories
 from tests.support.servers import Azurite, FreePorts
 from tests.support.storage_proxy import StorageProxy

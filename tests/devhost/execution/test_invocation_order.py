@@ -15,10 +15,9 @@ from devhost.history.events import Event
 from devhost.worker.extended_sessions import ExtendedSession
 from orchestrators.order_saga import order_saga
 from tests.replay.driver import Broken, Call, Done, Raised, World, play
-from tests.replay.oracle import Event as Stored
-from tests.replay.oracle import Kind, Orchestrator, request, response, split, walk
-from tests.replay.scenarios import SCENARIOS
-from tests.replay.test_oracle import (
+from tests.replay.oracle.history import Event as Stored
+from tests.replay.oracle.history import Kind, Orchestrator, request, response, split
+from tests.replay.oracle.small_programs import (
     AGREED,
     a_is_exhausted_while_b_fails,
     a_retry_against_a_deadline,
@@ -28,6 +27,8 @@ from tests.replay.test_oracle import (
     pay_fails_once,
     slow_is_slow,
 )
+from tests.replay.oracle.walk import walk
+from tests.replay.scenarios import SCENARIOS
 
 Program = Callable[[Any], Generator[Any, Any, Any]]
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

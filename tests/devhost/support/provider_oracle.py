@@ -23,7 +23,8 @@ from azure.storage.blob import BlobServiceClient
 
 from tests.devhost.support.hosts import Devhost
 from tests.devhost.support.stored_layout import Row, faults_of_instance, of_type
-from tests.replay.oracle import Event, Kind, request, response, walk
+from tests.replay.oracle.history import Event, Kind, request, response
+from tests.replay.oracle.walk import walk
 from tests.replay.task_hub import history
 
 Orchestrator = Callable[[str], str]

@@ -13,7 +13,7 @@ import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.signals import wait_until
-from tests.replay.oracle import walk
+from tests.replay.oracle.walk import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.support.harness import Harness

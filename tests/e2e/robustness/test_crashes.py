@@ -15,7 +15,7 @@ import pytest
 
 from devtools.example_order import example_order
 from devtools.processes.ports import PORTS_IN_A_ROW
-from tests.replay.oracle import walk
+from tests.replay.oracle.walk import walk
 from tests.replay.scenarios import ORDER_SAGA
 from tests.replay.task_hub import histories
 from tests.support.harness import Harness
