@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 
 from devtools.example_order import example_order
 from devtools.processes.http import HttpResponse, fetch
+from tests.support.stored_tables import StoredTables
 
 FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
 
@@ -42,17 +42,17 @@ NOTHING = Effects(charged=0, given_back=0, label=None, mails=0, message_ids=0, p
 
 
 class OutsideView:
-    """`urls`: the content of `urls.json`."""
+    """`urls`: the content of `urls.json`. `tables`: what the product has stored."""
 
     def __init__(self, urls: Mapping[str, Any]) -> None:
         self.urls = urls
-        self._tables = TableServiceClient.from_connection_string(urls["storage_connection_string"])
+        self.tables = StoredTables(urls)
         self._labels = BlobServiceClient.from_connection_string(urls["storage_connection_string"]).get_container_client(
             "labels"
         )
 
     def close(self) -> None:
-        self._tables.close()
+        self.tables.close()
         self._labels.close()
 
     # Orders, through the public API.
@@ -93,7 +93,7 @@ class OutsideView:
             """Both at once: a parked order that is retried looks ended until its new saga has begun."""
             if self.view(order_id)["status"] not in FINAL:
                 return False
-            return self.instance(order_id)["RuntimeStatus"] not in {"Pending", "Running"}
+            return self.tables.instance(order_id)["RuntimeStatus"] not in {"Pending", "Running"}
 
         wait_for(over, patience, f"end of order {order_id}", every)
         return self.view(order_id)
@@ -106,9 +106,18 @@ class OutsideView:
     def cancel(self, order_id: str) -> HttpResponse:
         return self.post(f"/api/orders/{order_id}/cancel", None)
 
-    def operate(self, order_id: str, compensation: str, verb: str, **told: str) -> HttpResponse:
+    def operate(self, order_id: str, compensation: str, verb: str, **body: str) -> HttpResponse:
         """`verb`: retry or resolve."""
-        return self.post(f"/api/orders/{order_id}/compensations/{compensation}/{verb}", told)
+        return self.post(f"/api/orders/{order_id}/compensations/{compensation}/{verb}", body)
+
+    def terminate(self, order_id: str) -> None:
+        """Behind the app's back, as an operator of the task hub could."""
+        hub = f"{self.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
+        answer = fetch(f"{hub}/terminate?reason=a%20test", "POST")
+        assert answer.status == 202, answer.body
+        wait_for(
+            lambda: self.tables.instance(order_id)["RuntimeStatus"] == "Terminated", 60, f"termination of {order_id}"
+        )
 
     # What the providers say.
 
@@ -136,7 +145,7 @@ class OutsideView:
         return [message for message in messages if order_id in json.dumps(message)]
 
     def cancellation_notices(self, order_id: str) -> list[str]:
-        """The texts of the mails that told what was undone."""
+        """The texts of the mails that say what was undone."""
         return [message["text"] for message in self.messages(order_id) if ".farewell@" in (message["message_id"] or "")]
 
     def label(self, order_id: str) -> str | None:
@@ -163,52 +172,6 @@ class OutsideView:
             message_ids=len({mail["message_id"] for mail in mails}),
             pushes=len([message for message in messages if message["kind"] == "push"]),
         )
-
-    # The task hub, through a plain table client.
-
-    def instance(self, order_id: str) -> dict[str, Any]:
-        table = self._tables.get_table_client(f"{self.urls['task_hub']}Instances")
-        return dict(table.get_entity(order_id, ""))
-
-    def history(self, order_id: str) -> list[dict[str, Any]]:
-        """The rows of the current execution; an earlier, longer one may have left rows behind them."""
-        table = self._tables.get_table_client(f"{self.urls['task_hub']}History")
-        rows = sorted(table.query_entities(f"PartitionKey eq '{order_id}'"), key=lambda row: str(row["RowKey"]))
-        current = [row["ExecutionId"] for row in rows if row["RowKey"] == "sentinel"]
-        return [dict(row) for row in rows if row["RowKey"] != "sentinel" and row["ExecutionId"] in current]
-
-    def scheduled(self, order_id: str) -> list[str]:
-        """The activities in the order in which they were scheduled, repeated attempts included."""
-        return [row["Name"] for row in self.history(order_id) if row["EventType"] == "TaskScheduled"]
-
-    def terminate(self, order_id: str) -> None:
-        """Behind the app's back, as an operator of the task hub could."""
-        hub = f"{self.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
-        answer = fetch(f"{hub}/terminate?reason=a%20test", "POST")
-        assert answer.status == 202, answer.body
-        wait_for(lambda: self.instance(order_id)["RuntimeStatus"] == "Terminated", 60, f"termination of {order_id}")
-
-    def record(self, order_id: str) -> dict[str, Any]:
-        """The order's own row."""
-        return dict(self._tables.get_table_client("orders").get_entity(order_id, "order"))
-
-    def audits(self, order_id: str) -> list[dict[str, Any]]:
-        """The order's audit trail, oldest first."""
-        return self._beside(order_id, "audit:")
-
-    def webhooks(self, order_id: str) -> list[dict[str, Any]]:
-        """What is kept beside the order of the provider's events."""
-        return self._beside(order_id, "webhook:")
-
-    def _beside(self, order_id: str, kind: str) -> list[dict[str, Any]]:
-        rows = self._tables.get_table_client("orders").query_entities(f"PartitionKey eq '{order_id}'")
-        return [dict(row) for row in rows if row["RowKey"].startswith(kind)]
-
-    def table_rows(self, name: str) -> Iterator[dict[str, Any]]:
-        return (dict(row) for row in self._tables.get_table_client(name).list_entities())
-
-    def table_names(self) -> list[str]:
-        return [table.name for table in self._tables.list_tables()]
 
     # Faults of the providers.
 

@@ -26,8 +26,8 @@ def world(product: Product) -> Iterator[OutsideView]:
 
 def sagas(world: OutsideView, order_id: str) -> int:
     """How many times this order's saga was started: its history has one ExecutionStarted, and Generation counts on."""
-    started = [row for row in world.history(order_id) if row["EventType"] == "ExecutionStarted"]
-    return len(started) + int(world.instance(order_id).get("Generation", 0))
+    started = [row for row in world.tables.history(order_id) if row["EventType"] == "ExecutionStarted"]
+    return len(started) + int(world.tables.instance(order_id).get("Generation", 0))
 
 
 def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: OutsideView) -> None:
@@ -46,10 +46,10 @@ def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: Ou
 def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: OutsideView) -> None:
     order_id = new_id()
     world.order(order_id)
-    ended, history = world.ended(order_id), world.history(order_id)
+    ended, history = world.ended(order_id), world.tables.history(order_id)
     world.order(order_id)
     assert world.view(order_id) == ended
-    assert world.history(order_id) == history
+    assert world.tables.history(order_id) == history
 
 
 def test_a_purged_order_still_answers_and_is_not_started_again(world: OutsideView) -> None:
@@ -59,7 +59,7 @@ def test_a_purged_order_still_answers_and_is_not_started_again(world: OutsideVie
     assert fetch(answer.json()["purgeHistoryDeleteUri"], "DELETE").status == 200
     assert world.view(order_id) == ended
     world.order(order_id)
-    assert world.history(order_id) == []
+    assert world.tables.history(order_id) == []
     assert world.effects(order_id).charged == world.effects(order_id).net == 12900
 
 
@@ -72,11 +72,11 @@ def test_a_finished_instance_that_is_started_again_touches_nothing(world: Outsid
         f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
     )
     assert started.status == 202
-    wait_for(lambda: world.instance(order_id).get("Generation") == 1, 60, "second generation")
-    wait_for(lambda: world.instance(order_id)["RuntimeStatus"] == "Completed", 60, "its end")
-    assert json.loads(world.instance(order_id)["Output"]).items() <= ended.items()
+    wait_for(lambda: world.tables.instance(order_id).get("Generation") == 1, 60, "second generation")
+    wait_for(lambda: world.tables.instance(order_id)["RuntimeStatus"] == "Completed", 60, "its end")
+    assert json.loads(world.tables.instance(order_id)["Output"]).items() <= ended.items()
     assert world.view(order_id) == ended
-    assert world.scheduled(order_id) == ["validate_order"]
+    assert world.tables.scheduled(order_id) == ["validate_order"]
     assert world.effects(order_id) == effects
 
 
@@ -155,10 +155,10 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
 @pytest.mark.parametrize("case", MALFORMED)
 def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: OutsideView, case: str) -> None:
     body, status, named = MALFORMED[case]
-    before = len(list(world.table_rows("orders")))
+    before = len(list(world.tables.rows("orders")))
     answer = fetch(f"{world.urls['host']}/api/orders", "POST", body())
     assert_problem(answer, status, *named)
-    assert len(list(world.table_rows("orders"))) == before
+    assert len(list(world.tables.rows("orders"))) == before
 
 
 def test_what_the_host_does_to_a_body_is_told(world: OutsideView) -> None:

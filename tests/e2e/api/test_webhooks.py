@@ -53,7 +53,7 @@ def told(world: OutsideView, what: dict[str, Any]) -> HttpResponse:
 
 def recorded(world: OutsideView, event_id: str) -> list[dict[str, Any]]:
     """Where an event about no order of ours is kept."""
-    return [row for row in world.table_rows("stripeevents") if row["PartitionKey"] == event_id]
+    return [row for row in world.tables.rows("stripeevents") if row["PartitionKey"] == event_id]
 
 
 def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: OutsideView) -> None:
@@ -125,7 +125,7 @@ def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: OutsideView) 
     shop.ended(order_id)
 
     def types() -> list[str]:
-        return [row["Type"] for row in shop.webhooks(order_id)]
+        return [row["Type"] for row in shop.tables.webhooks(order_id)]
 
     wait_for(types, 60, "webhook of the payment")
     assert types() == ["payment_intent.succeeded"]
@@ -140,14 +140,14 @@ def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(harness: Harne
     with world.faults("payments", lost, unread):
         accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}])
         begin(world, order_id, step_retry_s=30)
-        wait_for(lambda: world.record(order_id).get("PaymentWake") == "payment:3", 60, "third pause")
+        wait_for(lambda: world.tables.record(order_id).get("PaymentWake") == "payment:3", 60, "third pause")
     assert told(world, event(order_id)).status == 200
     wait_for(lambda: "EventRaised" in kinds(world, order_id), 60, "wake-up")
     assert world.ended(order_id)["status"] == "completed"
     history = kinds(world, order_id)
     # Two pauses were waited for to their end, and the third was not.
     assert history.count("TimerFired") == 2
-    assert [row["Name"] for row in world.history(order_id) if row["EventType"] == "EventRaised"] == ["payment:3"]
+    assert [row["Name"] for row in world.tables.history(order_id) if row["EventType"] == "EventRaised"] == ["payment:3"]
     assert world.effects(order_id).charged == world.effects(order_id).net == 1000
 
 
@@ -159,7 +159,7 @@ def begin(world: OutsideView, order_id: str, **limits: float) -> None:
 
 
 def kinds(world: OutsideView, order_id: str) -> list[str]:
-    return [row["EventType"] for row in world.history(order_id)]
+    return [row["EventType"] for row in world.tables.history(order_id)]
 
 
 def charged(world: OutsideView, order_id: str) -> str:
@@ -180,8 +180,8 @@ def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(harness: Harn
     for it in (event(order_id), event(order_id), event(order_id, "charge.refunded")):
         assert told(world, it).status == 200
         assert world.effects(order_id) == NOTHING._replace(charged=1000, given_back=1000)
-    assert world.record(order_id)["RefundedMinor"] == 1000
-    assert [audit["Event"] for audit in world.audits(order_id)].count("payment_refunded") == 1
+    assert world.tables.record(order_id)["RefundedMinor"] == 1000
+    assert [audit["Event"] for audit in world.tables.audits(order_id)].count("payment_refunded") == 1
 
 
 def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(harness: Harness) -> None:

@@ -43,7 +43,7 @@ def parked(world: OutsideView, sku: str, order_id: str | None = None) -> str:
 def audit(world: OutsideView, order_id: str, event: str) -> list[dict[str, str]]:
     """What was audited of this event, without times and keys."""
     told = ("Compensation", "By", "Reason", "Reference")
-    rows = [row for row in world.audits(order_id) if row["Event"] == event]
+    rows = [row for row in world.tables.audits(order_id) if row["Event"] == event]
     return [{name: row[name] for name in told if name in row} for row in rows]
 
 
@@ -68,12 +68,12 @@ def test_an_order_whose_refund_cannot_be_confirmed_is_parked_and_says_so(
         ("refund_payment", "failed"),
         ("release_inventory", "done"),
     ]
-    assert shop.instance(order_id)["RuntimeStatus"] == "Running"
-    assert shop.record(order_id)["State"] == "needs_attention"
+    assert shop.tables.instance(order_id)["RuntimeStatus"] == "Running"
+    assert shop.tables.record(order_id)["State"] == "needs_attention"
     # The undos before and after it have run.
     assert shop.stock(sku) == (10, 0)
     assert shop.effects(order_id) == NOTHING._replace(charged=PRICE, label="void")
-    assert "RefundedMinor" not in shop.record(order_id)
+    assert "RefundedMinor" not in shop.tables.record(order_id)
     assert shop.cancel(order_id).status == 409
 
 
@@ -119,7 +119,7 @@ def test_a_retry_after_the_repair_ends_the_order_compensated(shop: OutsideView) 
     assert shop.ended(order_id) == view
     assert shop.effects(order_id) == NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
     assert shop.stock(sku) == (10, 0)
-    assert shop.scheduled(order_id).count("release_inventory") == 1
+    assert shop.tables.scheduled(order_id).count("release_inventory") == 1
     assert audit(shop, order_id, "compensation_retry_requested") == [
         {"Compensation": "refund_payment", "By": "ada", "Reason": "the bank is up again"}
     ]
@@ -133,12 +133,12 @@ def test_a_retry_while_it_is_still_down_parks_the_order_again_and_the_next_one_i
         shop.order(order_id, **failing_at_the_mail(sku))
         shop.becomes(order_id, "needs_attention")
         assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-        wait_for(lambda: shop.record(order_id)["Attention"] == 2, 60, "second park")
+        wait_for(lambda: shop.tables.record(order_id)["Attention"] == 2, 60, "second park")
         assert shop.becomes(order_id, "needs_attention")["compensations"][1]["status"] == "failed"
     assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202
     assert shop.ended(order_id)["status"] == "compensated"
     assert shop.effects(order_id).net == 0
-    raised = [row["Name"] for row in shop.history(order_id) if row["EventType"] == "EventRaised"]
+    raised = [row["Name"] for row in shop.tables.history(order_id) if row["EventType"] == "EventRaised"]
     assert raised == ["attention:1", "attention:2"]
 
 
@@ -162,7 +162,7 @@ def test_an_undo_is_resolved_on_evidence_and_the_audit_trail_names_it(shop: Outs
     ]
     # The operator paid by other means: the app does not pay a second time, and does not claim to have refunded.
     assert shop.effects(order_id).given_back == 0
-    assert "RefundId" not in shop.record(order_id)
+    assert "RefundId" not in shop.tables.record(order_id)
     assert shop.operate(order_id, "refund_payment", "resolve", **PROOF).status == 409
 
 
@@ -181,7 +181,7 @@ def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(harness
             ]
             assert world.stock(sku) == (10, 0)
         assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-        wait_for(lambda: world.record(order_id)["Attention"] == 2, 60, "second park")
+        wait_for(lambda: world.tables.record(order_id)["Attention"] == 2, 60, "second park")
         view = world.becomes(order_id, "needs_attention")
         assert compensations(view)[:2] == [("cancel_shipment", "failed"), ("refund_payment", "done")]
         assert world.effects(order_id).net == 0
@@ -211,7 +211,7 @@ def test_an_order_that_an_older_saga_parked_and_left_is_retried_by_todays(shop: 
     with refunds_down(shop, order_id):
         assert fetch(start, "POST", older).status == 202
         assert shop.ended(order_id)["status"] == "needs_attention"
-    assert shop.instance(order_id)["RuntimeStatus"] == "Completed"
+    assert shop.tables.instance(order_id)["RuntimeStatus"] == "Completed"
     assert shop.operate(order_id, "refund_payment", "retry", **ADA).status == 202
     shop.becomes(order_id, "compensated")
     assert shop.effects(order_id) == NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")

@@ -50,7 +50,7 @@ def test_an_order_of_today_is_listed_as_it_stands(shop: OutsideView) -> None:
     assert order == {
         "order_id": order_id,
         "status": "completed",
-        "accepted_at": shop.record(order_id)["AcceptedAt"].strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "accepted_at": shop.tables.record(order_id)["AcceptedAt"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         "skus": [sku, other],
         "total": {"amount_minor": 1450, "currency": "gbp"},
         "since": order["since"],

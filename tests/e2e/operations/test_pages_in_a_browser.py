@@ -290,6 +290,8 @@ def test_a_customer_follows_and_cancels_an_order_behind_its_link(
     expect(page.locator("main")).to_contain_text("Your card was not charged.")
     assert page.url.startswith(f"{desk.host}/api/track/{body['order_id']}?token=")
     token = page.url.partition("token=")[2]
-    assert token not in json.dumps([shop.history(body["order_id"]), shop.audits(body["order_id"])], default=str)
+    assert token not in json.dumps(
+        [shop.tables.history(body["order_id"]), shop.tables.audits(body["order_id"])], default=str
+    )
     for log in (shop_product.data / "logs").iterdir():
         assert token not in log.read_text(encoding="utf-8", errors="replace"), log

@@ -126,10 +126,10 @@ def blobs(world: OutsideView) -> Iterator[tuple[str, str, bytes]]:
 
 
 def test_no_table_but_orders_holds_a_word_of_a_customer(shop: OutsideView, ended: dict[str, str]) -> None:
-    tables = set(shop.table_names())
+    tables = set(shop.tables.names())
     assert {"orders", "orderindex", "stock", "stripeevents"} < tables
     for table in sorted(tables - {"orders"}):
-        rows = list(shop.table_rows(table))
+        rows = list(shop.tables.rows(table))
         told = json.dumps(rows, default=str)
         assert found_in(told) == [], table
         if table.endswith("History"):
@@ -182,12 +182,12 @@ def test_the_personal_data_of_a_finished_order_is_erased_and_its_amounts_are_not
     order_id = ended[case]
     view, effects = shop.view(order_id), shop.effects(order_id)
     amounts = kept(shop, order_id)
-    sent = json.loads(shop.record(order_id)["Request"])
-    assert found_in(json.dumps(shop.record(order_id), default=str))
+    sent = json.loads(shop.tables.record(order_id)["Request"])
+    assert found_in(json.dumps(shop.tables.record(order_id), default=str))
     for _ in range(2):
         answer = erase(shop, order_id)
         assert (answer.status, answer.body) == (204, b"")
-    rows = [row for row in shop.table_rows("orders") if row["PartitionKey"] == order_id]
+    rows = [row for row in shop.tables.rows("orders") if row["PartitionKey"] == order_id]
     assert found_in(json.dumps(rows, default=str)) == []
     assert [row["Event"] for row in rows if row["RowKey"].startswith("audit:")].count("personal_data_erased") == 1
     for container, name, content in blobs(shop):
@@ -200,15 +200,15 @@ def test_the_personal_data_of_a_finished_order_is_erased_and_its_amounts_are_not
     again = {**sent, "order_id": order_id}
     for body in (again, {**again, "payment_method": "pm_card_mastercard"}):
         assert shop.post("/api/orders", body).status == 409
-    assert shop.record(order_id)["BodyHash"].startswith("erased:")
+    assert shop.tables.record(order_id)["BodyHash"].startswith("erased:")
     assert shop.view(order_id) == view
-    assert shop.record(order_id)["Request"] == ""
+    assert shop.tables.record(order_id)["Request"] == ""
     assert shop.effects(order_id)._replace(label=None) == effects._replace(label=None)
 
 
 def kept(world: OutsideView, order_id: str) -> dict[str, Any]:
     names = ("State", "AmountMinor", "Currency", "ChargedMinor", "RefundedMinor", "Goods", "Lines", "PaymentIntentId")
-    record = world.record(order_id)
+    record = world.tables.record(order_id)
     return {name: record[name] for name in names if name in record}
 
 
@@ -216,7 +216,7 @@ def test_the_label_of_a_delivered_order_keeps_its_number_and_loses_its_address(
     shop: OutsideView, ended: dict[str, str]
 ) -> None:
     order_id = ended["a charge lost"]
-    number = shop.record(order_id)["TrackingNumber"]
+    number = shop.tables.record(order_id)["TrackingNumber"]
     assert "Canary" in text_of(shop.label_pdf(order_id))
     assert erase(shop, order_id).status == 204
     assert shop.label(order_id) == "erased"

@@ -66,7 +66,7 @@ def test_what_was_accepted_and_not_started_is_started(shop: OutsideView, shop_pr
     assert shop.ended(order_id)["status"] == "completed"
     assert shop.effects(order_id) == COMPLETED
     assert shop.stock(sku) == (9, 0)
-    assert [audit["Event"] for audit in shop.audits(order_id)][:2] == ["accepted", "saga_started_again"]
+    assert [audit["Event"] for audit in shop.tables.audits(order_id)][:2] == ["accepted", "saga_started_again"]
     log = (shop_product.data / "logs" / "devhost.log").read_text()
     assert "sweep: " in log
     assert "sagas_started" in log
@@ -103,7 +103,7 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Outs
         wait_for(lambda: shop.fired("payments"), 60, held)
         if cancelled:
             assert shop.cancel(order_id).status == 202
-        first = shop.instance(order_id)["ExecutionId"]
+        first = shop.tables.instance(order_id)["ExecutionId"]
         hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
         assert fetch(f"{hub}/terminate?reason=a%20test", "POST").status == 202
         if purged:
@@ -124,7 +124,7 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Outs
 
 def execution(world: OutsideView, order_id: str) -> str | None:
     try:
-        return str(world.instance(order_id)["ExecutionId"])
+        return str(world.tables.instance(order_id)["ExecutionId"])
     except ResourceNotFoundError:
         return None
 
@@ -157,7 +157,7 @@ def ended_without_its_payment(world: OutsideView) -> str:
     note_payment_intent(world, order, intent)
     payments_of(world).confirm(order_id, intent)
     # The provider's own webhook has come and gone while the order was still running.
-    wait_for(lambda: world.webhooks(order_id), 60, "webhook")
+    wait_for(lambda: world.tables.webhooks(order_id), 60, "webhook")
     assert world.effects(order_id).net == 1000
     close(world, order_id, "compensated")
     return order_id
@@ -167,7 +167,7 @@ def test_a_payment_of_an_order_that_ended_without_it_is_given_back(shop: Outside
     order_id = ended_without_its_payment(shop)
     reported(shop, "payments_given_back")
     wait_for(lambda: shop.effects(order_id).net == 0, 60, "refund")
-    assert shop.record(order_id)["RefundedMinor"] == 1000
+    assert shop.tables.record(order_id)["RefundedMinor"] == 1000
 
 
 def test_a_payment_that_cannot_be_given_back_stands_in_the_way_of_no_other(shop: OutsideView) -> None:
@@ -208,13 +208,13 @@ def settled(shop: OutsideView) -> Settled:
 
 def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: OutsideView, settled: Settled) -> None:
     with pytest.raises(ResourceNotFoundError):
-        shop.instance(settled.young)
+        shop.tables.instance(settled.young)
     assert shop.view(settled.young)["status"] == "accepted"
 
 
 def test_a_payment_is_given_back_once(shop: OutsideView, settled: Settled) -> None:
     assert [entry["event"] for entry in shop.ledger(settled.refunded)].count("refund.succeeded") == 1
-    assert [audit["Event"] for audit in shop.audits(settled.refunded)].count("payment_refunded") == 1
+    assert [audit["Event"] for audit in shop.tables.audits(settled.refunded)].count("payment_refunded") == 1
 
 
 def test_a_payment_that_an_operator_has_settled_otherwise_is_left_alone(shop: OutsideView, settled: Settled) -> None:
@@ -244,7 +244,7 @@ def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: OutsideView
     """The process died after the record was written and before the index was."""
     order_id = shop.order(**line(shop.new_sku()))
     shop.ended(order_id)
-    accepted_at = shop.record(order_id)["AcceptedAt"]
+    accepted_at = shop.tables.record(order_id)["AcceptedAt"]
     day, key = accepted_at.date().isoformat(), index_key(accepted_at, order_id)
     index = table(shop, "orderindex")
     left_behind = {**index.get_entity(day, key), "PartitionKey": OPEN, "Status": "running"}

@@ -83,7 +83,7 @@ def test_a_label_that_is_not_in_force_is_refused(shop: OutsideView, sku: str, un
 
 def test_the_audit_trail_is_the_stored_one(shop: OutsideView, undone: str) -> None:
     trail = shop.get(f"/api/orders/{undone}/events").json()
-    stored = shop.audits(undone)
+    stored = shop.tables.audits(undone)
     assert [event["event"] for event in trail["events"]] == [row["Event"] for row in stored]
     assert [event["number"] for event in trail["events"]] == list(range(1, len(stored) + 1))
     facts = {event["event"]: event["facts"] for event in trail["events"]}

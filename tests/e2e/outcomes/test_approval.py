@@ -44,7 +44,7 @@ def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approv
     view = shop.view(order_id)
     assert view["total"] == {"amount_minor": PRICE, "currency": "gbp"}
     assert statuses(view) == {**dict.fromkeys(STEPS, "pending"), "validate_order": "running"}
-    assert shop.scheduled(order_id) == ["validate_order"]
+    assert shop.tables.scheduled(order_id) == ["validate_order"]
     assert shop.stock(sku) == (10, 0)
     assert shop.ledger(order_id) == []
     answer = decide(shop, order_id, True, comment="a good customer")
@@ -52,7 +52,7 @@ def test_an_order_above_the_threshold_waits_and_moves_nothing_until_it_is_approv
     assert answer.json() == {"order_id": order_id, "decision": "approved", "total": view["total"]}
     assert shop.ended(order_id)["status"] == "completed"
     assert shop.effects(order_id) == NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
-    (audit,) = [audit for audit in shop.audits(order_id) if audit["Event"] == "approved"]
+    (audit,) = [audit for audit in shop.tables.audits(order_id) if audit["Event"] == "approved"]
     assert "grace" in audit["Approval"]
     assert "a good customer" in audit["Approval"]
     assert decide(shop, order_id, True).status == 409
@@ -73,7 +73,7 @@ def test_an_order_that_is_not_approved_ends_rejected_and_has_touched_nothing(sho
 def test_a_total_at_the_threshold_waits_for_nobody(shop: OutsideView, forgotten: str) -> None:
     order_id = shop.order(**line(shop.new_sku(price_minor=THRESHOLD)))
     assert shop.ended(order_id)["status"] == "completed"
-    assert "Approval" not in shop.record(order_id)
+    assert "Approval" not in shop.tables.record(order_id)
     assert decide(shop, order_id, False).status == 409
 
 
@@ -101,7 +101,9 @@ def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: OutsideVi
     hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
     for wake in ("decision:1", "decision:2"):
         assert fetch(f"{hub}/raiseEvent/{wake}", "POST", {"approved": True}).status == 202
-    wait_for(lambda: shop.scheduled(order_id) == ["validate_order"] * 3, 60, "look into the record for each event")
+    wait_for(
+        lambda: shop.tables.scheduled(order_id) == ["validate_order"] * 3, 60, "look into the record for each event"
+    )
     assert shop.becomes(order_id, "awaiting_approval")
     assert shop.ledger(order_id) == []
     assert decide(shop, order_id, True).status == 202
@@ -135,4 +137,4 @@ def test_an_order_that_nobody_decided_about_ends_refused_and_a_late_decision_is_
     assert view["failure"] == {"step": "validate_order", "reason": "approval_expired"}
     assert shop.effects(forgotten) == NOTHING
     assert decide(shop, forgotten, True).status == 409
-    assert "approval_expired" in [audit["Event"] for audit in shop.audits(forgotten)]
+    assert "approval_expired" in [audit["Event"] for audit in shop.tables.audits(forgotten)]

@@ -40,7 +40,7 @@ def test_a_cancel_that_comes_before_the_saga_has_started_wins(shop: OutsideView)
     view = shop.ended(order_id)
     assert view["status"] == "cancelled"
     assert set(statuses(view).values()) == {"pending"}
-    assert shop.scheduled(order_id) == ["validate_order", "close_order"]
+    assert shop.tables.scheduled(order_id) == ["validate_order", "close_order"]
     assert_gone(shop, order_id, sku, charged=0)
     assert shop.ledger(order_id) == []
 
@@ -124,7 +124,7 @@ def test_an_order_that_waits_for_its_approval_is_cancelled_at_once(shop: Outside
     assert shop.cancel(order_id).status == 202
     view = shop.becomes(order_id, "cancelled")
     # It did not wait for the approval's own deadline.
-    assert "TimerFired" not in {row["EventType"] for row in shop.history(order_id)}
+    assert "TimerFired" not in {row["EventType"] for row in shop.tables.history(order_id)}
     assert view["compensations"] == []
     decision = {"approved": True, "approver": "grace"}
     assert shop.post(f"/api/orders/{order_id}/approval", decision).status == 409
@@ -191,7 +191,7 @@ def test_a_cancel_may_be_repeated_at_once_and_after_the_end(shop: OutsideView) -
     assert view["status"] == "cancelled"
     assert shop.cancel(order_id).status == 202
     assert shop.view(order_id) == view
-    assert [audit["Event"] for audit in shop.audits(order_id)].count("cancel_requested") == 1
+    assert [audit["Event"] for audit in shop.tables.audits(order_id)].count("cancel_requested") == 1
     assert len(shop.cancellation_notices(order_id)) == 1
 
 

@@ -99,7 +99,7 @@ def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer:
 
 
 def test_the_customers_view_is_the_output_and_holds_no_durable_url(world: OutsideView, order_id: str) -> None:
-    view, output = world.view(order_id), json.loads(world.instance(order_id)["Output"])
+    view, output = world.view(order_id), json.loads(world.tables.instance(order_id)["Output"])
     assert view.items() >= output.items()
     assert view.keys() - output.keys() == {"accepted_at", "ended_at", "lines", "payment", "tracking_number"}
     assert "http" not in json.dumps(view)
@@ -178,7 +178,7 @@ def test_one_mail_and_one_push_arrived(world: OutsideView, order_id: str) -> Non
 
 
 def test_the_instances_row_has_the_real_columns(world: OutsideView, order_id: str) -> None:
-    row = world.instance(order_id)
+    row = world.tables.instance(order_id)
     assert row["Name"] == "order_saga"
     assert row["RuntimeStatus"] == "Completed"
     assert row["TaskHubName"] == world.urls["task_hub"]
@@ -188,10 +188,10 @@ def test_the_instances_row_has_the_real_columns(world: OutsideView, order_id: st
 
 
 def test_the_history_rows_tell_the_saga_in_order(world: OutsideView, order_id: str) -> None:
-    rows = world.history(order_id)
+    rows = world.tables.history(order_id)
     assert [row["EventType"] for row in rows[:3]] == ["OrchestratorStarted", "ExecutionStarted", "TaskScheduled"]
     assert [row["EventType"] for row in rows[-2:]] == ["ExecutionCompleted", "OrchestratorCompleted"]
-    assert world.scheduled(order_id) == [*STEPS, "close_order"]
+    assert world.tables.scheduled(order_id) == [*STEPS, "close_order"]
     assert [int(row["RowKey"], 16) for row in rows] == list(range(len(rows)))
 
 
@@ -199,8 +199,8 @@ def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
     world: OutsideView, product: Product, order_id: str
 ) -> None:
     secrets = [*CANARIES.values(), "pm_card_visa", "sk_test_sandbox", "sandbox-push-key"]
-    for table in set(world.table_names()) - {"orders"}:
-        told = json.dumps([row for row in world.table_rows(table) if order_id in str(row)], default=str)
+    for table in set(world.tables.names()) - {"orders"}:
+        told = json.dumps([row for row in world.tables.rows(table) if order_id in str(row)], default=str)
         assert [secret for secret in secrets if secret in told] == [], table
     for log in (product.data / "logs").glob("*.log"):
         told = log.read_text(errors="replace") if log.name.startswith("devhost") else ""
@@ -208,7 +208,7 @@ def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
 
 
 def test_the_order_table_keeps_the_audit_trail(world: OutsideView, order_id: str) -> None:
-    rows: list[dict[str, Any]] = [row for row in world.table_rows("orders") if row["PartitionKey"] == order_id]
+    rows: list[dict[str, Any]] = [row for row in world.tables.rows("orders") if row["PartitionKey"] == order_id]
     events = [row["Event"] for row in rows if row["RowKey"].startswith("audit:")]
     assert events == [
         "accepted",

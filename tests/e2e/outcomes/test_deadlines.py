@@ -33,10 +33,10 @@ def test_a_label_that_outlives_its_deadline_is_found_out_and_comes_late_without_
         assert world.cancel(cancelled).status == 202
         # The cancelled one is undone while its label is still on its way.
         assert world.becomes(cancelled, "cancelled", PATIENCE)["compensations"]
-        wait_for(lambda: world.scheduled(forward).count("create_shipment") == 2, PATIENCE, "second attempt")
+        wait_for(lambda: world.tables.scheduled(forward).count("create_shipment") == 2, PATIENCE, "second attempt")
         assert world.label(forward) is None
         for order_id in (forward, cancelled):
-            assert "TaskFailed" not in {row["EventType"] for row in world.history(order_id)}
+            assert "TaskFailed" not in {row["EventType"] for row in world.tables.history(order_id)}
         assert world.label(cancelled) == "void"
     assert world.ended(forward)["status"] == "completed"
     assert world.effects(forward) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)

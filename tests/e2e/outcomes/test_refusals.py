@@ -75,7 +75,7 @@ def test_validation_rejects_and_nothing_had_to_be_undone(world: OutsideView, cas
     assert statuses(view) == {**dict.fromkeys(STEPS, "pending"), "validate_order": "refused"}
     assert view["compensations"] == []
     assert world.effects(order_id) == NOTHING
-    assert world.scheduled(order_id) == ["validate_order", "close_order"]
+    assert world.tables.scheduled(order_id) == ["validate_order", "close_order"]
 
 
 DECLINES = {

@@ -59,7 +59,9 @@ def counted(harness: Harness) -> Iterator[Callable[[], list[str]]]:
 
 def ended(harness: Harness, order_id: str) -> None:
     """Asked of devhost's own table, which is not counted."""
-    wait_for(lambda: harness.world.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}")
+    wait_for(
+        lambda: harness.world.tables.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}"
+    )
 
 
 def calls_of(harness: Harness, **changes: Any) -> list[str]:

@@ -39,7 +39,7 @@ def test_a_charge_that_stays_unknown_parks_the_order_and_is_given_back_once_it_i
         assert view["failure"] == {"step": "process_payment", "reason": "outcome_unknown"}
         assert statuses(view)["process_payment"] == "unknown"
         assert compensations(view) == [("refund_payment", "failed"), ("release_inventory", "done")]
-        assert world.record(order_id).get("ChargedMinor", 0) == 0
+        assert world.tables.record(order_id).get("ChargedMinor", 0) == 0
     assert world.messages(order_id) == []
     assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
     view = world.ended(order_id)
@@ -64,7 +64,7 @@ def test_a_refund_that_cannot_be_looked_up_is_neither_made_nor_said(harness: Har
         view = world.becomes(order_id, "needs_attention")
         assert ("refund_payment", "failed") in compensations(view)
         assert "refund.succeeded" not in events(world, order_id)
-        assert "RefundedMinor" not in world.record(order_id)
+        assert "RefundedMinor" not in world.tables.record(order_id)
     assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
     assert world.ended(order_id)["status"] == "compensated"
     assert events(world, order_id).count("refund.succeeded") == 1

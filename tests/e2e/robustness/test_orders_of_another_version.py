@@ -30,7 +30,7 @@ def table(world: OutsideView) -> TableClient:
 
 def stored_by_another_version(world: OutsideView, order_id: str) -> None:
     """Change what is stored, as a version with other rules would have written it."""
-    sent = json.loads(world.record(order_id)["Request"])
+    sent = json.loads(world.tables.record(order_id)["Request"])
     sent["customer"] |= FORBIDDEN
     sent["shipping_address"] |= {"floor": 3, "line2": "x" * 300}
     sent["items"] = [{**item, "engraving": "For Ada"} for item in sent["items"]]
@@ -68,7 +68,7 @@ def test_an_accepted_one_is_driven_to_its_end(shop: OutsideView) -> None:
     assert shop.effects(order_id) == COMPLETED
     assert is_listed(shop, order_id, "completed")
     assert fetch(f"{shop.urls['host']}/api/orders/{order_id}/personal-data", "DELETE").status == 204
-    assert "loyalty" not in str(shop.record(order_id))
+    assert "loyalty" not in str(shop.tables.record(order_id))
 
 
 @pytest.mark.parametrize(("action", "status"), [("approve", "completed"), ("cancel", "cancelled")])

@@ -49,7 +49,7 @@ def test_every_kind_of_order_ends_and_the_auditor_is_content(
     ]
     over_the_threshold = [order for order in approved if (order["total"] or {}).get("amount_minor", 0) == 500_000]
     assert len(over_the_threshold) == 4, "the orders to approve waited for it, and were approved"
-    decisions = [audit["Event"] for order in over_the_threshold for audit in shop.audits(order["order_id"])]
+    decisions = [audit["Event"] for order in over_the_threshold for audit in shop.tables.audits(order["order_id"])]
     assert decisions.count("approved") == 4
 
 

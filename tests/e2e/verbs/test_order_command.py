@@ -79,7 +79,7 @@ def test_a_waiting_order_is_approved_or_refused_by_name(order: Terminal, shop: O
     assert "516.00 GBP is approved" in order.out
     assert order("refuse", refused, "--by", "grace") == 0
     assert (shop.ended(approved)["status"], shop.ended(refused)["status"]) == ("completed", "rejected")
-    assert json.loads(shop.record(approved)["Approval"])["approver"] == "grace"
+    assert json.loads(shop.tables.record(approved)["Approval"])["approver"] == "grace"
     assert order("approve", refused, "--by", "ada") == 1
 
 
@@ -89,7 +89,7 @@ def test_a_waiting_order_is_cancelled(order: Terminal, shop: OutsideView) -> Non
     shop.becomes(order_id, "awaiting_approval")
     assert order("cancel", order_id, "--by", "grace", "--reason", "the customer rang") == 0
     assert shop.ended(order_id)["status"] == "cancelled"
-    asked = [audit for audit in shop.audits(order_id) if audit["Event"] == "cancel_requested"]
+    asked = [audit for audit in shop.tables.audits(order_id) if audit["Event"] == "cancel_requested"]
     assert [(audit["By"], audit["Reason"]) for audit in asked] == [("grace", "the customer rang")]
 
 

@@ -142,7 +142,7 @@ def test_of_two_operators_at_one_parked_order_the_later_is_refused_and_the_money
         assert second.result() == 409
     assert world.ended(order_id)["status"] == "compensated"
     assert world.effects(order_id).given_back == given_back
-    events = [audit["Event"] for audit in world.audits(order_id)]
+    events = [audit["Event"] for audit in world.tables.audits(order_id)]
     assert sum(events.count(name) for name in EVENTS.values()) == 1
 
 
@@ -154,7 +154,7 @@ def test_many_operators_at_once_are_heard_once(world: OutsideView) -> None:
             answers = list(pool.map(lambda ask: ask(), asks))
         assert sorted(answers) == [202] + [409] * 7
         assert world.ended(order_id)["status"] == "compensated"
-        resolved = "compensation_resolved" in json.dumps(world.audits(order_id), default=str)
+        resolved = "compensation_resolved" in json.dumps(world.tables.audits(order_id), default=str)
         assert world.effects(order_id).given_back == (0 if resolved else PRICE)
 
 
