@@ -1,7 +1,7 @@
 """The real things that tests run against: one Azurite, one sandbox and one product a session, run as dev.py runs them.
 
 Nothing is skipped when one of them cannot start: the fixture fails and says why. `python3 dev.py test` installs what
-they need. Every session takes ports of its own, so several run side by side.
+they need; a fixture that misses it says so in one sentence. Every session takes ports of its own, so several run side by side.
 """
 
 import os
@@ -22,6 +22,7 @@ for _name in ("NO_PROXY", "no_proxy"):
 from devtools.processes.ports import PORTS_IN_A_ROW, STORAGE_ACCOUNT, Ports, address, answers  # noqa: E402 - as above
 from devtools.product.commands import azurite_command, mail_command, payments_command  # noqa: E402
 from tests.support.harness import Harness  # noqa: E402
+from tests.support.installed import demand_azurite, demand_worker_library  # noqa: E402
 from tests.support.product import Product  # noqa: E402
 from tests.support.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
@@ -42,8 +43,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Once for all tests that failed for one reason."""
-    told = [told for report in terminalreporter.stats.get("failed", []) for told in report.user_properties]
-    for sentence in dict.fromkeys(str(sentence) for name, sentence in told if name == "remedy"):
+    properties = [each for report in terminalreporter.stats.get("failed", []) for each in report.user_properties]
+    for sentence in dict.fromkeys(str(sentence) for name, sentence in properties if name == "remedy"):
         terminalreporter.write_line(f"What to do: {sentence}")
 
 
@@ -56,6 +57,7 @@ def ports() -> FreePorts:
 @pytest.fixture(scope="session")
 def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The storage emulator, in memory."""
+    demand_azurite()
     numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     log = tmp_path_factory.mktemp("azurite") / "azurite.log"
     with running(azurite_command(numbers, None), log, lambda: all(map(answers, numbers.storage))):
@@ -63,6 +65,12 @@ def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
             numbers.storage_connection_string,
             *(f"{address(port)}/{STORAGE_ACCOUNT}" for port in numbers.storage),
         )
+
+
+@pytest.fixture(scope="session")
+def worker_library() -> None:
+    """Microsoft's worker library, in this process's Python."""
+    demand_worker_library()
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +96,7 @@ def sandbox_processes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def sandbox(sandbox_processes: Sandbox) -> Iterator[Sandbox]:
-    """Payments and mail, shared by the session: tell your entries by order id. Faults end with the test."""
+    """Payments and mail, shared by the session: find your entries by order id. Faults end with the test."""
     yield sandbox_processes
     sandbox_processes.clear_faults()
 

@@ -4,9 +4,7 @@ It refuses what the real worker refuses. Everything here runs over the deployabl
 the repository.
 """
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -120,13 +118,6 @@ class FunctionsWorker:
             self._process.communicate(timeout=20)
         finally:
             self._process.kill()
-
-
-@pytest.fixture(scope="session")
-def worker_library() -> None:
-    if importlib.util.find_spec("azure_functions_runtime") is None:
-        why = "azure-functions-runtime is not installed: `python3 dev.py check` installs it."
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
 
 
 class StartedOrchestrations(ThreadingHTTPServer):

@@ -17,6 +17,7 @@ from devtools.set_up import needs, node
 from devtools.set_up.steps import Step, run_logged, set_up
 from devtools.trouble import Trouble
 from devtools.verbs import chosen
+from tests.support.installed import demand_azurite, demand_worker_library
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
@@ -30,6 +31,20 @@ def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path)
     source.write_text("a==2")
     set_up(step)
     assert runs == ["a==1", "a==2"]
+
+
+def test_what_a_test_run_by_hand_misses_is_one_sentence_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = Step("Azurite", tmp_path / "log", tmp_path / "stamp", lambda: "1", lambda: None)
+    monkeypatch.setattr(needs, "AZURITE_PACKAGE", absent)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for demand, name in ((demand_azurite, "Azurite"), (demand_worker_library, "Azure's own worker library")):
+        with pytest.raises(pytest.fail.Exception) as failed:
+            demand()
+        assert failed.value.msg.startswith(f"This test needs {name}, which is not installed")
+        assert "`python3 dev.py test`" in failed.value.msg and "\n" not in failed.value.msg
+        assert not failed.value.pytrace
 
 
 def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
