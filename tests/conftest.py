@@ -1,7 +1,8 @@
 """The real things that tests run against: one Azurite, one sandbox and one product a session, run as dev.py runs them.
 
 Nothing is skipped when one of them cannot start: the fixture fails and says why. `python3 dev.py test` installs what
-they need; a fixture that misses it says so in one sentence. Every session takes ports of its own, so several run side by side.
+they need; a fixture that misses it says so in one sentence. Every session takes ports of its own, so several run side
+by side.
 """
 
 import os

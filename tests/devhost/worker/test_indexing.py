@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from devhost.worker.app_functions import Unloadable, functions_of, import_app
-from tests.architecture.test_deployable import worker_library  # noqa: F401 - a fixture
 from tests.devhost.support.hosts import APPS, ROOT, Devhost
 
 Hosts = Callable[..., Devhost]
@@ -19,7 +18,7 @@ BOTH = ROOT / "tests" / "devhost" / "support" / "both_indexers.py"
 
 
 @pytest.fixture(scope="module")
-def told(worker_library: None) -> dict[str, Any]:  # noqa: F811
+def told(worker_library: None) -> dict[str, Any]:
     """What Microsoft's worker library and devhost say against each function of the app."""
     command = [sys.executable, str(BOTH), str(ROOT), str(INDEXED)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)

@@ -131,8 +131,19 @@ class Life:
             yield heapq.heappop(self._due)[2]
 
 
+def drawn_rule(rng: random.Random, target: str) -> dict[str, Any]:
+    """One fault of a plan for "payments" or "mail"."""
+    fault = rng.choice(KINDS)
+    rule: dict[str, Any] = {"operation": rng.choice(OPERATIONS[target]), "fault": fault}
+    rule["probability"] = round(rng.uniform(0.1, 0.4), 2)
+    rule["times"] = rng.choice((1, 2, 3, 8))
+    if fault.startswith("hold"):
+        rule["delay_s"] = rng.choice((0.5, 2, 3, 12))
+    return rule
+
+
 class Chaos:
-    """One run on a product that was not started yet. `say` is told how it goes."""
+    """One run on a product that was not started yet. `say` prints how it goes."""
 
     def __init__(
         self,
@@ -240,7 +251,10 @@ class Chaos:
         """Arrange the faults of this life, and its end: by what is returned, unless a provider is quicker."""
         manner = MANNERS[number % len(MANNERS)]
         pid = urls["pids"]["devhost"]
-        rules = {target: self._rules(target) for target in RULES}
+        rules = {
+            target: [drawn_rule(self._rng, target) for _ in range(number_of_rules)]
+            for target, number_of_rules in RULES.items()
+        }
         if manner == "provider":
             target, operation = self._rng.choice(KILLERS)
             killing = {"operation": operation, "fault": "kill_after_commit", "kill_pid": pid, "times": 1}
@@ -271,18 +285,6 @@ class Chaos:
         """By a thread of its own, so that it falls into the middle of requests."""
         with contextlib.suppress(ProcessLookupError):  # a provider was quicker
             os.kill(pid, number)
-
-    def _rules(self, target: str) -> list[dict[str, Any]]:
-        return [self._rule(target) for _ in range(RULES[target])]
-
-    def _rule(self, target: str) -> dict[str, Any]:
-        fault = self._rng.choice(KINDS)
-        rule: dict[str, Any] = {"operation": self._rng.choice(OPERATIONS[target]), "fault": fault}
-        rule["probability"] = round(self._rng.uniform(0.1, 0.4), 2)
-        rule["times"] = self._rng.choice((1, 2, 3, 8))
-        if fault.startswith("hold"):
-            rule["delay_s"] = self._rng.choice((0.5, 2, 3, 12))
-        return rule
 
     def _rise(self, died_at: float) -> None:
         """Start again; the plan of faults is still there, and says what of it came to pass."""

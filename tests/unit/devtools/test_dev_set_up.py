@@ -42,8 +42,9 @@ def test_what_a_test_run_by_hand_misses_is_one_sentence_with_the_command_that_in
     for demand, name in ((demand_azurite, "Azurite"), (demand_worker_library, "Azure's own worker library")):
         with pytest.raises(pytest.fail.Exception) as failed:
             demand()
-        assert failed.value.msg.startswith(f"This test needs {name}, which is not installed")
-        assert "`python3 dev.py test`" in failed.value.msg and "\n" not in failed.value.msg
+        message = str(failed.value)
+        assert message.startswith(f"This test needs {name}, which is not installed")
+        assert "`python3 dev.py test`" in message and "\n" not in message
         assert not failed.value.pytrace
 
 
