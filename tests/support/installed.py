@@ -23,7 +23,7 @@ def demand_worker_library() -> None:
 def _demand(step: Step, installed: bool) -> None:
     if not installed:
         pytest.fail(
-            f"This test needs {step.what}, which is not installed, or is not of the version that is named here: "
+            f"This test needs {step.name}, which is not installed, or is not of the version that is named here: "
             "`python3 dev.py test` with the names of tests installs it and runs them.",
             pytrace=False,
         )
