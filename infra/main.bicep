@@ -210,8 +210,7 @@ module api 'app/api.bicep' = {
     taskHubName: taskHubName
     subnetId: privateNetwork ? network.outputs.appSubnetId : ''
     zoneRedundant: zoneRedundant
-    // Over zones there have to be two.
-    alwaysReadyInstances: zoneRedundant ? max(alwaysReadyInstances, 2) : alwaysReadyInstances
+    alwaysReadyInstances: alwaysReadyInstances
     maximumInstances: maximumInstances
   }
 }

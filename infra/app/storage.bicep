@@ -104,7 +104,7 @@ resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
   }
 }
 
-// Requests and capacity of the account. A log of each request would cost more than the requests do.
+// How many requests the account gets and refuses. A log of each request would cost more than the requests do.
 resource measured 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
   scope: account
@@ -113,10 +113,6 @@ resource measured 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
     metrics: [
       {
         category: 'Transaction'
-        enabled: true
-      }
-      {
-        category: 'Capacity'
         enabled: true
       }
     ]
