@@ -56,10 +56,10 @@ def _written(name: str, each: Type) -> str:
 
 def used_part(official: Type, uses: list[Resource]) -> Type:
     """The type with only those objects that the resources use."""
-    seen: set[str] = set()
-    for resource in uses:
-        for _ in _faults(official.objects, official.root, _without_bicep_s(resource.body), "", seen):
-            """What is wrong is for the tests to say."""
+    looks = [Look(official.objects, resource.names, set()) for resource in uses]
+    for look, resource in zip(looks, uses, strict=True):
+        list(look.faults(official.root, _own(resource.body), ""))
+    seen = set().union(*(look.seen for look in looks))
     return official._replace(objects={name: each for name, each in official.objects.items() if name in seen})
 
 
@@ -72,50 +72,52 @@ def faults(resource: Resource, digest: Digest) -> list[str]:
         return [f"{resource.place}: {resource.type} has {known.versions}, and not {resource.version}"]
     if resource.existing:
         return []
-    found = _faults(known.objects, known.root, _without_bicep_s(resource.body), "", set())
+    found = Look(known.objects, resource.names, set()).faults(known.root, _own(resource.body), "")
     return [f"{resource.place}: {fault}" for fault in found]
 
 
-def _without_bicep_s(body: dict[str, Any]) -> dict[str, Any]:
+def _own(body: dict[str, Any]) -> dict[str, Any]:
+    """What is the resource's own, and not Bicep's."""
     return {named(key): value for key, value in body.items() if named(key) not in OF_BICEP}
 
 
-def _faults(objects: Objects, name: str, body: dict[str, Any], path: str, seen: set[str]) -> Iterator[str]:
-    seen.add(name)
-    if name not in objects:
-        yield f"{path or 'it'} is a {name}, which the digest does not have: make it again"
-        return
-    properties = objects[name]
-    given = {named(key): value for key, value in body.items()}
-    missing = [each for each, what in properties.items() if what.get("required") and each not in given]
-    yield from (f"{path}{each} is required" for each in missing)
-    for key, value in given.items():
-        what = properties.get(key, properties.get("*"))
-        if what is None:
-            yield f"{name} has no {path}{key}"
-        elif what.get("readOnly"):
-            yield f"{path}{key} is read-only"
-        else:
-            yield from _value_faults(objects, what, value, f"{path}{key}", seen)
+class Look(NamedTuple):
+    """One look at a resource. `seen` collects the objects that it uses."""
 
+    objects: Objects
+    names: frozenset[str]
+    seen: set[str]
 
-def _value_faults(objects: Objects, what: dict[str, Any], value: Any, path: str, seen: set[str]) -> Iterator[str]:
-    for each in alternatives(value):
-        if isinstance(each, list):
-            for item in each:
-                yield from _value_faults(objects, what, item, path, seen)
-        elif is_object(each) and what.get("objects"):
-            # One of several objects: it has to be one of them as a whole.
-            tried = [list(_faults(objects, one, each, f"{path}.", seen)) for one in what["objects"]]
-            yield from min(tried, key=len)
-        elif isinstance(each, str) and "values" in what and not _is_expression(each, what["values"]):
-            yield f"{path} is one of {what['values']}, and not {each}"
+    def faults(self, name: str, body: dict[str, Any], path: str) -> Iterator[str]:
+        """Of one object, whose type has this name."""
+        self.seen.add(name)
+        if name not in self.objects:
+            yield f"{path or 'it'} is a {name}, which the digest does not have: make it again"
+            return
+        properties = self.objects[name]
+        given = {named(key): value for key, value in body.items()}
+        missing = [each for each, what in properties.items() if what.get("required") and each not in given]
+        yield from (f"{path}{each} is required" for each in missing)
+        for key, value in given.items():
+            what = properties.get(key, properties.get("*"))
+            if what is None:
+                yield f"{name} has no {path}{key}"
+            elif what.get("readOnly"):
+                yield f"{path}{key} is read-only"
+            else:
+                yield from self._of_value(what, value, f"{path}{key}")
 
+    def _of_value(self, what: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+        for each in alternatives(value):
+            if isinstance(each, list):
+                for item in each:
+                    yield from self._of_value(what, item, path)
+            elif is_object(each) and what.get("objects"):
+                # One of several objects: it has to be one of them as a whole.
+                tried = [list(self.faults(one, each, f"{path}.")) for one in what["objects"]]
+                yield from min(tried, key=len)
+            elif isinstance(each, str) and "values" in what and not self._may_be(each, what["values"]):
+                yield f"{path} is one of {what['values']}, and not {each}"
 
-def _is_expression(text: str, values: list[str]) -> bool:
-    """One of the values, or a text that is made at run time or is a name of Bicep's."""
-    return text in values or "${" in text or (text.isidentifier() and text[:1].islower() and not _like(text, values))
-
-
-def _like(text: str, values: list[str]) -> bool:
-    return text.lower() in {value.lower() for value in values}
+    def _may_be(self, text: str, values: list[str]) -> bool:
+        return text in values or text in self.names or "${" in text

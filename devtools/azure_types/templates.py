@@ -20,7 +20,10 @@ OF_BICEP = frozenset({"parent", "scope", "dependsOn", "depends_on"})
 
 
 class Resource(NamedTuple):
-    """One resource of one file. `body`: its object; of resources in a loop the object of each."""
+    """One resource of one file. `body`: its object; of resources in a loop the object of each.
+
+    `names`: what the file declares. A text of the body that is one of these is no text.
+    """
 
     file: str
     symbol: str
@@ -28,6 +31,7 @@ class Resource(NamedTuple):
     version: str
     existing: bool
     body: dict[str, Any]
+    names: frozenset[str]
 
     @property
     def place(self) -> str:
@@ -53,22 +57,23 @@ def _parser() -> BicepParser:
 def read(text: str, file: str) -> Template:
     """Raises what lark raises for a text that is no Bicep."""
     tree: dict[str, Any] = dict(_parser().parse(text=text))
+    parts = {part: dict(tree.get(part, {})) for part in ("parameters", "variables", "resources", "modules", "outputs")}
+    declared = frozenset(name for part in parts.values() for name in part)
     return Template(
         file,
-        tree.get("parameters", {}),
-        {name: each["value"] for name, each in tree.get("variables", {}).items()},
-        [_resource(file, symbol, each) for symbol, each in tree.get("resources", {}).items()],
-        {symbol: _object(each["config"]) | {"path": each["detail"]["path"]} for symbol, each in _modules(tree)},
-        {name: each["value"] for name, each in tree.get("outputs", {}).items()},
+        parts["parameters"],
+        {name: each["value"] for name, each in parts["variables"].items()},
+        [_resource(file, symbol, each, declared) for symbol, each in parts["resources"].items()],
+        {name: _object(each["config"]) | {"path": each["detail"]["path"]} for name, each in parts["modules"].items()},
+        {name: each["value"] for name, each in parts["outputs"].items()},
     )
 
 
-def _modules(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    yield from tree.get("modules", {}).items()
-
-
-def _resource(file: str, symbol: str, each: dict[str, Any]) -> Resource:
-    return Resource(file, symbol, each["type"], each["api_version"], each["existing"], _object(each["config"]))
+def _resource(file: str, symbol: str, each: dict[str, Any], declared: frozenset[str]) -> Resource:
+    loop = each["config"].get("loop_type", {}).get("detail", {})
+    names = declared | {loop[kind] for kind in ("item_name", "index_name") if kind in loop}
+    body = _object(each["config"])
+    return Resource(file, symbol, each["type"], each["api_version"], each["existing"], body, frozenset(names))
 
 
 def _object(config: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def broken(file: str, symbol: str, before: str, after: str) -> list[str]:
             "versioningEnabled",
             "has no properties.versioningEnabled",
         ),
-        ("app/vault.bicep", "vault", "'standard'", "'Cheap'", "properties.sku.name is one of ['standard', 'premium']"),
+        ("app/vault.bicep", "vault", "'standard'", "'cheap'", "properties.sku.name is one of ['standard', 'premium']"),
         ("app/vault.bicep", "vault", "tenantId: tenant", "provisioningState: tenant", "tenantId is required"),
         ("app/api.bicep", "site", "    httpsOnly", "    defaultHostName: name\n    httpsOnly", "is read-only"),
         ("app/api.bicep", "site", "instanceCount", "instances", "has no properties.functionAppConfig"),
