@@ -5,19 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.devhost.support.hosts import Devhost
+from tests.devhost.support.hosts import FEATURES, Devhost
 from tests.devhost.support.provider_oracle import faults_after, judged
 from tests.support.servers import Azurite, FreePorts
 
 
 @pytest.fixture(scope="module")
-def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
-    """A devhost that serves the features app for a whole module. Do not stop it.
+def host(
+    request: pytest.FixtureRequest, azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Devhost]:
+    """A devhost for a whole module. It serves the app that the module names as APP, or the features app.
 
-    In the end all that the module's tests have left in its hub is judged, see provider_oracle.py.
+    Do not stop it. In the end all that the module's tests have left in its hub is judged, see provider_oracle.py.
     """
     folder = tmp_path_factory.mktemp("devhost")
-    with judged(Devhost(azurite.connection_string, ports(), folder)) as shared:
+    app = getattr(request.module, "APP", FEATURES)
+    with judged(Devhost(azurite.connection_string, ports(), folder, app=app)) as shared:
         yield shared
 
 

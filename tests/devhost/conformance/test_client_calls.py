@@ -1,24 +1,13 @@
 """Every call of the SDK's DurableOrchestrationClient, made by an HTTP function of the app as users make it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.devhost.support.hosts import APPS, Devhost, until
-from tests.devhost.support.provider_oracle import judged
-from tests.support.servers import Azurite, FreePorts
 
 APP = APPS / "conformance"
 LONG_AGO, FAR_AWAY = "2020-01-01T00:00:00", "2999-01-01T00:00:00"
-
-
-@pytest.fixture(scope="module")
-def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devhost]:
-    """A devhost that serves the conformance app."""
-    folder = tmp_path_factory.mktemp("client-calls")
-    with judged(Devhost(azurite.connection_string, ports(), folder, app=APP)) as shared:
-        yield shared
 
 
 @pytest.fixture

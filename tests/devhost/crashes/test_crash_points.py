@@ -4,42 +4,20 @@ Each crash point has an instance of its own, which stands still at its n-th writ
 crashes them all. Rejected: a devhost for each point, which proves the same and takes a minute of process starts.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.devhost.support.hosts import FINISHED, Devhost, until
+from tests.devhost.support.crash_points import WRITES, Stage, has_ended, stands
+from tests.devhost.support.hosts import Devhost, until
 from tests.devhost.support.provider_oracle import faults_after
 from tests.support.servers import Azurite, FreePorts
 from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
 OUTPUT = ["one", "two", "three", "four", "five", "six"]
-WRITES = "^(POST|PUT|MERGE|PATCH) .*"
-
-
-@dataclass
-class Stage:
-    """A devhost whose table requests pass a proxy, and the text of each request that was answered to it."""
-
-    host: Devhost
-    tables: StorageProxy
-    answered: list[str]
-
-    def writes(self, instance: str) -> list[str]:
-        """What devhost knows to be written of an instance and its child."""
-        return [text for text in self.answered if not text.startswith("GET") and instance in text]
-
-    def scheduled(self, instance: str) -> int:
-        return sum(text.count('"EventType":"TaskScheduled"') for text in self.writes(instance))
-
-    def runs(self, instance: str) -> Counter[str]:
-        """How often each activity of an instance and its child has begun, by its step."""
-        return Counter(line.split()[2] for line in self.host.notes if line.startswith(f"mark {instance}"))
 
 
 @pytest.fixture
@@ -86,18 +64,9 @@ def crash_at(stage: Stage, fault: Fault, crash_points: dict[str, int]) -> set[st
         return {name for name, rule in rules.items() if stands(rule)}
 
 
-def stands(rule: Rule) -> bool:
-    return (rule.done if rule.fault == "hold_answer" else rule.seen).is_set()
-
-
 def begin_or_be_cut_off(host: Devhost, instance: str) -> None:
     with suppress(OSError):
         host.begin("marking", [], instance)
-
-
-def has_ended(host: Devhost, instance: str) -> bool:
-    status = host.status(instance)
-    return bool(status) and status["runtimeStatus"] in FINISHED
 
 
 def assert_ends_as_undisturbed(stage: Stage, instance: str) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.devhost.crashes.test_crash_points import WRITES, Stage, has_ended, stands
-from tests.devhost.entities.test_entities import blobs_of
+from tests.devhost.support.crash_points import WRITES, Stage, has_ended, stands
+from tests.devhost.support.entity_calls import blobs_of
 from tests.devhost.support.hosts import APPS, Devhost, until
 from tests.devhost.support.provider_oracle import faults_after
 from tests.support.servers import Azurite, FreePorts

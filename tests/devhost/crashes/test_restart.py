@@ -10,7 +10,7 @@ from azure.storage.blob import BlobServiceClient
 
 from devtools.processes.ports import PORTS_IN_A_ROW, Ports, answers
 from devtools.product.commands import azurite_command
-from tests.devhost.support.hosts import Devhost, until
+from tests.devhost.support.hosts import Devhost, until, workers_in
 from tests.support.servers import Azurite, FreePorts, running
 
 Hosts = Callable[..., Devhost]
@@ -79,19 +79,6 @@ def test_the_worker_dies_with_its_killed_host(new_host: Hosts) -> None:
     assert len(workers_in(host.folder)) == 1
     host.kill()
     until(lambda: workers_in(host.folder) == [])
-
-
-def workers_in(folder: Path) -> list[int]:
-    """The processes that carry this host's notes file in their environment."""
-    mark = str(folder / "notes.txt").encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (process / "environ").read_bytes() and b"devhost.worker" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_a_second_devhost_on_the_hub_says_so_and_ends(new_host: Hosts) -> None:

@@ -1,22 +1,15 @@
-"""Entities: called and signalled from everywhere, kept in the provider's rows, each operation applied exactly once."""
+"""Entities: called and signalled from everywhere, and kept in the provider's rows."""
 
-import contextlib
-import http.client
 import json
-import random
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from azure.storage.blob import BlobServiceClient
 
+from tests.devhost.support.entity_calls import becomes, blobs_of, signal, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 from tests.devhost.support.provider_oracle import judged
 from tests.support.servers import Azurite, FreePorts
 
-Hosts = Callable[..., Devhost]
 APP = APPS / "entities"
 
 
@@ -29,23 +22,6 @@ def host(
     folder = tmp_path_factory.mktemp("entities")
     with judged(Devhost(azurite.connection_string, ports(), folder, app=APP, arguments=arguments)) as shared:
         yield shared
-
-
-def state(host: Devhost, name: str, key: str) -> Any:
-    """The state of an entity over plain HTTP; None when there is none."""
-    reply = host.get(host.api(f"/entities/{name}/{key}"))
-    assert reply.status in (200, 404)
-    return reply.json if reply.status == 200 else None
-
-
-def becomes(host: Devhost, name: str, key: str, wanted: Any, within_s: float = 60) -> None:
-    until(lambda: state(host, name, key) == wanted, within_s, lambda: f"{state(host, name, key)}\n{host.log}")
-
-
-def signal(host: Devhost, name: str, key: str, operation: str, given: Any = None) -> None:
-    """Through the SDK's client."""
-    reply = host.post(f"/api/signal/{name}/{key}/{operation}", given)
-    assert reply.status == 202, reply.text
 
 
 def test_an_orchestrator_calls_an_entity_and_has_its_result(host: Devhost) -> None:
@@ -248,156 +224,3 @@ def test_large_states_and_answers_are_blobs_and_old_ones_go(host: Devhost) -> No
     assert [each["state"] for each in found if each["entityId"]["key"] == "large"] == ["x" * 70_000]
     assert host.run("calls", [["bag", "large", "fill", 1]])["output"] == ["y"]
     until(lambda: blobs_of(host, "@bag@large") == 0)
-
-
-def blobs_of(host: Devhost, instance_id: str) -> int:
-    with BlobServiceClient.from_connection_string(host.storage) as service:
-        container = service.get_container_client(f"{host.hub.lower()}-largemessages")
-        return len(list(container.list_blobs(name_starts_with=f"{instance_id}/")))
-
-
-def test_signals_answered_with_202_survive_a_kill_at_once(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    signal(host, "journal", "kept", "slowly", 0.5)
-    until(lambda: "begins kept 0.5" in host.notes)
-    for text in ("a", "b"):
-        signal(host, "journal", "kept", "write", text)
-    signal(host, "account", "new", "add", 1)
-    host.kill()
-    host.start()
-    becomes(host, "journal", "kept", [0.5, "a", "b"])
-    becomes(host, "account", "new", 1)
-    assert "unfinished" not in host.log
-
-
-def test_a_call_in_flight_is_answered_after_a_kill(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    caller = host.begin("calls", [["Journal", "in-flight", "slowly", 0.5]])
-    until(lambda: "begins in-flight 0.5" in host.notes)
-    host.kill()
-    host.start()
-    assert host.finished(caller)["output"] == [["journal", "in-flight", 1]]
-    assert state(host, "journal", "in-flight") == [0.5]
-
-
-def test_an_unfinished_entity_does_not_keep_a_stop_waiting(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    signal(host, "journal", "stopped", "slowly", 20)
-    until(lambda: "begins stopped 20" in host.notes)
-    began = time.monotonic()
-    assert host.stop() == 0
-    assert time.monotonic() - began < 5
-
-
-def test_a_batch_is_as_large_as_host_json_says(new_host: Hosts) -> None:
-    limits = {
-        "AzureFunctionsJobHost__extensions__durableTask__maxEntityOperationBatchSize": "2",
-        "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentEntityFunctions": "1",
-    }
-    host = new_host(app=APP, settings=limits).start()
-    operations = [("write", "a"), ("write", "b"), ("slowly", 0.5), ("write", "c")]
-    host.run("signals", [["Journal", "batches", operation, given] for operation, given in operations])
-    until(lambda: "begins batches 0.5" in host.notes)
-    assert state(host, "journal", "batches") == ["a", "b"]
-    becomes(host, "journal", "batches", ["a", "b", 0.5, "c"])
-    for key in ("one", "two"):
-        signal(host, "journal", key, "slowly", 0.3)
-    becomes(host, "journal", "one", [0.3])
-    becomes(host, "journal", "two", [0.3])
-    assert [line.split()[0] for line in host.notes] == ["begins", "ends"] * 3
-
-
-def test_a_batch_without_a_limit_is_all_that_waits(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    host.run("signals", [["Journal", "all", *operation] for operation in (("write", "a"), ("slowly", 0.5))])
-    until(lambda: "begins all 0.5" in host.notes)
-    assert state(host, "journal", "all") is None
-    becomes(host, "journal", "all", ["a", 0.5])
-
-
-def test_what_waits_for_a_function_that_is_gone_stays(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    signal(host, "journal", "waiting", "slowly", 1)
-    until(lambda: "begins waiting 1" in host.notes)
-    host.kill()
-    host.settings["AzureWebJobs.journal_function.Disabled"] = "true"
-    host.start()
-    until(lambda: "What waits for @journal@waiting stays." in host.log)
-    host.kill()
-    del host.settings["AzureWebJobs.journal_function.Disabled"]
-    host.start()
-    becomes(host, "journal", "waiting", [1])
-
-
-def test_entities_do_not_wait_for_each_other(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    for key in ("one", "two"):
-        signal(host, "journal", key, "slowly", 1)
-    until(lambda: len(host.notes) == 4)
-    assert [line.split()[0] for line in host.notes] == ["begins", "begins", "ends", "ends"]
-
-
-def test_without_rollback_a_failed_operation_leaves_what_it_changed(new_host: Hosts) -> None:
-    setting = "AzureFunctionsJobHost__extensions__durableTask__rollbackEntityOperationsOnExceptions"
-    host = new_host(app=APP, settings={setting: "false"}).start()
-    ended = host.run("calls", [["account", "left", "add", -9], ["account", "left", "add", 1]])
-    assert ended["output"] == ["failed: -9 is below zero", "failed: -8 is below zero"]
-    assert state(host, "account", "left") == -8
-
-
-WORKLOAD = 111_111
-CLIENT_SIGNAL = 1_000_000
-
-
-def test_no_operation_is_lost_or_applied_twice_whenever_devhost_dies(new_host: Hosts) -> None:
-    """Many orchestrations signal and call, clients signal, and devhost dies at random moments."""
-    host = new_host(app=APP).start()
-    moments = random.Random(0)
-    instances, answered = [], 0
-    for _ in range(8):
-        for number in range(3):
-            instances.append(host.begin("workload", f"key-{number}"))
-        answered += signals_until_killed(host, moments.uniform(0.0, 0.4))
-        host.start()
-    ends = [host.finished(instance)["runtimeStatus"] for instance in instances]
-    assert ends == ["Completed"] * len(instances), host.log
-    for number in range(3):
-        becomes(host, "account", f"key-{number}", WORKLOAD * 8)
-    clients = state(host, "account", "clients") or 0
-    assert answered <= clients <= answered + 8  # the last one before each kill may have had no answer
-    assert "Traceback" not in host.log
-
-
-def signals_until_killed(host: Devhost, seconds: float) -> int:
-    """Signal an entity from a client, kill devhost after so many seconds; how many signals were answered with 202."""
-    answered = 0
-    killer = threading.Timer(seconds, host.kill)
-    killer.start()
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        while host.post(host.api("/entities/account/clients?op=add"), "1").status == 202:
-            answered += 1
-    killer.join()
-    return answered
-
-
-def test_a_caller_that_waits_goes_on_with_the_entity_after_a_kill(new_host: Hosts) -> None:
-    host = new_host(app=APP).start()
-    instance = host.begin("waits_between", "between")
-    becomes(host, "account", "between", 1)
-    until(lambda: "EventRaised" in host.events(instance))
-    host.kill()
-    host.start()
-    assert host.event(instance, "go", "on").status == 202
-    assert host.finished(instance)["output"] == 2
-
-
-@pytest.mark.parametrize("killed", [False, True])
-def test_what_is_kept_for_a_sender_goes_when_it_has_ended(new_host: Hosts, killed: bool) -> None:
-    host = new_host(app=APP).start()
-    host.run("calls", [["account", "forgetful", "add", 1]])
-    if killed:
-        host.kill()
-        host.start()
-    signal(host, "account", "forgetful", "add", 1)
-    wanted = '{"exists":true,"state":"2","sorter":{}}'
-    until(lambda: host.rows("Instances", "@account@forgetful")[0].get("Input") == wanted)

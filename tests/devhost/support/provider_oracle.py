@@ -11,6 +11,7 @@ stands beside it.
 import importlib.util
 import json
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -186,6 +187,10 @@ def orchestrators(app: Path) -> dict[str, Orchestrator]:
     spec = importlib.util.spec_from_file_location(f"{app.name}_function_app", app / "function_app.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(app))  # as the worker finds an app's own modules
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(app))
     functions = [each for each in module.app.get_functions() if each.get_trigger().type == "orchestrationTrigger"]
     return {each.get_function_name().lower(): each.get_user_function() for each in functions}

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.devhost.crashes.test_restart import workers_in
-from tests.devhost.support.hosts import APPS, Devhost, until
+from tests.devhost.support.hosts import APPS, Devhost, until, workers_in
 from tests.devhost.support.provider_oracle import judged
 
 Hosts = Callable[..., Devhost]

@@ -1,0 +1,30 @@
+"""What tests send to entities and read of them."""
+
+from typing import Any
+
+from azure.storage.blob import BlobServiceClient
+
+from tests.devhost.support.hosts import Devhost, until
+
+
+def state(host: Devhost, name: str, key: str) -> Any:
+    """The state of an entity over plain HTTP; None when there is none."""
+    reply = host.get(host.api(f"/entities/{name}/{key}"))
+    assert reply.status in (200, 404)
+    return reply.json if reply.status == 200 else None
+
+
+def becomes(host: Devhost, name: str, key: str, wanted: Any, within_s: float = 60) -> None:
+    until(lambda: state(host, name, key) == wanted, within_s, lambda: f"{state(host, name, key)}\n{host.log}")
+
+
+def signal(host: Devhost, name: str, key: str, operation: str, given: Any = None) -> None:
+    """Through the SDK's client."""
+    reply = host.post(f"/api/signal/{name}/{key}/{operation}", given)
+    assert reply.status == 202, reply.text
+
+
+def blobs_of(host: Devhost, instance_id: str) -> int:
+    with BlobServiceClient.from_connection_string(host.storage) as service:
+        container = service.get_container_client(f"{host.hub.lower()}-largemessages")
+        return len(list(container.list_blobs(name_starts_with=f"{instance_id}/")))
