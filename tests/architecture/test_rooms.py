@@ -130,6 +130,11 @@ def test_a_room_of_devhost_imports_only_the_floors_below_it(room: str) -> None:
     assert {floor for _, floor in imported} | {room} == DEVHOST_MAY_IMPORT[room] | {room}, "the table names too many"
 
 
+def test_each_room_of_devhost_has_tests_under_its_name() -> None:
+    rooms = {file.parent.name for file in (ROOT / "devhost").glob("*/*.py")}
+    assert rooms - {file.parent.name for file in (ROOT / "tests" / "devhost").glob("*/test_*.py")} == set()
+
+
 def test_start_knows_of_devhost_and_of_the_app_only_how_settings_are_read() -> None:
     named = {name for file in _files("devtools/product") for name in _imports(file)}
     assert {name for name in named if not name.startswith("devtools") and name.split(".")[0] in OUR_ROOMS} <= (

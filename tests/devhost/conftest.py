@@ -30,21 +30,21 @@ def new_host(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Iterator[Cal
 
     In the end the hubs of those that still serve are judged, see provider_oracle.py.
     """
-    made: list[Devhost] = []
+    hosts: list[Devhost] = []
 
     def make(**options: object) -> Devhost:
-        folder = tmp_path / f"devhost-{len(made)}"
+        folder = tmp_path / f"devhost-{len(hosts)}"
         folder.mkdir()
-        made.append(Devhost(azurite.connection_string, ports(), folder, **options))  # type: ignore[arg-type]
-        return made[-1]
+        hosts.append(Devhost(azurite.connection_string, ports(), folder, **options))  # type: ignore[arg-type]
+        return hosts[-1]
 
     try:
         yield make
-        alive = [each for each in made if each.process and each.process.poll() is None]
+        alive = [each for each in hosts if each.process and each.process.poll() is None]
         # The code of an app that was edited meanwhile is not the code that ran.
         lasting = [each for each in alive if "--watch" not in each.arguments]
         assert [fault for each in lasting for fault in faults_after(each)] == []
     finally:
-        for each in made:
+        for each in hosts:
             if each.process and each.process.poll() is None:
                 each.kill()

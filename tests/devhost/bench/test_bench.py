@@ -1,4 +1,4 @@
-"""The bench runs and tells what it measured. How fast anything is, no test says."""
+"""The bench runs and reports what it measured. How fast anything is, no test says."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ from tests.support.servers import Azurite
 
 
 def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_at_most(tmp_path: Path) -> None:
-    told, drawn = tmp_path / "bench.json", tmp_path / "bench.svg"
-    command = [sys.executable, "-m", "devtools.bench", "--quick", "--json", str(told), "--plot", str(drawn)]
+    written, drawn = tmp_path / "bench.json", tmp_path / "bench.svg"
+    command = [sys.executable, "-m", "devtools.bench", "--quick", "--json", str(written), "--plot", str(drawn)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(told.read_text(encoding="utf-8"))
+    figures = json.loads(written.read_text(encoding="utf-8"))
     for name in ("floor", "saga", "twin"):
         assert set(figures["loads"][name]) == {"1", "16", "64"}
         assert all(load["per_second"] > 0 for load in figures["loads"][name].values())
@@ -38,15 +38,15 @@ def test_the_bench_measures_all_that_it_names_and_an_order_takes_nine_requests_a
 def test_two_sides_are_compared_round_by_round_and_the_median_ratio_counts() -> None:
     rounds = [(20.0, 10.0), (9.0, 3.0), (4.0, 1.0)]  # the machine became slower, and it was so for both
     loads = [[Load(16, rate, [1 / rate], {"worker": 1000 / rate}) for rate in each] for each in rounds]
-    found = {loads_table.AGAINST_BASE[1]: [table.Pair(*each) for each in loads]}
-    (told,) = table.as_json(found)
-    assert told["ratios"]["rate"] == 3.0
-    assert (told["ratios"]["cpu"], told["ratios"]["p50"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
-    row = table.table("this / 5d87d76", found).splitlines()[-1]
-    assert row.split()[:3] == ["one", "line", "16"]
+    pairs = {loads_table.AGAINST_BASE[1]: [table.Pair(*each) for each in loads]}
+    (row,) = table.as_json(pairs)
+    assert row["ratios"]["rate"] == 3.0
+    assert (row["ratios"]["cpu"], row["ratios"]["p50"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    line = table.table("this / 5d87d76", pairs).splitlines()[-1]
+    assert line.split()[:3] == ["one", "line", "16"]
     compared = "9.0 / 3.0 3.00 111 / 333 0.33 111 / 333 0.33 111 / 333 111 / 333"
-    assert row.split()[3:] == compared.split()
-    by_process = table.processes(found).splitlines()
+    assert line.split()[3:] == compared.split()
+    by_process = table.processes(pairs).splitlines()
     assert by_process[0].split() == ["CPU", "ms", "by", "process", "at", *table.PROCESSES]
     assert by_process[1].split()[3:6] == ["111.1", "/", "333.3"], "the workers"
 

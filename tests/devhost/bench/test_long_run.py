@@ -1,4 +1,4 @@
-"""`dev.py bench --long-run` in small: what it looks at is there, and what has grown is told."""
+"""`dev.py bench --long-run` in small: what it looks at is there, and what has grown is reported."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ def test_real_orders_of_each_kind_end_as_they_are_to_without_a_loud_log_line() -
     assert all(process.mb > 10 and process.descriptors > 3 for process in run.last.values())
 
 
-def test_a_memory_that_grows_descriptors_that_stay_open_and_a_loud_log_are_told() -> None:
+def test_a_memory_that_grows_descriptors_that_stay_open_and_a_loud_log_are_reported() -> None:
     first = {"devhost": Process(100, 40), "worker": Process(100, 40)}
     last = {"devhost": Process(121, 40), "worker": Process(119, 45)}
     run = LongRun(5000, 300, first, last, ["WARNING urllib3: Connection pool is full"])
@@ -25,7 +25,7 @@ def test_a_memory_that_grows_descriptors_that_stay_open_and_a_loud_log_are_told(
     assert LongRun(5000, 300, first, first, []).shortfalls() == []
 
 
-def test_a_worker_that_was_replaced_is_told() -> None:
+def test_a_worker_that_was_replaced_is_reported() -> None:
     first, last = {"worker": Process(100, 40)}, {"worker1": Process(100, 40)}
     assert "other processes run" in LongRun(5000, 300, first, last, []).shortfalls()[0]
 

@@ -12,7 +12,7 @@ def test_many_orders_all_end_with_kills_and_without_and_the_memory_stays() -> No
     assert shortfalls(steady, killed) == [], f"{steady}\n{killed}"
 
 
-def test_a_memory_that_grows_and_orders_that_are_lost_are_told() -> None:
+def test_a_memory_that_grows_and_orders_that_are_lost_are_reported() -> None:
     steady = Steady(200, 1.0, {"host": 40.0, "worker": 40.0}, {"host": 40.0, "worker": 61.0})
     killed = Killed(10, ended=9, wrong={"order-3": None})
     assert shortfalls(steady, killed) == [

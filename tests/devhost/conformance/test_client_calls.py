@@ -25,9 +25,9 @@ def done(host: Devhost) -> str:
 
 def call(host: Devhost, method: str, **arguments: Any) -> Any:
     """What a call of the client answered."""
-    told = host.post(f"/api/call/{method}", arguments).json
-    assert "answer" in told, told
-    return told["answer"]
+    outcome = host.post(f"/api/call/{method}", arguments).json
+    assert "answer" in outcome, outcome
+    return outcome["answer"]
 
 
 def refused(host: Devhost, method: str, **arguments: Any) -> str:
@@ -36,23 +36,23 @@ def refused(host: Devhost, method: str, **arguments: Any) -> str:
 
 
 def test_start_new_answers_the_id(host: Devhost) -> None:
-    given = {"orchestration_function_name": "plain", "instance_id": "named", "client_input": {"a": [1]}}
-    assert call(host, "start_new", **given) == "named"
+    arguments = {"orchestration_function_name": "plain", "instance_id": "named", "client_input": {"a": [1]}}
+    assert call(host, "start_new", **arguments) == "named"
     assert host.finished("named")["output"] == {"input": {"a": [1]}}
     assert len(call(host, "start_new", orchestration_function_name="plain")) == 32
 
 
-def test_start_new_raises_what_the_host_said(host: Devhost, running: str) -> None:
+def test_start_new_raises_the_message_of_the_host(host: Devhost, running: str) -> None:
     text = refused(host, "start_new", orchestration_function_name="dubble")
     assert text.startswith("The function 'dubble' doesn't exist, is disabled, or is not an orchestrator function.")
     twice = refused(host, "start_new", orchestration_function_name="plain", instance_id=running)
     assert "An Orchestration instance with the status Running already exists." in twice
 
 
-@pytest.mark.parametrize("given", [{"k": 1}, [1, "Łódź"], "text", 5, 1.5, True, False])
-def test_any_json_input_arrives_as_it_was_given(host: Devhost, given: Any) -> None:
-    instance = call(host, "start_new", orchestration_function_name="plain", client_input=given)
-    assert host.finished(instance)["output"] == {"input": given}
+@pytest.mark.parametrize("value", [{"k": 1}, [1, "Łódź"], "text", 5, 1.5, True, False])
+def test_any_json_input_arrives_as_it_was_given(host: Devhost, value: Any) -> None:
+    instance = call(host, "start_new", orchestration_function_name="plain", client_input=value)
+    assert host.finished(instance)["output"] == {"input": value}
 
 
 def test_get_status_reads_an_instance_and_is_false_for_none(host: Devhost, done: str) -> None:
@@ -82,7 +82,7 @@ def test_raise_event_is_heard_as_json_text(host: Devhost, running: str, data: An
     assert host.finished(running)["output"] == [heard, "1"]
 
 
-def test_raise_event_says_who_cannot_hear(host: Devhost, done: str) -> None:
+def test_raise_event_raises_for_an_instance_that_takes_no_events(host: Devhost, done: str) -> None:
     for instance, words in (("nobody", "No instance with ID nobody found"), (done, "either completed or failed")):
         event = {"instance_id": instance, "event_name": "x", "event_data": 1}
         assert words.lower() in refused(host, "raise_event", **event).lower()
@@ -138,9 +138,9 @@ def test_waiting_for_an_end_answers_with_it_or_with_where_to_ask(
 ) -> None:
     host.begin(name, None, f"waits-{name}")
     times = f"timeout_in_milliseconds={300 if status == 202 else 20_000}&retry_interval_in_milliseconds=50"
-    reply = host.post(f"/api/wait/waits-{name}?{times}")
-    assert reply.status == status, reply.text
-    assert reply.json is None if body is None else reply.json.items() >= body.items()
+    response = host.post(f"/api/wait/waits-{name}?{times}")
+    assert response.status == status, response.text
+    assert response.json is None if body is None else response.json.items() >= body.items()
 
 
 def test_the_management_payload_works_as_it_stands(host: Devhost, running: str) -> None:

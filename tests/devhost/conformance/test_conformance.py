@@ -37,8 +37,8 @@ def event(name: str, content: Any, status: int = 202, to: str = "") -> Step:
 
     def step(host: Devhost, instance: str) -> None:
         path = host.api(f"/instances/{instance}{to}/raiseEvent/{quote(name)}")
-        reply = host.request("POST", path, json.dumps(content).encode(), **{"Content-Type": "application/json"})
-        assert (reply.status, reply.body) == (status, b"")
+        response = host.request("POST", path, json.dumps(content).encode(), **{"Content-Type": "application/json"})
+        assert (response.status, response.body) == (status, b"")
 
     return step
 
@@ -84,14 +84,14 @@ def restart(host: Devhost, instance: str) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """`given`: the input, or a function of the devhost that makes it. `output`: the output that has to come, or the
+    """`input`: the input, or a function of the devhost that makes it. `output`: the output that has to come, or the
     beginning of the text of one that failed. `events`: event types, as far as they are not in every history, in the
     order in which they have to be stored.
     """
 
     orchestrator: str
     output: Any
-    given: Any = None
+    input: Any = None
     status: str = "Completed"
     steps: tuple[Step, ...] = ()
     events: tuple[str, ...] = ()
@@ -222,7 +222,7 @@ CASES: dict[str, Case] = {
     "custom status over its limit": failed(
         "custom_status",
         "The size of the JSON-serialized payload of the custom status must not exceed 16 KB.",
-        given=8191,
+        input=8191,
         steps=(event("go", 1),),
     ),
     "orchestrator without a yield": Case("plain", {"input": {"a": 1}}, {"a": 1}),
@@ -308,7 +308,7 @@ CASES: dict[str, Case] = {
     "call_http": Case(
         "calls_http",
         [200, {"body": {"a": 1}, "type": "application/json"}],
-        given=lambda host: f"{host.url}/api/echo",
+        input=lambda host: f"{host.url}/api/echo",
         events=CALL,
     ),
     "rewind": Case("fragile", [2, 2], steps=(shows("runtimeStatus", "Failed"), ask("rewind", "mended"))),
@@ -355,14 +355,14 @@ def test_a_feature_comes_to_its_result_and_leaves_what_the_real_host_would_leave
 ) -> None:
     case = CASES[name]
     instance = name.replace(" ", "-")
-    given = case.given(serving) if callable(case.given) else case.given
-    serving.begin(case.orchestrator, given, instance)
+    value = case.input(serving) if callable(case.input) else case.input
+    serving.begin(case.orchestrator, value, instance)
     for step in case.steps:
         step(serving, instance)
     output = ended(serving, instance, case.status)
     assert output.startswith(case.output) if case.status == "Failed" else output == case.output
-    told = [row["EventType"] for row in hub.history(instance) if row.get("EventType") in SIGNIFICANT]
-    assert not case.events or tuple(told) == case.events
+    events = [row["EventType"] for row in hub.history(instance) if row.get("EventType") in SIGNIFICANT]
+    assert not case.events or tuple(events) == case.events
     assert hub.faults(instance) == []
 
 

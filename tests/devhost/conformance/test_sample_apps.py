@@ -28,8 +28,8 @@ def test_fan_out_and_fan_in(new_host: Hosts) -> None:
 def test_human_interaction_with_a_time_out(new_host: Hosts) -> None:
     host = serving(new_host, "approval")
     answered, forgotten = (
-        host.post("/api/requests", {"what": what, "seconds": seconds}).json["id"]
-        for what, seconds in (("a chair", 600), ("a table", 0.2))
+        host.post("/api/requests", {"item": item, "seconds": seconds}).json["id"]
+        for item, seconds in (("a chair", 600), ("a table", 0.2))
     )
     assert host.post(f"/api/requests/{answered}/answer", {"by": "Grace"}).status == 202
     assert host.finished(answered)["output"] == '{"by": "Grace"}'

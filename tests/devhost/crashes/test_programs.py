@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.devhost.support.hosts import APPS, Devhost
-from tests.devhost.support.program_runner import Acknowledged, Crash, Player, ProgramRunner, play
+from tests.devhost.support.program_runner import Acknowledged, Crash, ProgramRun, ProgramRunner, run_programs
 from tests.devhost.support.random_programs import Draw, Program, expected, numbered_alike, programs, tasks_of
 from tests.replay.oracle.history import Event, Kind, Orchestrator, request, response
 from tests.replay.oracle.walk import walk
@@ -56,9 +56,9 @@ class Batch:
         """Without its pages of programs: a failure names the one that it is about."""
         return f"{len(self.programs)} programs, {self.crashes}"
 
-    def players(self, name: str) -> list[Player]:
+    def runs(self, name: str) -> list[ProgramRun]:
         cast = enumerate(zip(self.programs, self.pauses, strict=True))
-        return [Player(program, f"{name}-{number:02}", pause) for number, (program, pause) in cast]
+        return [ProgramRun(program, f"{name}-{number:02}", pause) for number, (program, pause) in cast]
 
 
 @st.composite
@@ -77,7 +77,7 @@ def _crash(draw: Draw) -> Crash:
 
 
 @pytest.fixture
-def open_theatre(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Callable[[], Any]:
+def open_runner(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Callable[[], Any]:
     @contextmanager
     def open_one() -> Iterator[ProgramRunner]:
         acknowledged, tables = Acknowledged(), azurite.table.rsplit("/", 1)[0]
@@ -112,31 +112,31 @@ def orchestrator() -> Iterator[Orchestrator]:
 @settings(parent=DRAWING, max_examples=max(MANY // BATCH, 1) if MANY else 2, derandomize=not MANY)
 @given(batch=batches())
 def test_with_and_without_crashes_programs_come_to_what_they_must(
-    open_theatre: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
+    open_runner: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
 ) -> None:
-    with open_theatre() as runner:
+    with open_runner() as runner:
         for crashes, name in (((), "calm"), (batch.crashes, "crashed")):
-            players = batch.players(name)
-            play(runner, players, crashes)
-            for player in players:
-                assert_as_expected(player, runner)
+            runs = batch.runs(name)
+            run_programs(runner, runs, crashes)
+            for run in runs:
+                assert_as_expected(run, runner)
         assert runner.too_early() == []
         assert_histories_replay(runner, orchestrator)
 
 
-def assert_as_expected(player: Player, runner: ProgramRunner) -> None:
+def assert_as_expected(run: ProgramRun, runner: ProgramRunner) -> None:
     """Its end, and how often its activities ran: exactly so often, or once more at most for each crash."""
-    wanted, ended = player.expected, player.ended
+    wanted, ended = run.expected, run.ended
     assert ended is not None
     output = ended["output"].partition("\n")[0].strip() if ended["runtimeStatus"] == "Failed" else ended["output"]
-    found = (ended["runtimeStatus"], output, ended["customStatus"])
-    assert found == (wanted.status, wanted.output, wanted.custom_status), f"{player.root}: {json.dumps(player.program)}"
-    runs = {key: len(moments) for key, moments in runner.runs().items() if key.startswith(f"{player.root}/")}
-    assert runs.keys() == wanted.runs.keys(), f"{player.root}: {json.dumps(player.program)}"
-    wrong = {key: runs[key] for key, often in wanted.runs.items() if not 1 <= runs[key] <= often + runner.crashes}
+    end = (ended["runtimeStatus"], output, ended["customStatus"])
+    assert end == (wanted.status, wanted.output, wanted.custom_status), f"{run.root}: {json.dumps(run.program)}"
+    counts = {key: len(moments) for key, moments in runner.activity_runs().items() if key.startswith(f"{run.root}/")}
+    assert counts.keys() == wanted.runs.keys(), f"{run.root}: {json.dumps(run.program)}"
+    wrong = {key: counts[key] for key, often in wanted.runs.items() if not 1 <= counts[key] <= often + runner.crashes}
     if not runner.crashes:
-        wrong |= {key: runs[key] for key, often in wanted.runs.items() if runs[key] != often}
-    assert not wrong, f"{player.root}: {json.dumps(player.program)}"
+        wrong |= {key: counts[key] for key, often in wanted.runs.items() if counts[key] != often}
+    assert not wrong, f"{run.root}: {json.dumps(run.program)}"
 
 
 def assert_histories_replay(runner: ProgramRunner, orchestrator: Orchestrator) -> None:
@@ -163,8 +163,8 @@ def replayed(history: Sequence[Event], orchestrator: Orchestrator) -> str:
 
 def program_of(history: Sequence[Event]) -> Program:
     """The part that an ended execution was the last one to carry out."""
-    given = json.loads(history[1]["Input"])
-    parts: Program = (json.loads(given) if isinstance(given, str) else given)["parts"]
+    part = json.loads(history[1]["Input"])
+    parts: Program = (json.loads(part) if isinstance(part, str) else part)["parts"]
     return parts[:1]
 
 
@@ -180,4 +180,4 @@ def test_programs_are_made_of_everything() -> None:
 
     look_at()
     kinds = {"work", "retried work", "timer", "far timer", "event", "child", "all", "any"}
-    assert seen == {"take", "attempt", "race", "remind", "tell", *kinds, "Completed", "Failed"}
+    assert seen == {"take", "attempt", "race", "remind", "report", *kinds, "Completed", "Failed"}

@@ -220,7 +220,7 @@ def test_large_states_and_answers_are_blobs_and_old_ones_go(host: Devhost) -> No
         (answer,) = host.run("calls", [["bag", "large", "fill", size]])["output"]
         assert answer == "y" * size
     assert state(host, "bag", "large") == "x" * 70_000
-    found = host.get(host.api("/entities/bag?fetchState=true&top=1000")).json
-    assert [each["state"] for each in found if each["entityId"]["key"] == "large"] == ["x" * 70_000]
+    bags = host.get(host.api("/entities/bag?fetchState=true&top=1000")).json
+    assert [each["state"] for each in bags if each["entityId"]["key"] == "large"] == ["x" * 70_000]
     assert host.run("calls", [["bag", "large", "fill", 1]])["output"] == ["y"]
     until(lambda: blobs_of(host, "@bag@large") == 0)

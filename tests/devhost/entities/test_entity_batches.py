@@ -18,7 +18,7 @@ def test_a_batch_is_as_large_as_host_json_says(new_host: Hosts) -> None:
     }
     host = new_host(app=APP, settings=limits).start()
     operations = [("write", "a"), ("write", "b"), ("slowly", 0.5), ("write", "c")]
-    host.run("signals", [["Journal", "batches", operation, given] for operation, given in operations])
+    host.run("signals", [["Journal", "batches", operation, value] for operation, value in operations])
     until(lambda: "begins batches 0.5" in host.notes)
     assert state(host, "journal", "batches") == ["a", "b"]
     becomes(host, "journal", "batches", ["a", "b", 0.5, "c"])

@@ -79,14 +79,14 @@ def test_an_answer_without_a_turn_is_the_result_and_the_turn_is_asked_for() -> N
     in_a_loop(run)
 
 
-def test_the_worker_is_told_of_the_turn_with_the_call_of_its_activity() -> None:
+def test_the_call_of_an_activity_names_its_speculative_turn() -> None:
     async def run() -> None:
         order, speculative = instance(), turns()
         assert speculative.call_header(order, order.execution, STEP) == {}
         speculative.after_activity(order, STEP)
         session = f"order-1 {order.execution.id}"
-        told = {"then": {"session": session, "turn": 4, "task": STEP.id}}
-        assert speculative.call_header(order, order.execution, STEP) == told
+        header = {"then": {"session": session, "turn": 4, "task": STEP.id}}
+        assert speculative.call_header(order, order.execution, STEP) == header
         assert speculative.call_header(order, order.execution, Task(1, ACTIVITY, "other")) == {}
 
     in_a_loop(run)

@@ -58,11 +58,11 @@ def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
             table.observe(as_event(message), NOON)
         if session is None:
             session = ExtendedSession(SimpleNamespace(orchestrator_function=program), request(execution.messages), 1)
-            told, state = session.start()
+            header, state = session.start()
         else:
-            told, state = session.resume(execution.messages)
+            header, state = session.resume(execution.messages)
         answer = response(lambda _, state=state: state(), "")  # type: ignore[misc]
-        table.extend(actions_of(answer), told["cancelled"])
+        table.extend(actions_of(answer), header["cancelled"])
         has_ended = bool(answer["isDone"] or answer.get("error"))
         azure.hear(table.take_facts(), has_ended=has_ended and not table.blocking)
         if azure.difference:
@@ -72,8 +72,8 @@ def warned(history: list[Stored], program: Program) -> tuple[int, str] | None:
 
 def judged(history: list[Stored], orchestrator: Orchestrator) -> int | None:
     """The execution that the oracle finds other than the real host's."""
-    found = walk(history, orchestrator)
-    return found[0].execution if found else None
+    differences = walk(history, orchestrator)
+    return differences[0].execution if differences else None
 
 
 # Programs that are drawn: a few yields of any kind, some caught, whose tasks last and fail as they like.

@@ -10,7 +10,7 @@ import pytest
 from devhost.history.events import compact_json
 from devhost.history.statuses import parsed
 from tests.devhost.apps.any_text.function_app import VALUES
-from tests.devhost.support.hosts import APPS, FINISHED, Devhost, Reply, until
+from tests.devhost.support.hosts import APPS, FINISHED, Devhost, Response, until
 
 Hosts = Callable[..., Devhost]
 ANY_TEXT = APPS / "any_text"
@@ -28,10 +28,10 @@ OVER_HTTP = [
 ]
 
 
-def strict(reply: Reply) -> Any:
+def strict(response: Response) -> Any:
     """The JSON of an answer, read as a client does that takes nothing else."""
-    assert reply.status in (200, 202), (reply.status, reply.body[:300])
-    return json.loads(reply.body.decode("utf-8"), parse_constant=no_number)
+    assert response.status in (200, 202), (response.status, response.body[:300])
+    return json.loads(response.body.decode("utf-8"), parse_constant=no_number)
 
 
 def no_number(name: str) -> None:
@@ -39,23 +39,23 @@ def no_number(name: str) -> None:
 
 
 def all_of(host: Devhost) -> list[Any]:
-    found: list[Any] = strict(host.get(host.api("/instances?top=1000")))
-    return found
+    statuses: list[Any] = strict(host.get(host.api("/instances?top=1000")))
+    return statuses
 
 
-def test_whatever_an_app_says_is_listed_told_and_shown_also_after_a_restart(new_host: Hosts) -> None:
+def test_any_text_of_an_app_is_listed_raised_and_shown_also_after_a_restart(new_host: Hosts) -> None:
     host = new_host(app=ANY_TEXT).start()
-    instances = [host.begin_over_http(place, what) for place in PLACES for what in VALUES]
-    instances += [host.get(f"/api/start/{quote(what)}").text for what in VALUES]
+    instances = [host.begin_over_http(place, text) for place in PLACES for text in VALUES]
+    instances += [host.get(f"/api/start/{quote(text)}").text for text in VALUES]
     for body in OVER_HTTP:
-        reply = host.request("POST", host.api("/orchestrators/echo"), body, **{"Content-Type": "application/json"})
-        instances.append(strict(reply)["id"])
-    for what in VALUES:
+        response = host.request("POST", host.api("/orchestrators/echo"), body, **{"Content-Type": "application/json"})
+        instances.append(strict(response)["id"])
+    for text in VALUES:
         instances.append(host.begin_over_http("in_event"))
-        assert host.get(f"/api/tell/{instances[-1]}/{quote(what)}").text == "told"
+        assert host.get(f"/api/raise/{instances[-1]}/{quote(text)}").text == "raised"
     for body in OVER_HTTP:
         instances.append(host.begin_over_http("in_event"))
-        path = host.api(f"/instances/{instances[-1]}/raiseEvent/told")
+        path = host.api(f"/instances/{instances[-1]}/raiseEvent/value")
         assert host.request("POST", path, body, **{"Content-Type": "application/json"}).status == 202
     until(lambda: all(each["runtimeStatus"] in FINISHED for each in all_of(host) if each["name"][0] != "@"))
     ended = {each["instanceId"]: each for each in all_of(host)}
@@ -76,10 +76,10 @@ def test_whatever_an_app_says_is_listed_told_and_shown_also_after_a_restart(new_
 def test_what_cannot_be_a_key_or_a_header_fails_its_orchestrator_with_a_sentence(new_host: Hosts) -> None:
     host = new_host(app=ANY_TEXT).start()
     outputs = {name: host.finished(host.begin_over_http(name))["output"] for name in ("in_child_id", "in_entity_key")}
-    told = "An id must not hold half of a surrogate pair: "
+    reason = "An id must not hold half of a surrogate pair: "
     assert outputs == {
-        "in_child_id": f"Orchestrator function 'in_child_id' failed: {told}'caf\\ud83d'.",
-        "in_entity_key": f"Orchestrator function 'in_entity_key' failed: {told}'@keeper@caf\\ud83d'.",
+        "in_child_id": f"Orchestrator function 'in_child_id' failed: {reason}'caf\\ud83d'.",
+        "in_entity_key": f"Orchestrator function 'in_entity_key' failed: {reason}'@keeper@caf\\ud83d'.",
     }
     assert "BuiltIn::HttpActivity" in host.finished(host.begin_over_http("in_request"))["output"]
     host.kill()

@@ -1,4 +1,4 @@
-"""Instances in the states that the Durable API is asked about, of the conformance app."""
+"""Instances of the conformance app in each state, for requests of the Durable API."""
 
 import pytest
 

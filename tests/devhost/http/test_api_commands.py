@@ -3,12 +3,12 @@
 import pytest
 
 from tests.devhost.support.durable_api import FAULT, JSON_TYPE, WRONG, fault, send
-from tests.devhost.support.hosts import APPS, Devhost, Reply
+from tests.devhost.support.hosts import APPS, Devhost, Response
 
 APP = APPS / "conformance"
 
 
-ASKED: dict[str, tuple[str, str, bytes | None]] = {
+COMMANDS: dict[str, tuple[str, str, bytes | None]] = {
     "raise": ("POST", "/instances/{}/raiseEvent/x", b"1"),
     "terminate": ("POST", "/instances/{}/terminate", b""),
     "suspend": ("POST", "/instances/{}/suspend", b""),
@@ -19,42 +19,42 @@ ASKED: dict[str, tuple[str, str, bytes | None]] = {
 }
 
 
-def asked(host: Devhost, what: str, instance: str) -> Reply:
-    method, path, body = ASKED[what]
+def send_command(host: Devhost, command: str, instance: str) -> Response:
+    method, path, body = COMMANDS[command]
     return send(host, method, path.format(instance), body, **{"Content-Type": "application/json"})
 
 
-@pytest.mark.parametrize("what", ASKED)
-def test_an_instance_that_is_not_there_is_404_without_a_body(host: Devhost, what: str) -> None:
-    reply = asked(host, what, "nobody")
-    assert (reply.status, reply.body) == (404, b"")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_instance_that_is_not_there_is_404_without_a_body(host: Devhost, command: str) -> None:
+    response = send_command(host, command, "nobody")
+    assert (response.status, response.body) == (404, b"")
 
 
 @pytest.mark.parametrize("state", ["Completed", "Failed", "Terminated"])
-@pytest.mark.parametrize("what", ["raise", "terminate", "suspend", "resume"])
+@pytest.mark.parametrize("command", ["raise", "terminate", "suspend", "resume"])
 def test_an_instance_that_has_ended_is_410_without_a_body(
-    host: Devhost, ended: dict[str, str], what: str, state: str
+    host: Devhost, ended: dict[str, str], command: str, state: str
 ) -> None:
-    reply = asked(host, what, ended[state])
-    assert (reply.status, reply.body) == (410, b"")
+    response = send_command(host, command, ended[state])
+    assert (response.status, response.body) == (410, b"")
 
 
 @pytest.mark.parametrize("state", ["Completed", "Terminated"])
 def test_only_a_failed_instance_can_be_rewound(host: Devhost, ended: dict[str, str], state: str) -> None:
-    reply = asked(host, "rewind", ended[state])
-    assert (reply.status, reply.body) == (410, b"")
+    response = send_command(host, "rewind", ended[state])
+    assert (response.status, response.body) == (410, b"")
 
 
 def test_what_is_asked_in_the_wrong_state_is_a_server_error(host: Devhost, running: str) -> None:
     only_failed = "The rewind operation is only supported on failed orchestration instances."
-    assert fault(asked(host, "rewind", running), 500, WRONG, only_failed)
-    assert fault(asked(host, "resume", running), 500, WRONG, "Cannot resume the orchestration instance")
-    reply = asked(host, "suspend", running)
-    assert (reply.status, reply.body) == (202, b"")
-    assert fault(asked(host, "suspend", running), 500, WRONG, "Cannot suspend the orchestration instance")
-    for what in ("resume", "terminate"):
-        reply = asked(host, what, running)
-        assert (reply.status, reply.body) == (202, b"")
+    assert fault(send_command(host, "rewind", running), 500, WRONG, only_failed)
+    assert fault(send_command(host, "resume", running), 500, WRONG, "Cannot resume the orchestration instance")
+    response = send_command(host, "suspend", running)
+    assert (response.status, response.body) == (202, b"")
+    assert fault(send_command(host, "suspend", running), 500, WRONG, "Cannot suspend the orchestration instance")
+    for command in ("resume", "terminate"):
+        response = send_command(host, command, running)
+        assert (response.status, response.body) == (202, b"")
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_what_is_asked_in_the_wrong_state_is_a_server_error(host: Devhost, runni
     ],
 )
 def test_an_event_has_to_be_json(host: Devhost, running: str, content_type: str, body: bytes, status: int) -> None:
-    reply = send(host, "POST", f"/instances/{running}/raiseEvent/x", body, **{"Content-Type": content_type})
-    assert (reply.status, reply.headers["Content-Type"]) == (status, JSON_TYPE)
+    response = send(host, "POST", f"/instances/{running}/raiseEvent/x", body, **{"Content-Type": content_type})
+    assert (response.status, response.headers["Content-Type"]) == (status, JSON_TYPE)
     if status == 415:
-        assert reply.json == {"Message": "Only application/json request content is supported"}
+        assert response.json == {"Message": "Only application/json request content is supported"}
     else:
-        assert (set(reply.json), reply.json["Message"]) == (FAULT, "Invalid JSON content")
+        assert (set(response.json), response.json["Message"]) == (FAULT, "Invalid JSON content")
 
 
 KINDS_OF_JSON = (
@@ -116,14 +116,18 @@ def test_a_content_type_may_name_its_charset(host: Devhost, running: str) -> Non
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_make_primary_is_always_done(host: Devhost, method: str) -> None:
-    reply = send(host, method, "/makeprimary", b"" if method in ("POST", "PUT") else None)
-    assert (reply.status, reply.body) == (200, b"")
+    response = send(host, method, "/makeprimary", b"" if method in ("POST", "PUT") else None)
+    assert (response.status, response.body) == (200, b"")
 
 
 def test_a_purge_counts_what_it_deleted(host: Devhost) -> None:
     host.run("plain", None, "purged")
-    reply = send(host, "DELETE", "/instances/purged")
-    assert (reply.status, reply.json, reply.headers["Content-Type"]) == (200, {"instancesDeleted": 1}, JSON_TYPE)
+    response = send(host, "DELETE", "/instances/purged")
+    assert (response.status, response.json, response.headers["Content-Type"]) == (
+        200,
+        {"instancesDeleted": 1},
+        JSON_TYPE,
+    )
     assert host.rows("History", "purged") == host.rows("Instances", "purged") == []
 
 

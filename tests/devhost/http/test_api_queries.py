@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.devhost.support.durable_api import JSON_TYPE, send
-from tests.devhost.support.hosts import APPS, Devhost, Reply, until
+from tests.devhost.support.hosts import APPS, Devhost, Response, until
 
 APP = APPS / "conformance"
 
@@ -15,9 +15,9 @@ WHOLE_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def test_a_status_has_these_fields_and_whole_seconds(host: Devhost, ended: dict[str, str]) -> None:
-    reply = send(host, "GET", f"/instances/{ended['Completed']}")
-    assert (reply.status, reply.headers["Content-Type"]) == (200, JSON_TYPE)
-    status = reply.json
+    response = send(host, "GET", f"/instances/{ended['Completed']}")
+    assert (response.status, response.headers["Content-Type"]) == (200, JSON_TYPE)
+    status = response.json
     assert list(status) == [
         *("name", "instanceId", "runtimeStatus", "input", "customStatus", "output", "createdTime", "lastUpdatedTime")
     ]
@@ -33,10 +33,10 @@ def test_a_status_is_202_with_its_own_address_until_the_end(host: Devhost, runni
         if verb:
             assert host.post(host.api(f"/instances/{running}/{verb}?reason=why")).status == 202
         path = f"/instances/{running}?taskHub={host.hub}&connection=Storage&SHOWINPUT=False"
-        reply = send(host, "GET", path)
-        assert (reply.status, reply.headers["Retry-After"]) == (202, "5")
-        assert reply.headers["Location"] == f"{host.url}{host.api(path)}"
-        assert reply.json["runtimeStatus"] == ("Suspended" if verb == "suspend" else "Running")
+        response = send(host, "GET", path)
+        assert (response.status, response.headers["Retry-After"]) == (202, "5")
+        assert response.headers["Location"] == f"{host.url}{host.api(path)}"
+        assert response.json["runtimeStatus"] == ("Suspended" if verb == "suspend" else "Running")
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_a_status_is_202_with_its_own_address_until_the_end(host: Devhost, runni
 def test_the_status_of_what_has_ended(
     host: Devhost, ended: dict[str, str], state: str, query: str, status: int
 ) -> None:
-    reply = send(host, "GET", f"/instances/{ended[state]}{query}")
-    assert (reply.status, reply.json["runtimeStatus"]) == (status, state)
-    assert not {"Location", "Retry-After"} & set(reply.headers)
+    response = send(host, "GET", f"/instances/{ended[state]}{query}")
+    assert (response.status, response.json["runtimeStatus"]) == (status, state)
+    assert not {"Location", "Retry-After"} & set(response.headers)
 
 
 def test_inputs_and_outputs_are_shown_when_they_are_asked_for(host: Devhost, ended: dict[str, str]) -> None:
@@ -68,11 +68,11 @@ def test_inputs_and_outputs_are_shown_when_they_are_asked_for(host: Devhost, end
 
 
 def history(host: Devhost, instance: str, query: str = "") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = host.status(instance, f"?showHistory=true{query}")["historyEvents"]
-    return found
+    events: list[dict[str, Any]] = host.status(instance, f"?showHistory=true{query}")["historyEvents"]
+    return events
 
 
-def test_the_history_of_a_status_tells_each_event_once(host: Devhost) -> None:
+def test_the_history_of_a_status_has_each_event_once(host: Devhost) -> None:
     host.run("failed_activity", {"a": 1}, "shown")
     started, failed, completed, end = history(host, "shown", "&showHistoryOutput=true")
     assert (started["EventType"], started["FunctionName"], started["Input"]) == (
@@ -119,8 +119,8 @@ def test_a_task_that_has_not_ended_is_shown_as_it_was_scheduled(host: Devhost) -
     assert (raised["Name"], raised["Input"]) == ("go", 1)
 
 
-def names(reply: Reply) -> list[str]:
-    return [each["instanceId"] for each in reply.json]
+def names(response: Response) -> list[str]:
+    return [each["instanceId"] for each in response.json]
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def listed(host: Devhost) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "wanted"),
     [
         ("", slice(0, 5)),
         ("&runtimeStatus=Completed", slice(0, 4)),
@@ -149,35 +149,35 @@ def listed(host: Devhost) -> list[str]:
         ("&top=2", slice(0, 2)),
     ],
 )
-def test_a_list_is_filtered(host: Devhost, listed: list[str], query: str, found: slice) -> None:
+def test_a_list_is_filtered(host: Devhost, listed: list[str], query: str, wanted: slice) -> None:
     for path in ("/instances", "/instances/", "/Instances"):
-        reply = send(host, "GET", f"{path}?instanceIdPrefix=listed-{query}")
-        assert (reply.status, reply.headers["Content-Type"]) == (200, JSON_TYPE)
-        assert names(reply) == listed[found]
+        response = send(host, "GET", f"{path}?instanceIdPrefix=listed-{query}")
+        assert (response.status, response.headers["Content-Type"]) == (200, JSON_TYPE)
+        assert names(response) == listed[wanted]
 
 
 def test_a_list_is_of_status_objects(host: Devhost, listed: list[str]) -> None:
-    reply = send(host, "GET", "/instances?instanceIdPrefix=listed-")
-    assert reply.json == [host.status(each) for each in listed]
+    response = send(host, "GET", "/instances?instanceIdPrefix=listed-")
+    assert response.json == [host.status(each) for each in listed]
     hidden = send(host, "GET", "/instances?instanceIdPrefix=listed-&showInput=false")
     assert [each["input"] for each in hidden.json] == [None] * 5
 
 
 def test_a_list_goes_on_where_its_token_says(host: Devhost, listed: list[str]) -> None:
-    found: list[str] = []
+    ids: list[str] = []
     token = ""
     for _ in range(3):
-        reply = send(
+        response = send(
             host, "GET", "/instances?instanceIdPrefix=listed-&top=2", None, **{"x-ms-continuation-token": token}
         )
-        found += names(reply)
-        token = reply.headers.get("x-ms-continuation-token", "")
-    assert (found, token) == (listed, "")
+        ids += names(response)
+        token = response.headers.get("x-ms-continuation-token", "")
+    assert (ids, token) == (listed, "")
 
 
 def test_a_page_has_a_hundred_instances(host: Devhost) -> None:
     for number in range(101):
         assert host.post(host.api(f"/orchestrators/plain/many-{number:03}")).status == 202
-    reply = send(host, "GET", "/instances?instanceIdPrefix=many-")
-    assert len(reply.json) == 100
-    assert reply.headers["x-ms-continuation-token"]
+    response = send(host, "GET", "/instances?instanceIdPrefix=many-")
+    assert len(response.json) == 100
+    assert response.headers["x-ms-continuation-token"]

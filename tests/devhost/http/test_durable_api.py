@@ -8,11 +8,11 @@ from tests.devhost.support.hosts import Devhost, until
 
 
 def test_a_start_answers_202_with_every_url(host: Devhost) -> None:
-    reply = host.post(host.api("/orchestrators/echo/by-http?code=x"), {"a": 1})
-    assert reply.status == 202
+    response = host.post(host.api("/orchestrators/echo/by-http?code=x"), {"a": 1})
+    assert response.status == 202
     base = f"{host.url}/runtime/webhooks/durabletask/instances/by-http"
     query = f"taskHub={host.hub}&connection=Storage&code="
-    assert reply.json == {
+    assert response.json == {
         "id": "by-http",
         "statusQueryGetUri": f"{base}?{query}",
         "sendEventPostUri": f"{base}/raiseEvent/{{eventName}}?{query}",
@@ -22,15 +22,15 @@ def test_a_start_answers_202_with_every_url(host: Devhost) -> None:
         "suspendPostUri": f"{base}/suspend?reason={{text}}&{query}",
         "resumePostUri": f"{base}/resume?reason={{text}}&{query}",
     }
-    assert reply.headers["Location"] == reply.json["statusQueryGetUri"]
-    assert reply.headers["Retry-After"] == "10"
+    assert response.headers["Location"] == response.json["statusQueryGetUri"]
+    assert response.headers["Retry-After"] == "10"
     assert host.finished("by-http")["output"] == {"a": 1}
 
 
 def test_the_same_urls_come_from_the_sdk(host: Devhost) -> None:
-    reply = host.post("/api/start/echo?id=by-sdk")
-    assert reply.json["statusQueryGetUri"].startswith(f"{host.url}/runtime/webhooks/durabletask/instances/by-sdk?")
-    assert host.get(reply.json["statusQueryGetUri"]).status in (200, 202)
+    response = host.post("/api/start/echo?id=by-sdk")
+    assert response.json["statusQueryGetUri"].startswith(f"{host.url}/runtime/webhooks/durabletask/instances/by-sdk?")
+    assert host.get(response.json["statusQueryGetUri"]).status in (200, 202)
 
 
 def test_a_start_that_waits_answers_with_the_output_alone(host: Devhost) -> None:
@@ -49,24 +49,24 @@ def test_a_start_that_waits_answers_with_the_output_alone(host: Devhost) -> None
     ],
 )
 def test_a_bad_start_is_400_and_says_why(host: Devhost, path: str, content: object, words: str) -> None:
-    reply = host.post(host.api(path), content)
-    assert reply.status == 400
-    assert words in reply.json["ExceptionMessage"]
+    response = host.post(host.api(path), content)
+    assert response.status == 400
+    assert words in response.json["ExceptionMessage"]
 
 
 def test_a_start_with_bad_json_is_400(host: Devhost) -> None:
     kind = {"Content-Type": "application/json"}
-    reply = host.request("POST", host.api("/orchestrators/echo"), b"{", **kind)
-    assert (reply.status, reply.json["Message"]) == (400, "Invalid JSON content")
+    response = host.request("POST", host.api("/orchestrators/echo"), b"{", **kind)
+    assert (response.status, response.json["Message"]) == (400, "Invalid JSON content")
     assert host.request("POST", host.api("/orchestrators/echo"), b"[" * 100_000, **kind).status == 400
 
 
 def test_a_second_start_of_a_running_id_is_refused_and_of_a_finished_one_not(host: Devhost) -> None:
     host.begin("approval", None, "twice")
     until(lambda: host.status("twice")["runtimeStatus"] == "Running")
-    reply = host.post(host.api("/orchestrators/approval/twice"))
-    assert reply.status == 500
-    assert reply.json["ExceptionMessage"] == "An Orchestration instance with the status Running already exists."
+    response = host.post(host.api("/orchestrators/approval/twice"))
+    assert response.status == 500
+    assert response.json["ExceptionMessage"] == "An Orchestration instance with the status Running already exists."
     host.event("twice", "answer", 1)
     host.finished("twice")
     assert host.post(host.api("/orchestrators/echo/twice"), {"again": 1}).status == 202
@@ -76,10 +76,10 @@ def test_a_second_start_of_a_running_id_is_refused_and_of_a_finished_one_not(hos
 def test_the_status_follows_the_instance(host: Devhost) -> None:
     instance = host.begin("approval", 60)
     until(lambda: host.status(instance)["customStatus"] == "waiting")
-    reply = host.get(host.api(f"/instances/{instance}"))
-    assert (reply.status, reply.headers["Retry-After"]) == (202, "5")
-    assert reply.headers["Location"] == f"{host.url}{host.api(f'/instances/{instance}')}"
-    assert set(reply.json) == {
+    response = host.get(host.api(f"/instances/{instance}"))
+    assert (response.status, response.headers["Retry-After"]) == (202, "5")
+    assert response.headers["Location"] == f"{host.url}{host.api(f'/instances/{instance}')}"
+    assert set(response.json) == {
         *("name", "instanceId", "runtimeStatus", "input", "customStatus", "output", "createdTime", "lastUpdatedTime")
     }
     assert host.status(instance, "?showInput=false")["input"] is None
@@ -111,8 +111,8 @@ def test_the_history_is_shown_for_readers(host: Devhost) -> None:
 
 def test_the_sdk_reads_the_status(host: Devhost) -> None:
     instance = host.run("chain", 1)["instanceId"]
-    asked = host.get(f"/api/client/{instance}").json
-    assert asked == {"status": "OrchestrationRuntimeStatus.Completed", "output": 8, "truth": True}
+    status = host.get(f"/api/client/{instance}").json
+    assert status == {"status": "OrchestrationRuntimeStatus.Completed", "output": 8, "truth": True}
 
 
 def test_events_are_refused_by_the_state_of_their_instance(host: Devhost) -> None:
@@ -139,8 +139,8 @@ def test_terminate_ends_an_instance_with_its_reason(host: Devhost) -> None:
 
 def test_purge_takes_every_trace(host: Devhost) -> None:
     instance = host.run("large_texts", {"size": 100_000, "padding": ""})["instanceId"]
-    reply = host.delete(host.api(f"/instances/{instance}"))
-    assert (reply.status, reply.json) == (200, {"instancesDeleted": 1})
+    response = host.delete(host.api(f"/instances/{instance}"))
+    assert (response.status, response.json) == (200, {"instancesDeleted": 1})
     assert host.rows("Instances", instance) + host.rows("History", instance) == []
     assert host.delete(host.api(f"/instances/{instance}")).status == 404
 
@@ -177,7 +177,7 @@ def test_finished_instances_are_purged_by_time(new_host: Callable[..., Devhost])
     host.run("plain")
     running = host.begin("approval")
     assert host.delete(host.api("/instances")).json == "Please provide value for 'createdTimeFrom' parameter."
-    reply = host.delete(host.api("/instances?createdTimeFrom=2020-01-01T00:00:00Z"))
-    assert reply.json == {"instancesDeleted": 1}
+    response = host.delete(host.api("/instances?createdTimeFrom=2020-01-01T00:00:00Z"))
+    assert response.json == {"instancesDeleted": 1}
     assert host.delete(host.api("/instances/?createdTimeFrom=2020-01-01T00:00:00Z")).status == 404
     assert host.status(running)["runtimeStatus"] in ("Pending", "Running")

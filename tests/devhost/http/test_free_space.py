@@ -1,4 +1,4 @@
-"""A disk without room: nothing new is taken, what is under way goes on, and whoever asks is told why."""
+"""A disk without room: nothing new is taken, what is under way goes on, and a refusal names its reason."""
 
 import json
 import logging
@@ -136,7 +136,7 @@ def test_a_host_that_runs_out_of_space_ends_what_is_under_way_and_takes_nothing_
     of_the_client = host.get("/api/address").text
     more = host.api("/entities/counter/a"), "/durabletask/orchestrators/chain", f"{of_the_client}orchestrators/chain"
     replies = [host.post(path, 1) for path in (*begin, *more)]
-    assert {(reply.status, reply.headers["Retry-After"]) for reply in replies} == {(503, "30")}
+    assert {(response.status, response.headers["Retry-After"]) for response in replies} == {(503, "30")}
     assert f"needs {limit} MB (DEVHOST_MIN_FREE_MB" in replies[0].json["detail"]
     assert "Nothing new is taken until then." in host.log
     # A function may still wake what is under way.
@@ -151,7 +151,7 @@ def test_room_that_comes_back_is_seen_while_it_serves(new_host: Callable[..., De
     (tmp_path / "later").mkdir()
 
     def started() -> str:
-        reply = host.post(host.api("/orchestrators/chain"), "1")
-        return str(reply.json["id"]) if reply.status == 202 else ""
+        response = host.post(host.api("/orchestrators/chain"), "1")
+        return str(response.json["id"]) if response.status == 202 else ""
 
     host.finished(until(started))

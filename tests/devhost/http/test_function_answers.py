@@ -24,12 +24,12 @@ APP = APPS / "conformance"
 def test_the_answer_of_a_function_is_passed_on(
     host: Devhost, kind: str, status: int, content_type: str | None, body: bytes
 ) -> None:
-    reply = host.get(f"/api/answers/{kind}")
-    assert (reply.status, reply.body) == (status, body)
-    assert content_type is None or reply.headers["Content-Type"] == content_type
+    response = host.get(f"/api/answers/{kind}")
+    assert (response.status, response.body) == (status, body)
+    assert content_type is None or response.headers["Content-Type"] == content_type
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST"])
 def test_a_verb_that_a_function_does_not_list_is_404(host: Devhost, method: str) -> None:
-    reply = host.request(method, "/api/answers/text", b"" if method == "POST" else None)
-    assert (reply.status, reply.body) == (404, b"")
+    response = host.request(method, "/api/answers/text", b"" if method == "POST" else None)
+    assert (response.status, response.body) == (404, b"")

@@ -1,4 +1,4 @@
-"""Keys: who has to send one, and the worker's secret."""
+"""Keys: which requests need one, and the worker's secret."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ KEY = "a key&of=odd/characters"
 BASES = ("/runtime/webhooks/durabletask", "/durabletask", "/DurableTask", "/durabletask/a-guess", "/durabletask/")
 
 
-ASKED = [
+REQUESTS = [
     ("GET", "/instances"),
     ("GET", "/instances/x"),
     ("DELETE", "/instances/x"),
@@ -32,7 +32,7 @@ ASKED = [
 ]
 
 
-def test_keys_are_asked_for_only_when_told_to(new_host: Callable[..., Devhost]) -> None:
+def test_keys_are_required_only_with_enable_auth(new_host: Callable[..., Devhost]) -> None:
     host = new_host(arguments=("--enable-auth",), settings={"DEVHOST_FUNCTION_KEY": "a-key"}).start()
     assert host.get("/api/bare").status == 401
     assert host.get("/api/bare", **{"x-functions-key": "another"}).status == 401
@@ -59,10 +59,10 @@ def keyed_host(
 @pytest.mark.parametrize("base", BASES)
 def test_the_durable_api_asks_for_the_key_at_each_of_its_addresses(keyed_host: tuple[Devhost, str], base: str) -> None:
     host, _ = keyed_host
-    for method, path in ASKED:
+    for method, path in REQUESTS:
         for headers in ({}, {"x-functions-key": "wrong"}, {"x-functions-key": "\xff\xfe"}):
-            reply = host.request(method, base + path, None, **headers)
-            assert (reply.status, reply.body) == (401, b""), (method, path, headers)
+            response = host.request(method, base + path, None, **headers)
+            assert (response.status, response.body) == (401, b""), (method, path, headers)
     assert host.get(host.api("/instances/uninvited"), **{"x-functions-key": KEY}).status == 404
 
 
@@ -80,8 +80,8 @@ def test_the_worker_has_a_secret_of_its_own_which_nobody_else_sees(keyed_host: t
     assert host.get(f"{base[:-1]}/instances").status == 401
     secret = base.rsplit("/", 1)[1]
     assert len(secret) >= 32
-    asked = {"x-functions-key": KEY}
-    answers = [host.request("POST", "/api/start/echo", b"1", **asked), host.get(f"{base}/instances"), host.get("/")]
+    headers = {"x-functions-key": KEY}
+    answers = [host.request("POST", "/api/start/echo", b"1", **headers), host.get(f"{base}/instances"), host.get("/")]
     assert not any(secret in answer.text + str(answer.headers) for answer in answers)
     assert secret not in host.log
     assert host.process is not None

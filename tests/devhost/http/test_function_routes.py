@@ -12,15 +12,15 @@ from tests.devhost.support.hosts import Devhost
 
 
 def test_a_request_arrives_as_the_functions_host_shows_it(host: Devhost) -> None:
-    reply = host.request("PUT", "/api/SHOW/Word/7?a=1&a=2&empty=&b=%C5%81", b"text", **{"X-Two": "2"})
-    shown = reply.json
+    response = host.request("PUT", "/api/SHOW/Word/7?a=1&a=2&empty=&b=%C5%81", b"text", **{"X-Two": "2"})
+    shown = response.json
     assert (shown["method"], shown["body"]) == ("PUT", "text")
     assert shown["route"] == {"word": "Word", "number": "7"}
     assert shown["params"] == {"a": "1,2", "b": "Ł"}
     assert shown["headers"]["x-two"] == "2"
     assert shown["url"] == f"{host.url}/api/SHOW/Word/7?a=1&a=2&empty=&b=%C5%81"
-    assert reply.headers["X-Shown"] == "yes"
-    assert reply.headers["Content-Type"] == "application/json"
+    assert response.headers["X-Shown"] == "yes"
+    assert response.headers["Content-Type"] == "application/json"
 
 
 def test_an_optional_segment_may_be_missing(host: Devhost) -> None:
@@ -42,8 +42,8 @@ def test_an_optional_segment_may_be_missing(host: Devhost) -> None:
     ],
 )
 def test_what_no_route_takes_is_404_without_a_body(host: Devhost, method: str, path: str) -> None:
-    reply = host.request(method, path, b"" if method == "POST" else None)
-    assert (reply.status, reply.body) == (404, b"")
+    response = host.request(method, path, b"" if method == "POST" else None)
+    assert (response.status, response.body) == (404, b"")
 
 
 def test_the_first_registered_route_wins(host: Devhost) -> None:
@@ -66,14 +66,14 @@ def test_a_blueprint_belongs_to_the_app(host: Devhost) -> None:
 
 @pytest.mark.parametrize(("path", "words"), [("boom", "secret of the log"), ("wrong", "must return func.HttpResponse")])
 def test_a_failing_function_answers_500_without_a_body(host: Devhost, path: str, words: str) -> None:
-    reply = host.get(f"/api/{path}")
-    assert (reply.status, reply.body) == (500, b"")
+    response = host.get(f"/api/{path}")
+    assert (response.status, response.body) == (500, b"")
     assert words in host.log
 
 
 def test_a_text_that_describes_a_response_becomes_it(host: Devhost) -> None:
-    reply = host.get("/api/sniffed")
-    assert (reply.status, reply.json, reply.headers["X-Sniffed"]) == (201, {"a": 1}, "yes")
+    response = host.get("/api/sniffed")
+    assert (response.status, response.json, response.headers["X-Sniffed"]) == (201, {"a": 1}, "yes")
 
 
 def test_cookies_and_an_empty_body_are_kept(host: Devhost) -> None:
@@ -105,8 +105,8 @@ def test_bodies_have_a_limit_and_chunked_ones_arrive_empty(host: Devhost) -> Non
 def test_a_web_page_cannot_reach_a_laptop(host: Devhost, path: str) -> None:
     """The rules themselves are tested in tests/unit/devtools/test_visitors.py."""
     for foreign in ("evil.example", f"127.0.0.1.evil.example:{host.port}", ""):
-        reply = host.get(path, Host=foreign)
-        assert (reply.status, "--allow-host" in reply.text) == (421, True)
+        response = host.get(path, Host=foreign)
+        assert (response.status, "--allow-host" in response.text) == (421, True)
     for method in ("GET", "POST", "DELETE", "OPTIONS"):
         for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site"}):
             assert host.request(method, path, None, **headers).status == 403

@@ -50,10 +50,10 @@ def in_path(name: str, method: str, template: str, finishes: bool = False) -> Ca
 
 def in_query(method: str, path: str, *names: str, also: str = "", finishes: bool = False) -> list[Case]:
     def case(name: str) -> Case:
-        def asked(value: Value) -> str:
+        def path_of(value: Value) -> str:
             return f"{path}?{also}{name}={escaped(value)}"
 
-        return Case(f"{method} {path}?{name}", method, asked, finishes=finishes)
+        return Case(f"{method} {path}?{name}", method, path_of, finishes=finishes)
 
     return [case(name) for name in names]
 
@@ -61,8 +61,8 @@ def in_query(method: str, path: str, *names: str, also: str = "", finishes: bool
 def in_body(path: str) -> list[Case]:
     """As a text of its JSON, as all of it, and as its type."""
 
-    def case(what: str, body: Callable[[Value], bytes], headers: Callable[[Value], Mapping[str, bytes]]) -> Case:
-        return Case(f"POST {path} {what}", "POST", lambda value: path, body, headers)
+    def case(part: str, body: Callable[[Value], bytes], headers: Callable[[Value], Mapping[str, bytes]]) -> Case:
+        return Case(f"POST {path} {part}", "POST", lambda value: path, body, headers)
 
     return [
         case("JSON", as_text, lambda value: JSON_TYPE),
@@ -114,8 +114,8 @@ CASES = [
     in_path("event", "POST", f"/instances/{RUNNING}/raiseEvent/{{}}"),
     in_path("instance", "POST", "/instances/{}/raiseEvent/x"),
     *in_body(f"/instances/{RUNNING}/raiseEvent/x"),
-    *(in_path("instance", "POST", f"/instances/{{}}/{what}") for what in VERBS),
-    *(case for what in ("terminate", "rewind") for case in in_query("POST", f"/instances/{FINISHED}/{what}", "reason")),
+    *(in_path("instance", "POST", f"/instances/{{}}/{verb}") for verb in VERBS),
+    *(case for verb in ("terminate", "rewind") for case in in_query("POST", f"/instances/{FINISHED}/{verb}", "reason")),
     *in_query("POST", f"/instances/{FINISHED}/restart", "restartWithNewInstanceId", "timeout", **AND_THEN),
     in_path("entity", "GET", "/entities/{}/x"),
     in_path("key", "GET", "/entities/keeper/{}"),
@@ -249,7 +249,7 @@ def _value(draw: random.Random) -> Value:
 
 @dataclass
 class Caller:
-    """One connection to the API, made again when the other side has closed it."""
+    """One connection to the API, opened again when the other side has closed it."""
 
     port: int
     _connection: http.client.HTTPConnection | None = field(default=None, init=False)

@@ -26,7 +26,7 @@ LIMIT = 1000
 
 
 class Reading:
-    """Stands where the Durable API does, and reads bodies as it does. `read`: what came of each."""
+    """Stands where the Durable API does, and reads bodies as it does. `read`: the body of each, or why it was not read."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
@@ -58,7 +58,7 @@ async def serving(grace_s: float = 0.3, limit: int = LIMIT) -> AsyncIterator[tup
 
 
 def exchange(*parts: bytes, pause_s: float = 0, **options: Any) -> tuple[bytes, list[Any]]:
-    """Send parts, with a pause between them; what comes back, and what was read."""
+    """Send parts, with a pause between them; the answer, and the bodies that were read."""
 
     async def run() -> tuple[bytes, list[Any]]:
         async with serving(**options) as (port, reading):

@@ -85,8 +85,8 @@ def test_routes_are_tried_in_the_order_of_their_functions_names_case_aside() -> 
 def test_the_first_function_by_name_wins_whatever_was_declared_first() -> None:
     functions = [described(name, template) for name, template in (("one", "orders/{id}"), ("latest", "orders/latest"))]
     for each in (functions, functions[::-1]):
-        found = routing.find(routing.build("api", each), "GET", "/api/orders/latest")
-        assert found and found[0].function["name"] == "latest"
+        match = routing.find(routing.build("api", each), "GET", "/api/orders/latest")
+        assert match and match[0].function["name"] == "latest"
 
 
 def test_one_template_may_serve_two_verbs_but_not_one_verb_twice() -> None:

@@ -76,11 +76,11 @@ def test_a_retry_that_is_exhausted_fails_with_the_last_error(host: Devhost) -> N
 
 
 def test_retries_side_by_side_do_not_mix_their_ids(host: Devhost) -> None:
-    given = [{"key": f"side-{index}", "times": times} for index, times in enumerate((0, 1, 2, 1))]
-    assert host.run("retrying_all", given)["output"] == [1, 2, 3, 2]
+    inputs = [{"key": f"side-{index}", "times": times} for index, times in enumerate((0, 1, 2, 1))]
+    assert host.run("retrying_all", inputs)["output"] == [1, 2, 3, 2]
 
 
-def test_a_failed_activity_is_told_as_the_extension_words_it(host: Devhost) -> None:
+def test_a_failed_activity_is_reported_as_the_extension_words_it(host: Devhost) -> None:
     text = host.run("caught")["output"]
     assert text.startswith("Activity function 'fail_times' failed:  ValueError: call 1 of ")
     assert ' \n {"ClassName":"System.Exception","Message":" ValueError: call 1 of ' in text
@@ -117,9 +117,9 @@ def test_what_would_hang_elsewhere_fails_with_a_sentence(host: Devhost, orchestr
 def test_a_request_of_an_orchestrator_is_made_and_its_answer_kept(host: Devhost) -> None:
     status = host.run("calls_http", f"{host.url}/api/first/one", "requesting")
     assert status["output"] == [200, "the word"]
-    (asked,) = [row for row in host.rows("History", "requesting") if row.get("EventType") == "TaskScheduled"]
-    assert asked["Name"] == "BuiltIn::HttpActivity"
-    (request,) = json.loads(asked["Input"])
+    (scheduled,) = [row for row in host.rows("History", "requesting") if row.get("EventType") == "TaskScheduled"]
+    assert scheduled["Name"] == "BuiltIn::HttpActivity"
+    (request,) = json.loads(scheduled["Input"])
     assert (request["method"], request["uri"]) == ("GET", f"{host.url}/api/first/one")
     assert host.run("calls_http", f"{host.url}/nowhere")["output"][0] == 404
 
@@ -170,8 +170,8 @@ def test_a_result_that_is_no_json_is_a_failed_activity(host: Devhost) -> None:
 
 
 def test_large_texts_come_back_whole(host: Devhost) -> None:
-    given = {"size": 200_000, "padding": "p" * 100_000}
-    status = host.run("large_texts", given)
+    sizes = {"size": 200_000, "padding": "p" * 100_000}
+    status = host.run("large_texts", sizes)
     assert status["output"] == [100_000, "x" * 200_000, 200_000]
     assert "padding" in status["input"]
 
@@ -215,7 +215,7 @@ def test_an_orchestrator_that_decides_otherwise_later_fails_with_a_sentence(host
     assert "Non-Deterministic workflow detected: step 1 was activity 'double'" in status["output"]
 
 
-def test_what_azure_would_number_otherwise_runs_and_is_said_once(host: Devhost) -> None:
+def test_what_azure_would_number_otherwise_runs_and_is_logged_once(host: Devhost) -> None:
     for key in ("deadline-1", "deadline-2"):
         assert host.run("retry_against_a_deadline", {"key": key, "times": 1})["output"] == 2
     warning = "Orchestrator 'retry_against_a_deadline' (instance "

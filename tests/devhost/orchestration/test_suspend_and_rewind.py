@@ -86,9 +86,9 @@ def test_what_cannot_be_suspended_or_resumed_says_so(host: Devhost) -> None:
     instance = waiting(host)
     assert ask(host, instance, "resume") == 500
     assert ask(host, instance, "suspend") == 202
-    reply = host.post(host.api(f"/instances/{instance}/suspend"))
-    assert reply.status == 500
-    assert reply.json["ExceptionMessage"].startswith("Cannot suspend the orchestration instance")
+    response = host.post(host.api(f"/instances/{instance}/suspend"))
+    assert response.status == 500
+    assert response.json["ExceptionMessage"].startswith("Cannot suspend the orchestration instance")
     assert ask(host, instance, "terminate") == 202
     host.finished(instance)
     for verb in ("suspend", "resume"):
@@ -126,9 +126,9 @@ def test_a_rewound_parent_rewinds_its_failed_child(new_host: Hosts) -> None:
 
 def test_only_a_failed_instance_can_be_rewound(host: Devhost) -> None:
     instance = waiting(host)
-    reply = host.post(host.api(f"/instances/{instance}/rewind?reason=why"))
-    assert reply.status == 500
-    assert "only supported on failed orchestration instances" in reply.json["ExceptionMessage"]
+    response = host.post(host.api(f"/instances/{instance}/rewind?reason=why"))
+    assert response.status == 500
+    assert "only supported on failed orchestration instances" in response.json["ExceptionMessage"]
     assert ask(host, instance, "terminate") == 202
     host.finished(instance)
     assert ask(host, instance, "rewind") == 410
@@ -140,15 +140,15 @@ def test_a_restarted_instance_runs_again_with_its_input(host: Devhost, same: boo
     instance = host.begin("chain", 3)
     assert host.finished(instance)["output"] == 24
     query = f"?restartWithNewInstanceId={str(not same).lower()}"
-    reply = host.post(host.api(f"/instances/{instance}/restart{query}"))
-    assert reply.status == 202, reply.text
-    again = reply.json["id"]
+    response = host.post(host.api(f"/instances/{instance}/restart{query}"))
+    assert response.status == 202, response.text
+    again = response.json["id"]
     assert (again == instance) is same
     assert host.finished(again)["output"] == 24
     assert [row["Generation"] for row in host.rows("Instances", again)] == [1 if same else 0]
 
 
 def test_what_is_not_there_cannot_be_restarted(host: Devhost) -> None:
-    reply = host.post(host.api("/instances/nobody/restart"))
-    assert reply.status == 400
-    assert reply.json["Message"] == "InstanceId does not match a valid orchestration instance."
+    response = host.post(host.api("/instances/nobody/restart"))
+    assert response.status == 400
+    assert response.json["Message"] == "InstanceId does not match a valid orchestration instance."

@@ -18,12 +18,12 @@ EXECUTION = STARTED.fields["OrchestrationInstance"]["ExecutionId"]
 
 def instance(*retried: int) -> Instance:
     """An instance with five open activities, 0 to 4; the named ones are with retry."""
-    made = Instance("order-1")
-    made.begin(STARTED)
+    instance = Instance("order-1")
+    instance.begin(STARTED)
     for number in range(5):
         retry = Retry({}, 1, 3, timedelta(seconds=1)) if number in retried else None
-        made.execution.tasks.open[number] = Task(number, ACTIVITY, "step", retry=retry)
-    return made
+        instance.execution.tasks.open[number] = Task(number, ACTIVITY, "step", retry=retry)
+    return instance
 
 
 def end_of(number: int, execution_id: str = EXECUTION) -> TaskEnd:
@@ -37,10 +37,10 @@ def event(kind: str) -> OutsideEvent:
 def turns(of: Instance, *messages: Message, at_most: int = MANY) -> list[list[Message]]:
     """All turns, one after the other."""
     of.inbox.extend(messages)
-    found = []
+    batches = []
     while of.inbox:
-        found.append(take_batch(of, at_most))
-    return found
+        batches.append(take_batch(of, at_most))
+    return batches
 
 
 def test_ends_and_events_share_a_turn() -> None:

@@ -1,4 +1,4 @@
-"""The lock of a task hub: one devhost at a time, and a sentence for whoever cannot have it."""
+"""The lock of a task hub: one devhost at a time, and one sentence for a second one."""
 
 import tempfile
 from pathlib import Path

@@ -41,8 +41,8 @@ def hub(host: Devhost) -> Iterator[Hub]:
         yield hub
 
 
-def start(host: Devhost, orchestrator: str, instance: str, given: Any) -> None:
-    assert host.post(host.api(f"/orchestrators/{orchestrator}/{instance}"), given).status == 202
+def start(host: Devhost, orchestrator: str, instance: str, value: Any) -> None:
+    assert host.post(host.api(f"/orchestrators/{orchestrator}/{instance}"), value).status == 202
 
 
 def ask(host: Devhost, instance: str, verb: str, reason: str) -> None:
@@ -60,9 +60,9 @@ def test_a_started_instance_is_pending_and_has_no_history_until_its_first_turn_i
         assert (row["RuntimeStatus"], row["Input"], row["Generation"]) == ("Pending", '{"a":1}', 0)
         assert row["LastUpdatedTime"] == row["CreatedTime"]
         assert hub.history("fresh") == []
-        reply = host.get(host.api("/instances/fresh?showHistory=true"))
-        assert (reply.status, reply.json["runtimeStatus"]) == (202, "Pending")
-        assert "historyEvents" not in reply.json
+        response = host.get(host.api("/instances/fresh?showHistory=true"))
+        assert (response.status, response.json["runtimeStatus"]) == (202, "Pending")
+        assert "historyEvents" not in response.json
     host.finished("fresh")
     assert hub.faults("fresh") == []
     assert hub.instance("fresh")["ExecutionId"] == row["ExecutionId"]
@@ -112,20 +112,20 @@ def test_each_generation_has_an_execution_of_its_own_under_the_same_row(host: De
     assert hub.faults("generations") == []
 
 
-def test_every_large_text_is_a_gzip_blob_whose_name_tells_where_it_belongs(host: Devhost, hub: Hub) -> None:
-    given = host.begin("large_payloads", LARGE, "larger")
-    until(lambda: "TaskCompleted" in host.events(given))
-    assert host.event(given, "large", LARGE).status == 202
-    host.finished(given)
+def test_every_large_text_is_a_gzip_blob_whose_name_shows_where_it_belongs(host: Devhost, hub: Hub) -> None:
+    instance = host.begin("large_payloads", LARGE, "larger")
+    until(lambda: "TaskCompleted" in host.events(instance))
+    assert host.event(instance, "large", LARGE).status == 202
+    host.finished(instance)
     with BlobServiceClient.from_connection_string(host.storage, api_version="2021-12-02") as service:
         container = service.get_container_client(f"{host.hub.lower()}-largemessages")
         names = [str(name) for name in container.list_blob_names(name_starts_with="larger/")]
         texts = [gzip.decompress(container.download_blob(name).readall()).decode() for name in names]
     shape = re.compile(r"larger/history-([0-9A-F]{16}|)-(\w+)-[0-9a-f]{8}-(\w+)\.json\.gz")
-    found = [shape.fullmatch(name) for name in names]
-    assert all(found), names
+    matches = [shape.fullmatch(name) for name in names]
+    assert all(matches), names
     # The first one is of the row that was inserted at the start: it has no key yet.
-    kinds = sorted((match[2], match[3], bool(match[1])) for match in found if match)
+    kinds = sorted((match[2], match[3], bool(match[1])) for match in matches if match)
     assert kinds == [
         ("EventRaised", "Input", True),
         ("ExecutionCompleted", "Result", True),

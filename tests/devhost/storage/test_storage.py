@@ -215,6 +215,6 @@ def test_an_account_without_queues_does_as_well(new_host: Callable[..., Devhost]
     assert "The hub has no queues, which devhost can do without" in host.log
 
 
-def test_what_storage_cannot_keep_fails_the_instance_and_tells_its_caller(host: Devhost) -> None:
+def test_what_storage_cannot_keep_fails_the_instance_and_is_reported_to_its_caller(host: Devhost) -> None:
     status = host.run("calls_child_named", {"length": 5000})
     assert "An id must not be longer than 512 characters, as keys in storage are" in str(status["output"])

@@ -83,8 +83,8 @@ def in_a_loop(script: Script, use: Callable[[Server, StorageHttp], Awaitable[Non
 def test_an_answer_is_read_however_it_is_framed_and_cut(pieces: list[bytes], answer: tuple[int, bytes]) -> None:
     async def use(server: Server, http: StorageHttp) -> None:
         for _ in range(2):
-            found = await http.request("GET", f"{server.url}/x?y=z", {"Accept": "a"})
-            assert (found.status, found.body) == answer
+            response = await http.request("GET", f"{server.url}/x?y=z", {"Accept": "a"})
+            assert (response.status, response.body) == answer
 
     server = in_a_loop([pieces, pieces], use)
     assert server.requests[0].startswith(b"GET /account/x?y=z HTTP/1.1\r\nHost: 127.0.0.1:")
@@ -93,8 +93,8 @@ def test_an_answer_is_read_however_it_is_framed_and_cut(pieces: list[bytes], ans
 
 def test_headers_have_lower_case_names_and_whole_values() -> None:
     async def use(server: Server, http: StorageHttp) -> None:
-        found = await http.request("PUT", server.url, {"A": "1"}, b"body")
-        assert found == StorageResponse(200, {"etag": 'W/"a:b"', "content-length": "0"}, b"")
+        response = await http.request("PUT", server.url, {"A": "1"}, b"body")
+        assert response == StorageResponse(200, {"etag": 'W/"a:b"', "content-length": "0"}, b"")
 
     server = in_a_loop([[b'HTTP/1.1 200 OK\r\nETag:  W/"a:b"\r\nContent-Length: 0\r\n\r\n']], use)
     assert server.requests[0].endswith(b"A: 1\r\nContent-Length: 4\r\n\r\nbody")
@@ -167,7 +167,7 @@ def test_many_requests_at_once_each_have_their_own_answer() -> None:
         return [f"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{number:06}".encode()]
 
     async def use(server: Server, http: StorageHttp) -> None:
-        found = await asyncio.gather(*(http.request("GET", server.url, {}) for _ in range(200)))
-        assert sorted(int(each.body) for each in found) == list(range(200))
+        responses = await asyncio.gather(*(http.request("GET", server.url, {}) for _ in range(200)))
+        assert sorted(int(each.body) for each in responses) == list(range(200))
 
     assert in_a_loop([answer(number) for number in range(200)], use).connections <= http_client.MAX_CONNECTIONS

@@ -1,5 +1,5 @@
 """Index an app with Microsoft's worker library and with devhost: `python both_indexers.py ROOT APP` prints, as JSON,
-what each of them says against each function.
+why each of them refuses a function.
 
 A process of its own, because the library reads the environment when it is imported.
 """
@@ -18,8 +18,8 @@ def main() -> None:
 
     load_binding_registry()
     definitions = importlib.import_module("function_app").app.get_functions()
-    told = {each.get_function_name(): (refusal_of_library(each), refusals(each)) for each in definitions}
-    print(json.dumps(told))
+    refused_by = {each.get_function_name(): (refusal_of_library(each), refusals(each)) for each in definitions}
+    print(json.dumps(refused_by))
 
 
 def refusal_of_library(definition: Any) -> str | None:

@@ -1,6 +1,6 @@
 """Requests of the Durable HTTP API, and the faults that the extension answers with."""
 
-from tests.devhost.support.hosts import Devhost, Reply
+from tests.devhost.support.hosts import Devhost, Response
 
 JSON_TYPE = "application/json; charset=utf-8"
 
@@ -14,13 +14,13 @@ WRONG = "Something went wrong while processing your request"
 FAULT = {"Message", "ExceptionMessage", "ExceptionType", "StackTrace"}
 
 
-def send(host: Devhost, method: str, path: str, body: bytes | None = None, **headers: str) -> Reply:
+def send(host: Devhost, method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
     return host.request(method, host.api(path), body, **headers)
 
 
-def fault(reply: Reply, status: int, message: str, words: str) -> bool:
+def fault(response: Response, status: int, message: str, words: str) -> bool:
     """Whether an answer is one of the extension's faults."""
-    body = reply.json
-    assert (reply.status, reply.headers["Content-Type"]) == (status, JSON_TYPE)
+    body = response.json
+    assert (response.status, response.headers["Content-Type"]) == (status, JSON_TYPE)
     assert set(body) == FAULT
     return bool(body["Message"] == message and words in body["ExceptionMessage"])

@@ -9,19 +9,19 @@ from tests.devhost.support.hosts import Devhost, until
 
 def state(host: Devhost, name: str, key: str) -> Any:
     """The state of an entity over plain HTTP; None when there is none."""
-    reply = host.get(host.api(f"/entities/{name}/{key}"))
-    assert reply.status in (200, 404)
-    return reply.json if reply.status == 200 else None
+    response = host.get(host.api(f"/entities/{name}/{key}"))
+    assert response.status in (200, 404)
+    return response.json if response.status == 200 else None
 
 
 def becomes(host: Devhost, name: str, key: str, wanted: Any, within_s: float = 60) -> None:
     until(lambda: state(host, name, key) == wanted, within_s, lambda: f"{state(host, name, key)}\n{host.log}")
 
 
-def signal(host: Devhost, name: str, key: str, operation: str, given: Any = None) -> None:
+def signal(host: Devhost, name: str, key: str, operation: str, value: Any = None) -> None:
     """Through the SDK's client."""
-    reply = host.post(f"/api/signal/{name}/{key}/{operation}", given)
-    assert reply.status == 202, reply.text
+    response = host.post(f"/api/signal/{name}/{key}/{operation}", value)
+    assert response.status == 202, response.text
 
 
 def blobs_of(host: Devhost, instance_id: str) -> int:

@@ -1,4 +1,4 @@
-"""A devhost as a process, and what tests ask of it over HTTP."""
+"""A devhost as a process, and requests to it over HTTP."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -112,46 +112,46 @@ class Devhost:
         except OSError:
             return False
 
-    def get(self, path: str, **headers: str) -> Reply:
+    def get(self, path: str, **headers: str) -> Response:
         return self.request("GET", path, None, **headers)
 
-    def post(self, path: str, content: Any = None, **headers: str) -> Reply:
+    def post(self, path: str, content: Any = None, **headers: str) -> Response:
         body = b"" if content is None else json.dumps(content).encode()
         return self.request("POST", path, body, **{"Content-Type": "application/json", **headers})
 
-    def delete(self, path: str) -> Reply:
+    def delete(self, path: str) -> Response:
         return self.request("DELETE", path, None)
 
-    def request(self, method: str, path: str, body: bytes | None, **headers: str) -> Reply:
+    def request(self, method: str, path: str, body: bytes | None, **headers: str) -> Response:
         url = path if path.startswith("http") else self.url + path
         request = urllib.request.Request(url, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return Reply(response.status, dict(response.headers), response.read())
+                return Response(response.status, dict(response.headers), response.read())
         except urllib.error.HTTPError as error:
-            return Reply(error.code, dict(error.headers), error.read())
+            return Response(error.code, dict(error.headers), error.read())
 
     def api(self, path: str) -> str:
         return f"/runtime/webhooks/durabletask{path}"
 
-    def begin(self, orchestrator: str, given: Any = None, instance_id: str = "") -> str:
+    def begin(self, orchestrator: str, value: Any = None, instance_id: str = "") -> str:
         """Start an instance through the SDK's client; its id."""
-        reply = self.post(f"/api/start/{orchestrator}" + (f"?id={instance_id}" if instance_id else ""), given)
-        assert reply.status == 202, (reply.status, reply.text, self.log)
-        return str(reply.json["id"])
+        response = self.post(f"/api/start/{orchestrator}" + (f"?id={instance_id}" if instance_id else ""), value)
+        assert response.status == 202, (response.status, response.text, self.log)
+        return str(response.json["id"])
 
-    def begin_over_http(self, orchestrator: str, given: Any = None) -> str:
+    def begin_over_http(self, orchestrator: str, value: Any = None) -> str:
         """Start an instance through the API alone: the worker, which may be about to die, takes no part; its id.
 
         The SDK wants such an input as JSON in a JSON text.
         """
-        reply = self.post(self.api(f"/orchestrators/{orchestrator}"), json.dumps(given))
-        assert reply.status == 202, (reply.status, reply.text, self.log)
-        return str(reply.json["id"])
+        response = self.post(self.api(f"/orchestrators/{orchestrator}"), json.dumps(value))
+        assert response.status == 202, (response.status, response.text, self.log)
+        return str(response.json["id"])
 
     def status(self, instance_id: str, query: str = "") -> Any:
-        reply = self.get(self.api(f"/instances/{instance_id}{query}"))
-        return reply.json if reply.body else None
+        response = self.get(self.api(f"/instances/{instance_id}{query}"))
+        return response.json if response.body else None
 
     def finished(self, instance_id: str, within_s: float = 60) -> Any:
         """The status of an instance once it has ended."""
@@ -162,11 +162,11 @@ class Devhost:
 
         return until(ended, within_s, lambda: f"{instance_id}: {self.status(instance_id)}\n{self.log}")
 
-    def run(self, orchestrator: str, given: Any = None, instance_id: str = "") -> Any:
+    def run(self, orchestrator: str, value: Any = None, instance_id: str = "") -> Any:
         """Start an instance and wait for its end; its status."""
-        return self.finished(self.begin(orchestrator, given, instance_id))
+        return self.finished(self.begin(orchestrator, value, instance_id))
 
-    def event(self, instance_id: str, name: str, content: Any) -> Reply:
+    def event(self, instance_id: str, name: str, content: Any) -> Response:
         return self.post(self.api(f"/instances/{instance_id}/raiseEvent/{name}"), content)
 
     def rows(self, table: str, instance_id: str) -> list[dict[str, Any]]:
@@ -181,12 +181,12 @@ class Devhost:
 
 
 def until(condition: Callable[[], T], within_s: float = 60, say: Callable[[], str] = lambda: "") -> T:
-    """The first true answer of a condition. Fails after the time that is given."""
+    """The first true answer of a condition. Raises AssertionError after `within_s`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+        answer = condition()
+        if answer:
+            return answer
         time.sleep(0.02)
     raise AssertionError(f"not within {within_s} s: {say()}")
 

@@ -1,4 +1,4 @@
-"""Plays programs on a devhost of their own: begins them, sends their events, crashes devhost, and keeps the record."""
+"""Runs programs on a devhost of their own: starts them, sends their events, crashes devhost, and keeps the record."""
 
 import json
 import time
@@ -13,11 +13,10 @@ from typing import Any
 
 from azure.data.tables import TableServiceClient
 
-from tests.devhost.support.hosts import FINISHED, Devhost, Reply, until
+from tests.devhost.support.crash_points import WRITES, stands
+from tests.devhost.support.hosts import FINISHED, Devhost, Response, until
 from tests.devhost.support.random_programs import Expected, Program, Sent, expected
 from tests.support.storage_proxy import Fault, Rule, StorageProxy
-
-WRITES = "^(POST|PUT|MERGE|PATCH) .*"
 
 
 class Acknowledged(list[str]):
@@ -53,7 +52,7 @@ class ProgramRunner:
     direct: str
     crashes: int = 0
     restarts: list[int] = field(default_factory=list)
-    found: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
+    schedule_times: dict[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
 
     def crash(self) -> None:
         self.host.kill()
@@ -76,7 +75,7 @@ class ProgramRunner:
     def _find(self, row: dict[str, Any], moment: int) -> None:
         id_ = (row["PartitionKey"], row["ExecutionId"], str(row["EventId"]))
         key = json.loads(json.loads(row["Input"])[0])["key"]
-        self.found[id_] = min(self.found.get(id_, (key, moment)), (key, moment))
+        self.schedule_times[id_] = min(self.schedule_times.get(id_, (key, moment)), (key, moment))
 
     def schedules(self) -> dict[str, list[int]]:
         """For each activity the moments at which devhost could know that storage had its TaskScheduled rows."""
@@ -85,11 +84,11 @@ class ProgramRunner:
                 if line.startswith("{") and '"EventType":"TaskScheduled"' in line:
                     self._find(json.loads(line), moment)
         moments = defaultdict(list)
-        for key, moment in self.found.values():
+        for key, moment in self.schedule_times.values():
             moments[key].append(moment)
         return {key: sorted(each) for key, each in moments.items()}
 
-    def runs(self) -> dict[str, list[int]]:
+    def activity_runs(self) -> dict[str, list[int]]:
         """For each activity the moments at which it began to run."""
         moments = defaultdict(list)
         for line in self.host.notes:
@@ -102,7 +101,7 @@ class ProgramRunner:
         schedules = self.schedules()
         return [
             key
-            for key, moments in self.runs().items()
+            for key, moments in self.activity_runs().items()
             for number, moment in _numbered_by_life(moments, self.restarts)
             if bisect(schedules.get(key, []), moment) < number
         ]
@@ -119,7 +118,7 @@ def _numbered_by_life(moments: Iterable[int], restarts: Sequence[int]) -> list[t
     return numbered
 
 
-class Player:
+class ProgramRun:
     """One program: what it must come to, and what has been done for it so far.
 
     It is suspended for a moment when it has been looked at `pause_at` times (0: never), which must change nothing.
@@ -131,23 +130,23 @@ class Player:
         self.ended: dict[str, Any] | None = None
         self._due = list(self.expected.events)
         self._until_pause = pause_at
-        self._asked: Future[None] | None = None
+        self._request: Future[None] | None = None
 
     def act(self, host: Devhost, threads: ThreadPoolExecutor) -> None:
         """Do the next thing for it, or see that it has ended. The asking waits for storage, hence the thread.
 
-        Nothing is asked twice unless it was not answered.
+        A request is repeated only if it was not answered.
         """
-        if self.ended or self._still_asking():
+        if self.ended or self._request_is_open():
             return
         status = host.status(self.root)
         if status and status["runtimeStatus"] in FINISHED:
             self.ended = status
         elif ask := self._next(host, status):
-            self._asked = threads.submit(ask, host)
+            self._request = threads.submit(ask, host)
 
     def _next(self, host: Devhost, status: dict[str, Any] | None) -> Callable[[Devhost], None] | None:
-        """What is to be asked: to begin it, to send an event that is due, to suspend it or to let it go on."""
+        """The next request: start it, send an event that is due, suspend it or resume it."""
         if status is None:
             return self._begin
         if due := next((each for each in self._due if _is_due(each, host)), None):
@@ -157,22 +156,22 @@ class Player:
         self._until_pause -= 1
         return self._suspend if self._until_pause == 0 else None
 
-    def _still_asking(self) -> bool:
-        if self._asked and self._asked.done():
-            self._asked.result()
-            self._asked = None
-        return self._asked is not None
+    def _request_is_open(self) -> bool:
+        if self._request and self._request.done():
+            self._request.result()
+            self._request = None
+        return self._request is not None
 
     def _begin(self, host: Devhost) -> None:
-        given = {"root": self.root, "parts": self.program, "trail": []}
-        reply = unless_cut_off(lambda: host.post(host.api(f"/orchestrators/program/{self.root}"), given))
-        assert reply is None or reply.status == 202, (reply.status, reply.text)
+        value = {"root": self.root, "parts": self.program, "trail": []}
+        response = unless_cut_off(lambda: host.post(host.api(f"/orchestrators/program/{self.root}"), value))
+        assert response is None or response.status == 202, (response.status, response.text)
 
     def _raise(self, due: Sent, host: Devhost) -> None:
         """A repetition may come when the instance has ended."""
-        reply = unless_cut_off(lambda: host.event(due.instance, due.name, due.value))
-        if reply is not None:
-            assert reply.status in (202, 410), (reply.status, reply.text)
+        response = unless_cut_off(lambda: host.event(due.instance, due.name, due.value))
+        if response is not None:
+            assert response.status in (202, 410), (response.status, response.text)
             self._due.remove(due)
 
     def _suspend(self, host: Devhost) -> None:
@@ -182,7 +181,7 @@ class Player:
         unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/resume")))
 
 
-def unless_cut_off(ask: Callable[[], Reply]) -> Reply | None:
+def unless_cut_off(ask: Callable[[], Response]) -> Response | None:
     try:
         return ask()
     except OSError:
@@ -196,58 +195,54 @@ def _is_due(sent: Sent, host: Devhost) -> bool:
     status = host.status(sent.instance)
     if status is None or status["input"] is None:
         return False
-    given = json.loads(status["input"]) if isinstance(status["input"], str) else status["input"]
+    part = json.loads(status["input"]) if isinstance(status["input"], str) else status["input"]
     awaited = (status["customStatus"] or {}).get("waits for", []) if isinstance(status["customStatus"], dict) else []
-    return len(given["parts"]) == sent.parts_left and (sent.early or sent.name in awaited)
+    return len(part["parts"]) == sent.parts_left and (sent.early or sent.name in awaited)
 
 
-def play(runner: ProgramRunner, players: Sequence[Player], crashes: Sequence[Crash] = ()) -> None:
-    """Play programs side by side to their ends, through the crashes."""
-    with ThreadPoolExecutor(len(players)) as threads:
+def run_programs(runner: ProgramRunner, runs: Sequence[ProgramRun], crashes: Sequence[Crash] = ()) -> None:
+    """Run programs side by side to their ends, through the crashes."""
+    with ThreadPoolExecutor(len(runs)) as threads:
 
         def go_on() -> None:
-            for player in players:
-                player.act(runner.host, threads)
+            for run in runs:
+                run.act(runner.host, threads)
 
         def over() -> bool:
             go_on()
-            return all(player.ended for player in players)
+            return all(run.ended for run in runs)
 
         try:
             for crash in crashes:
-                _play_until(runner, players, crash, go_on)
+                _run_until(runner, runs, crash, go_on)
                 runner.crash()
-            until(over, 60, lambda: _what_stands(runner, players))
+            until(over, 60, lambda: _report(runner, runs))
         except BaseException:
             runner.host.kill()  # so that nothing waits for an answer any more
             raise
 
 
-def _play_until(runner: ProgramRunner, players: Sequence[Player], crash: Crash, go_on: Callable[[], None]) -> None:
-    """Go on until the crash's place is reached, by all who reach it."""
+def _run_until(runner: ProgramRunner, runs: Sequence[ProgramRun], crash: Crash, go_on: Callable[[], None]) -> None:
+    """Continue until each run stands at the crash's place or has ended."""
     requests = len(runner.acknowledged) + crash.requests
     with ExitStack() as faults:
         rules: dict[str, Rule] = {}
-        for player, number in zip(players, crash.writes, strict=True):
+        for run, number in zip(runs, crash.writes, strict=True):
             if number:
-                rule = runner.tables.failing(WRITES + player.root, crash.fault, times=1, spared=number - 1)
-                rules[player.root] = faults.enter_context(rule)
+                rule = runner.tables.failing(WRITES + run.root, crash.fault, times=1, spared=number - 1)
+                rules[run.root] = faults.enter_context(rule)
 
         def reached() -> bool:
             go_on()
             if not rules and len(runner.acknowledged) >= requests:
                 return True
-            return all(player.ended or (player.root in rules and _stands(rules[player.root])) for player in players)
+            return all(run.ended or (run.root in rules and stands(rules[run.root])) for run in runs)
 
-        until(reached, 60, lambda: _what_stands(runner, players))
+        until(reached, 60, lambda: _report(runner, runs))
         runner.host.kill()
 
 
-def _stands(rule: Rule) -> bool:
-    return (rule.done if rule.fault == "hold_answer" else rule.seen).is_set()
-
-
-def _what_stands(runner: ProgramRunner, players: Sequence[Player]) -> str:
-    standing = [player for player in players if not player.ended]
-    told = [f"{player.root}: {runner.host.status(player.root)}\n{json.dumps(player.program)}" for player in standing]
-    return "\n".join([*told, runner.host.log[-5000:]])
+def _report(runner: ProgramRunner, runs: Sequence[ProgramRun]) -> str:
+    standing = [run for run in runs if not run.ended]
+    reports = [f"{run.root}: {runner.host.status(run.root)}\n{json.dumps(run.program)}" for run in standing]
+    return "\n".join([*reports, runner.host.log[-5000:]])

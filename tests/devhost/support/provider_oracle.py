@@ -72,8 +72,8 @@ class Hub:
 
     def rows(self, table: str, condition: str = "") -> list[Row]:
         client = self._tables.get_table_client(f"{self._host.hub}{table}")
-        found = client.query_entities(condition) if condition else client.list_entities()
-        return [dict(row) for row in found]
+        rows = client.query_entities(condition) if condition else client.list_entities()
+        return [dict(row) for row in rows]
 
     def family(self, instance: str) -> list[str]:
         """An instance and all that it called, by partition key."""
@@ -153,9 +153,9 @@ def result_faults(events: list[Event], orchestrator: Orchestrator, row: Row) -> 
     yield from _differences("the custom status", status, row["CustomStatus"])
 
 
-def _differences(what: str, replayed: Any, stored: Any) -> Iterator[str]:
+def _differences(subject: str, replayed: Any, stored: Any) -> Iterator[str]:
     if replayed != stored:
-        yield f"a replay comes to {replayed!r} as {what}, stored is {stored!r}"
+        yield f"a replay comes to {replayed!r} as {subject}, stored is {stored!r}"
 
 
 def _result(name: str, state: dict[str, Any]) -> str | None:
@@ -174,10 +174,10 @@ def walk_faults(name: str, events: list[Event], orchestrator: Orchestrator) -> I
         return
     if any(event["EventType"] in UNWALKABLE for event in events):
         return
-    found = walk(events, orchestrator)
+    differences = walk(events, orchestrator)
     if name not in DIFFERS:
-        yield from map(str, found)
-    elif not found:
+        yield from map(str, differences)
+    elif not differences:
         yield f"the walk agrees, although SDK and extension are said to differ: {DIFFERS[name]}"
 
 

@@ -1,4 +1,4 @@
-"""Random orchestrations as plain data, and what each must come to: told by rules that know of no engine.
+"""Random orchestrations as plain data, and what each must come to, by rules that know of no engine.
 
 A program is what apps/programs carries out. It has one outcome by construction, whatever comes first: of a task_any
 only one task can end (the others are an event that never comes, or a far timer that is cancelled), of a task_all one
@@ -90,11 +90,11 @@ def _remind(draw: Draw, place: Place) -> Described:
     return {"do": "remind", "task": _task(draw, place.in_compound()), "ms": draw(st.sampled_from(SOON_MS))}
 
 
-def _tell(draw: Draw, _place: Place) -> Described:
-    return {"do": "tell", "status": draw(st.sampled_from(STATUSES))}
+def _report(draw: Draw, _place: Place) -> Described:
+    return {"do": "report", "status": draw(st.sampled_from(STATUSES))}
 
 
-STEPS = [_take, _take, _take, _take, _attempt, _attempt, _race, _remind, _tell]
+STEPS = [_take, _take, _take, _take, _attempt, _attempt, _race, _remind, _report]
 
 
 def _task(draw: Draw, place: Place) -> Described:
@@ -193,7 +193,7 @@ FAILING_NESTING = [_failing_child, _exhausted_child, _failing_all]
 
 
 def numbered(program: Program) -> Program:
-    """The program with a number `n` for each task, which tells its runs, its child or its event from all others'."""
+    """The program with a number `n` for each task, which marks its runs, its child and its event."""
     for number, task in enumerate(each for part in program for step in part for each in tasks_of(step)):
         task["n"] = number
         if task["task"] in ("event", "never"):
@@ -297,7 +297,7 @@ class _Reader:
         self._announce(step["task"])
         self._trail.append(self._result(step["task"]))
 
-    def _tell(self, step: Described) -> None:
+    def _report(self, step: Described) -> None:
         self.custom_status = step["status"]
 
     def _announce(self, *tasks: Described) -> None:

@@ -98,17 +98,17 @@ def _is_rewound(row: Row) -> bool:
     return str(row.get("Reason")).startswith("Rewound: ")
 
 
-def _wrong_columns(what: str, row: Row, layout: str) -> Iterator[str]:
+def _wrong_columns(subject: str, row: Row, layout: str) -> Iterator[str]:
     columns = dict(each.split(":") for each in layout.split())
     for name in sorted(row.keys() - columns.keys()):
         if not name.endswith("BlobName") or row.get(name.removesuffix("BlobName")) != "":
-            yield f"{what} has the column {name}, which the provider does not write"
+            yield f"{subject} has the column {name}, which the provider does not write"
     for name, kind in columns.items():
         if name not in row:
             if not kind.endswith("?"):
-                yield f"{what} has no {name}"
+                yield f"{subject} has no {name}"
         elif not _is(kind.rstrip("?"), row[name]):
-            yield f"{what} has {name} as {type(row[name]).__name__} {row[name]!r}, not as {kind}"
+            yield f"{subject} has {name} as {type(row[name]).__name__} {row[name]!r}, not as {kind}"
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -125,13 +125,13 @@ def faults_of_pending(row: Row) -> list[str]:
 
 
 def _event_columns(row: Row) -> Iterator[str]:
-    what = f"{row['EventType']} in {row['RowKey']}"
+    subject = f"{row['EventType']} in {row['RowKey']}"
     if _is_rewound(row):
         return
-    yield from _wrong_columns(what, row, f"{COMMON} EventType:String {EVENTS[row['EventType']]}")
+    yield from _wrong_columns(subject, row, f"{COMMON} EventType:String {EVENTS[row['EventType']]}")
     for name in LARGE:
         if f"{name}BlobName" in row and row[name] != "":
-            yield f"{what} has {name} in a blob and in its cell"
+            yield f"{subject} has {name} in a blob and in its cell"
 
 
 def _instance_columns(row: Row) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _sentinel(row: Row) -> Iterator[str]:
 
 
 def _agree(row: Row, events: list[Row]) -> Iterator[str]:
-    """The row of Instances tells what the history's first event says."""
+    """The row of Instances repeats the history's first event."""
     first = events[1]
     for name in ("Name", "Version", "ExecutionId", "Generation"):
         if row[name] != first[name]:

@@ -51,12 +51,12 @@ def applied(name: str) -> df.DFApp:
     decorate = getattr(app, name)
     if name == "event_grid_output":
         decorate = partial(decorate, connection="C")
-    given = {
+    arguments = {
         each.name: "x" if each.name in NAMES else WANTED.get(each.name, "text")
         for each in inspect.signature(decorate).parameters.values()
         if each.name in (*NAMES, "delay_interval") or (each.default is each.empty and each.kind is not each.VAR_KEYWORD)
     }
-    decorated = decorate(**given)(named("x"))
+    decorated = decorate(**arguments)(named("x"))
     if decorated._function.get_trigger() is None:
         app.route()(decorated)
     return app
@@ -82,16 +82,16 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
 
 @pytest.mark.parametrize("name", sorted(set(decorators())))
 def test_every_decorator_is_served_or_named(name: str, settings: Callable[..., Settings]) -> None:
-    told = sentences([described(applied(name))], settings())
+    lines = sentences([described(applied(name))], settings())
     if name in SERVED - {"orchestration_trigger", "entity_trigger"}:
-        assert told == []
+        assert lines == []
     elif name in SERVED:  # the function is async, which the SDK does not await
         why = "each of its runs fails, here as in Azure, because the SDK does not await an async def"
-        assert told == [f"Function 'function': {why}."]
+        assert lines == [f"Function 'function': {why}."]
     else:
-        assert len(told) == 1
-        assert told[0].startswith("Function 'function': ")
-        assert told[0].count("devhost does not") == 1
+        assert len(lines) == 1
+        assert lines[0].startswith("Function 'function': ")
+        assert lines[0].count("devhost does not") == 1
 
 
 def test_the_decorators_that_are_served_are_still_there() -> None:
@@ -143,8 +143,8 @@ def timer(schedule: str = "0 0 9 * * *", **options: Any) -> dict[str, Any]:
     ],
 )
 def test_a_time_zone_is_named(environment: dict[str, str], zone: str | None, settings: Callable[..., Settings]) -> None:
-    told = sentences([timer()], settings(**environment))
-    assert told == ([f"Function 'function': its schedule is in UTC, and not in {zone}."] if zone else [])
+    lines = sentences([timer()], settings(**environment))
+    assert lines == ([f"Function 'function': its schedule is in UTC, and not in {zone}."] if zone else [])
     assert sentences([timer("01:00:00")], settings(**environment)) == []
     assert bool(sentences([timer("%EACH%")], settings(EACH="0 0 9 * * *", **environment))) == bool(zone)
 
@@ -178,8 +178,8 @@ def client(**options: Any) -> dict[str, Any]:
 def test_a_client_of_another_hub_is_named(
     options: dict[str, str], words: str | None, settings: Callable[..., Settings]
 ) -> None:
-    told = sentences([client(**options)], settings(HUB="Own", OTHER="Another", Same="UseDevelopmentStorage=true"))
-    assert told == ([f"Function 'function': its client works on {words}."] if words else [])
+    lines = sentences([client(**options)], settings(HUB="Own", OTHER="Another", Same="UseDevelopmentStorage=true"))
+    assert lines == ([f"Function 'function': its client works on {words}."] if words else [])
 
 
 def test_a_client_function_that_is_not_async_is_named(settings: Callable[..., Settings]) -> None:
@@ -195,7 +195,7 @@ def test_a_client_function_that_is_not_async_is_named(settings: Callable[..., Se
 
 
 @pytest.mark.parametrize(
-    ("function", "binding", "told"),
+    ("function", "binding", "reasons"),
     [
         ("place_order", "an_order", []),
         ("Order-2", "_", []),
@@ -207,11 +207,11 @@ def test_a_client_function_that_is_not_async_is_named(settings: Callable[..., Se
     ],
 )
 def test_names_that_the_host_does_not_take_are_named(
-    function: str, binding: str, told: list[str], settings: Callable[..., Settings]
+    function: str, binding: str, reasons: list[str], settings: Callable[..., Settings]
 ) -> None:
     app = func.FunctionApp()
     app.function_name(function)(app.timer_trigger(arg_name=binding, schedule="0 0 9 * * *")(named(binding)))
-    why = [f"Function '{function}': Azure's host does not load it, because {each}." for each in told]
+    why = [f"Function '{function}': Azure's host does not load it, because {each}." for each in reasons]
     assert sentences([described(app)], settings()) == why
 
 
@@ -220,12 +220,12 @@ def test_requests_as_streams_are_named(monkeypatch: pytest.MonkeyPatch, settings
     app.route()(named("req"))
     base = SimpleNamespace(HttpV2FeatureChecker=SimpleNamespace(http_v2_enabled=lambda: True))
     monkeypatch.setitem(sys.modules, "azurefunctions.extensions.base", base)
-    (said,) = sentences([described(app)], settings())
-    assert "devhost does not serve requests as streams" in said
+    (sentence,) = sentences([described(app)], settings())
+    assert "devhost does not serve requests as streams" in sentence
 
 
 @pytest.mark.parametrize(
-    ("provider", "told"),
+    ("provider", "wanted"),
     [
         ("{}", []),
         ('{"type": "azurestorage", "connectionName": "AzureWebJobsStorage", "partitionCount": 2}', []),
@@ -248,9 +248,9 @@ def test_requests_as_streams_are_named(monkeypatch: pytest.MonkeyPatch, settings
         ),
     ],
 )
-def test_another_storage_provider_is_named(tmp_path: Path, provider: str, told: list[str]) -> None:
+def test_another_storage_provider_is_named(tmp_path: Path, provider: str, wanted: list[str]) -> None:
     (tmp_path / "host.json").write_text(f'{{"extensions": {{"durableTask": {{"storageProvider": {provider}}}}}}}')
-    assert list(load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).unserved) == told
+    assert list(load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).unserved) == wanted
 
 
 def test_a_hub_name_that_fits_another_provider_is_refused_with_the_way_out(tmp_path: Path) -> None:
@@ -273,14 +273,14 @@ def test_an_app_is_served_whose_host_json_has_comments(new_host: Hosts, tmp_path
     assert host.get("/api/to_queue").status == 500
 
 
-def test_what_is_not_served_is_said_once_also_when_the_code_is_loaded_again(new_host: Hosts, tmp_path: Path) -> None:
+def test_what_is_not_served_is_logged_once_also_when_the_code_is_loaded_again(new_host: Hosts, tmp_path: Path) -> None:
     app = shutil.copytree(APP, tmp_path / "app")
     host = new_host(app=app, arguments=("--watch",), settings={"WEBSITE_TIME_ZONE": "Asia/Tokyo"}).start()
     names = ["from_queue", "to_queue", "retried", "at_nine", "elsewhere", "never_awaited"]
-    said = [
+    logged = [
         line.split("Function '")[1].split("'")[0] for line in host.log.splitlines() if "devhost: Function '" in line
     ]
-    assert sorted(said) == sorted(names)
+    assert sorted(logged) == sorted(names)
     assert "host.json asks for the storage provider azureManaged; devhost keeps the hub" in host.log
     assert host.get("/api/to_queue").status == 500
     assert "devhost does not serve the output 'out' (queue) of this function" in host.log

@@ -41,10 +41,10 @@ def failure(host: Devhost, instance: str, name: str) -> str:
 @pytest.mark.parametrize(("name", "step"), [("at_once", 1), ("later", 3)])
 def test_a_yield_of_what_is_no_task_fails_with_a_sentence(host: Devhost, name: str, step: int) -> None:
     kinds = {"None": "None", **{kind: f"a value of the type {kind}" for kind in ODD}}
-    given = {kind: "function" if kind == "method" else kind for kind in kinds}
-    begun = {kind: host.begin_over_http(name, given[kind]) for kind in kinds}
-    told = {kind: failure(host, instance, name) for kind, instance in begun.items()}
-    assert told == {kind: f"step {step} yielded {what}{NO_TASK}" for kind, what in kinds.items()}
+    inputs = {kind: "function" if kind == "method" else kind for kind in kinds}
+    begun = {kind: host.begin_over_http(name, inputs[kind]) for kind in kinds}
+    failures = {kind: failure(host, instance, name) for kind, instance in begun.items()}
+    assert failures == {kind: f"step {step} yielded {value}{NO_TASK}" for kind, value in kinds.items()}
     assert "_is_scheduled" not in host.log
 
 
@@ -56,26 +56,26 @@ def test_a_yield_of_a_signal_fails_because_nothing_would_answer_it(host: Devhost
 
 
 def test_an_address_in_a_failure_is_not_blamed_on_the_author(host: Devhost) -> None:
-    told = failure(host, host.begin_over_http("raises_an_address"), "raises_an_address")
-    assert re.fullmatch("<object object at 0x[0-9a-f]+> is none of ours", told)
+    text = failure(host, host.begin_over_http("raises_an_address"), "raises_an_address")
+    assert re.fullmatch("<object object at 0x[0-9a-f]+> is none of ours", text)
 
 
-def test_the_recursion_of_the_sdk_is_told_as_what_it_is(host: Devhost) -> None:
+def test_a_recursion_of_the_sdk_is_reported_with_its_cause(host: Devhost) -> None:
     instance = host.begin_over_http("drains")
     until(lambda: host.status(instance)["runtimeStatus"] == "Running")
     assert host.event(instance, "order", "first").status == 202
-    told = failure(host, instance, "drains")
-    assert told.startswith("RecursionError: maximum recursion depth exceeded")
-    assert "because the event 'order' came before its wait, and the SDK gives such an event to every later wait" in told
-    told = failure(host, host.begin_over_http("yields_one_task_for_ever"), "yields_one_task_for_ever")
-    assert told.startswith("RecursionError: maximum recursion depth exceeded")
-    assert "because the orchestrator yields too many tasks that have ended already" in told
+    text = failure(host, instance, "drains")
+    assert text.startswith("RecursionError: maximum recursion depth exceeded")
+    assert "because the event 'order' came before its wait, and the SDK gives such an event to every later wait" in text
+    text = failure(host, host.begin_over_http("yields_one_task_for_ever"), "yields_one_task_for_ever")
+    assert text.startswith("RecursionError: maximum recursion depth exceeded")
+    assert "because the orchestrator yields too many tasks that have ended already" in text
 
 
 def test_a_recursion_of_the_orchestrator_is_its_own(host: Devhost) -> None:
-    told = failure(host, host.begin_over_http("without_end"), "without_end")
-    assert told.startswith("RecursionError: maximum recursion depth exceeded")
-    assert "SDK" not in told
+    text = failure(host, host.begin_over_http("without_end"), "without_end")
+    assert text.startswith("RecursionError: maximum recursion depth exceeded")
+    assert "SDK" not in text
     assert "in again" in host.log
 
 

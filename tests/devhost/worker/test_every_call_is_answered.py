@@ -15,7 +15,7 @@ from tests.devhost.support.hosts import APPS, Devhost
 from tests.support.servers import Azurite, FreePorts
 
 RAISING = APPS / "raising"
-KINDS = [what for what in RAISES if what != "nothing"]
+KINDS = [kind for kind in RAISES if kind != "nothing"]
 THREADS = 2
 
 
@@ -35,7 +35,7 @@ def host(azurite: Azurite, ports: FreePorts, tmp_path_factory: pytest.TempPathFa
 
 @pytest.mark.parametrize("kind", ["sync", "async", "task"])
 def test_an_http_function_that_raises_is_a_500_and_the_next_one_is_served(host: Devhost, kind: str) -> None:
-    answered = {what: host.get(f"/api/{kind}/{quote(what)}").status for what in KINDS}
+    answered = {raised: host.get(f"/api/{kind}/{quote(raised)}").status for raised in KINDS}
     assert answered == dict.fromkeys(KINDS, 500)
     assert host.get(f"/api/{kind}/nothing").text == "served"
 
@@ -47,55 +47,54 @@ def test_a_status_that_no_client_takes_is_a_500(host: Devhost) -> None:
     assert [host.get(f"/api/answer/status%20{status}").status for status in ("299", "599", "999")] == [299, 599, 999]
 
 
-def test_an_answer_that_cannot_be_told_is_a_500(host: Devhost) -> None:
+def test_an_answer_that_cannot_be_sent_is_a_500(host: Devhost) -> None:
     kinds = ("a status that is no number", "a header that is no text", "a body that is no text", "an object")
-    answered = {what: host.get(f"/api/answer/{quote(what)}").status for what in (*kinds, "half an emoji")}
+    answered = {raised: host.get(f"/api/answer/{quote(raised)}").status for raised in (*kinds, "half an emoji")}
     assert set(answered.values()) == {500}, answered
 
 
 @pytest.mark.parametrize("activity", ["in_activity", "in_async_activity"])
 def test_an_activity_that_raises_fails_with_the_name_of_what_it_raised(host: Devhost, activity: str) -> None:
-    came = host.finished(host.begin_over_http("calls", {"activity": activity, "raises": [*KINDS, "nothing"]}))["output"]
-    assert came[-1] == "served"
-    told = dict(zip(KINDS, came, strict=False))
-    assert all(text.startswith(f"Activity function '{activity}' failed:  ") for text in told.values()), told
+    work = {"activity": activity, "raises": [*KINDS, "nothing"]}
+    outputs = host.finished(host.begin_over_http("calls", work))["output"]
+    assert outputs[-1] == "served"
+    by_kind = dict(zip(KINDS, outputs, strict=False))
+    assert all(text.startswith(f"Activity function '{activity}' failed:  ") for text in by_kind.values()), by_kind
     assert (
-        told["no text"]
+        by_kind["no text"]
         .strip()
         .endswith("NoText: (the text of this exception cannot be made: its __str__ raised AttributeError)")
     )
-    assert told["recursion without end"].strip().endswith("RecursionError: maximum recursion depth exceeded")
-    assert told["sys.exit"].strip().endswith("SystemExit: 3")
+    assert by_kind["recursion without end"].strip().endswith("RecursionError: maximum recursion depth exceeded")
+    assert by_kind["sys.exit"].strip().endswith("SystemExit: 3")
 
 
-def test_an_activity_whose_result_cannot_be_told_fails(host: Devhost) -> None:
-    given = {"activity": "in_activity", "raises": ["result"]}
-    assert host.finished(host.begin_over_http("calls", given))["output"][0].startswith(
-        "Activity function 'in_activity'"
-    )
+def test_an_activity_whose_result_is_no_json_fails(host: Devhost) -> None:
+    work = {"activity": "in_activity", "raises": ["result"]}
+    assert host.finished(host.begin_over_http("calls", work))["output"][0].startswith("Activity function 'in_activity'")
 
 
 @pytest.mark.parametrize("orchestrator", ["raises_at_once", "raises_later"])
 def test_an_orchestrator_that_raises_fails(host: Devhost, orchestrator: str) -> None:
-    instances = {what: host.begin_over_http(orchestrator, what) for what in KINDS}
-    ended = {what: host.finished(instance)["runtimeStatus"] for what, instance in instances.items()}
+    instances = {raised: host.begin_over_http(orchestrator, raised) for raised in KINDS}
+    ended = {raised: host.finished(instance)["runtimeStatus"] for raised, instance in instances.items()}
     assert ended == dict.fromkeys(KINDS, "Failed")
     assert host.finished(host.begin_over_http(orchestrator, "nothing"))["runtimeStatus"] == "Completed"
 
 
 def test_an_operation_that_raises_fails_alone(host: Devhost) -> None:
-    came = host.finished(host.begin_over_http("asks", [*KINDS, "nothing"]))["output"]
-    assert came[-1] == "served"
-    assert "served" not in came[:-1]
+    outputs = host.finished(host.begin_over_http("asks", [*KINDS, "nothing"]))["output"]
+    assert outputs[-1] == "served"
+    assert "served" not in outputs[:-1]
     assert (
-        came[KINDS.index("no text at all")]
+        outputs[KINDS.index("no text at all")]
         == "(the text of this exception cannot be made: its __str__ raised NoTextAtAll)"
     )
 
 
-@pytest.mark.parametrize("what", KINDS)
-def test_whatever_is_raised_has_a_type_a_text_and_a_stack(what: str) -> None:
+@pytest.mark.parametrize("raised", KINDS)
+def test_whatever_is_raised_has_a_type_a_text_and_a_stack(raised: str) -> None:
     with pytest.raises(BaseException) as caught:
-        RAISES[what]()  # type: ignore[no-untyped-call]
+        RAISES[raised]()  # type: ignore[no-untyped-call]
     assert error_of(caught.value).startswith(f"{type(caught.value).__name__}: ")
     assert type(caught.value).__name__ in stack_of(caught.value)

@@ -18,28 +18,28 @@ BOTH = ROOT / "tests" / "devhost" / "support" / "both_indexers.py"
 
 
 @pytest.fixture(scope="module")
-def told(worker_library: None) -> dict[str, Any]:
-    """What Microsoft's worker library and devhost say against each function of the app."""
+def refusals(worker_library: None) -> dict[str, Any]:
+    """Why Microsoft's worker library and devhost refuse each function of the app."""
     command = [sys.executable, str(BOTH), str(ROOT), str(INDEXED)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    refusals: dict[str, Any] = json.loads(done.stdout)
+    return refusals
 
 
-def test_devhost_refuses_exactly_the_functions_that_the_worker_refuses(told: dict[str, Any]) -> None:
-    differ = {name: (theirs, ours) for name, (theirs, ours) in told.items() if (theirs is not None) != bool(ours)}
+def test_devhost_refuses_exactly_the_functions_that_the_worker_refuses(refusals: dict[str, Any]) -> None:
+    differ = {name: (theirs, ours) for name, (theirs, ours) in refusals.items() if (theirs is not None) != bool(ours)}
     assert differ == {}
-    refused = sum(bool(ours) for _, ours in told.values())
-    assert min(refused, len(told) - refused) > 100, "both kinds are among them"
+    refused = sum(bool(ours) for _, ours in refusals.values())
+    assert min(refused, len(refusals) - refused) > 100, "both kinds are among them"
 
 
-def test_each_refusal_is_a_sentence_with_the_name_of_the_function(told: dict[str, Any]) -> None:
-    for name, (_, ours) in told.items():
+def test_each_refusal_is_a_sentence_with_the_name_of_the_function(refusals: dict[str, Any]) -> None:
+    for name, (_, ours) in refusals.items():
         assert all(each.startswith(f"cannot load the {name} function: ") and each.endswith(".") for each in ours)
 
 
-def test_names_and_annotations_are_told_in_the_words_of_the_worker(told: dict[str, Any]) -> None:
+def test_names_and_annotations_are_refused_in_the_words_of_the_worker(refusals: dict[str, Any]) -> None:
     named = (
         "unbound",
         "last_of_the_blueprint",
@@ -48,9 +48,9 @@ def test_names_and_annotations_are_told_in_the_words_of_the_worker(told: dict[st
         "queue_out_1",
         "http_returns_18",
     )
-    for theirs, ours in (told[name] for name in named):
+    for theirs, ours in (refusals[name] for name in named):
         assert f"{' '.join(theirs.split())}." in ours
-    assert told["http_trigger_5"][1] == [
+    assert refusals["http_trigger_5"][1] == [
         "cannot load the http_trigger_5 function: type of x binding in the binding decorator "
         '"httpTrigger" does not match its Python annotation "dict".'
     ]
@@ -73,7 +73,7 @@ def price(order, rate):
 
 
 def refused(new_host: Hosts, app: Path, code: str) -> list[str]:
-    """What devhost says when it does not serve an app."""
+    """The lines that devhost prints when it does not serve an app."""
     (app / "function_app.py").write_text(code)
     (app / "host.json").write_text('{"version": "2.0"}')
     host = new_host(app=app)
@@ -101,12 +101,12 @@ def test_an_app_that_azure_would_not_load_is_refused_with_all_that_is_wrong(new_
         ("\n@app.durable_client_input('c')\ndef x(c): ...\n", "Function x does not have a trigger."),
     ],
 )
-def test_an_app_that_the_sdk_refuses_is_told_in_a_sentence(
+def test_an_app_that_the_sdk_refuses_is_reported_in_one_sentence(
     new_host: Hosts, tmp_path: Path, more: str, sentence: str
 ) -> None:
-    told = refused(new_host, tmp_path, FAULTY + more)
-    assert [line for line in told if sentence in line] == told[-1:]
-    assert "Traceback" not in "".join(told)
+    lines = refused(new_host, tmp_path, FAULTY + more)
+    assert [line for line in lines if sentence in line] == lines[-1:]
+    assert "Traceback" not in "".join(lines)
 
 
 def test_a_setting_names_another_file_than_function_app_py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from devhost.worker.sdk_patches import PATCHES, quick_parse
 @given(st.datetimes(min_value=datetime(1970, 1, 1)))
 def test_a_quick_time_is_the_sdks(moment: datetime) -> None:
     text = iso_time(moment.replace(tzinfo=UTC))
-    found, wanted = quick_parse(dt_parse)(text), dt_parse(text)
-    assert (found, repr(found)) == (wanted, repr(wanted))
+    parsed, wanted = quick_parse(dt_parse)(text), dt_parse(text)
+    assert (parsed, repr(parsed)) == (wanted, repr(wanted))
 
 
 @pytest.mark.parametrize(("module", "name"), [patch[:2] for patch in PATCHES])

@@ -18,12 +18,12 @@ ENDED = {"ok": True, "at": "2026-01-01T12:00:00.5Z"}
 
 
 @dataclass
-class Stage:
-    """Turns that end when `free` is set; what was asked of them, and what was sent."""
+class Harness:
+    """Turns that end when `free` is set; the calls that came, and what was sent."""
 
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
     free: threading.Event = field(default_factory=threading.Event)
-    asked: list[Any] = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
     sent: list[tuple[int, Answer]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -32,18 +32,18 @@ class Stage:
         )
 
     def run_turn(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
-        self.asked.append((then, events))
+        self.calls.append((then, events))
         assert self.free.wait(30)
         return {"ok": True, "first": 1}, b"the state"
 
 
 def test_an_activity_is_answered_with_the_turn_that_follows_it() -> None:
-    stage = Stage()
-    stage.free.set()
-    stage.ahead.answer(7, THEN, ENDED, b'"result"')
+    harness = Harness()
+    harness.free.set()
+    harness.ahead.answer(7, THEN, ENDED, b'"result"')
     turn = {"ok": True, "first": 1, "after": len('"result"')}
-    assert stage.sent == [(7, ({**ENDED, "turn": turn}, b'"result"the state'))]
-    ((then, (started, completed)),) = stage.asked
+    assert harness.sent == [(7, ({**ENDED, "turn": turn}, b'"result"the state'))]
+    ((then, (started, completed)),) = harness.calls
     assert then == THEN
     assert (started["EventType"], started["Timestamp"]) == (12, ENDED["at"])
     assert (completed["EventType"], completed["TaskScheduledId"], completed["Result"]) == (5, 2, '"result"')
@@ -52,35 +52,35 @@ def test_an_activity_is_answered_with_the_turn_that_follows_it() -> None:
 
 def test_a_turn_that_takes_long_is_not_waited_for(monkeypatch: Any) -> None:
     monkeypatch.setattr(speculative_turns, "PATIENCE_S", 0.05)
-    stage = Stage()
-    thread = threading.Thread(target=stage.ahead.answer, args=(7, THEN, ENDED, b"1"))
+    harness = Harness()
+    thread = threading.Thread(target=harness.ahead.answer, args=(7, THEN, ENDED, b"1"))
     thread.start()
-    until(lambda: stage.sent)
-    stage.free.set()
+    until(lambda: harness.sent)
+    harness.free.set()
     thread.join(30)
-    assert stage.sent == [(7, (ENDED, b"1"))], "once, without the turn"
+    assert harness.sent == [(7, (ENDED, b"1"))], "once, without the turn"
 
 
 def test_no_turn_is_taken_after_a_failure_or_when_as_many_run_as_may() -> None:
-    stage = Stage()
+    harness = Harness()
     failed = {"ok": False, "error": "ValueError: no"}
-    stage.ahead.answer(7, THEN, failed, b"")
-    stage.slots.acquire()
-    stage.ahead.answer(8, THEN, ENDED, b"1")
-    assert stage.asked == []
-    assert stage.sent == [(7, (failed, b"")), (8, (ENDED, b"1"))]
+    harness.ahead.answer(7, THEN, failed, b"")
+    harness.slots.acquire()
+    harness.ahead.answer(8, THEN, ENDED, b"1")
+    assert harness.calls == []
+    assert harness.sent == [(7, (failed, b"")), (8, (ENDED, b"1"))]
 
 
 def test_a_turn_that_fails_is_left_to_the_host_and_gives_its_place_back(monkeypatch: Any) -> None:
-    stage = Stage()
+    harness = Harness()
 
     def run_turn(then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         raise SystemExit(3)
 
-    monkeypatch.setattr(stage.ahead, "_run_turn", run_turn)
-    stage.ahead.answer(7, THEN, ENDED, b"1")
-    assert stage.sent == [(7, (ENDED, b"1"))]
-    assert stage.slots.acquire(blocking=False)
+    monkeypatch.setattr(harness.ahead, "_run_turn", run_turn)
+    harness.ahead.answer(7, THEN, ENDED, b"1")
+    assert harness.sent == [(7, (ENDED, b"1"))]
+    assert harness.slots.acquire(blocking=False)
 
 
 def kept(turn: int) -> ExtendedSessions:

@@ -37,16 +37,16 @@ def replaying(azurite: Any, ports: Any, tmp_path_factory: pytest.TempPathFactory
 
 def shape(host: Devhost, instance: str) -> list[tuple[Any, ...]]:
     """What a history decides: the events, their ids and what they refer to."""
-    told = ("EventId", "TaskScheduledId", "TimerId", "Name", "Result")
+    columns = ("EventId", "TaskScheduledId", "TimerId", "Name", "Result")
     kinds = ("Task", "Timer", "Sub")
     events = [row for row in host.rows("History", instance) if row.get("EventType", "").startswith(kinds)]
-    return sorted((row["EventType"], *(str(row.get(name)) for name in told)) for row in events)
+    return sorted((row["EventType"], *(str(row.get(name)) for name in columns)) for row in events)
 
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_warm_execution_leaves_the_history_of_a_replayed_one(host: Devhost, replaying: Devhost, feature: str) -> None:
-    given = FEATURES[feature]
-    warm, cold = (each.run(feature, given, f"alike-{feature}") for each in (host, replaying))
+    value = FEATURES[feature]
+    warm, cold = (each.run(feature, value, f"alike-{feature}") for each in (host, replaying))
     assert (warm["runtimeStatus"], warm["output"]) == (cold["runtimeStatus"], cold["output"])
     assert shape(host, f"alike-{feature}") == shape(replaying, f"alike-{feature}")
 

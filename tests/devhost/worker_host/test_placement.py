@@ -12,10 +12,10 @@ HTTP = {"kind": "http"}
 
 
 def workers(count: int = 3) -> tuple[Placement, list[Worker]]:
-    placement, made = Placement(), [Worker() for _ in range(count)]
-    for worker in made:
+    placement, workers = Placement(), [Worker() for _ in range(count)]
+    for worker in workers:
         placement.add(worker)
-    return placement, made
+    return placement, workers
 
 
 def busy(calls: int) -> Any:

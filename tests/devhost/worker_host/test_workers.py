@@ -52,7 +52,7 @@ def at_the_gate(host: Devhost) -> list[int]:
 
 
 def test_a_killed_worker_is_replaced_alone_and_the_calls_of_the_others_go_on(host: Devhost, tmp_path: Path) -> None:
-    before, said, gate = workers_in(host.folder), host.log.count("ended by itself"), tmp_path / "gate"
+    before, logged, gate = workers_in(host.folder), host.log.count("ended by itself"), tmp_path / "gate"
     seen = len(at_the_gate(host))
     instances = [host.begin_over_http("waiting", str(gate)) for _ in range(3)]
     until(lambda: len(at_the_gate(host)) == seen + 3)
@@ -66,11 +66,11 @@ def test_a_killed_worker_is_replaced_alone_and_the_calls_of_the_others_go_on(hos
     assert sorted(process for _, process in outputs) == sorted([*waiting[1:], again])
     until(lambda: len(workers_in(host.folder)) == 3)
     assert set(waiting[1:]) < set(workers_in(host.folder))
-    assert host.log.count("ended by itself") == said + 1
+    assert host.log.count("ended by itself") == logged + 1
 
 
 def test_what_kills_workers_is_found_and_no_neighbour_is_hurt(host: Devhost, tmp_path: Path) -> None:
-    gate, seen, said = tmp_path / "gate", len(at_the_gate(host)), host.log.count("ended by itself")
+    gate, seen, logged = tmp_path / "gate", len(at_the_gate(host)), host.log.count("ended by itself")
     waiting = [host.begin_over_http("waiting", str(gate)) for _ in range(2)]
     until(lambda: len(at_the_gate(host)) == seen + 2)
     guilty = host.finished(host.begin_over_http("leaving"))
@@ -80,7 +80,7 @@ def test_what_kills_workers_is_found_and_no_neighbour_is_hurt(host: Devhost, tmp
     for instance in waiting:
         assert host.finished(instance)["runtimeStatus"] == "Completed"
     assert len(at_the_gate(host)) == seen + 2, "neither had to run again"
-    assert host.log.count("ended by itself") == said + 3
+    assert host.log.count("ended by itself") == logged + 3
 
 
 def test_new_code_replaces_all_workers_at_one_moment(new_host: Hosts, tmp_path: Path) -> None:

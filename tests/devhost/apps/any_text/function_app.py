@@ -1,4 +1,4 @@
-"""Values that JSON or UTF-8 does not take, in every place that the Durable API tells."""
+"""Values that JSON or UTF-8 does not take, in every place that the Durable API shows."""
 # mypy: ignore-errors
 
 import azure.durable_functions as df
@@ -23,19 +23,19 @@ VALUES = {
 }
 
 
-@app.activity_trigger(input_name="what")
-def value(what):
-    return VALUES[what]
+@app.activity_trigger(input_name="text")
+def value(text):
+    return VALUES[text]
 
 
-@app.activity_trigger(input_name="given")
-def kind_of(given):
-    return type(given).__name__
+@app.activity_trigger(input_name="value")
+def kind_of(value):
+    return type(value).__name__
 
 
-@app.activity_trigger(input_name="what")
-def fails(what):
-    raise ValueError(VALUES[what])
+@app.activity_trigger(input_name="text")
+def fails(text):
+    raise ValueError(VALUES[text])
 
 
 @app.orchestration_trigger(context_name="context")
@@ -73,9 +73,9 @@ def in_own_failure(context):
 
 @app.orchestration_trigger(context_name="context")
 def in_next_input(context):
-    given = context.get_input()
-    if given in list(VALUES):
-        context.continue_as_new(VALUES[given])
+    value = context.get_input()
+    if value in list(VALUES):
+        context.continue_as_new(VALUES[value])
     yield context.call_activity("kind_of", 1)
 
 
@@ -92,7 +92,7 @@ def in_state(context):
 
 @app.orchestration_trigger(context_name="context")
 def in_event(context):
-    return (yield context.wait_for_external_event("told"))
+    return (yield context.wait_for_external_event("value"))
 
 
 @app.orchestration_trigger(context_name="context")
@@ -122,17 +122,17 @@ def keeper(context):
     context.set_result(context.get_input())
 
 
-@app.route(route="start/{what}")
+@app.route(route="start/{text}")
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client) -> str:
-    return await client.start_new("echo", client_input=VALUES[req.route_params["what"]])
+    return await client.start_new("echo", client_input=VALUES[req.route_params["text"]])
 
 
-@app.route(route="tell/{instance}/{what}")
+@app.route(route="raise/{instance}/{text}")
 @app.durable_client_input(client_name="client")
-async def tell(req: func.HttpRequest, client) -> str:
-    await client.raise_event(req.route_params["instance"], "told", VALUES[req.route_params["what"]])
-    return "told"
+async def raise_event(req: func.HttpRequest, client) -> str:
+    await client.raise_event(req.route_params["instance"], "value", VALUES[req.route_params["text"]])
+    return "raised"
 
 
 @app.route(route="count")

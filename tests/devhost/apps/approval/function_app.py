@@ -26,22 +26,22 @@ async def answer(req: func.HttpRequest, client):
 
 @app.orchestration_trigger(context_name="context")
 def approval(context):
-    yield context.call_activity("ask", context.get_input()["what"])
+    yield context.call_activity("ask", context.get_input()["item"])
     due = context.current_utc_datetime + timedelta(seconds=context.get_input()["seconds"])
     timer = context.create_timer(due)
     approved = context.wait_for_external_event("Approval")
     winner = yield context.task_any([approved, timer])
     if winner == timer:
-        return (yield context.call_activity("escalate", context.get_input()["what"]))
+        return (yield context.call_activity("escalate", context.get_input()["item"]))
     timer.cancel()
     return approved.result
 
 
-@app.activity_trigger(input_name="what")
-def ask(what: str) -> None:
+@app.activity_trigger(input_name="item")
+def ask(item: str) -> None:
     """Where a mail would be sent."""
 
 
-@app.activity_trigger(input_name="what")
-def escalate(what: str) -> str:
-    return f"{what} was escalated"
+@app.activity_trigger(input_name="item")
+def escalate(item: str) -> str:
+    return f"{item} was escalated"

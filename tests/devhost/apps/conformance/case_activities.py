@@ -23,18 +23,18 @@ async def give_back(value):
     return value
 
 
-@activities.activity_trigger(input_name="given")
-def fail_times(given):
-    """Raise as often as asked, then answer how often it was called."""
+@activities.activity_trigger(input_name="failures")
+def fail_times(failures):
+    """Raise `times` times, then return how often it was called."""
     notes = Path(os.environ["NOTES"])
     with notes.open("a", encoding="utf-8") as file:
-        file.write(f"{given['key']}\n")
-    calls = notes.read_text(encoding="utf-8").splitlines().count(given["key"])
-    if calls <= given["times"]:
+        file.write(f"{failures['key']}\n")
+    calls = notes.read_text(encoding="utf-8").splitlines().count(failures["key"])
+    if calls <= failures["times"]:
         raise ValueError(f"call {calls}")
     return calls
 
 
-def failing(context, times, what=""):
+def failing(context, times, suffix=""):
     """The input of fail_times that fails for this instance alone, and not in another instance again."""
-    return {"key": f"{context.instance_id}{what}", "times": times}
+    return {"key": f"{context.instance_id}{suffix}", "times": times}

@@ -24,8 +24,8 @@ for blueprint in (activities, tasks, instances):
 
 @app.route(route="echo", methods=["POST"])
 def echo(req: func.HttpRequest) -> func.HttpResponse:
-    told = {"body": req.get_json(), "type": req.headers.get("content-type")}
-    return func.HttpResponse(json.dumps(told), mimetype="application/json")
+    shown = {"body": req.get_json(), "type": req.headers.get("content-type")}
+    return func.HttpResponse(json.dumps(shown), mimetype="application/json")
 
 
 ANSWERS = {
@@ -50,8 +50,8 @@ def answers(req: func.HttpRequest):
 @app.route(route="start/{name}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    given = req.get_json() if req.get_body() else None
-    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), given)
+    value = req.get_json() if req.get_body() else None
+    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), value)
     return client.create_check_status_response(req, instance_id)
 
 
@@ -73,7 +73,7 @@ def moments(arguments):
         "created_time_to": datetime.fromisoformat,
         "runtime_status": lambda names: [df.OrchestrationRuntimeStatus[name] for name in names],
     }
-    return {name: read.get(name, lambda given: given)(value) for name, value in arguments.items()}
+    return {name: read.get(name, lambda argument: argument)(value) for name, value in arguments.items()}
 
 
 @app.route(route="call/{method}", methods=["POST"])

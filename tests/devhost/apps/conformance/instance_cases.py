@@ -59,8 +59,8 @@ def custom_status(context):
 @instances.orchestration_trigger(context_name="context")
 def versions(context):
     own = yield context.call_sub_orchestrator("version_of", None)
-    given = yield context.call_sub_orchestrator("version_of", None, version="9.9")
-    return [context.version, own, given]
+    named = yield context.call_sub_orchestrator("version_of", None, version="9.9")
+    return [context.version, own, named]
 
 
 @instances.orchestration_trigger(context_name="context")
@@ -147,11 +147,11 @@ def not_deterministic(context):
 
 @instances.orchestration_trigger(context_name="context")
 def large_payloads(context):
-    given = context.get_input()
-    back = yield context.call_activity("give_back", given)
+    text = context.get_input()
+    back = yield context.call_activity("give_back", text)
     heard = yield context.wait_for_external_event("large")
-    deep = yield context.call_sub_orchestrator("plain", given)
-    return [back == given, deep["input"] == given, heard]
+    deep = yield context.call_sub_orchestrator("plain", text)
+    return [back == text, deep["input"] == text, heard]
 
 
 @instances.orchestration_trigger(context_name="context")

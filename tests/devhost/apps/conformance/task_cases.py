@@ -24,9 +24,9 @@ def failed_activity(context):
     try:
         yield context.call_activity("fail_times", failing(context, 9))
     except Exception as fault:
-        told = str(fault)
+        message = str(fault)
     after = yield context.call_activity("double", 1)
-    return [told.split(" \n ", maxsplit=1)[0], after]
+    return [message.split(" \n ", maxsplit=1)[0], after]
 
 
 @tasks.orchestration_trigger(context_name="context")
@@ -41,9 +41,9 @@ def exhausted_retry(context):
     try:
         yield context.call_activity_with_retry("fail_times", THREE_TIMES, failing(context, 9))
     except Exception as fault:
-        told = str(fault)
+        message = str(fault)
     after = yield context.call_activity("double", 1)
-    return [told.split(" \n ", maxsplit=1)[0], after]
+    return [message.split(" \n ", maxsplit=1)[0], after]
 
 
 @tasks.orchestration_trigger(context_name="context")
@@ -88,12 +88,12 @@ def first_failure(context):
 
 @tasks.orchestration_trigger(context_name="context")
 def deterministic_helpers(context):
-    """The clock and the ids of the context are the same in every replay, or the activity would be told otherwise."""
-    given = [context.new_guid(), context.new_guid(), context.current_utc_datetime.isoformat(), context.instance_id]
-    given = [str(each) for each in given]
-    back = yield context.call_activity("give_back", given)
+    """The clock and the ids of the context are the same in every replay, or the activity would get others."""
+    values = [context.new_guid(), context.new_guid(), context.current_utc_datetime.isoformat(), context.instance_id]
+    values = [str(each) for each in values]
+    back = yield context.call_activity("give_back", values)
     yield context.call_activity("double", 1)
-    return back == given and back[0] != back[1]
+    return back == values and back[0] != back[1]
 
 
 @tasks.orchestration_trigger(context_name="context")

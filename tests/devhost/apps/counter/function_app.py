@@ -51,9 +51,9 @@ async def transfer(req: func.HttpRequest, client):
 
 @app.orchestration_trigger(context_name="context")
 def add_if_small(context):
-    given = context.get_input()
-    entity = df.EntityId("Counter", given["key"])
+    request = context.get_input()
+    entity = df.EntityId("Counter", request["key"])
     value = yield context.call_entity(entity, "get")
-    if value < given["limit"]:
-        context.signal_entity(entity, "add", given["amount"])
+    if value < request["limit"]:
+        context.signal_entity(entity, "add", request["amount"])
     return value

@@ -129,19 +129,19 @@ def tally(context):
 
 @app.route(route="trace")
 def trace(req: func.HttpRequest, context: func.Context) -> str:
-    told = context.trace_context
-    assert (told.Traceparent, told.Tracestate, told.Attributes) == (
-        told.trace_parent,
-        told.trace_state,
-        told.attributes,
+    trace = context.trace_context
+    assert (trace.Traceparent, trace.Tracestate, trace.Attributes) == (
+        trace.trace_parent,
+        trace.trace_state,
+        trace.attributes,
     )
-    return f"{told.trace_parent} {told.trace_state} {told.attributes}"
+    return f"{trace.trace_parent} {trace.trace_state} {trace.attributes}"
 
 
 @app.route(route="tries")
 async def tries(req: func.HttpRequest, context: func.Context) -> str:
-    told = context.retry_context
-    return f"{told.retry_count} {told.max_retry_count} {told.rpc_exception} {told.exception}"
+    retries = context.retry_context
+    return f"{retries.retry_count} {retries.max_retry_count} {retries.rpc_exception} {retries.exception}"
 
 
 @app.route(route="ids")

@@ -46,20 +46,20 @@ def account(context):
 
 @app.entity_trigger(context_name="context", entity_name="Journal")
 def journal_function(ctx):
-    """The list of what it was told, in order; `slowly` takes as long as it says."""
+    """The list of its inputs, in order; `slowly` takes so many seconds."""
     lines = ctx.get_state(list)
-    given = ctx.get_input()
+    value = ctx.get_input()
     if ctx.operation_name == "slowly":
-        note(f"begins {ctx.entity_key} {given}")
-        time.sleep(given)
-        note(f"ends {ctx.entity_key} {given}")
-    ctx.set_state([*lines, given])
+        note(f"begins {ctx.entity_key} {value}")
+        time.sleep(value)
+        note(f"ends {ctx.entity_key} {value}")
+    ctx.set_state([*lines, value])
     ctx.set_result([ctx.entity_name, ctx.entity_key, len(lines) + 1])
 
 
 @app.entity_trigger(context_name="context")
 def bag(context):
-    """Keeps a text of the size that it is told."""
+    """Keeps a text of the size that its input names."""
     context.set_state("x" * context.get_input())
     context.set_result("y" * context.get_input())
 
@@ -76,9 +76,9 @@ async def never(context):
 def calls(context):
     """Call one entity after another: `[[name, key, operation, input], ...]`; the results, failures as texts."""
     results = []
-    for name, key, operation, given in context.get_input():
+    for name, key, operation, value in context.get_input():
         try:
-            results.append((yield context.call_entity(df.EntityId(name, key), operation, given)))
+            results.append((yield context.call_entity(df.EntityId(name, key), operation, value)))
         except Exception as fault:
             results.append(f"failed: {fault}")
     return results
@@ -87,8 +87,8 @@ def calls(context):
 @app.orchestration_trigger(context_name="context")
 def calls_at_once(context):
     tasks = [
-        context.call_entity(df.EntityId(name, key), operation, given)
-        for name, key, operation, given in context.get_input()
+        context.call_entity(df.EntityId(name, key), operation, value)
+        for name, key, operation, value in context.get_input()
     ]
     results = yield context.task_all(tasks)
     first = yield context.task_any([context.call_entity(df.EntityId("account", "any"), "add", 1)])
@@ -98,8 +98,8 @@ def calls_at_once(context):
 @app.orchestration_trigger(context_name="context")
 def signals(context):
     """Signal in order and end at once."""
-    for name, key, operation, given in context.get_input():
-        context.signal_entity(df.EntityId(name, key), operation, given)
+    for name, key, operation, value in context.get_input():
+        context.signal_entity(df.EntityId(name, key), operation, value)
     return "sent"
     yield
 
@@ -211,8 +211,8 @@ def fail_once(name):
 @app.route(route="start/{name}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client):
-    given = req.get_json() if req.get_body() else None
-    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), given)
+    value = req.get_json() if req.get_body() else None
+    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), value)
     return func.HttpResponse(json.dumps({"id": instance_id}), status_code=202)
 
 
@@ -220,9 +220,9 @@ async def start(req: func.HttpRequest, client):
 @app.durable_client_input(client_name="client")
 async def signal(req: func.HttpRequest, client):
     entity = df.EntityId(req.route_params["name"], req.route_params["key"])
-    given = req.get_json() if req.get_body() else None
+    value = req.get_json() if req.get_body() else None
     try:
-        await client.signal_entity(entity, req.route_params["operation"], given)
+        await client.signal_entity(entity, req.route_params["operation"], value)
     except Exception as fault:
         return func.HttpResponse(str(fault), status_code=502)
     return func.HttpResponse(status_code=202)
@@ -231,5 +231,5 @@ async def signal(req: func.HttpRequest, client):
 @app.route(route="read/{name}/{key}", methods=["GET"])
 @app.durable_client_input(client_name="client")
 async def read(req: func.HttpRequest, client):
-    found = await client.read_entity_state(df.EntityId(req.route_params["name"], req.route_params["key"]))
-    return func.HttpResponse(json.dumps([found.entity_exists, found.entity_state]), mimetype="application/json")
+    response = await client.read_entity_state(df.EntityId(req.route_params["name"], req.route_params["key"]))
+    return func.HttpResponse(json.dumps([response.entity_exists, response.entity_state]), mimetype="application/json")

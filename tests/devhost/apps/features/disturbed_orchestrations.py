@@ -14,9 +14,9 @@ disturbed = df.Blueprint()
 def steps_and_events(context):
     """Two activities, an event, one more activity: something to be suspended in."""
     first = yield context.call_activity("double_slowly", 1)
-    told = yield context.wait_for_external_event("go")
+    event = yield context.wait_for_external_event("go")
     last = yield context.call_activity("double", 4)
-    return [first[0], told, last]
+    return [first[0], event, last]
 
 
 @disturbed.orchestration_trigger(context_name="context")
@@ -77,9 +77,9 @@ def marking_child(context):
 def drawing(context):
     """Draws a number, and uses it twice."""
     number = yield context.call_activity("draw_a_number", context.instance_id)
-    given = {"key": context.instance_id, "number": number}
-    first = yield context.call_activity("use", given)
-    second = yield context.call_activity("use", given)
+    job = {"key": context.instance_id, "number": number}
+    first = yield context.call_activity("use", job)
+    second = yield context.call_activity("use", job)
     return [number, first, second]
 
 

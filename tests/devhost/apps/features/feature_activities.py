@@ -36,13 +36,13 @@ def nothing(name):
     note(f"nothing {name}")
 
 
-@activities.activity_trigger(input_name="given")
-def fail_times(given):
-    """Raise as often as asked, then answer how often it was called."""
-    note(f"fail_times {given['key']}")
-    calls = Path(os.environ["NOTES"]).read_text(encoding="utf-8").count(f"fail_times {given['key']}\n")
-    if calls <= given["times"]:
-        raise ValueError(f"call {calls} of {given['key']}")
+@activities.activity_trigger(input_name="job")
+def fail_times(job):
+    """Raise `times` times, then return how often it was called."""
+    note(f"fail_times {job['key']}")
+    calls = Path(os.environ["NOTES"]).read_text(encoding="utf-8").count(f"fail_times {job['key']}\n")
+    if calls <= job["times"]:
+        raise ValueError(f"call {calls} of {job['key']}")
     return calls
 
 
@@ -62,8 +62,8 @@ def leave(how):
     os._exit(4)
 
 
-@activities.activity_trigger(input_name="what")
-def unserialisable(what):
+@activities.activity_trigger(input_name="value")
+def unserialisable(value):
     return object()
 
 
@@ -98,13 +98,13 @@ def mark_but_fail_at_first(step):
 
 @activities.activity_trigger(input_name="key")
 def draw_a_number(key):
-    """Answers otherwise in each run, and says what."""
+    """Answers otherwise in each run, and notes it."""
     number = uuid.uuid4().hex
     note(f"drew {key} {number}")
     return number
 
 
-@activities.activity_trigger(input_name="given")
-def use(given):
-    note(f"used {given['key']} {given['number']}")
-    return given["number"]
+@activities.activity_trigger(input_name="job")
+def use(job):
+    note(f"used {job['key']} {job['number']}")
+    return job["number"]

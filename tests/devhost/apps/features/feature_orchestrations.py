@@ -79,7 +79,7 @@ def retrying(context):
 @orchestrations.orchestration_trigger(context_name="context")
 def retrying_all(context):
     options = df.RetryOptions(first_retry_interval_in_milliseconds=50, max_number_of_attempts=3)
-    tasks = [context.call_activity_with_retry("fail_times", options, given) for given in context.get_input()]
+    tasks = [context.call_activity_with_retry("fail_times", options, job) for job in context.get_input()]
     results = yield context.task_all(tasks)
     return results
 

@@ -18,8 +18,8 @@ more = df.Blueprint()
 @app.route(route="start/{name}", methods=["POST"])
 @app.durable_client_input(client_name="client")
 async def start(req: func.HttpRequest, client: df.DurableOrchestrationClient) -> func.HttpResponse:
-    given = req.get_json() if req.get_body() else None
-    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), given)
+    value = req.get_json() if req.get_body() else None
+    instance_id = await client.start_new(req.route_params["name"], req.params.get("id"), value)
     return client.create_check_status_response(req, instance_id)
 
 

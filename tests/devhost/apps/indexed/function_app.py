@@ -77,7 +77,7 @@ ANNOTATIONS = [
 ]
 
 
-def made(name, parameters, returns=NONE):
+def function_of(name, parameters, returns=NONE):
     """A function of these parameters with these annotations."""
     space = {}
     exec(f"def {name}({', '.join(parameters)}): ...", globals(), space)
@@ -115,29 +115,31 @@ BINDINGS = {
 }
 for number, annotation in enumerate(ANNOTATIONS):
     for kind, trigger in TRIGGERS.items():
-        trigger()(made(f"{kind}_trigger_{number}", {"x": annotation}))
+        trigger()(function_of(f"{kind}_trigger_{number}", {"x": annotation}))
     for kind, binding in BINDINGS.items():
-        app.route(route=f"{kind}{number}")(binding("y")(made(f"{kind}_{number}", {"req": NONE, "y": annotation})))
-    app.route()(made(f"http_returns_{number}", {"req": NONE}, annotation))
-    app.activity_trigger(input_name="x")(made(f"activity_returns_{number}", {"x": NONE}, annotation))
-    queue_output("$return")(TRIGGERS["timer"]()(made(f"queue_returns_{number}", {"x": NONE}, annotation)))
-    TRIGGERS["timer"]()(made(f"timer_returns_{number}", {"x": NONE}, annotation))
-    app.route()(made(f"context_{number}", {"req": NONE, "context": annotation}))
+        app.route(route=f"{kind}{number}")(
+            binding("y")(function_of(f"{kind}_{number}", {"req": NONE, "y": annotation}))
+        )
+    app.route()(function_of(f"http_returns_{number}", {"req": NONE}, annotation))
+    app.activity_trigger(input_name="x")(function_of(f"activity_returns_{number}", {"x": NONE}, annotation))
+    queue_output("$return")(TRIGGERS["timer"]()(function_of(f"queue_returns_{number}", {"x": NONE}, annotation)))
+    TRIGGERS["timer"]()(function_of(f"timer_returns_{number}", {"x": NONE}, annotation))
+    app.route()(function_of(f"context_{number}", {"req": NONE, "context": annotation}))
 
 NAMES = [{}, {"y": NONE}, {"x": NONE, "y": NONE}, {"x": NONE, "y=1": NONE}, {"*x": NONE}, {"x": NONE, "*args": NONE}]
 NAMES += [{"x": NONE, "**rest": NONE}, {"*": NONE, "x": NONE}, {"x": NONE, "context": NONE, "more": NONE}]
 for number, parameters in enumerate(NAMES):
     for kind, trigger in TRIGGERS.items():
-        trigger()(made(f"{kind}_named_{number}", parameters))
+        trigger()(function_of(f"{kind}_named_{number}", parameters))
     app.durable_client_input(client_name="client")(
-        app.route(trigger_arg_name="x")(made(f"client_named_{number}", parameters))
+        app.route(trigger_arg_name="x")(function_of(f"client_named_{number}", parameters))
     )
 
 for name in ("context", "ctx"):
-    app.orchestration_trigger(context_name=name)(made(f"orchestrator_of_{name}", {name: NONE}))
-    app.orchestration_trigger(context_name=name)(made(f"annotated_orchestrator_of_{name}", {name: int}, int))
-    app.entity_trigger(context_name=name)(made(f"entity_of_{name}", {name: NONE}))
-    app.activity_trigger(input_name=name)(made(f"activity_of_{name}", {name: func.Context}))
+    app.orchestration_trigger(context_name=name)(function_of(f"orchestrator_of_{name}", {name: NONE}))
+    app.orchestration_trigger(context_name=name)(function_of(f"annotated_orchestrator_of_{name}", {name: int}, int))
+    app.entity_trigger(context_name=name)(function_of(f"entity_of_{name}", {name: NONE}))
+    app.activity_trigger(input_name=name)(function_of(f"activity_of_{name}", {name: func.Context}))
 
 RETRIES = [
     ("fixed_delay", "2", "00:00:01", None, None),
@@ -154,7 +156,7 @@ RETRIES = [
 ]
 for number, (strategy, count, delay, least, most) in enumerate(RETRIES):
     retry = app.retry(strategy, count, delay, least, most)
-    retry(TRIGGERS["timer"]()(made(f"retry_{number}", {"x": NONE})))
+    retry(TRIGGERS["timer"]()(function_of(f"retry_{number}", {"x": NONE})))
 
 
 @bp.activity_trigger(input_name="item")

@@ -2,7 +2,7 @@
 
 Its input: the `parts` of the program that are left (each but the last ends with continue-as-new), the `trail` of the
 results so far, and `root`, the instance that it all began with, under whose name its activities note their runs. What
-an activity is given depends on the whole trail, so that a result that was lost, repeated or exchanged shows in the end.
+an activity receives depends on the whole trail, so that a result that was lost, repeated or exchanged shows in the end.
 """
 # mypy: ignore-errors
 # Written as users write such apps: without types.
@@ -26,7 +26,7 @@ app = df.DFApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.activity_trigger(input_name="call")
 def work(call):
-    """Answer a number that depends on what it is given, or a large text; fail the first times, if told to."""
+    """Return a number that depends on the trail, or a large text. The first `fails` runs raise."""
     runs = note_run(call["key"])
     time.sleep(call["ms"] / 1000)
     return answer(call, runs)
@@ -40,7 +40,7 @@ async def work_softly(call):
 
 
 def note_run(key):
-    """Note the moment of a run, and tell how many there have been."""
+    """Note the moment of a run; the number of runs so far."""
     path = Path(os.environ["NOTES"])
     with path.open("a", encoding="utf-8") as notes:
         notes.write(f"{time.time_ns()} {key}\n")
@@ -50,7 +50,7 @@ def note_run(key):
 def answer(call, runs):
     if runs <= call["fails"]:
         raise ValueError(f"step {call['n']}")
-    number = (call["given"] + call["n"]) % 1_000_003
+    number = (call["trail"] + call["n"]) % 1_000_003
     return f"{number}".rjust(40_000) if call["large"] else number
 
 
@@ -89,7 +89,7 @@ def attempt(context, run, step):
 def race(context, run, step):
     """Wait for the first of some tasks, do other things meanwhile, then wait for all of them.
 
-    Which one was first, the results do not tell.
+    The results do not show which one was first.
     """
     tasks = [Built(context, run, task) for task in step["of"]]
     announce(context, tasks)
@@ -118,13 +118,13 @@ def remind(context, run, step):
     cancel_timers(task)
 
 
-def tell(context, _run, step):
+def report(context, _run, step):
     context.set_custom_status(step["status"])
     return
     yield
 
 
-STEPS = {"take": take, "attempt": attempt, "race": race, "remind": remind, "tell": tell}
+STEPS = {"take": take, "attempt": attempt, "race": race, "remind": remind, "report": report}
 
 
 class Built:
@@ -184,11 +184,11 @@ def an_event(context, _run, described, _children):
 
 
 def a_child(context, run, described, _children):
-    given = {"root": run["root"], "parts": described["parts"], "trail": [digest(run["trail"])]}
+    part = {"root": run["root"], "parts": described["parts"], "trail": [digest(run["trail"])]}
     child_id = f"{context.instance_id}-{described['n']}" if described["named"] else None
     if described["attempts"] == 1:
-        return context.call_sub_orchestrator("program", given, child_id)
-    return context.call_sub_orchestrator_with_retry("program", options_of(described), given, child_id)
+        return context.call_sub_orchestrator("program", part, child_id)
+    return context.call_sub_orchestrator_with_retry("program", options_of(described), part, child_id)
 
 
 def all_of(context, _run, _described, children):
@@ -213,8 +213,8 @@ TASKS = {
 
 def call_of(run, described):
     key = f"{run['root']}/{described['n']}"
-    told = {name: described[name] for name in ("n", "fails", "ms", "large")}
-    return {"key": key, "given": digest(run["trail"]), **told}
+    options = {name: described[name] for name in ("n", "fails", "ms", "large")}
+    return {"key": key, "trail": digest(run["trail"]), **options}
 
 
 def options_of(described):

@@ -1,4 +1,4 @@
-"""Functions of every kind that raise what is hard to tell; each takes the name of what it is to raise."""
+"""Functions of every kind that raise what is hard to report; each takes the name of what it raises."""
 # mypy: ignore-errors
 
 import asyncio
@@ -88,67 +88,67 @@ RAISES = {
 }
 
 
-@app.route(route="sync/{what}")
+@app.route(route="sync/{kind}")
 def in_http(req: func.HttpRequest) -> str:
-    RAISES[req.route_params["what"]]()
+    RAISES[req.route_params["kind"]]()
     return "served"
 
 
-@app.route(route="async/{what}")
+@app.route(route="async/{kind}")
 async def in_async_http(req: func.HttpRequest) -> str:
-    RAISES[req.route_params["what"]]()
+    RAISES[req.route_params["kind"]]()
     return "served"
 
 
-@app.route(route="task/{what}")
+@app.route(route="task/{kind}")
 async def in_a_task(req: func.HttpRequest) -> str:
     async def task():
-        RAISES[req.route_params["what"]]()
+        RAISES[req.route_params["kind"]]()
 
     await asyncio.gather(task())
     return "served"
 
 
-@app.route(route="answer/{what}")
+@app.route(route="answer/{kind}")
 def answers(req: func.HttpRequest) -> func.HttpResponse:
     """What an HTTP function may answer by mistake."""
-    what = req.route_params["what"]
-    if what.startswith("status "):
-        return func.HttpResponse("x", status_code=what.removeprefix("status "))
-    if what == "a status that is no number":
+    kind = req.route_params["kind"]
+    if kind.startswith("status "):
+        return func.HttpResponse("x", status_code=kind.removeprefix("status "))
+    if kind == "a status that is no number":
         return func.HttpResponse("x", status_code=NoRepr())
-    if what == "a header that is no text":
+    if kind == "a header that is no text":
         return func.HttpResponse("x", headers={"X": NoRepr()})
-    if what == "a body that is no text":
+    if kind == "a body that is no text":
         response = func.HttpResponse("x")
         response.get_body = lambda: 42
         return response
-    return {"half an emoji": "caf\ud83d", "an object": NoRepr()}[what]
+    return {"half an emoji": "caf\ud83d", "an object": NoRepr()}[kind]
 
 
-@app.activity_trigger(input_name="what")
-def in_activity(what):
-    RAISES[what]()
-    return NoRepr() if what == "result" else "served"
+@app.activity_trigger(input_name="kind")
+def in_activity(kind):
+    RAISES[kind]()
+    return NoRepr() if kind == "result" else "served"
 
 
-@app.activity_trigger(input_name="what")
-async def in_async_activity(what):
-    RAISES[what]()
+@app.activity_trigger(input_name="kind")
+async def in_async_activity(kind):
+    RAISES[kind]()
     return "served"
 
 
 @app.orchestration_trigger(context_name="context")
 def calls(context):
-    """What each call of an activity came to: its result, or the first line of its failure."""
-    given = context.get_input()
-    came = []
-    for what in given["raises"]:
+    """For each call of an activity its result, or the first line of its failure."""
+    work = context.get_input()
+    outputs = []
+    for kind in work["raises"]:
         try:
-            came.append((yield context.call_activity(given["activity"], what)))
+            outputs.append((yield context.call_activity(work["activity"], kind)))
         except Exception as fault:
-            came.append(str(fault).splitlines()[0])
-    return came
+            outputs.append(str(fault).splitlines()[0])
+    return outputs
 
 
 @app.orchestration_trigger(context_name="context")
@@ -165,14 +165,14 @@ def raises_later(context):
 
 @app.orchestration_trigger(context_name="context")
 def asks(context):
-    """What each operation of an entity came to."""
-    came = []
-    for what in context.get_input():
+    """For each operation of an entity its result, or its failure."""
+    outputs = []
+    for kind in context.get_input():
         try:
-            came.append((yield context.call_entity(df.EntityId("in_entity", "x"), what)))
+            outputs.append((yield context.call_entity(df.EntityId("in_entity", "x"), kind)))
         except Exception as fault:
-            came.append(str(fault))
-    return came
+            outputs.append(str(fault))
+    return outputs
 
 
 @app.entity_trigger(context_name="context")

@@ -22,26 +22,26 @@ async def book_trip(req: func.HttpRequest, client):
 def trip(context):
     booked = []
     try:
-        for what in ("flight", "hotel", "car"):
-            booked.append(what)
-            yield context.call_activity("book", {"what": what, "sold_out": context.get_input()["sold_out"]})
+        for part in ("flight", "hotel", "car"):
+            booked.append(part)
+            yield context.call_activity("book", {"part": part, "sold_out": context.get_input()["sold_out"]})
     except Exception:
-        for what in reversed(booked):
-            yield context.call_activity("cancel", what)
+        for part in reversed(booked):
+            yield context.call_activity("cancel", part)
         return "cancelled"
     return "booked"
 
 
 @app.activity_trigger(input_name="task")
 def book(task: dict) -> None:
-    if task["what"] == task["sold_out"]:
-        raise ValueError(f"no {task['what']} left")
-    note(f"booked {task['what']}")
+    if task["part"] == task["sold_out"]:
+        raise ValueError(f"no {task['part']} left")
+    note(f"booked {task['part']}")
 
 
-@app.activity_trigger(input_name="what")
-def cancel(what: str) -> None:
-    note(f"cancelled {what}")
+@app.activity_trigger(input_name="part")
+def cancel(part: str) -> None:
+    note(f"cancelled {part}")
 
 
 def note(line: str) -> None:
