@@ -111,7 +111,7 @@ def orchestrator() -> Iterator[Orchestrator]:
 @pytest.mark.timeout(300 + 5 * MANY)
 @settings(parent=DRAWING, max_examples=max(MANY // BATCH, 1) if MANY else 2, derandomize=not MANY)
 @given(batch=batches())
-def test_with_and_without_crashes_programs_come_to_what_they_must(
+def test_programs_end_as_the_rules_say_with_and_without_crashes(
     open_runner: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
 ) -> None:
     with open_runner() as runner:

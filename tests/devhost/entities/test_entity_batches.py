@@ -6,8 +6,6 @@ from tests.devhost.support.entity_calls import becomes, signal, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 
 Hosts = Callable[..., Devhost]
-
-
 APP = APPS / "entities"
 
 

@@ -13,8 +13,6 @@ from tests.devhost.support.entity_calls import becomes, signal, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 
 Hosts = Callable[..., Devhost]
-
-
 APP = APPS / "entities"
 
 
@@ -66,8 +64,6 @@ def test_what_waits_for_a_function_that_is_gone_stays(new_host: Hosts) -> None:
 
 
 WORKLOAD = 111_111
-
-
 CLIENT_SIGNAL = 1_000_000
 
 

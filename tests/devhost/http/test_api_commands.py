@@ -6,8 +6,6 @@ from tests.devhost.support.durable_api import FAULT, JSON_TYPE, WRONG, fault, se
 from tests.devhost.support.hosts import APPS, Devhost, Response
 
 APP = APPS / "conformance"
-
-
 COMMANDS: dict[str, tuple[str, str, bytes | None]] = {
     "raise": ("POST", "/instances/{}/raiseEvent/x", b"1"),
     "terminate": ("POST", "/instances/{}/terminate", b""),

@@ -9,8 +9,6 @@ from tests.devhost.support.durable_api import JSON_TYPE, send
 from tests.devhost.support.hosts import APPS, Devhost, Response, until
 
 APP = APPS / "conformance"
-
-
 WHOLE_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 

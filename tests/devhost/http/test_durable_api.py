@@ -48,7 +48,7 @@ def test_a_start_that_waits_answers_with_the_output_alone(host: Devhost) -> None
         ("/orchestrators/echo/a%23b", {}, "must not contain"),
     ],
 )
-def test_a_bad_start_is_400_and_says_why(host: Devhost, path: str, content: object, words: str) -> None:
+def test_a_bad_start_is_400_with_the_reason(host: Devhost, path: str, content: object, words: str) -> None:
     response = host.post(host.api(path), content)
     assert response.status == 400
     assert words in response.json["ExceptionMessage"]

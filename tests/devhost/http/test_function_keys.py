@@ -10,11 +10,7 @@ from tests.devhost.support.provider_oracle import judged
 from tests.support.servers import Azurite, FreePorts
 
 KEY = "a key&of=odd/characters"
-
-
 BASES = ("/runtime/webhooks/durabletask", "/durabletask", "/DurableTask", "/durabletask/a-guess", "/durabletask/")
-
-
 REQUESTS = [
     ("GET", "/instances"),
     ("GET", "/instances/x"),

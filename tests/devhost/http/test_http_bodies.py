@@ -26,7 +26,7 @@ LIMIT = 1000
 
 
 class Reading:
-    """Stands where the Durable API does, and reads bodies as it does. `read`: the body of each, or why it was not read."""
+    """Reads bodies as the Durable API does. `read`: the body of each request, or why it was not read."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies

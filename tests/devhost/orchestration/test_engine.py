@@ -19,7 +19,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 @dataclass
 class Harness:
-    """The engine's collaborators: writes that wait for the test, turns with prepared results, activities that never end.
+    """The engine's collaborators: writes that wait for the test, turns with ready results, activities that never end.
 
     `results` are those of the turns to come; `begun` are the activities that have begun.
     """

@@ -9,8 +9,6 @@ from devhost.storage.keys import escape_key, row_key, unescape_key
 # https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model, "Characters
 # disallowed in key fields": four of them, and the control characters of both blocks.
 STAND_INS = {"/": "0", "\\": "1", "#": "2", "?": "3"}  # of the provider's KeySanitation.cs, as is the shift by 0xC0
-
-
 FORBIDDEN_IN_KEYS = {*"/\\#?", *map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))}
 
 

@@ -3,14 +3,8 @@
 from tests.devhost.support.hosts import Devhost, Response
 
 JSON_TYPE = "application/json; charset=utf-8"
-
-
 ARGUMENT = "One or more of the arguments submitted is incorrect"
-
-
 WRONG = "Something went wrong while processing your request"
-
-
 FAULT = {"Message", "ExceptionMessage", "ExceptionType", "StackTrace"}
 
 
