@@ -23,3 +23,14 @@ def running(host: Devhost) -> str:
     instance = host.begin("two_names")
     until(lambda: host.status(instance)["runtimeStatus"] == "Running")
     return instance
+
+
+@pytest.fixture(scope="module")
+def listed(host: Devhost) -> list[str]:
+    """Five instances of one prefix: four that have completed, one that runs."""
+    ids = [f"listed-{number}" for number in range(5)]
+    for instance in ids[:4]:
+        host.run("plain", {"n": instance}, instance)
+    host.begin("two_names", None, ids[4])
+    until(lambda: host.status(ids[4])["runtimeStatus"] == "Running")
+    return ids

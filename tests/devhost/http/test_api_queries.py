@@ -121,17 +121,6 @@ def names(response: Response) -> list[str]:
     return [each["instanceId"] for each in response.json]
 
 
-@pytest.fixture(scope="module")
-def listed(host: Devhost) -> list[str]:
-    """Five instances of one prefix: four that have completed, one that runs."""
-    ids = [f"listed-{number}" for number in range(5)]
-    for instance in ids[:4]:
-        host.run("plain", {"n": instance}, instance)
-    host.begin("two_names", None, ids[4])
-    until(lambda: host.status(ids[4])["runtimeStatus"] == "Running")
-    return ids
-
-
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
