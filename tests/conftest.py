@@ -128,14 +128,14 @@ def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def new_product(ports: FreePorts, tmp_path: Path) -> Iterator[Callable[..., Product]]:
     """Makes products of a test's own, not yet started: `new_product("--no-host", SHIPS_TO="GB")`."""
-    made: list[Product] = []
+    products: list[Product] = []
 
     def make(*arguments: str, **settings: str) -> Product:
-        made.append(Product(tmp_path / f"product-{len(made)}", ports(PORTS_IN_A_ROW), arguments, **settings))
-        return made[-1]
+        products.append(Product(tmp_path / f"product-{len(products)}", ports(PORTS_IN_A_ROW), arguments, **settings))
+        return products[-1]
 
     try:
         yield make
     finally:
-        for each in made:
+        for each in products:
             each.end()

@@ -70,8 +70,8 @@ class Library:
 
     async def functions(self, request: Reply) -> Reply:
         answer = await self.calls.functions_metadata_request(envelope("functions_metadata_request", Message()))
-        found = answer.function_metadata_results or []
-        return outcome(answer) | {"functions": [described(function) for function in found]}
+        metadata = answer.function_metadata_results or []
+        return outcome(answer) | {"functions": [described(function) for function in metadata]}
 
     async def load(self, request: Reply) -> Reply:
         body = Message(function_id=request["id"])
@@ -82,7 +82,7 @@ class Library:
         body = Message(
             invocation_id="invocation-1",
             function_id=request["id"],
-            input_data=[parameter(name, given) for name, given in request["inputs"].items()],
+            input_data=[parameter(name, value) for name, value in request["inputs"].items()],
             trigger_metadata={},
             trace_context=Message(trace_parent="", trace_state="", attributes={}),
             retry_context=Message(retry_count=0, max_retry_count=0, exception=None),
@@ -96,18 +96,18 @@ def described(function: Any) -> Reply:
     return {"name": function.name, "id": function.function_id, "bindings": bindings}
 
 
-def parameter(name: str, given: Reply) -> Any:
-    data = {kind: http(value) if kind == "http" else value for kind, value in given.items()}
+def parameter(name: str, input_: Reply) -> Any:
+    data = {kind: http(value) if kind == "http" else value for kind, value in input_.items()}
     return PROTOS.ParameterBinding(name=name, data=PROTOS.TypedData(**data))
 
 
-def http(given: Reply) -> Any:
-    body = PROTOS.TypedData(bytes=given["body"].encode()) if given.get("body") else PROTOS.TypedData()
+def http(request: Reply) -> Any:
+    body = PROTOS.TypedData(bytes=request["body"].encode()) if request.get("body") else PROTOS.TypedData()
     return PROTOS.RpcHttp(
-        method=given["method"],
-        url=given["url"],
-        headers=given.get("headers", {}),
-        params=given.get("params", {}),
+        method=request["method"],
+        url=request["url"],
+        headers=request.get("headers", {}),
+        params=request.get("params", {}),
         query={},
         body=body,
     )

@@ -208,19 +208,19 @@ def worker(tree: Path, settings: dict[str, str], tmp_path: Path, worker_library:
 
 def triggers(worker: FunctionsWorker) -> dict[str, set[str]]:
     """The names of the functions, by the type of their trigger."""
-    found: dict[str, set[str]] = {}
+    types: dict[str, set[str]] = {}
     for name, function in worker.functions().items():
         (trigger,) = (each["type"] for each in function["bindings"] if each["type"].endswith("Trigger"))
-        found.setdefault(trigger, set()).add(name)
-    return found
+        types.setdefault(trigger, set()).add(name)
+    return types
 
 
 @pytest.mark.slow
 def test_the_worker_indexes_and_loads_every_function(worker: FunctionsWorker) -> None:
-    found = triggers(worker)
-    assert found["orchestrationTrigger"] == ORCHESTRATORS
-    assert found["activityTrigger"] == ACTIVITIES
-    assert found["httpTrigger"] >= {"place_order", "get_order", "put_inventory", "get_inventory", "health"}
+    types = triggers(worker)
+    assert types["orchestrationTrigger"] == ORCHESTRATORS
+    assert types["activityTrigger"] == ACTIVITIES
+    assert types["httpTrigger"] >= {"place_order", "get_order", "put_inventory", "get_inventory", "health"}
     refused = [name for name, each in worker.functions().items() if not worker.ask("load", id=each["id"])["ok"]]
     assert refused == []
 
@@ -256,7 +256,7 @@ def test_an_order_goes_from_the_post_through_the_saga_to_its_first_activity(
 
 
 @pytest.mark.slow
-def test_the_api_is_told_and_its_pages_are_shipped(worker: FunctionsWorker) -> None:
+def test_the_api_document_and_its_pages_are_served(worker: FunctionsWorker) -> None:
     document, front, page, script = (
         worker.invoke(name, req=http("GET", path, None, **parameters))["http"]
         for name, path, parameters in (
@@ -280,13 +280,13 @@ def test_wrong_settings_answer_503_with_their_sentences_before_anything_is_writt
     del wrong["MAIL_FROM"]
     with FunctionsWorker(tree, wrong, tmp_path / "worker.log") as worker:
         assert worker.ask("init")["ok"]
-        asked = [
+        requests = [
             worker.invoke("health", req=http("GET", "health", None)),
             worker.invoke(
                 "place_order", req=http("POST", "orders", order("never")), client={"string": extension.binding}
             ),
         ]
-    for answer in asked:
+    for answer in requests:
         assert answer["http"]["status_code"] == "503", answer
         problem = json.dumps(answer["http"])
         assert [name for name in ("STRIPE_API_KEY", "MAIL_FROM", "SHIPS_TO") if name not in problem] == []

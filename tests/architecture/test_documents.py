@@ -74,8 +74,8 @@ def test_the_readme_can_be_read_in_ten_minutes() -> None:
 
 
 def test_the_readme_leads_to_every_document() -> None:
-    told = links("README.md")
-    assert [name for name in map(name_of, DOCUMENTS) if led_to(name) not in told | {"README.md"}] == []
+    linked = links("README.md")
+    assert [name for name in map(name_of, DOCUMENTS) if led_to(name) not in linked | {"README.md"}] == []
 
 
 def led_to(document: str) -> str:
@@ -100,9 +100,9 @@ def routes() -> Iterator[tuple[str, str]]:
     source = ast.parse((ROOT / "function_app.py").read_text(encoding="utf-8"))
     for node in ast.walk(source):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "app.route":
-            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-            route, methods = ast.literal_eval(given["route"]), ast.literal_eval(given["methods"])
-            level = given.get("auth_level", "FUNCTION").rpartition(".")[2].lower()
+            keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            route, methods = ast.literal_eval(keywords["route"]), ast.literal_eval(keywords["methods"])
+            level = keywords.get("auth_level", "FUNCTION").rpartition(".")[2].lower()
             path = f"/api/{re.sub(OPTIONAL, '', route)}".rstrip("/")
             yield from ((f"{method} {path}", level) for method in methods)
 

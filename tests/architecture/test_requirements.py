@@ -23,12 +23,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def third_party_imports(tree: Path) -> dict[str, set[str]]:
     """Modules of others, by the file that imports them. `from a import b` counts as a.b where that is a module."""
     own = {path.stem if path.suffix == ".py" else path.name for path in tree.iterdir()}
-    found: dict[str, set[str]] = {}
+    files: dict[str, set[str]] = {}
     for path in tree.rglob("*.py"):
         names = {name for node in ast.walk(ast.parse(path.read_text())) for name in imported(node)}
         outside = {name for name in names if name.split(".")[0] not in own | sys.stdlib_module_names}
-        found[str(path.relative_to(tree))] = outside
-    return found
+        files[str(path.relative_to(tree))] = outside
+    return files
 
 
 def imported(node: ast.AST) -> Iterator[str]:
@@ -69,8 +69,8 @@ def normal(name: str) -> str:
 
 def named(tree: Path) -> dict[str, Requirement]:
     lines = (line.partition("#")[0].strip() for line in (tree / "requirements.txt").read_text().splitlines())
-    found = [Requirement(line) for line in lines if line]
-    return {normal(each.name): each for each in found if each.marker is None or each.marker.evaluate()}
+    requirements = [Requirement(line) for line in lines if line]
+    return {normal(each.name): each for each in requirements if each.marker is None or each.marker.evaluate()}
 
 
 def with_what_they_bring(names: set[str]) -> set[str]:
@@ -147,10 +147,10 @@ def is_for_this_python(requirement: Requirement) -> bool:
 
 
 def locked(lock: str) -> set[tuple[str, str, bool]]:
-    found = LOCKED.finditer((ROOT / lock).read_text())
+    pins = LOCKED.finditer((ROOT / lock).read_text())
     lines = [
         Requirement(f"{each['name']}=={each['version']}{'; ' + each['marker'] if each['marker'] else ''}")
-        for each in found
+        for each in pins
     ]
     return {(normal(each.name), str(each.specifier).removeprefix("=="), is_for_this_python(each)) for each in lines}
 

@@ -175,13 +175,13 @@ def test_orchestrators_touch_no_clock_no_randomness_no_environment_and_no_disk()
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert called & {"open", "print", "input", "id", "hash", "set"} == set()
-    asked = {
+    imported = {
         node.attr
         for file in _files("orchestrators")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
     }
-    assert asked & {"now", "utcnow", "today"} == set()
+    assert imported & {"now", "utcnow", "today"} == set()
 
 
 def test_no_class_would_put_its_module_path_into_the_history() -> None:

@@ -37,8 +37,8 @@ def shop_product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def shop(shop_product: Product) -> Iterator[OutsideView]:
-    with closing(OutsideView(shop_product.urls)) as world:
-        yield world
+    with closing(OutsideView(shop_product.urls)) as outside:
+        yield outside
 
 
 @pytest.fixture(scope="session")

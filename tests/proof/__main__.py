@@ -36,33 +36,33 @@ JUDGES = ("-q", "tests/proof", *NO_JUDGES)
 
 def main() -> int:
     options = parse()
-    told: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     failed = []
-    if not options.chaos_only and not _passes("judges", [sys.executable, "-m", "pytest", *JUDGES], told):
+    if not options.chaos_only and not _passes("judges", [sys.executable, "-m", "pytest", *JUDGES], summary):
         failed.append("a judge")
-    if not options.chaos_only and not _passes("API document", [sys.executable, "-m", "pytest", *API_DOCUMENT], told):
+    if not options.chaos_only and not _passes("API document", [sys.executable, "-m", "pytest", *API_DOCUMENT], summary):
         failed.append("the API document")
-    if not options.chaos_only and not _passes("Durable API", [sys.executable, "-m", "pytest", *DURABLE_API], told):
+    if not options.chaos_only and not _passes("Durable API", [sys.executable, "-m", "pytest", *DURABLE_API], summary):
         failed.append("the Durable API")
     report = _chaos(options.orders, options.seed)
-    told["chaos"] = report.as_json()
+    summary["chaos"] = report.as_json()
     say("\n" + report.as_table())
     failed += [f"{len(report.violations)} violations"] if report.violations else []
     failed += report.shortfalls(KILLS_OF_A_LARGE_RUN) if options.orders >= LARGE else []
-    if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", *MUTANTS], told):
+    if not options.chaos_only and not _passes("mutants", [sys.executable, "-m", *MUTANTS], summary):
         failed.append("a mutant")
-    told["failed"] = failed
+    summary["failed"] = failed
     if options.json:
-        options.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     proved = "Nothing was found." if options.chaos_only else "Proved."
     say(f"\nNot proved: {', '.join(failed)}." if failed else f"\n{proved}")
     return 1 if failed else 0
 
 
-def _passes(name: str, command: list[str], told: dict[str, Any]) -> bool:
+def _passes(name: str, command: list[str], summary: dict[str, Any]) -> bool:
     since = time.monotonic()
     status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    told[name] = {"passed": status == 0, "seconds": round(time.monotonic() - since)}
+    summary[name] = {"passed": status == 0, "seconds": round(time.monotonic() - since)}
     return status == 0
 
 

@@ -93,9 +93,9 @@ class Verdict:
 
 def read(path: Path) -> Mutant:
     text = path.read_text(encoding="utf-8")
-    said = re.findall(r"^# (Breaks|Killer): (.+)$", text, re.MULTILINE)
-    breaks = [what for word, what in said if word == "Breaks"]
-    return Mutant(path.stem, " ".join(breaks), tuple(what for word, what in said if word == "Killer"), text)
+    headers = re.findall(r"^# (Breaks|Killer): (.+)$", text, re.MULTILINE)
+    breaks = [header for word, header in headers if word == "Breaks"]
+    return Mutant(path.stem, " ".join(breaks), tuple(header for word, header in headers if word == "Killer"), text)
 
 
 def all_mutants() -> list[Mutant]:
@@ -131,17 +131,17 @@ def apply(mutant: Mutant, tree: Path) -> None:
 
 
 def _apply(mutant: Mutant, tree: Path, *options: str) -> None:
-    done = _git(tree, "apply", "--whitespace=nowarn", *options, "-", given=mutant.patch)
+    done = _git(tree, "apply", "--whitespace=nowarn", *options, "-", input_=mutant.patch)
     if done.returncode:
         raise Unfit(f"the patch no longer applies: {done.stderr.strip().splitlines()[0]}")
 
 
-def _git(where: Path, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def _git(where: Path, *arguments: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
     # Without the variables of a git that runs us (in a hook, say), and without a repository above a copy.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment["GIT_CEILING_DIRECTORIES"] = str(where.parent)
     return subprocess.run(
-        ["git", *arguments], cwd=where, env=environment, input=given, capture_output=True, text=True, check=False
+        ["git", *arguments], cwd=where, env=environment, input=input_, capture_output=True, text=True, check=False
     )
 
 
@@ -166,13 +166,13 @@ def run_killer(killer: str, tree: Path, timeout_s: float = TIMEOUT_S) -> Run:
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
-            said, _ = process.communicate(timeout=timeout_s)
+            output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.terminate()  # pytest ends its fixtures, and so the servers that it started
-            said, _ = process.communicate()
-            return Run(None, "", said[-500:])
-    found = FIRST_FAILURE.search(said)
-    return Run(process.returncode, found.group(1) if found else "", said[-500:])
+            output, _ = process.communicate()
+            return Run(None, "", output[-500:])
+    failure = FIRST_FAILURE.search(output)
+    return Run(process.returncode, failure.group(1) if failure else "", output[-500:])
 
 
 def kill(mutant: Mutant, timeout_s: float = TIMEOUT_S) -> Verdict:
@@ -241,11 +241,11 @@ def line(verdict: Verdict) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status 0: all dead."""
-    asked = _arguments(arguments)
+    options = _arguments(arguments)
     try:
-        mutants = chosen(asked.names)
+        mutants = chosen(options.names)
         verdicts = []
-        for verdict in judge(mutants, asked.jobs):
+        for verdict in judge(mutants, options.jobs):
             print(line(verdict), flush=True)
             verdicts.append(verdict)
     except Unfit as unfit:
@@ -253,8 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     killed = sum(bool(verdict.killed_by) for verdict in verdicts)
     print(f"{killed} of {len(verdicts)} mutants killed")
-    if asked.json:
-        asked.json.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=2), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps([asdict(verdict) for verdict in verdicts], indent=2), encoding="utf-8")
     return 0 if killed == len(verdicts) else 1
 
 

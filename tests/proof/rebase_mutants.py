@@ -127,8 +127,8 @@ def rebase(patch: Path, replacing: Sequence[tuple[str, str]]) -> str | None:
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.proof.rebase_mutants", description=__doc__.partition("\n")[0])
     parser.add_argument("--replacing", action="append", default=[], metavar="OLD=NEW", help="in each patch")
-    asked = parser.parse_args()
-    replacing = [(old, new) for old, _, new in (pair.partition("=") for pair in asked.replacing)]
+    options = parser.parse_args()
+    replacing = [(old, new) for old, _, new in (pair.partition("=") for pair in options.replacing)]
     stuck = {patch.stem: rebase(patch, replacing) for patch in sorted(PATCHES.glob("*.patch"))}
     for name, problem in stuck.items():
         if problem:

@@ -44,11 +44,11 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         """Counters become plain objects, times their median and maximum."""
-        told: dict[str, Any] = {name: dict(it) if isinstance(it, Counter) else it for name, it in vars(self).items()}
+        fields: dict[str, Any] = {name: dict(it) if isinstance(it, Counter) else it for name, it in vars(self).items()}
         for name in ("downtimes_s", "recoveries_s"):
-            told[name] = _spread(told[name])
-        told["seconds"] = round(self.seconds)
-        return told
+            fields[name] = _spread(fields[name])
+        fields["seconds"] = round(self.seconds)
+        return fields
 
     def as_table(self) -> str:
         rows: list[tuple[str, object]] = [

@@ -33,14 +33,14 @@ UNDONE = {"cancel_shipment": "done", "refund_payment": "done", "release_inventor
 COMPENSATED = ApiOrder("o", "compensated", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "undone"), UNDONE)
 
 
-def sentences(told: ApiOrder, facts: Facts) -> str:
-    lies = [sentence_of(claim, told, facts) for claim in broken(told, facts)]
-    return "; ".join([*lies, *never("o", facts), *wrong_end(told, facts)])
+def sentences(order: ApiOrder, facts: Facts) -> str:
+    lies = [sentence_of(claim, order, facts) for claim in broken(order, facts)]
+    return "; ".join([*lies, *never("o", facts), *wrong_end(order, facts)])
 
 
-@pytest.mark.parametrize(("told", "facts"), [(COMPLETED, SOLD), (COMPENSATED, GIVEN_BACK)])
-def test_an_order_that_is_right_is_left_alone(told: ApiOrder, facts: Facts) -> None:
-    assert sentences(told, facts) == ""
+@pytest.mark.parametrize(("order", "facts"), [(COMPLETED, SOLD), (COMPENSATED, GIVEN_BACK)])
+def test_an_order_that_is_right_is_left_alone(order: ApiOrder, facts: Facts) -> None:
+    assert sentences(order, facts) == ""
 
 
 WRONG: Mapping[str, tuple[ApiOrder, Facts]] = {
@@ -88,7 +88,7 @@ WRONG: Mapping[str, tuple[ApiOrder, Facts]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_wrong_is_told(wrong: str) -> None:
+def test_what_is_wrong_is_reported(wrong: str) -> None:
     assert wrong in sentences(*WRONG[wrong])
 
 

@@ -80,14 +80,14 @@ def changes(mutant: Mutant) -> Iterator[tuple[str, str]]:
 
 def functions(path: str) -> dict[int, str]:
     """The innermost function, with its class, by line."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
 
     def walk(node: ast.AST, prefix: str) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
                 walk(child, f"{child.name}.")
             elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-                found.update(dict.fromkeys(range(child.lineno, (child.end_lineno or 0) + 1), prefix + child.name))
+                names.update(dict.fromkeys(range(child.lineno, (child.end_lineno or 0) + 1), prefix + child.name))
 
     walk(ast.parse(Path(ROOT / path).read_text(encoding="utf-8")), "")
-    return found
+    return names

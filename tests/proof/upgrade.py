@@ -99,14 +99,14 @@ def store(product: Product) -> None:
 def decide(product: Product) -> None:
     """By this tree: what the shop and its operators ask for, of orders that the older product stored."""
     product.faults("payments")  # the provider answers again
-    asked = {
+    requests = {
         "approved-later/approval": {**DECISION, "approved": True},
         "rejected-later/approval": {**DECISION, "approved": False},
         "cancelled-later/cancel": {},
         f"undo-retried{UNDO}/retry": BY,
         f"undo-resolved{UNDO}/resolve": {**BY, "reference": "SEPA-4711"},
     }
-    for path, body in asked.items():
+    for path, body in requests.items():
         answer = product.post(f"/api/orders/{path}", body)
         assert answer.status in {200, 202}, f"{path}: {answer.status} {answer.body!r}"
 

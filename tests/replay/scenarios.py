@@ -73,9 +73,9 @@ def play_order(
     version: int = SAGA_VERSION,
     slow: float = 0,
 ) -> list[Event]:
-    given = {"order_id": ORDER, "limits": limits} | ({"version": version} if version > 1 else {})
-    given |= {"etag": "0"} if version > 2 else {}
-    return play(ORDER_SAGA, world, instance_id=ORDER, input_=given, events=events, slow=slow)
+    input_ = {"order_id": ORDER, "limits": limits} | ({"version": version} if version > 1 else {})
+    input_ |= {"etag": "0"} if version > 2 else {}
+    return play(ORDER_SAGA, world, instance_id=ORDER, input_=input_, events=events, slow=slow)
 
 
 def undo_of(steps: Iterable[str]) -> tuple[str, ...]:
@@ -171,15 +171,15 @@ def _parked(after: list[Answer], *operator: str) -> Callable[[str, Names], Scena
     return make
 
 
-def _waiting(asked: int) -> Answer:
+def _waiting(number: int) -> Answer:
     """A decision is waited for, at most for ten minutes after the beginning."""
     deadline = (BEGINNING + timedelta(minutes=10)).isoformat()
     total = {"amount_minor": 12900, "currency": "gbp"}
-    return Done({"kind": "waiting", "total": total, "deadline": deadline, "wake": f"decision:{asked}"})
+    return Done({"kind": "waiting", "total": total, "deadline": deadline, "wake": f"decision:{number}"})
 
 
-def _unknown_charge(asked: int) -> Answer:
-    return Done({"kind": "unknown", "wake": f"payment:{asked}"})
+def _unknown_charge(number: int) -> Answer:
+    return Done({"kind": "unknown", "wake": f"payment:{number}"})
 
 
 def _undoing(**failure: Any) -> Answer:
@@ -277,8 +277,8 @@ def _since_the_second_version(steps: Names) -> dict[str, Scenario]:
 def _paths(version: int) -> dict[str, Scenario]:
     steps = names_of(version)
     later = _at_each_undo("down", _ended_parked, steps) if version == 1 else _since_the_second_version(steps)
-    found = {**_of_every_version(steps), **later}
-    return {name: replace(scenario, version=version) for name, scenario in found.items()}
+    paths = {**_of_every_version(steps), **later}
+    return {name: replace(scenario, version=version) for name, scenario in paths.items()}
 
 
 VERSIONS = {version: _paths(version) for version in range(1, SAGA_VERSION + 1)}

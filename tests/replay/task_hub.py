@@ -55,8 +55,8 @@ def histories(connection_string: str, hub: str) -> dict[str, list[Event]]:
         for row in tables.get_table_client(f"{hub}History").list_entities():
             partitions[row["PartitionKey"]].append(row)
     with BlobServiceClient.from_connection_string(connection_string) as blobs:
-        found = [history(rows, blobs, hub) for rows in partitions.values()]
-    return {events[1]["OrchestrationInstance"]["InstanceId"]: events for events in found}
+        stored = [history(rows, blobs, hub) for rows in partitions.values()]
+    return {events[1]["OrchestrationInstance"]["InstanceId"]: events for events in stored}
 
 
 def history(rows: Iterable[Row], blobs: BlobServiceClient, hub: str) -> list[Event]:

@@ -44,53 +44,53 @@ def begin(app: Harness, orders: TableOrders, **changes: Any) -> str:
     """Accept an order and start its saga as the first version did."""
     order_id = new_id()
     orders.accept(order_id, OrderRequest.model_validate_json(json.dumps(example_order(**changes))))
-    given = json.dumps({"order_id": order_id, "limits": LIMITS})
-    started = fetch(f"{app.host}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", given)
+    body = json.dumps({"order_id": order_id, "limits": LIMITS})
+    started = fetch(f"{app.host}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body)
     assert started.status == 202, started.body
     return order_id
 
 
 def test_orders_that_the_first_version_began_finish_on_todays_code(app: Harness) -> None:
     account = storage.connect({"AzureWebJobsStorage": app.storage})
-    with closing(app.start()) as world:
-        sku = world.new_sku(on_hand=10, price_minor=PRICE)
+    with closing(app.start()) as outside:
+        sku = outside.new_sku(on_hand=10, price_minor=PRICE)
         table, index = (storage.open_table(account, name) for name in ("orders", "orderindex"))
         orders = TableOrders(table, OrderIndex(index))
         item = [{"sku": sku, "quantity": 1}]
         held = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "times": 4}
-        with world.faults("payments", held):
+        with outside.faults("payments", held):
             completed = begin(app, orders, items=item)
             declined = begin(app, orders, items=item, payment_method="pm_card_visa_chargeDeclined")
             bounced = begin(app, orders, items=item, customer=BOUNCING)
             parked = begin(app, orders, items=item, customer=BOUNCING)
-            wait_for(lambda: world.ledger(completed) and world.ledger(parked), 60, "orders in the middle")
+            wait_for(lambda: outside.ledger(completed) and outside.ledger(parked), 60, "orders in the middle")
             app.kill()
-    with closing(app.start()) as world:
-        with world.faults("payments", {**REFUND_IS_DOWN, "order_id": parked}):
-            assert world.ended(completed)["status"] == "completed"
-            assert world.ended(declined)["failure"]["reason"] == "card_declined"
-            assert compensations(world.ended(bounced)) == [
+    with closing(app.start()) as outside:
+        with outside.faults("payments", {**REFUND_IS_DOWN, "order_id": parked}):
+            assert outside.ended(completed)["status"] == "completed"
+            assert outside.ended(declined)["failure"]["reason"] == "card_declined"
+            assert compensations(outside.ended(bounced)) == [
                 ("cancel_shipment", "done"),
                 ("refund_payment", "done"),
                 ("release_inventory", "done"),
             ]
-            assert world.ended(parked)["status"] == "needs_attention"
-        effects = {order_id: world.effects(order_id) for order_id in (completed, declined, bounced)}
+            assert outside.ended(parked)["status"] == "needs_attention"
+        effects = {order_id: outside.effects(order_id) for order_id in (completed, declined, bounced)}
         assert effects == {completed: COMPLETED, declined: NOTHING, bounced: UNDONE}
-        assert_written_as_the_first_version_would(world, completed, declined, bounced, parked)
+        assert_written_as_the_first_version_would(outside, completed, declined, bounced, parked)
 
-        assert world.operate(parked, "refund_payment", "retry", by="Olu", reason="it is up again").status == 202
-        world.becomes(parked, "compensated")
-        assert world.effects(parked) == UNDONE
-        assert world.stock(sku) == (9, 0)
+        assert outside.operate(parked, "refund_payment", "retry", by="Olu", reason="it is up again").status == 202
+        outside.becomes(parked, "compensated")
+        assert outside.effects(parked) == UNDONE
+        assert outside.stock(sku) == (9, 0)
 
 
-def assert_written_as_the_first_version_would(world: OutsideView, *order_ids: str) -> None:
+def assert_written_as_the_first_version_would(outside: OutsideView, *order_ids: str) -> None:
     """No deadlines: a timer stands only where a fault was waited out; and the real host agrees with every id."""
-    told = histories(world.urls["storage_connection_string"], world.urls["task_hub"])
+    stored = histories(outside.urls["storage_connection_string"], outside.urls["task_hub"])
     for order_id in order_ids:
-        assert walk(told[order_id], ORDER_SAGA) == []
-        started = json.loads(json.loads(told[order_id][1]["Input"]))
+        assert walk(stored[order_id], ORDER_SAGA) == []
+        started = json.loads(json.loads(stored[order_id][1]["Input"]))
         assert "version" not in started
-    timers = [event for event in told[order_ids[0]] if event["EventType"] == Kind.TimerCreated]
+    timers = [event for event in stored[order_ids[0]] if event["EventType"] == Kind.TimerCreated]
     assert timers == []

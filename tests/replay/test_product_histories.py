@@ -1,4 +1,4 @@
-"""Every history that the running product wrote, whoever ordered, is one that the real host would have written.
+"""Every history that the running product wrote, for any order, is one that the real host would have written.
 
 It places orders of its own, so that it means something when it runs alone, and then walks all that is in the hub: after
 the end-to-end tests, theirs too.
@@ -31,32 +31,34 @@ FLAKY = {"operation": "payment_intents.confirm", "fault": "error_before_commit",
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[OutsideView]:
-    with closing(OutsideView(product.urls)) as world:
-        yield world
+def outside(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as outside:
+        yield outside
 
 
 @pytest.fixture(scope="module")
-def ordered(world: OutsideView) -> list[str]:
+def ordered(outside: OutsideView) -> list[str]:
     """Ended orders of every outcome; the last was retried on durable timers."""
-    sku = world.new_sku(on_hand=20)
-    ids = [world.order(**{"items": [{"sku": sku, "quantity": 1}]} | changes) for changes in ORDERS.values()]
+    sku = outside.new_sku(on_hand=20)
+    ids = [outside.order(**{"items": [{"sku": sku, "quantity": 1}]} | changes) for changes in ORDERS.values()]
     for order_id in ids:
-        world.ended(order_id)
-    with world.faults("payments", FLAKY):
-        retried = world.order(items=[{"sku": sku, "quantity": 1}])
-        world.ended(retried)
+        outside.ended(order_id)
+    with outside.faults("payments", FLAKY):
+        retried = outside.order(items=[{"sku": sku, "quantity": 1}])
+        outside.ended(retried)
     return [*ids, retried]
 
 
 @pytest.fixture(scope="module")
-def stored(world: OutsideView, ordered: list[str]) -> dict[str, list[Event]]:
-    return histories(world.urls["storage_connection_string"], world.urls["task_hub"])
+def stored(outside: OutsideView, ordered: list[str]) -> dict[str, list[Event]]:
+    return histories(outside.urls["storage_connection_string"], outside.urls["task_hub"])
 
 
 def test_the_real_host_would_have_written_every_history_of_the_product(stored: dict[str, list[Event]]) -> None:
     disagreements = {
-        f"{instance}: {found}" for instance, history in stored.items() for found in walk(history, ORDER_SAGA)
+        f"{instance}: {disagreement}"
+        for instance, history in stored.items()
+        for disagreement in walk(history, ORDER_SAGA)
     }
     assert disagreements == set()
 

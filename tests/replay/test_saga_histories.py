@@ -253,18 +253,18 @@ def recorded(history: list[Event]) -> tuple[World, list[Raised]]:
         if event["EventType"] == Kind.TaskScheduled and event["EventId"] in ended:
             answer, seconds = ended[event["EventId"]], lasted(event, ended[event["EventId"]])
             done = answer["EventType"] == Kind.TaskCompleted
-            given = Done(json.loads(answer["Result"]), seconds) if done else Broken("Broken: it was", seconds)
-            answers[event["Name"], asked(json.loads(event["Input"]))].append(given)
+            outcome = Done(json.loads(answer["Result"]), seconds) if done else Broken("Broken: it was", seconds)
+            answers[event["Name"], input_of(json.loads(event["Input"]))].append(outcome)
 
     def world(call: Call) -> Done | Broken:
-        return answers[call.name, asked(call.input)][call.attempt - 1]
+        return answers[call.name, input_of(call.input)][call.attempt - 1]
 
     events = [event for event in history if event["EventType"] == Kind.EventRaised]
     return world, [Raised(event["Name"], event["Input"], lasted(history[0], event)) for event in events]
 
 
-def asked(task: dict[str, Any]) -> str:
-    """What a call is told apart by: without what version 2 tells activities beyond version 1, when it is nothing."""
+def input_of(task: dict[str, Any]) -> str:
+    """What distinguishes a call: its input, without the fields that version 2 added where they are empty."""
     return json.dumps({name: value for name, value in task.items() if name != "attention" or value})
 
 

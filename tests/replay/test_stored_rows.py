@@ -186,9 +186,9 @@ def test_contents_that_are_no_order_keep_it_from_being_driven_and_from_nothing_e
     next(row for row in rows["orders"] if row["RowKey"] == "order")["Request"] = DAMAGED[damage]
     shop = Stored(rows)
     record = shop.orders.read("order-1")
-    with pytest.raises(Unavailable, match="order-1 cannot be read") as told:
+    with pytest.raises(Unavailable, match="order-1 cannot be read") as raised:
         assert record.contents
-    assert "many" not in str(told.value)
+    assert "many" not in str(raised.value)
     assert view_of(record, None).order_id == "order-1"
     shop.index.follow(record)
     for name in ("request_cancel", "begin_undo", "close", "erase"):

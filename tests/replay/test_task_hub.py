@@ -61,7 +61,7 @@ def rows_of(history: list[Event], instance: str) -> list[dict[str, Any]]:
 def same(loaded: list[Event], history: list[Event]) -> bool:
     """Every field that was loaded is as it was; one that the history does not mention is null."""
     pairs = zip(loaded, history, strict=True)
-    return all(value == event.get(name) for found, event in pairs for name, value in found.items())
+    return all(value == event.get(name) for stored, event in pairs for name, value in stored.items())
 
 
 def test_the_events_of_a_table_are_those_that_were_stored(azurite: Azurite, hub: str) -> None:

@@ -58,8 +58,8 @@ def examples() -> Iterator[Example]:
 
 
 def _examples(document: str, chapter: str) -> Iterator[Example]:
-    found, settings = list(blocks(chapter)), _started_with(chapter)
-    for block, following in zip(found, [*found, Block("", "")][1:], strict=True):
+    code, settings = list(blocks(chapter)), _started_with(chapter)
+    for block, following in zip(code, [*code, Block("", "")][1:], strict=True):
         if block.language == "sh" and "curl" in block.text and LOOPBACK in block.text:
             assert following.language == "json", f"{document}: no answer is printed after: {block.text}"
             yield Example(document, block.text.strip(), following.text, settings)
@@ -95,10 +95,10 @@ class Request(NamedTuple):
 
 def requests() -> list[Request]:
     """As the editors read the file: requests between lines of ###, headers up to an empty line, then the body."""
-    found = []
+    written = []
     for part in re.split(r"^###.*\n", text_of("requests.http"), flags=re.MULTILINE)[1:]:
         head, _, body = part.strip().partition("\n\n")
         line, _, headers = head.partition("\n")
         method, url = line.split(" ")
-        found.append(Request(method, url.removeprefix("{{host}}").partition("?")[0], headers, body))
-    return found
+        written.append(Request(method, url.removeprefix("{{host}}").partition("?")[0], headers, body))
+    return written

@@ -30,7 +30,7 @@ class Harness:
     stopped, and the sandbox has no faults any more. `world` is what an outsider sees of the app that `start` started.
     """
 
-    world: OutsideView
+    outside: OutsideView
 
     def __init__(
         self, ports: FreePorts, azurite: Azurite, sandbox: Sandbox, log: Path, *arguments: str, **settings: str
@@ -79,8 +79,8 @@ class Harness:
     def start(self) -> OutsideView:
         self._process = launch(self._command, self.log, self._environment)
         wait_for(lambda: says_ok(f"{self.host}/api/health"), 60, f"health; {self.log.read_text()[-2000:]}")
-        self.world = OutsideView(self.urls)
-        return self.world
+        self.outside = OutsideView(self.urls)
+        return self.outside
 
     def kill(self) -> None:
         assert self._process is not None

@@ -31,66 +31,66 @@ from services.tables.table_stock import TableStock
 from tests.support.outside_view import OutsideView, new_id
 
 
-def orders_of(world: OutsideView) -> TableOrders:
-    account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
-    return TableOrders(storage.open_table(account, "orders"), index_of(world))
+def orders_of(outside: OutsideView) -> TableOrders:
+    account = storage.connect({storage.SETTING: outside.urls["storage_connection_string"]})
+    return TableOrders(storage.open_table(account, "orders"), index_of(outside))
 
 
-def index_of(world: OutsideView) -> OrderIndex:
-    account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
+def index_of(outside: OutsideView) -> OrderIndex:
+    account = storage.connect({storage.SETTING: outside.urls["storage_connection_string"]})
     return OrderIndex(storage.open_table(account, "orderindex"))
 
 
 @contextmanager
-def out_of_sight(world: OutsideView, order_id: str) -> Iterator[None]:
+def out_of_sight(outside: OutsideView, order_id: str) -> Iterator[None]:
     """The sweep sees what is written of the order within, all at once, when it is left."""
     with patch.object(OrderIndex, "open"), patch.object(OrderIndex, "follow"):
         yield
-    index_of(world).follow(orders_of(world).read(order_id))
+    index_of(outside).follow(orders_of(outside).read(order_id))
 
 
-def note_healed(world: OutsideView, order_id: str) -> OrderRecord:
+def note_healed(outside: OutsideView, order_id: str) -> OrderRecord:
     """Count a healing, as the sweep does."""
-    orders = orders_of(world)
+    orders = orders_of(outside)
     record = orders.read(order_id)
     return orders.change(record, order_record.note_healed, record.healed + 1)
 
 
-def note_payment_intent(world: OutsideView, order: OrderRecord, intent_id: str) -> OrderRecord:
-    return orders_of(world).change(order, order_record.note_payment_intent, intent_id)
+def note_payment_intent(outside: OutsideView, order: OrderRecord, intent_id: str) -> OrderRecord:
+    return orders_of(outside).change(order, order_record.note_payment_intent, intent_id)
 
 
-def accept(world: OutsideView, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
+def accept(outside: OutsideView, order_id: str, *, age_s: float = 0, **changes: Any) -> OrderRecord:
     """Accepted so many seconds ago, and no saga was started."""
     request = OrderRequest.model_validate_json(json.dumps(example_order(**changes)))
     accepted_at = datetime.now(UTC) - timedelta(seconds=age_s)
     with patch.object(table_orders, "_now", lambda: accepted_at):
-        return orders_of(world).accept(order_id, request).record
+        return orders_of(outside).accept(order_id, request).record
 
 
-def stock_of(world: OutsideView) -> TableStock:
-    account = storage.connect({storage.SETTING: world.urls["storage_connection_string"]})
+def stock_of(outside: OutsideView) -> TableStock:
+    account = storage.connect({storage.SETTING: outside.urls["storage_connection_string"]})
     return TableStock(storage.open_table(account, "stock"))
 
 
-def payments_of(world: OutsideView) -> StripePayments:
-    return StripePayments("sk_test_sandbox", world.urls["payments"])
+def payments_of(outside: OutsideView) -> StripePayments:
+    return StripePayments("sk_test_sandbox", outside.urls["payments"])
 
 
-def start(world: OutsideView, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
+def start(outside: OutsideView, order: OrderRecord, price_minor: int = 1000) -> OrderRecord:
     """As validation leaves it."""
     lines = tuple(Line(sku=item.sku, quantity=item.quantity, price_minor=price_minor) for item in order.contents.items)
     total = Total(amount_minor=sum(line.quantity * line.price_minor for line in lines), currency="gbp")
-    return orders_of(world).change(order, order_record.start, lines, total, None)
+    return orders_of(outside).change(order, order_record.start, lines, total, None)
 
 
-def order_of_older_code(world: OutsideView, order_id: str | None = None, **changes: Any) -> str:
+def order_of_older_code(outside: OutsideView, order_id: str | None = None, **changes: Any) -> str:
     """An order that older code has validated, although today's would refuse it; its saga starts now. Returns its id."""
     order_id = order_id or new_id()
-    with out_of_sight(world, order_id):
-        start(world, accept(world, order_id, **changes))
-    return world.order(order_id, **changes)
+    with out_of_sight(outside, order_id):
+        start(outside, accept(outside, order_id, **changes))
+    return outside.order(order_id, **changes)
 
 
-def close(world: OutsideView, order_id: str, status: OrderStatus) -> OrderRecord:
-    return orders_of(world).change(order_id, order_record.close, fresh_view(order_id, status).as_json(), 0)
+def close(outside: OutsideView, order_id: str, status: OrderStatus) -> OrderRecord:
+    return orders_of(outside).change(order_id, order_record.close, fresh_view(order_id, status).as_json(), 0)

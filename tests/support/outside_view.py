@@ -195,11 +195,11 @@ def new_id() -> str:
     return f"order-{uuid.uuid4().hex[:16]}"
 
 
-def wait_for(done: Callable[[], object], patience: float, what: str, every: float = 0.05) -> None:
+def wait_for(done: Callable[[], object], patience: float, name: str, every: float = 0.05) -> None:
     """Poll until it is so; a failed test when it is not in time."""
     deadline = time.monotonic() + patience
     while not done():
-        assert time.monotonic() < deadline, f"no {what} within {patience:.0f} s"
+        assert time.monotonic() < deadline, f"no {name} within {patience:.0f} s"
         time.sleep(every)
 
 

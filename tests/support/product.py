@@ -42,7 +42,7 @@ class Product:
         self.wait_for(
             lambda: self._written() not in {before, 0} or process.poll() is not None, READY_WITHIN, "ready or ended"
         )
-        assert self._written(), self.said()
+        assert self._written(), self.output()
         return self
 
     def _written(self) -> int:
@@ -67,7 +67,7 @@ class Product:
     def end(self) -> None:
         """Whatever state it is in, leave nothing of it running."""
         if self._process is not None:
-            assert end(self._process, patience=90), f"dev.py did not stop within 90 s: {self.said()}"
+            assert end(self._process, patience=90), f"dev.py did not stop within 90 s: {self.output()}"
             self._process = None
 
     def ended(self, patience: float = 60) -> int:
@@ -99,7 +99,7 @@ class Product:
     def log(self) -> Path:
         return self.data / "logs" / "start.log"
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What `dev.py` has printed, over all its lives."""
         return self.log.read_text(errors="replace")
 
@@ -159,11 +159,11 @@ class Product:
         assert 200 <= answer.status < 300, answer.body
 
     @staticmethod
-    def wait_for(done: Callable[[], object], patience: float, what: str) -> None:
+    def wait_for(done: Callable[[], object], patience: float, name: str) -> None:
         """Poll until it is so; a failed test when it is not in time."""
         deadline = time.monotonic() + patience
         while not done():
-            assert time.monotonic() < deadline, f"no {what} within {patience:.0f} s"
+            assert time.monotonic() < deadline, f"no {name} within {patience:.0f} s"
             time.sleep(0.05)
 
 

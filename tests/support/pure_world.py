@@ -114,8 +114,8 @@ class PureTable:
         self._etags = (f'W/"{number}"' for number in itertools.count(1))
 
     def get_entity(self, partition: str, row: str) -> Row:
-        found: Row = self._call("read", lambda: self._get(partition, row), writes=False)
-        return found
+        entity: Row = self._call("read", lambda: self._get(partition, row), writes=False)
+        return entity
 
     def submit_transaction(self, operations: list[Any]) -> list[dict[str, Any]]:
         written: list[dict[str, Any]] = self._call("write", lambda: self._submit(operations), writes=True)
@@ -205,8 +205,8 @@ class PureLabels:
         self._etags = itertools.count(1)
         self.blobs: dict[str, SimpleNamespace] = {}
 
-    def upload_blob(self, name: str, page: bytes, **given: Any) -> None:
-        self._wire.call("labels.write", lambda: self._upload(name, given), _no_answer, writes=True)
+    def upload_blob(self, name: str, page: bytes, **options: Any) -> None:
+        self._wire.call("labels.write", lambda: self._upload(name, options), _no_answer, writes=True)
 
     def get_blob_client(self, name: str) -> Any:
         return SimpleNamespace(
@@ -215,13 +215,13 @@ class PureLabels:
             )
         )
 
-    def _upload(self, name: str, given: Mapping[str, Any]) -> None:
+    def _upload(self, name: str, options: Mapping[str, Any]) -> None:
         there = self.blobs.get(name)
-        if there is not None and not given["overwrite"]:
+        if there is not None and not options["overwrite"]:
             raise ResourceExistsError("there is one already")
-        if "etag" in given and (there is None or there.etag != given["etag"]):
+        if "etag" in options and (there is None or there.etag != options["etag"]):
             raise ResourceModifiedError("it is another one")
-        self.blobs[name] = SimpleNamespace(etag=str(next(self._etags)), metadata=dict(given["metadata"]))
+        self.blobs[name] = SimpleNamespace(etag=str(next(self._etags)), metadata=dict(options["metadata"]))
 
     def _properties(self, name: str) -> Any:
         if name not in self.blobs:

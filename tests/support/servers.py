@@ -113,6 +113,6 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool
     while not ready():
         ended = process.poll() is not None
         if ended or time.monotonic() > deadline:
-            what = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
-            pytest.fail(f"{process.args!r} {what}:\n{log.read_text(errors='replace')[-4000:]}")
+            ending = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
+            pytest.fail(f"{process.args!r} {ending}:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.05)

@@ -30,8 +30,8 @@ class Rule:
     """Of the requests that match, `spared` pass and the next `times` fail. `seen` is set by the first that fails.
 
     `refuse` (503) is tried again by Azure's clients, `forbid` (403) is not. `hold` waits until `lifted`, then cuts;
-    `hold_then_commit` is then sent on, whether or not anybody still listens. `hold_answer` is done at once, and nobody
-    is told before `lifted`. `done` is set when storage has answered.
+    `hold_then_commit` is then sent on, whether or not anybody still listens. `hold_answer` is done at once, and not
+    answered before `lifted`. `done` is set when storage has answered.
     """
 
     pattern: re.Pattern[str]

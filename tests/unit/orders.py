@@ -44,13 +44,13 @@ def request(**changes: Any) -> OrderRequest:
 
 def running_order(order_id: str = "order-1", **changes: Any) -> OrderRecord:
     """An order as validation leaves it."""
-    given = request()
+    sent = request()
     facts: dict[str, Any] = {
         "order_id": order_id,
         "state": "running",
-        "body_hash": given.body_hash(),
+        "body_hash": sent.body_hash(),
         "accepted_at": datetime(2026, 1, 1, 12, tzinfo=UTC),
-        "sent": given.model_dump_json(exclude_none=True),
+        "sent": sent.model_dump_json(exclude_none=True),
         "lines": (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),),
         "total": Total(amount_minor=25800, currency="gbp"),
     }

@@ -36,7 +36,7 @@ print(json.dumps([
 
 @pytest.fixture(scope="module")
 def triggers() -> list[tuple[str, str, list[str], str]]:
-    """(function, route, methods, key level) of every HTTP trigger, as the worker is told them."""
+    """(function, route, methods, key level) of every HTTP trigger, as the worker receives them."""
     done = subprocess.run([sys.executable, "-c", LIST_TRIGGERS], cwd=ROOT, capture_output=True, text=True, check=True)
     return [tuple(each) for each in json.loads(done.stdout)]
 
@@ -49,9 +49,11 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def test_the_committed_document_is_what_the_code_makes() -> None:
     script = "import function_app; print(function_app.api_document())"
-    made = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    document = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     committed = (ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")
-    assert made == committed, "run `.venv/bin/python -m devtools.api_document`"
+    assert document == committed, "run `.venv/bin/python -m devtools.api_document`"
 
 
 def test_every_trigger_is_in_the_document_and_nothing_else_is(triggers: list[tuple[str, str, list[str], str]]) -> None:
@@ -60,11 +62,11 @@ def test_every_trigger_is_in_the_document_and_nothing_else_is(triggers: list[tup
         for name, route, methods, level in triggers
         for method in methods
     }
-    told = {
+    documented = {
         (operation["operationId"], path, method, "function" if operation["security"] else "anonymous")
         for path, method, operation in operations()
     }
-    assert told == served
+    assert documented == served
     assert set(OPERATIONS) == {name for name, *_ in triggers}
 
 
@@ -118,35 +120,35 @@ def _references(part: Any) -> Iterator[str]:
 
 def test_every_example_is_as_its_schema_says() -> None:
     compared = 0
-    for told in _told_with_an_example(DOCUMENT):
-        schema = {**told["schema"], "components": DOCUMENT["components"]}
-        jsonschema_rs.validator_for(schema).validate(told["example"])
+    for content in _content_with_an_example(DOCUMENT):
+        schema = {**content["schema"], "components": DOCUMENT["components"]}
+        jsonschema_rs.validator_for(schema).validate(content["example"])
         compared += 1
     assert compared > 30
 
 
-def _told_with_an_example(part: Any) -> Iterator[dict[str, Any]]:
+def _content_with_an_example(part: Any) -> Iterator[dict[str, Any]]:
     if isinstance(part, dict):
         if "schema" in part and "example" in part:
             yield part
         for each in part.values():
-            yield from _told_with_an_example(each)
+            yield from _content_with_an_example(each)
     elif isinstance(part, list):
         for each in part:
-            yield from _told_with_an_example(each)
+            yield from _content_with_an_example(each)
 
 
 def test_every_body_and_every_answer_of_json_has_an_example() -> None:
     for path, method, operation in operations():
-        told = [operation.get("requestBody", {}), *operation["responses"].values()]
-        content = [each for one in told for each in one.get("content", {}).values() if "schema" in each]
+        parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+        content = [each for one in parts for each in one.get("content", {}).values() if "schema" in each]
         assert all(each.get("example") is not None for each in content), f"{method} {path}"
 
 
 # The page.
 
 
-def asked(asset: str) -> func.HttpResponse:
+def requested(asset: str) -> func.HttpResponse:
     request = func.HttpRequest("GET", "/api/docs/x", body=b"", route_params={"asset": asset})
     return pages.docs_asset(request)
 
@@ -160,18 +162,18 @@ def test_the_page_takes_everything_from_here_and_has_no_code_of_its_own() -> Non
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
     for asset in [each.removeprefix("/api/docs/") for each in wanted if each.startswith("/api/docs/")]:
-        answer = asked(asset)
+        answer = requested(asset)
         assert answer.status_code == 200 and len(answer.get_body()) > 200
 
 
 def test_the_page_asks_no_validator_elsewhere() -> None:
-    script = asked("docs.js").get_body().decode()
+    script = requested("docs.js").get_body().decode()
     assert "validatorUrl: null" in script and "http" not in script
 
 
 @pytest.mark.parametrize("asset", ["docs.html", "../docs.html", "swagger-ui/LICENSE", "", "DOCS.JS"])
 def test_nothing_else_of_the_folder_is_served(asset: str) -> None:
-    assert asked(asset).status_code == 404
+    assert requested(asset).status_code == 404
 
 
 # The published package, unchanged.

@@ -12,13 +12,13 @@ from tests.unit.orders import running_order
 NINE = datetime(2026, 1, 1, 9, 0, 7, 900_000, tzinfo=UTC)
 
 
-def told(order: OrderRecord) -> dict[str, object]:
+def shown(order: OrderRecord) -> dict[str, object]:
     return detailed(view_of(order, None), order).as_json()
 
 
 def test_the_records_facts_stand_beside_the_view() -> None:
     order = running_order(charged_minor=25800, refunded_minor=800, tracking_number="ABC", ended_at=NINE)
-    view = told(order)
+    view = shown(order)
     assert view.items() >= fresh_view("order-1").as_json().items()
     assert view["accepted_at"] == "2026-01-01T12:00:00Z"
     assert view["ended_at"] == "2026-01-01T09:00:07Z"
@@ -29,29 +29,29 @@ def test_the_records_facts_stand_beside_the_view() -> None:
 
 def test_lines_have_no_price_before_validation() -> None:
     order = running_order(state="accepted", lines=(), total=None)
-    assert told(order)["lines"] == [{"sku": "CRUNCHY-ARMCHAIR", "quantity": 2, "price_minor": None}]
+    assert shown(order)["lines"] == [{"sku": "CRUNCHY-ARMCHAIR", "quantity": 2, "price_minor": None}]
 
 
 def test_priced_lines_outlive_the_personal_data() -> None:
     lines = (Line(sku="LAMP", quantity=1, price_minor=5),)
-    assert told(running_order(state="completed", sent="", lines=lines))["lines"] == [
+    assert shown(running_order(state="completed", sent="", lines=lines))["lines"] == [
         {"sku": "LAMP", "quantity": 1, "price_minor": 5}
     ]
 
 
 def test_erasing_changes_no_view() -> None:
     rejected = running_order(state="rejected", lines=(), total=None)
-    assert told(rejected)["lines"] == []
-    assert told(rejected) == told(rejected.model_copy(update={"sent": ""}))
+    assert shown(rejected)["lines"] == []
+    assert shown(rejected) == shown(rejected.model_copy(update={"sent": ""}))
 
 
 def test_what_cannot_be_read_hides_no_order() -> None:
-    assert told(running_order(sent='{"items": 7}', lines=()))["lines"] == []
+    assert shown(running_order(sent='{"items": 7}', lines=()))["lines"] == []
 
 
-def test_an_outcome_of_older_code_is_told_with_the_records_facts() -> None:
+def test_an_outcome_of_older_code_is_shown_with_the_records_facts() -> None:
     outcome = {"order_id": "order-1", "status": "completed", "steps": [], "compensations": []}
-    view = told(running_order(state="completed", outcome=outcome))
+    view = shown(running_order(state="completed", outcome=outcome))
     assert (view["status"], view["ended_at"]) == ("completed", None)
     assert OrderView.model_validate(outcome).as_json().keys() < view.keys()
 
@@ -59,8 +59,8 @@ def test_an_outcome_of_older_code_is_told_with_the_records_facts() -> None:
 def test_a_refusal_keeps_its_code_and_its_skus() -> None:
     failure = {"step": "validate_order", "reason": "unknown_sku", "skus": ["LAMP"]}
     outcome = {**fresh_view("order-1", "rejected").as_json(), "failure": failure}
-    assert told(running_order(state="rejected", outcome=outcome))["failure"] == failure
+    assert shown(running_order(state="rejected", outcome=outcome))["failure"] == failure
 
 
-def test_nothing_of_the_customer_is_told() -> None:
-    assert not {"Ada", "ada@example.com", "pm_card_visa", "London"} & set(str(told(running_order())).split("'"))
+def test_nothing_of_the_customer_is_shown() -> None:
+    assert not {"Ada", "ada@example.com", "pm_card_visa", "London"} & set(str(shown(running_order())).split("'"))

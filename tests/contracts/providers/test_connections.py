@@ -138,8 +138,10 @@ def test_a_request_arrives_as_requests_itself_would_have_sent_it(
 ) -> None:
     """Also a test of the library: an update that sends more of its own accord is seen here."""
     for session in (requests.Session(), CompleteRequests()):
-        told = session.request(method, f"http://127.0.0.1:{provider.port}{path}", headers=headers, data=body, timeout=9)
-        assert told.json()["error"]["code"] == "resource_missing"
+        response = session.request(
+            method, f"http://127.0.0.1:{provider.port}{path}", headers=headers, data=body, timeout=9
+        )
+        assert response.json()["error"]["code"] == "resource_missing"
     for seen in (provider.paths, provider.headers, provider.bodies):
         assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
 

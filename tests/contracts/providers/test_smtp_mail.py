@@ -87,9 +87,9 @@ def test_every_address_that_the_edge_lets_in_is_written_to(sandbox: Sandbox, ord
 
 def test_a_recipient_that_the_server_rejects_is_refused_and_not_named(sandbox: Sandbox, order_id: str) -> None:
     to = f"{uuid.uuid4().hex}@bounce.invalid"
-    told = failure(lambda: SmtpMail(sandbox.smtp, SENDER).send(mail(order_id, to)))
-    assert told.endswith("Refused: recipient_rejected\n")
-    assert to not in told
+    report = failure(lambda: SmtpMail(sandbox.smtp, SENDER).send(mail(order_id, to)))
+    assert report.endswith("Refused: recipient_rejected\n")
+    assert to not in report
     assert arrived(sandbox, order_id) == []
 
 
@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[type[OrderSagaError], int]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_goes_wrong_with_the_message_is_told_apart(sandbox: Sandbox, order_id: str, fault: str) -> None:
+def test_what_goes_wrong_with_the_message_is_distinguished(sandbox: Sandbox, order_id: str, fault: str) -> None:
     sandbox.faults("mail", [{"operation": "email.send", "fault": fault, "order_id": order_id}])
     expected, copies = FAULTS[fault]
     with pytest.raises(expected):
@@ -128,7 +128,7 @@ def test_a_server_that_is_away_is_a_delay(ports: FreePorts, order_id: str) -> No
 
 @dataclass
 class Postmaster:
-    """aiosmtpd's handler: replies as it is told, keeps what it is given. Method names are aiosmtpd's."""
+    """aiosmtpd's handler: replies as the script says, and keeps what it receives. Method names are aiosmtpd's."""
 
     replies: dict[str, str] = field(default_factory=dict)
     logins: list[tuple[str, str]] = field(default_factory=list)
@@ -150,9 +150,9 @@ class Postmaster:
         return self.replies.get("DATA", "250 OK")
 
     def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, login: Any) -> Any:
-        given = (login.login.decode(), login.password.decode())
-        self.logins.append(given)
-        return AuthResult(success=given == (USER, PASSWORD), handled=False)
+        credentials = (login.login.decode(), login.password.decode())
+        self.logins.append(credentials)
+        return AuthResult(success=credentials == (USER, PASSWORD), handled=False)
 
 
 Post = Callable[..., tuple[Postmaster, int]]
@@ -281,10 +281,10 @@ def test_a_login_that_is_refused_names_the_setting_and_not_the_password(
 ) -> None:
     _, port = post(tls_context=tls, with_login=True)
     password = uuid.uuid4().hex
-    told = failure(lambda: SmtpMail(f"smtp://shop:{password}@127.0.0.1:{port}", SENDER).send(mail(order_id)))
-    assert "Unavailable" in told
-    assert "SMTP_URL" in told
-    assert password not in told
+    report = failure(lambda: SmtpMail(f"smtp://shop:{password}@127.0.0.1:{port}", SENDER).send(mail(order_id)))
+    assert "Unavailable" in report
+    assert "SMTP_URL" in report
+    assert password not in report
 
 
 def test_a_password_is_never_sent_in_the_clear(post: Post, order_id: str) -> None:
@@ -302,10 +302,10 @@ def test_nothing_goes_to_another_machine_in_the_clear(post: Post, order_id: str)
     """A server that offers no STARTTLS may be one from whose greeting somebody took it out."""
     handler, port = post()
     to = f"{uuid.uuid4().hex}@example.com"
-    told = failure(lambda: SmtpMail(f"smtp://{ELSEWHERE}:{port}", SENDER).send(mail(order_id, to)))
-    assert "Unavailable" in told
-    assert "of SMTP_URL offers no STARTTLS" in told
-    assert to not in told
+    report = failure(lambda: SmtpMail(f"smtp://{ELSEWHERE}:{port}", SENDER).send(mail(order_id, to)))
+    assert "Unavailable" in report
+    assert "of SMTP_URL offers no STARTTLS" in report
+    assert to not in report
     assert handler.messages == []
 
 

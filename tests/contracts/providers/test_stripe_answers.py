@@ -22,7 +22,7 @@ from tests.support.servers import FreePorts
 
 @dataclass
 class Script:
-    """A Stripe that says what it is told: per request line the answers in turn, the last one for ever."""
+    """A Stripe that answers by a script: for each request line its answers in turn, the last one for ever."""
 
     answers: dict[str, list[tuple[int, dict[str, Any], dict[str, str]]]] = field(default_factory=dict)
     seen: list[tuple[str, str | None]] = field(default_factory=list)
@@ -44,8 +44,8 @@ def refund(status: str) -> dict[str, Any]:
     return {"object": "refund", "id": "re_1", "status": status, "amount": TOTAL}
 
 
-def refunds(*found: dict[str, Any]) -> dict[str, Any]:
-    return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": list(found)}
+def refunds(*data: dict[str, Any]) -> dict[str, Any]:
+    return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": list(data)}
 
 
 def error(code: str | None = None, kind: str = "api_error") -> dict[str, Any]:
@@ -107,9 +107,9 @@ def test_the_api_version_is_the_one_that_still_takes_payment_method_types(script
 def test_an_answer_that_decides_nothing_leaves_the_charge_unknown(script: Scripted, status: int) -> None:
     payments, stripe_says = script
     stripe_says.on(CONFIRM, status, error())
-    told = failure(lambda: payments.confirm("order-1", "pi_1"))
-    assert "OutcomeUnknown: order order-1: the confirmation of payment intent pi_1 is not known" in told
-    assert "pm_card_visa" not in told
+    report = failure(lambda: payments.confirm("order-1", "pi_1"))
+    assert "OutcomeUnknown: order order-1: the confirmation of payment intent pi_1 is not known" in report
+    assert "pm_card_visa" not in report
     assert stripe_says.seen == [(CONFIRM, "order-1:confirm")]
 
 

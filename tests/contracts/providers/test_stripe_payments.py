@@ -184,20 +184,20 @@ def test_other_parameters_under_the_same_key_are_a_fault(payments: StripePayment
 
 def test_a_wrong_key_is_a_fault_that_names_the_setting_and_not_the_key(sandbox: Sandbox, order: OrderRecord) -> None:
     key = f"sk_live_{uuid.uuid4().hex}"
-    told = failure(lambda: opened(StripePayments(key, sandbox.payments), order))
-    assert "Unavailable: Stripe refused the key in STRIPE_API_KEY" in told
-    assert key not in told
+    report = failure(lambda: opened(StripePayments(key, sandbox.payments), order))
+    assert "Unavailable: Stripe refused the key in STRIPE_API_KEY" in report
+    assert key not in report
 
 
-def test_no_failure_and_no_log_tells_a_payment_method(
+def test_no_failure_and_no_log_holds_a_payment_method(
     payments: StripePayments, order: OrderRecord, caplog: pytest.LogCaptureFixture
 ) -> None:
     method = f"pm_{uuid.uuid4().hex}"
     with caplog.at_level(logging.INFO):
-        told = failure(lambda: payments.check_method(method))
-        told += failure(lambda: opened(payments, paying_with(order, method)))
-    assert told.count("Refused: payment_method_invalid") == 2
-    assert method not in told
+        report = failure(lambda: payments.check_method(method))
+        report += failure(lambda: opened(payments, paying_with(order, method)))
+    assert report.count("Refused: payment_method_invalid") == 2
+    assert method not in report
     assert method not in caplog.text
 
 

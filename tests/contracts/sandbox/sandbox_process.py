@@ -19,7 +19,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
-class Reply:
+class SandboxResponse:
     """One HTTP answer; header names in lower case."""
 
     status: int
@@ -32,19 +32,23 @@ class Reply:
     @property
     def error(self) -> dict[str, Any]:
         """The `error` of one of Stripe's error answers."""
-        found = self.json()["error"]
-        assert isinstance(found, dict)
-        return found
+        error = self.json()["error"]
+        assert isinstance(error, dict)
+        return error
 
 
-def call(method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None, wait_s: float = 20) -> Reply:
+def call(
+    method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None, wait_s: float = 20
+) -> SandboxResponse:
     """One request on a connection of its own; never repeated, so that a test counts what it sends."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=wait_s)
     try:
         connection.request(method, url.removeprefix(f"http://{parts.netloc}"), body or None, headers or {})
         response = connection.getresponse()
-        return Reply(response.status, {name.lower(): it for name, it in response.getheaders()}, response.read())
+        return SandboxResponse(
+            response.status, {name.lower(): it for name, it in response.getheaders()}, response.read()
+        )
     finally:
         connection.close()
 
@@ -87,15 +91,15 @@ class SandboxProcess:
     def messages(self) -> list[dict[str, Any]]:
         return list(call("GET", f"{self.url}/sandbox/messages").json())
 
-    def plan(self, *rules: dict[str, Any], seed: int = 7) -> Reply:
+    def plan(self, *rules: dict[str, Any], seed: int = 7) -> SandboxResponse:
         return self.put_plan({"seed": seed, "rules": list(rules)})
 
-    def put_plan(self, plan: Any) -> Reply:
+    def put_plan(self, plan: Any) -> SandboxResponse:
         return call("PUT", f"{self.url}/sandbox/faults", json.dumps(plan).encode(), JSON)
 
     def v1(
         self, method: str, path: str, params: dict[str, str] | None = None, key: str = "", wait_s: float = 20
-    ) -> Reply:
+    ) -> SandboxResponse:
         """A call of Stripe's API, without the retries of Stripe's own client."""
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/x-www-form-urlencoded"}
         headers |= {"Idempotency-Key": key} if key else {}

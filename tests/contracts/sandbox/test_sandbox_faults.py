@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.sandbox.sandbox_process import JSON, Reply, SandboxProcess, call, eventually
+from tests.contracts.sandbox.sandbox_process import JSON, SandboxProcess, SandboxResponse, call, eventually
 
 CONFIRM = "payment_intents.confirm"
 CUT = (RemoteDisconnected, ConnectionResetError)
@@ -57,7 +57,7 @@ def unconfirmed(payments: SandboxProcess, order: str) -> str:
     return str(payments.v1("POST", "payment_intents", params | {"metadata[order_id]": order}).json()["id"])
 
 
-def confirm(payments: SandboxProcess, intent: str, key: str = "", wait_s: float = 20) -> Reply:
+def confirm(payments: SandboxProcess, intent: str, key: str = "", wait_s: float = 20) -> SandboxResponse:
     return payments.v1("POST", f"payment_intents/{intent}/confirm", key=key, wait_s=wait_s)
 
 
@@ -144,7 +144,7 @@ def test_a_held_commit_is_refused_when_the_intent_was_cancelled_meanwhile(paymen
         confirm(payments, intent, "g:confirm", wait_s=0.2)
     assert payments.v1("POST", f"payment_intents/{intent}/cancel").json()["status"] == "canceled"
 
-    def late_answer() -> Reply | None:
+    def late_answer() -> SandboxResponse | None:
         reply = confirm(payments, intent, "g:confirm")
         return reply if reply.status != 409 else None
 

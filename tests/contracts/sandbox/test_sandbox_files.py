@@ -58,9 +58,9 @@ def test_a_line_that_does_not_fit_is_taken_back_whole(tmp_path: Path, room: int)
         lines.append({"n": 2})
     assert lines.path.read_bytes() == whole
     lines.append({"n": 3})
-    found: list[object] = []
-    JsonLines(lines.path).recall(found.append)
-    assert found == [{"n": 1}, {"n": 3}]
+    rows: list[object] = []
+    JsonLines(lines.path).recall(rows.append)
+    assert rows == [{"n": 1}, {"n": 3}]
 
 
 def test_a_commit_that_is_not_kept_has_no_row(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_a_folder_in_the_place_of_a_file_ends_the_start_with_one_sentence(
     ports: Callable[[], int], tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).mkdir()
-    told = started(tmp_path, ports())
-    assert f"The sandbox cannot keep its data: {tmp_path / name} cannot be used (Is a directory)" in told
+    result = started(tmp_path, ports())
+    assert f"The sandbox cannot keep its data: {tmp_path / name} cannot be used (Is a directory)" in result
 
 
 def test_a_data_folder_that_is_a_file_ends_the_start_with_one_sentence(
@@ -145,10 +145,10 @@ def test_a_data_folder_that_is_a_file_ends_the_start_with_one_sentence(
 def started(data: Path, port: int) -> str:
     """What it says when it cannot start: one sentence and status 1."""
     command = [sys.executable, "-m", "sandbox.payments", "--port", str(port), "--data", str(data)]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 1
-    assert len(told.stderr.splitlines()) == 1, told.stderr
-    return told.stderr
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    return result.stderr
 
 
 def test_health_answers_while_nothing_can_be_kept(payments: SandboxProcess) -> None:

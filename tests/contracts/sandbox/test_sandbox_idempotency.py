@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from tests.contracts.sandbox.sandbox_process import KEY, Reply, SandboxProcess, eventually
+from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess, SandboxResponse, eventually
 
 INTENT = {
     "amount": "12900",
@@ -96,7 +96,7 @@ def test_a_key_in_flight_is_a_409_until_its_call_is_done(payments: SandboxProces
             "times": 1,
         }
     )
-    held: list[Reply] = []
+    held: list[SandboxResponse] = []
     caller = threading.Thread(target=lambda: held.append(payments.v1("POST", "payment_intents", INTENT, key="k")))
     caller.start()
     try:
@@ -110,7 +110,7 @@ def test_a_key_in_flight_is_a_409_until_its_call_is_done(payments: SandboxProces
     assert payments.events("CRUNCHY-ORDER") == ["payment_intent.created"]
 
 
-def _refused_as_busy(payments: SandboxProcess) -> Reply | None:
+def _refused_as_busy(payments: SandboxProcess) -> SandboxResponse | None:
     """A call under the key `k` that does nothing and meets no fault: it lacks every parameter."""
     reply = payments.v1("POST", "payment_intents", key="k")
     return reply if reply.status == 409 else None

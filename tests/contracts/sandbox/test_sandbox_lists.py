@@ -11,8 +11,8 @@ from tests.contracts.sandbox.sandbox_process import SandboxProcess, eventually
 
 
 def test_a_list_is_newest_first_in_pages_and_filtered_by_date(client: stripe.StripeClient) -> None:
-    made = [created(client, next(ORDERS)) for _ in range(5)]
-    newest = [it.id for it in reversed(made)]
+    intents = [created(client, next(ORDERS)) for _ in range(5)]
+    newest = [it.id for it in reversed(intents)]
     page = client.v1.payment_intents.list({"limit": 3})
     assert ([it.id for it in page.data], page.has_more) == (newest[:3], True)
     after = client.v1.payment_intents.list({"limit": 2, "starting_after": newest[2]})
@@ -22,7 +22,7 @@ def test_a_list_is_newest_first_in_pages_and_filtered_by_date(client: stripe.Str
     walked = itertools.islice(client.v1.payment_intents.list({"limit": 2}).auto_paging_iter(), 5)
     assert [it.id for it in walked] == newest
     assert client.v1.payment_intents.list({"created": {"gte": int(time.time()) + 60}}).data == []
-    dated = client.v1.payment_intents.list({"limit": 100, "created": {"gte": made[0].created}})
+    dated = client.v1.payment_intents.list({"limit": 100, "created": {"gte": intents[0].created}})
     assert set(newest) <= {it.id for it in dated.data}
     with pytest.raises(stripe.InvalidRequestError, match="Limit"):
         client.v1.payment_intents.list({"limit": 101})
@@ -33,24 +33,24 @@ def test_search_finds_late_and_then_by_metadata_and_state(client: stripe.StripeC
     intent = created(client, order)
     query = f"metadata['order_id']:'{order}'"
 
-    def found(more: str = "") -> list[str]:
+    def matches(more: str = "") -> list[str]:
         return [it.id for it in client.v1.payment_intents.search({"query": query + more}).data]
 
-    assert found() == []
-    assert eventually(found) == [intent.id]
+    assert matches() == []
+    assert eventually(matches) == [intent.id]
     assert time.time() - began >= 2, "search was as fresh as a read"
     client.v1.payment_intents.confirm(intent.id)
-    eventually(lambda: found(" AND status:'succeeded'"))
-    assert found(f" AND amount>=12900 AND created>{intent.created - 1}") == [intent.id]
-    assert found(" AND -status:'succeeded'") == found(" AND amount<12900") == []
+    eventually(lambda: matches(" AND status:'succeeded'"))
+    assert matches(f" AND amount>=12900 AND created>{intent.created - 1}") == [intent.id]
+    assert matches(" AND -status:'succeeded'") == matches(" AND amount<12900") == []
 
 
 def test_search_pages_through_what_it_finds(client: stripe.StripeClient, order: str) -> None:
-    made = [created(client, order).id for _ in range(5)]
+    intent_ids = [created(client, order).id for _ in range(5)]
     query = f'metadata["order_id"]:"{order}"'
     eventually(lambda: len(client.v1.payment_intents.search({"query": query}).data) == 5)
     pages = client.v1.payment_intents.search({"query": query, "limit": 2}).auto_paging_iter()
-    assert [it.id for it in pages] == made[::-1]
+    assert [it.id for it in pages] == intent_ids[::-1]
 
 
 @pytest.mark.parametrize("query", ["", "colour:'red'", "metadata:'x'", "status>'x'", "status:'a' OR status:'b'"])

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from tests.contracts.sandbox.sandbox_process import Reply, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import SandboxProcess, SandboxResponse, call
 
 BODY = json.dumps({"message": "Łódź: on its way"}, ensure_ascii=False).encode()
 
@@ -107,7 +107,7 @@ def token(
     return {"Authorization": f"SharedAccessSignature sr={encoded}&sig={signature}&se={until}&skn={name}"}
 
 
-def push(mail: SandboxProcess, authorization: dict[str, str], body: bytes = BODY, **headers: str) -> Reply:
+def push(mail: SandboxProcess, authorization: dict[str, str], body: bytes = BODY, **headers: str) -> SandboxResponse:
     named = {
         "Content-Type": "application/json",
         "ServiceBusNotification-Format": "template",

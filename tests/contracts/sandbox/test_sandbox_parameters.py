@@ -97,7 +97,7 @@ def test_a_part_that_is_captured_or_refunded_is_no_finer_than_a_charge(
     assert client.v1.refunds.create({"payment_intent": held.id, "amount": step}).amount == step
 
 
-def test_payment_methods_tell_their_type_and_an_unknown_one_is_missing(client: stripe.StripeClient) -> None:
+def test_payment_methods_have_their_type_and_an_unknown_one_is_missing(client: stripe.StripeClient) -> None:
     for card in ("pm_card_visa", "pm_card_mastercard", "pm_card_authenticationRequired", *DECLINES):
         method = client.v1.payment_methods.retrieve(card)
         assert (method.id, method.type) == (card, "card")

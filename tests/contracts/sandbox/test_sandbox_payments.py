@@ -21,7 +21,7 @@ def test_an_intent_is_created_unconfirmed_and_takes_money_only_when_confirmed(
     assert payments.events(order) == ["payment_intent.created", "payment_intent.succeeded"]
 
 
-def test_a_row_of_the_ledger_tells_order_money_and_key(
+def test_a_row_of_the_ledger_holds_order_money_and_key(
     client: stripe.StripeClient, payments: SandboxProcess, order: str
 ) -> None:
     intent = created(client, order)
@@ -75,9 +75,9 @@ def test_a_card_that_wants_authentication_holds_no_money_and_can_be_cancelled(
     client: stripe.StripeClient, payments: SandboxProcess, order: str
 ) -> None:
     intent = created(client, order, "pm_card_authenticationRequired")
-    asked = client.v1.payment_intents.confirm(intent.id)
-    assert asked.status == "requires_action"
-    assert asked.next_action is not None
+    confirmed = client.v1.payment_intents.confirm(intent.id)
+    assert confirmed.status == "requires_action"
+    assert confirmed.next_action is not None
     assert client.v1.payment_intents.cancel(intent.id).status == "canceled"
     assert payments.events(order)[1:] == ["payment_intent.requires_action", "payment_intent.canceled"]
 

@@ -23,14 +23,14 @@ def sandboxes(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Both processes, called by one name besides the loopback ones."""
     data, smtp = tmp_path_factory.mktemp("visited"), ports()
     allowed = ("--allow-host", "sandbox.example")
-    made = {
+    processes = {
         "payments": SandboxProcess("payments", ports(), data, allowed),
         "mail": SandboxProcess("mail", ports(), data, (*allowed, "--smtp-port", str(smtp))),
     }
     try:
-        yield {name: it.start() for name, it in made.items()}
+        yield {name: it.start() for name, it in processes.items()}
     finally:
-        for it in made.values():
+        for it in processes.values():
             it.stop()
 
 

@@ -56,7 +56,7 @@ def payments(ports: Callable[[], int], tmp_path: Path, listener: Listener) -> It
     process.stop()
 
 
-def test_what_happens_to_money_is_told_signed_and_again_when_it_was_not_taken(
+def test_what_happens_to_money_is_sent_signed_and_again_when_it_was_not_taken(
     payments: SandboxProcess, listener: Listener
 ) -> None:
     paid = _confirmed(payments, "pm_card_visa")
@@ -65,19 +65,19 @@ def test_what_happens_to_money_is_told_signed_and_again_when_it_was_not_taken(
     payments.v1("POST", f"payment_intents/{declined}/cancel")
     payments.v1("POST", "refunds", {"payment_intent": paid}, key="refund")
     eventually(lambda: len(listener.received) == 5)
-    told = {event.type: event for event in listener.events()}
-    assert told.keys() == {
+    events = {event.type: event for event in listener.events()}
+    assert events.keys() == {
         "payment_intent.succeeded",
         "payment_intent.payment_failed",
         "payment_intent.canceled",
         "charge.refunded",
     }
-    assert told["payment_intent.succeeded"].data.object["id"] == paid
-    assert told["payment_intent.payment_failed"].data.object["last_payment_error"]["code"] == "card_declined"
-    assert told["payment_intent.canceled"].data.object["id"] == declined
-    assert told["charge.refunded"].data.object["amount_refunded"] == 12900
-    assert told["charge.refunded"].request is not None
-    assert told["charge.refunded"].request.idempotency_key == "refund"
+    assert events["payment_intent.succeeded"].data.object["id"] == paid
+    assert events["payment_intent.payment_failed"].data.object["last_payment_error"]["code"] == "card_declined"
+    assert events["payment_intent.canceled"].data.object["id"] == declined
+    assert events["charge.refunded"].data.object["amount_refunded"] == 12900
+    assert events["charge.refunded"].request is not None
+    assert events["charge.refunded"].request.idempotency_key == "refund"
 
 
 def test_a_changed_body_does_not_verify(payments: SandboxProcess, listener: Listener) -> None:

@@ -28,7 +28,7 @@ def text_of(table: TableClient, partition: str, key: str) -> str:
     return str(table.get_entity(partition, key)["Text"])
 
 
-def test_rows_are_told_apart_by_both_keys(table: TableClient) -> None:
+def test_rows_are_distinguished_by_both_keys(table: TableClient) -> None:
     for partition, key in (("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc"), ("1 a", "b"), ("1", " ab")):
         table.create_entity(row(partition, key, f"{partition}|{key}"))
     assert text_of(table, "ab", "c") == "ab|c"
@@ -51,8 +51,8 @@ def test_replaced_and_merged_rows_are_found_as_they_are_now(table: TableClient) 
     table.create_entity(row("p", "r"))
     table.upsert_entity({**row("p", "r", "second"), "More": 1}, UpdateMode.REPLACE)
     table.upsert_entity({"PartitionKey": "p", "RowKey": "r", "More": 2}, UpdateMode.MERGE)
-    found = table.get_entity("p", "r")
-    assert (found["Text"], found["More"]) == ("second", 2)
+    entity = table.get_entity("p", "r")
+    assert (entity["Text"], entity["More"]) == ("second", 2)
 
 
 def test_a_transaction_that_fails_leaves_every_row_as_it_was(table: TableClient) -> None:
@@ -66,7 +66,10 @@ def test_a_transaction_that_fails_leaves_every_row_as_it_was(table: TableClient)
                 ("create", row("p", "there", "second")),
             ]
         )
-    assert {found["RowKey"]: found["Text"] for found in table.list_entities()} == {"there": "first", "changed": "first"}
+    assert {entity["RowKey"]: entity["Text"] for entity in table.list_entities()} == {
+        "there": "first",
+        "changed": "first",
+    }
     table.create_entity(row("p", "new"))
     assert text_of(table, "p", "changed") == "first"
 

@@ -68,8 +68,8 @@ def test_a_label_is_read_with_its_status(labels: BlobLabels, container: Containe
     assert read.pdf == blob(container).download_blob().readall()
     labels.erase("order-1")
     labels.void("order-2")
-    found = [labels.read(order_id) for order_id in ("order-1", "order-2", "order-3")]
-    assert [label and label.status for label in found] == ["erased", "void", None]
+    labels_read = [labels.read(order_id) for order_id in ("order-1", "order-2", "order-3")]
+    assert [label and label.status for label in labels_read] == ["erased", "void", None]
 
 
 def test_a_label_is_a_pdf_that_says_what_it_is(labels: BlobLabels, container: ContainerClient) -> None:
@@ -86,7 +86,7 @@ def test_an_order_has_one_label_however_often_it_is_issued(labels: BlobLabels, c
     written = blob(container).get_blob_properties().etag
     assert labels.issue(running_order()) == first
     assert blob(container).get_blob_properties().etag == written
-    assert [found.name for found in container.list_blobs()] == ["order-1.pdf"]
+    assert [stored.name for stored in container.list_blobs()] == ["order-1.pdf"]
 
 
 def test_twenty_orders_at_once_share_a_container_that_nobody_had_created(

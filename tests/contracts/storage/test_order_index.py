@@ -163,14 +163,14 @@ def test_a_list_is_newest_first_over_both_partitions_and_each_order_is_in_one_pa
     orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(6)]
     for order in orders[::2]:
         shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
-    today, found, after = LONG_AGO.date(), list[str](), None
+    today, listed, after = LONG_AGO.date(), list[str](), None
     while True:
         page = shop.index.page(None, today, today, 2, after)
-        found += [entry.order_id for entry in page.entries]
+        listed += [entry.order_id for entry in page.entries]
         after = page.continuation
         if after is None:
             break
-    assert found == [order.order_id for order in reversed(orders)]
+    assert listed == [order.order_id for order in reversed(orders)]
 
 
 def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
@@ -205,13 +205,13 @@ def test_the_sweep_reads_a_day_of_older_entries_in_parts(shop: Shop) -> None:
     for number, order in enumerate(orders):
         started = shop.orders.change(order, start, LINES, TOTAL, None)
         written_by_older_code(shop, started) if number in {0, 4} else shop.ended(started, "completed")
-    found, after, parts = list[str](), None, 0
+    listed, after, parts = list[str](), None, 0
     with patch.object(bounded_reads, "MOST_ROWS", 2):
         while not parts or after is not None:
             part = shop.index.unfinished_of_day(LONG_AGO.date(), after, 10)
-            found += [entry.order_id for entry in part.entries]
+            listed += [entry.order_id for entry in part.entries]
             after, parts = part.after, parts + 1
-    assert (found, parts) == ([orders[4].order_id, orders[0].order_id], 3)
+    assert (listed, parts) == ([orders[4].order_id, orders[0].order_id], 3)
 
 
 @pytest.mark.parametrize("status", ["accepted", "running"])
@@ -238,17 +238,17 @@ def test_the_first_page_takes_two_reads_however_many_orders_there_are(shop: Shop
         order = shop.accept(LONG_AGO + timedelta(seconds=number))
         if number % 2:
             shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
-    asked: list[str] = []
+    queries: list[str] = []
     send = shop.index_table._client.table.query_entities
 
-    def counted(*args: Any, **given: Any) -> Any:
-        asked.append(str(given.get("query_options") or args))
-        return send(*args, **given)
+    def counted(*args: Any, **options: Any) -> Any:
+        queries.append(str(options.get("query_options") or args))
+        return send(*args, **options)
 
     with patch.object(shop.index_table._client.table, "query_entities", counted):
         page = shop.index.page(None, LONG_AGO.date(), LONG_AGO.date() - timedelta(days=6), 5, None)
     assert len(page.entries) == 5
-    assert len(asked) == 2
+    assert len(queries) == 2
 
 
 def test_a_row_that_another_version_wrote_is_listed_by_its_key(shop: Shop) -> None:
@@ -355,9 +355,9 @@ def test_the_report_of_the_sweep_keeps_what_was_counted(shop: Shop) -> None:
     day = LONG_AGO.date()
     reports.note({}, [], Place(), EndedCounts(day, {"completed": 3}, False))
     reports.note({"parts_failed": 1}, [], Place())  # a run that could not count leaves the last count
-    told = reports.ended()
-    assert told is not None and told.pop("at")
-    assert told == {"day": "2020-05-17", "states": {"completed": 3}, "more": False}
+    report = reports.ended()
+    assert report is not None and report.pop("at")
+    assert report == {"day": "2020-05-17", "states": {"completed": 3}, "more": False}
 
 
 def test_the_index_follows_when_one_of_two_undos_is_resolved(shop: Shop) -> None:

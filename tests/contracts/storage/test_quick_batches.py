@@ -49,13 +49,13 @@ def guard(etag: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_written_is_what_is_read_and_its_etag_is_told(
+def test_what_is_written_is_what_is_read_and_its_etag_is_returned(
     table: TableClient, keys: dict[str, str], text: str
 ) -> None:
     written = table.submit_transaction([("create", row(keys, "1", Text=text)), ("create", row(keys, "2", Number=2))])
-    found = [table.get_entity(keys["PartitionKey"], name) for name in ("1", "2")]
-    assert [each["etag"] for each in written] == [each.metadata["etag"] for each in found]
-    assert (found[0]["Text"], found[1]["Number"]) == (text, 2)
+    entities = [table.get_entity(keys["PartitionKey"], name) for name in ("1", "2")]
+    assert [each["etag"] for each in written] == [each.metadata["etag"] for each in entities]
+    assert (entities[0]["Text"], entities[1]["Number"]) == (text, 2)
 
 
 def test_a_guarded_update_of_an_older_state_is_refused_and_nothing_is_written(
@@ -79,7 +79,7 @@ def test_a_row_that_exists_is_refused_with_the_number_of_its_operation(
     assert (refused.value.status_code, refused.value.index) == (409, 1)
 
 
-def test_a_table_that_is_not_there_is_told(table: TableClient, azurite: Azurite, keys: dict[str, str]) -> None:
+def test_a_table_that_is_not_there_is_reported(table: TableClient, azurite: Azurite, keys: dict[str, str]) -> None:
     with (
         TableServiceClient.from_connection_string(azurite.connection_string) as account,
         pytest.raises(HttpResponseError) as missing,

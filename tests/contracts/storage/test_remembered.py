@@ -122,7 +122,7 @@ def test_notes_are_written_along_each_with_its_own_audit_row_and_time(orders: Ta
     assert [reserved.number, labelled.number, claimed.number] == [3, 4, 5]
 
 
-def test_each_event_is_told_to_the_one_whose_write_it_was(orders: TableOrders, order_id: str) -> None:
+def test_each_event_is_returned_to_the_one_whose_write_it_was(orders: TableOrders, order_id: str) -> None:
     order = running(orders, order_id)
     notes = (Note(event="goods_reserved", at=datetime.now(UTC)),)
     with ThreadPoolExecutor(8) as pool:

@@ -44,13 +44,13 @@ def test_exactly_one_of_fifty_equal_posts_inserts_the_order(orders: TableOrders,
 
 
 def test_the_record_gives_back_what_the_client_sent(orders: TableOrders, order_id: str) -> None:
-    given = request(customer__name="山田", shipping_address__city="Łódź", shipping_address__line2="Flat 2")
-    orders.accept(order_id, given)
+    sent = request(customer__name="山田", shipping_address__city="Łódź", shipping_address__line2="Flat 2")
+    orders.accept(order_id, sent)
     stored = orders.read(order_id)
-    assert OrderRequest.model_validate_json(stored.sent) == given
-    assert stored.contents.customer.model_dump() == given.customer.model_dump()
-    assert stored.contents.shipping_address.model_dump() == given.shipping_address.model_dump()
-    assert [item.model_dump() for item in stored.contents.items] == [item.model_dump() for item in given.items]
+    assert OrderRequest.model_validate_json(stored.sent) == sent
+    assert stored.contents.customer.model_dump() == sent.customer.model_dump()
+    assert stored.contents.shipping_address.model_dump() == sent.shipping_address.model_dump()
+    assert [item.model_dump() for item in stored.contents.items] == [item.model_dump() for item in sent.items]
 
 
 def test_another_body_under_the_same_id_leaves_the_first_as_it_is(orders: TableOrders, order_id: str) -> None:

@@ -240,7 +240,7 @@ def test_counting_below_what_is_reserved_is_a_conflict(stock: TableStock, sku: s
     assert stock.put(sku, units(4, price=200)).item.available == 0
 
 
-def test_a_stale_if_match_is_told_from_a_forbidden_count(stock: TableStock, sku: str) -> None:
+def test_a_stale_if_match_is_distinguished_from_a_forbidden_count(stock: TableStock, sku: str) -> None:
     seen = stock.find(sku)
     assert seen is not None
     stock.put(sku, units(11), seen.etag)
@@ -264,7 +264,7 @@ def test_the_catalogue_is_written_only_into_an_empty_stock(azurite: Azurite, tmp
     ("wrong", "named"),
     [({"currency": "xyz"}, "currency must be a currency that Stripe charges"), ({"price_minor": 0}, "price_minor")],
 )
-def test_a_catalogue_with_a_wrong_row_is_told_in_a_sentence_and_nothing_of_it_is_written(
+def test_a_catalogue_with_a_wrong_row_is_refused_in_a_sentence_and_nothing_of_it_is_written(
     azurite: Azurite, tmp_path: Path, wrong: dict[str, Any], named: str
 ) -> None:
     empty = table(azurite, f"stockwrong{uuid.uuid4().hex[:8]}")
@@ -284,12 +284,12 @@ def test_the_sweep_reads_the_reservations_in_parts_and_finds_each_that_is_held_f
         stock.reserve(order, lines(("SKU-1", 1)))
     for order in orders[:6]:
         stock.sell(order) if order != orders[3] else None
-    later, found, after, parts = datetime.now(UTC) + timedelta(minutes=1), list[str](), None, 0
+    later, listed, after, parts = datetime.now(UTC) + timedelta(minutes=1), list[str](), None, 0
     with patch.object(bounded_reads, "MOST_ROWS", 3):
         while not parts or after is not None:
             held = stock.reservations(later, after, 10)
-            found, after, parts = [*found, *held.order_ids], held.after, parts + 1
-    assert (found, parts) == ([orders[3], orders[6]], 3)
+            listed, after, parts = [*listed, *held.order_ids], held.after, parts + 1
+    assert (listed, parts) == ([orders[3], orders[6]], 3)
     assert stock.reservations(later, None, 1) == ((orders[3],), orders[3]), "no more than were asked for"
     assert stock.reservations(later - timedelta(hours=1), None, 10) == ((), None)
 
@@ -311,6 +311,6 @@ def test_every_sku_is_listed_once_and_no_order_is(azurite: Azurite) -> None:
             break
     assert ([entry.item.sku for entry in listed], sizes) == (skus, [3, 3, 1])
     assert [entry.item.reserved for entry in listed] == [0, 0, 0, 2, 0, 0, 0]
-    assert [entry.etag for entry in listed] == [found.etag for sku in skus if (found := stock.find(sku))]
+    assert [entry.etag for entry in listed] == [entry_of_sku.etag for sku in skus if (entry_of_sku := stock.find(sku))]
     assert stock.page("SKU-03", 3).continuation is None, "a full page may be the last one"
     assert stock.page("SKU-06", 3) == ((), None)

@@ -46,7 +46,7 @@ def closed_document(tmp_path: Path) -> Path:
 
 def test_the_app_answers_as_its_document_says(host: str, closed_document: Path, request: pytest.FixtureRequest) -> None:
     examples = str(request.config.getoption("--api-examples"))
-    asked = subprocess.run(
+    result = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION)),
             *("run", str(closed_document), "--url", host, "--seed", SEED, "--no-color"),
@@ -58,8 +58,8 @@ def test_the_app_answers_as_its_document_says(host: str, closed_document: Path, 
         text=True,
         check=False,
     )
-    assert asked.returncode == 0, asked.stdout + asked.stderr
-    assert "Tested: 0" not in asked.stdout and "generated" in asked.stdout, asked.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Tested: 0" not in result.stdout and "generated" in result.stdout, result.stdout
 
 
 def test_the_document_that_is_served_is_the_committed_one(host: str) -> None:

@@ -19,93 +19,93 @@ from tests.support.product import Product
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[OutsideView]:
-    with closing(OutsideView(product.urls)) as world:
-        yield world
+def outside(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as outside:
+        yield outside
 
 
-def sagas(world: OutsideView, order_id: str) -> int:
+def sagas(outside: OutsideView, order_id: str) -> int:
     """How many times this order's saga was started: its history has one ExecutionStarted, and Generation counts on."""
-    started = [row for row in world.tables.history(order_id) if row["EventType"] == "ExecutionStarted"]
-    return len(started) + int(world.tables.instance(order_id).get("Generation", 0))
+    started = [row for row in outside.tables.history(order_id) if row["EventType"] == "ExecutionStarted"]
+    return len(started) + int(outside.tables.instance(order_id).get("Generation", 0))
 
 
-def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(world: OutsideView) -> None:
-    sku, order_id = world.new_sku(), new_id()
+def test_the_same_order_fifty_times_at_once_is_one_saga_and_one_charge(outside: OutsideView) -> None:
+    sku, order_id = outside.new_sku(), new_id()
     body = example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1}])
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: world.post("/api/orders", body), range(50)))
+        answers = list(pool.map(lambda _: outside.post("/api/orders", body), range(50)))
     assert [answer.body for answer in answers if answer.status != 202] == []
     assert {answer.json()["id"] for answer in answers} == {order_id}
-    world.ended(order_id)
-    assert world.effects(order_id) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
-    assert world.stock(sku) == (9, 0)
-    assert sagas(world, order_id) == 1
+    outside.ended(order_id)
+    assert outside.effects(order_id) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
+    assert outside.stock(sku) == (9, 0)
+    assert sagas(outside, order_id) == 1
 
 
-def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(world: OutsideView) -> None:
+def test_the_same_order_after_its_end_is_the_same_202_and_no_second_saga(outside: OutsideView) -> None:
     order_id = new_id()
-    world.order(order_id)
-    ended, history = world.ended(order_id), world.tables.history(order_id)
-    world.order(order_id)
-    assert world.view(order_id) == ended
-    assert world.tables.history(order_id) == history
+    outside.order(order_id)
+    ended, history = outside.ended(order_id), outside.tables.history(order_id)
+    outside.order(order_id)
+    assert outside.view(order_id) == ended
+    assert outside.tables.history(order_id) == history
 
 
-def test_a_purged_order_still_answers_and_is_not_started_again(world: OutsideView) -> None:
+def test_a_purged_order_still_answers_and_is_not_started_again(outside: OutsideView) -> None:
     order_id = new_id()
-    answer = world.post("/api/orders", example_order(order_id=order_id))
-    ended = world.ended(order_id)
+    answer = outside.post("/api/orders", example_order(order_id=order_id))
+    ended = outside.ended(order_id)
     assert fetch(answer.json()["purgeHistoryDeleteUri"], "DELETE").status == 200
-    assert world.view(order_id) == ended
-    world.order(order_id)
-    assert world.tables.history(order_id) == []
-    assert world.effects(order_id).charged == world.effects(order_id).net == 12900
+    assert outside.view(order_id) == ended
+    outside.order(order_id)
+    assert outside.tables.history(order_id) == []
+    assert outside.effects(order_id).charged == outside.effects(order_id).net == 12900
 
 
-def test_a_finished_instance_that_is_started_again_touches_nothing(world: OutsideView) -> None:
+def test_a_finished_instance_that_is_started_again_touches_nothing(outside: OutsideView) -> None:
     order_id = new_id()
-    world.order(order_id)
-    ended, effects = world.ended(order_id), world.effects(order_id)
+    outside.order(order_id)
+    ended, effects = outside.ended(order_id), outside.effects(order_id)
     body = {"order_id": order_id}
     started = fetch(
-        f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
+        f"{outside.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", "POST", body
     )
     assert started.status == 202
-    wait_for(lambda: world.tables.instance(order_id).get("Generation") == 1, 60, "second generation")
-    wait_for(lambda: world.tables.instance(order_id)["RuntimeStatus"] == "Completed", 60, "its end")
-    assert json.loads(world.tables.instance(order_id)["Output"]).items() <= ended.items()
-    assert world.view(order_id) == ended
-    assert world.tables.scheduled(order_id) == ["validate_order"]
-    assert world.effects(order_id) == effects
+    wait_for(lambda: outside.tables.instance(order_id).get("Generation") == 1, 60, "second generation")
+    wait_for(lambda: outside.tables.instance(order_id)["RuntimeStatus"] == "Completed", 60, "its end")
+    assert json.loads(outside.tables.instance(order_id)["Output"]).items() <= ended.items()
+    assert outside.view(order_id) == ended
+    assert outside.tables.scheduled(order_id) == ["validate_order"]
+    assert outside.effects(order_id) == effects
 
 
-def test_the_same_id_with_another_body_is_a_conflict(world: OutsideView) -> None:
-    order_id = world.order(new_id())
-    answer = world.post("/api/orders", example_order(order_id=order_id, payment_method="pm_card_mastercard"))
+def test_the_same_id_with_another_body_is_a_conflict(outside: OutsideView) -> None:
+    order_id = outside.order(new_id())
+    answer = outside.post("/api/orders", example_order(order_id=order_id, payment_method="pm_card_mastercard"))
     assert_problem(answer, 409)
-    world.ended(order_id)
+    outside.ended(order_id)
 
 
 @pytest.mark.parametrize("quoted", [False, True])
-def test_an_idempotency_key_stands_in_for_the_order_id(world: OutsideView, quoted: bool) -> None:
+def test_an_idempotency_key_stands_in_for_the_order_id(outside: OutsideView, quoted: bool) -> None:
     order_id = new_id()
     headers = {"Idempotency-Key": f'"{order_id}"' if quoted else order_id}
     for _ in range(2):
-        answer = world.post("/api/orders", example_order(), headers)
+        answer = outside.post("/api/orders", example_order(), headers)
         assert answer.status == 202
         assert answer.json()["id"] == order_id
-    assert world.ended(order_id)["status"] == "completed"
+    assert outside.ended(order_id)["status"] == "completed"
 
 
 @pytest.mark.parametrize("key", ["", "no spaces", "a" * 65, "käse"])
-def test_an_idempotency_key_that_is_no_order_id_is_refused(world: OutsideView, key: str) -> None:
-    answer = world.post("/api/orders", example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
+def test_an_idempotency_key_that_is_no_order_id_is_refused(outside: OutsideView, key: str) -> None:
+    answer = outside.post("/api/orders", example_order(), {"Idempotency-Key": key.encode().decode("latin-1")})
     assert_problem(answer, 400, "Idempotency-Key")
 
 
-def test_a_key_and_an_id_that_differ_are_refused(world: OutsideView) -> None:
-    answer = world.post("/api/orders", example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
+def test_a_key_and_an_id_that_differ_are_refused(outside: OutsideView) -> None:
+    answer = outside.post("/api/orders", example_order(order_id=new_id()), {"Idempotency-Key": new_id()})
     assert_problem(answer, 400, "Idempotency-Key")
 
 
@@ -153,18 +153,18 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_body_is_refused_by_name_and_starts_nothing(world: OutsideView, case: str) -> None:
+def test_a_malformed_body_is_refused_by_name_and_starts_nothing(outside: OutsideView, case: str) -> None:
     body, status, named = MALFORMED[case]
-    before = len(list(world.tables.rows("orders")))
-    answer = fetch(f"{world.urls['host']}/api/orders", "POST", body())
+    before = len(list(outside.tables.rows("orders")))
+    answer = fetch(f"{outside.urls['host']}/api/orders", "POST", body())
     assert_problem(answer, status, *named)
-    assert len(list(world.tables.rows("orders"))) == before
+    assert len(list(outside.tables.rows("orders"))) == before
 
 
-def test_what_the_host_does_to_a_body_is_told(world: OutsideView) -> None:
+def test_what_the_host_does_to_a_body_is_answered_with_a_reason(outside: OutsideView) -> None:
     """A chunked upload reaches the app empty, and a compressed one as it came: both as on Azure's host."""
     body = json.dumps(example_order(order_id=new_id())).encode()
-    connection = http.client.HTTPConnection(world.urls["host"].removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(outside.urls["host"].removeprefix("http://"), timeout=30)
     cases: list[tuple[Any, dict[str, str], str]] = [
         (iter([body]), {"Transfer-Encoding": "chunked"}, "The body is empty: a chunked upload is not read here."),
         (gzip.compress(body), {"Content-Encoding": "gzip"}, "The body is compressed"),
@@ -179,27 +179,27 @@ def test_what_the_host_does_to_a_body_is_told(world: OutsideView) -> None:
     connection.close()
 
 
-def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(world: OutsideView) -> None:
+def test_a_body_that_is_not_declared_as_json_is_refused_and_starts_nothing(outside: OutsideView) -> None:
     order_id = new_id()
     body = json.dumps(example_order(order_id=order_id)).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
-        assert_problem(fetch(f"{world.urls['host']}/api/orders", "POST", body, {"Content-Type": kind}), 415)
-    assert world.get(f"/api/orders/{order_id}").status == 404
+        assert_problem(fetch(f"{outside.urls['host']}/api/orders", "POST", body, {"Content-Type": kind}), 415)
+    assert outside.get(f"/api/orders/{order_id}").status == 404
 
 
-def test_a_problem_does_not_repeat_what_was_sent(world: OutsideView) -> None:
-    answer = world.post("/api/orders", example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
+def test_a_problem_does_not_repeat_what_was_sent(outside: OutsideView) -> None:
+    answer = outside.post("/api/orders", example_order(customer={"id": "c", "name": "n", "email": "my secret"}))
     assert "my secret" not in answer.body.decode()
 
 
-def test_inventory_is_set_and_read_under_its_etag(world: OutsideView) -> None:
-    sku = world.new_sku(on_hand=5)
-    url = f"{world.urls['host']}/api/inventory/{sku}"
+def test_inventory_is_set_and_read_under_its_etag(outside: OutsideView) -> None:
+    sku = outside.new_sku(on_hand=5)
+    url = f"{outside.urls['host']}/api/inventory/{sku}"
     etag = fetch(url).headers["ETag"]
     body = {"on_hand": 6, "price_minor": 1000, "currency": "gbp"}
     assert fetch(url, "PUT", body, {"If-Match": etag}).json()["on_hand"] == 6
     assert_problem(fetch(url, "PUT", body, {"If-Match": etag}), 412)
-    assert world.stock(sku) == (6, 0)
+    assert outside.stock(sku) == (6, 0)
 
 
 @pytest.mark.parametrize(
@@ -212,13 +212,13 @@ def test_inventory_is_set_and_read_under_its_etag(world: OutsideView) -> None:
         ({"on_hand": 1, "price_minor": 100_000_000, "currency": "gbp"}, ["#/price_minor"]),
     ],
 )
-def test_a_malformed_inventory_is_refused_by_name(world: OutsideView, body: dict[str, Any], named: list[str]) -> None:
-    answer = fetch(f"{world.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
+def test_a_malformed_inventory_is_refused_by_name(outside: OutsideView, body: dict[str, Any], named: list[str]) -> None:
+    answer = fetch(f"{outside.urls['host']}/api/inventory/CRUNCHY-ARMCHAIR", "PUT", body)
     assert_problem(answer, 400, *named)
 
 
-def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(world: OutsideView) -> None:
-    url = f"{world.urls['host']}/api/inventory/{world.new_sku()}"
+def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(outside: OutsideView) -> None:
+    url = f"{outside.urls['host']}/api/inventory/{outside.new_sku()}"
     body = {"on_hand": 1, "price_minor": 1, "currency": "huf"}
     answer = fetch(url, "PUT", body)
     assert answer.status == 200
@@ -228,24 +228,24 @@ def test_a_price_of_which_no_quantity_can_be_charged_is_taken_with_a_warning(wor
     assert "warnings" not in fetch(url, "PUT", {**body, "price_minor": 17_500}).json()
 
 
-def test_a_count_below_what_is_reserved_is_a_conflict(world: OutsideView) -> None:
-    sku = world.new_sku(on_hand=3)
-    with world.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "times": 1}):
-        order_id = world.order(items=[{"sku": sku, "quantity": 2}])
-        wait_for(lambda: world.stock(sku) == (3, 2), 60, "reservation")
+def test_a_count_below_what_is_reserved_is_a_conflict(outside: OutsideView) -> None:
+    sku = outside.new_sku(on_hand=3)
+    with outside.faults("payments", {"operation": "payment_intents.create", "fault": "hold", "delay_s": 8, "times": 1}):
+        order_id = outside.order(items=[{"sku": sku, "quantity": 2}])
+        wait_for(lambda: outside.stock(sku) == (3, 2), 60, "reservation")
         body = {"on_hand": 1, "price_minor": 1000, "currency": "gbp"}
-        assert_problem(fetch(f"{world.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
-    world.ended(order_id)
-    assert world.stock(sku) == (1, 0)
+        assert_problem(fetch(f"{outside.urls['host']}/api/inventory/{sku}", "PUT", body), 409)
+    outside.ended(order_id)
+    assert outside.stock(sku) == (1, 0)
 
 
-def test_an_unknown_sku_is_404_and_no_sku_is_400(world: OutsideView) -> None:
-    assert_problem(world.get("/api/inventory/NOBODY-SELLS-THIS"), 404)
-    assert_problem(world.get("/api/inventory/lower-case"), 400, "sku")
+def test_an_unknown_sku_is_404_and_no_sku_is_400(outside: OutsideView) -> None:
+    assert_problem(outside.get("/api/inventory/NOBODY-SELLS-THIS"), 404)
+    assert_problem(outside.get("/api/inventory/lower-case"), 400, "sku")
 
 
-def test_health_lists_each_provider_and_no_value(world: OutsideView) -> None:
-    answer = world.get("/api/health")
+def test_health_lists_each_provider_and_no_value(outside: OutsideView) -> None:
+    answer = outside.get("/api/health")
     assert answer.status == 200
     assert answer.json() == {
         "status": "ok",
@@ -256,6 +256,6 @@ def test_health_lists_each_provider_and_no_value(world: OutsideView) -> None:
     }
 
 
-def test_a_wrong_verb_and_an_unknown_path_are_404(world: OutsideView) -> None:
-    assert fetch(f"{world.urls['host']}/api/orders", "DELETE").status == 404
-    assert world.get("/api/nothing").status == 404
+def test_a_wrong_verb_and_an_unknown_path_are_404(outside: OutsideView) -> None:
+    assert fetch(f"{outside.urls['host']}/api/orders", "DELETE").status == 404
+    assert outside.get("/api/nothing").status == 404

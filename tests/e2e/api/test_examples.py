@@ -96,10 +96,10 @@ def read_curl(command: str) -> Curl:
     parser.add_argument("-d", dest="body")
     program, *words = shlex.split(command)
     assert program == "curl", command
-    given = parser.parse_args(words)
-    headers = dict(header.split(": ", 1) for header in given.headers)
-    body = None if given.body is None else given.body.encode()
-    return Curl(given.method or ("GET" if body is None else "POST"), given.url, body, headers)
+    options = parser.parse_args(words)
+    headers = dict(header.split(": ", 1) for header in options.headers)
+    body = None if options.body is None else options.body.encode()
+    return Curl(options.method or ("GET" if body is None else "POST"), options.url, body, headers)
 
 
 def send(curl: Curl) -> Any:
@@ -177,11 +177,11 @@ def test_the_refund_of_the_tour_is_one_refund(products: Mapping[Settings, Produc
 def test_the_audit_trail_of_the_tour_is_the_printed_one(products: Mapping[Settings, Product]) -> None:
     wanted = "PartitionKey eq 'armchair-4' and RowKey ge 'audit:' and RowKey lt 'audit;'"
     with stored_in(products[TOUR]) as account:
-        found = list(account.get_table_client("orders").query_entities(wanted))
-    trail = [row for row in found if not row["Event"].startswith("alert_")]  # if a sweep ran while it was parked
-    told = rows("docs/operations.md", "Event")
-    assert [f"`{row['Event']}`" for row in trail] == [cells[0] for cells in told]
-    for row, (_, says) in zip(trail, told, strict=True):
+        stored = list(account.get_table_client("orders").query_entities(wanted))
+    trail = [row for row in stored if not row["Event"].startswith("alert_")]  # if a sweep ran while it was parked
+    printed = rows("docs/operations.md", "Event")
+    assert [f"`{row['Event']}`" for row in trail] == [cells[0] for cells in printed]
+    for row, (_, says) in zip(trail, printed, strict=True):
         facts = dict(re.findall(r"`(\w+)`(?: ([^`]+?))?(?:, (?=`)|$)", says))
         assert facts.keys() == row.keys() - {"PartitionKey", "RowKey", "At", "Event"}
         assert {name: str(row[name]) for name, value in facts.items() if value} == {n: v for n, v in facts.items() if v}

@@ -41,26 +41,26 @@ def signature(body: bytes, secret: str = SECRET, age_s: float = 0) -> str:
     return f"t={moment},v1={digest}"
 
 
-def send(world: OutsideView, body: bytes, header: str | None) -> HttpResponse:
+def send(outside: OutsideView, body: bytes, header: str | None) -> HttpResponse:
     headers = {} if header is None else {"Stripe-Signature": header}
-    return fetch(f"{world.urls['host']}/api/webhooks/stripe", "POST", body, headers)
+    return fetch(f"{outside.urls['host']}/api/webhooks/stripe", "POST", body, headers)
 
 
-def told(world: OutsideView, what: dict[str, Any]) -> HttpResponse:
-    body = json.dumps(what).encode()
-    return send(world, body, signature(body))
+def deliver(outside: OutsideView, webhook_event: dict[str, Any]) -> HttpResponse:
+    body = json.dumps(webhook_event).encode()
+    return send(outside, body, signature(body))
 
 
-def recorded(world: OutsideView, event_id: str) -> list[dict[str, Any]]:
+def recorded(outside: OutsideView, event_id: str) -> list[dict[str, Any]]:
     """Where an event about no order of ours is kept."""
-    return [row for row in world.tables.rows("stripeevents") if row["PartitionKey"] == event_id]
+    return [row for row in outside.tables.rows("stripeevents") if row["PartitionKey"] == event_id]
 
 
 def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: OutsideView) -> None:
     it = event("nobody-ordered-this")
     it["data"]["object"]["receipt_email"] = "canary@example.com"
     for _ in range(3):
-        assert told(shop, it).status == 200
+        assert deliver(shop, it).status == 200
     (row,) = recorded(shop, it["id"])
     assert (row["Type"], row["OrderId"]) == ("payment_intent.succeeded", "nobody-ordered-this")
     assert "canary" not in str(row)
@@ -70,7 +70,7 @@ def test_a_signed_event_is_recorded_once_by_its_id_without_its_content(shop: Out
 def test_an_event_about_no_order_of_ours_is_taken_with_200(shop: OutsideView, metadata: object) -> None:
     it = event(None)
     it["data"]["object"]["metadata"] = metadata
-    answer = told(shop, it)
+    answer = deliver(shop, it)
     assert (answer.status, answer.json()) == (200, {"received": True})
     assert len(recorded(shop, it["id"])) == 1
 
@@ -120,7 +120,7 @@ def test_a_signed_body_that_is_no_event_is_refused(shop: OutsideView, body: byte
     assert send(shop, body, signature(body)).status == 400
 
 
-def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: OutsideView) -> None:
+def test_the_sandbox_sends_an_event_of_every_payment_in_its_own_words(shop: OutsideView) -> None:
     order_id = shop.order()
     shop.ended(order_id)
 
@@ -134,74 +134,76 @@ def test_the_sandbox_tells_of_every_payment_in_its_own_words(shop: OutsideView) 
 def test_an_event_wakes_the_saga_that_waits_for_an_unknown_charge(harness: Harness) -> None:
     """No webhook comes from the sandbox here. The answer of the charge is lost, and so are two readings: the third
     pause is one of four seconds, which the event cuts short."""
-    world, order_id = harness.world, new_id()
+    outside, order_id = harness.outside, new_id()
     lost = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
     unread = {"operation": "payment_intents.retrieve", "fault": "drop_before_commit", "order_id": order_id}
-    with world.faults("payments", lost, unread):
-        accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}])
-        begin(world, order_id, step_retry_s=30)
-        wait_for(lambda: world.tables.record(order_id).get("PaymentWake") == "payment:3", 60, "third pause")
-    assert told(world, event(order_id)).status == 200
-    wait_for(lambda: "EventRaised" in kinds(world, order_id), 60, "wake-up")
-    assert world.ended(order_id)["status"] == "completed"
-    history = kinds(world, order_id)
+    with outside.faults("payments", lost, unread):
+        accept(outside, order_id, items=[{"sku": outside.new_sku(), "quantity": 1}])
+        begin(outside, order_id, step_retry_s=30)
+        wait_for(lambda: outside.tables.record(order_id).get("PaymentWake") == "payment:3", 60, "third pause")
+    assert deliver(outside, event(order_id)).status == 200
+    wait_for(lambda: "EventRaised" in kinds(outside, order_id), 60, "wake-up")
+    assert outside.ended(order_id)["status"] == "completed"
+    history = kinds(outside, order_id)
     # Two pauses were waited for to their end, and the third was not.
     assert history.count("TimerFired") == 2
-    assert [row["Name"] for row in world.tables.history(order_id) if row["EventType"] == "EventRaised"] == ["payment:3"]
-    assert world.effects(order_id).charged == world.effects(order_id).net == 1000
+    assert [row["Name"] for row in outside.tables.history(order_id) if row["EventType"] == "EventRaised"] == [
+        "payment:3"
+    ]
+    assert outside.effects(order_id).charged == outside.effects(order_id).net == 1000
 
 
-def begin(world: OutsideView, order_id: str, **limits: float) -> None:
+def begin(outside: OutsideView, order_id: str, **limits: float) -> None:
     """Start the saga of an order on record, with limits of its own."""
     task = {"order_id": order_id, "version": 2, "limits": limits}
-    start = f"{world.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
+    start = f"{outside.urls['host']}/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}"
     assert fetch(start, "POST", task).status == 202
 
 
-def kinds(world: OutsideView, order_id: str) -> list[str]:
-    return [row["EventType"] for row in world.tables.history(order_id)]
+def kinds(outside: OutsideView, order_id: str) -> list[str]:
+    return [row["EventType"] for row in outside.tables.history(order_id)]
 
 
-def charged(world: OutsideView, order_id: str) -> str:
+def charged(outside: OutsideView, order_id: str) -> str:
     """An order on record whose payment has succeeded; the intent's id."""
-    order = start(world, accept(world, order_id, items=[{"sku": world.new_sku(), "quantity": 1}]))
-    intent = payments_of(world).open_intent(order, f"{order_id}:pay")
-    note_payment_intent(world, order, intent)
-    payments_of(world).confirm(order_id, intent)
+    order = start(outside, accept(outside, order_id, items=[{"sku": outside.new_sku(), "quantity": 1}]))
+    intent = payments_of(outside).open_intent(order, f"{order_id}:pay")
+    note_payment_intent(outside, order, intent)
+    payments_of(outside).confirm(order_id, intent)
     return intent
 
 
 def test_a_payment_that_turns_up_for_a_cancelled_order_is_refunded(harness: Harness) -> None:
     """The sweep does not run here: the webhook alone gives the money back, before it answers."""
-    world, order_id = harness.world, new_id()
-    charged(world, order_id)
-    close(world, order_id, "cancelled")
-    assert world.effects(order_id).net == 1000
+    outside, order_id = harness.outside, new_id()
+    charged(outside, order_id)
+    close(outside, order_id, "cancelled")
+    assert outside.effects(order_id).net == 1000
     for it in (event(order_id), event(order_id), event(order_id, "charge.refunded")):
-        assert told(world, it).status == 200
-        assert world.effects(order_id) == NOTHING._replace(charged=1000, given_back=1000)
-    assert world.tables.record(order_id)["RefundedMinor"] == 1000
-    assert [audit["Event"] for audit in world.tables.audits(order_id)].count("payment_refunded") == 1
+        assert deliver(outside, it).status == 200
+        assert outside.effects(order_id) == NOTHING._replace(charged=1000, given_back=1000)
+    assert outside.tables.record(order_id)["RefundedMinor"] == 1000
+    assert [audit["Event"] for audit in outside.tables.audits(order_id)].count("payment_refunded") == 1
 
 
 def test_a_webhook_that_could_not_refund_answers_503_and_is_sent_again(harness: Harness) -> None:
-    world, order_id = harness.world, new_id()
-    charged(world, order_id)
-    close(world, order_id, "cancelled")
+    outside, order_id = harness.outside, new_id()
+    charged(outside, order_id)
+    close(outside, order_id, "cancelled")
     it = event(order_id)
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id, "times": 1}
-    with world.faults("payments", rule):
-        assert told(world, it).status == 503
-        assert told(world, it).status == 200
-    assert world.effects(order_id).net == 0
+    with outside.faults("payments", rule):
+        assert deliver(outside, it).status == 503
+        assert deliver(outside, it).status == 200
+    assert outside.effects(order_id).net == 0
 
 
 def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop: OutsideView) -> None:
     order_id = shop.order()
     view, effects = shop.ended(order_id), shop.effects(order_id)
     for kind in ("charge.refunded", "payment_intent.canceled", "payment_intent.payment_failed"):
-        assert told(shop, event(order_id, kind)).status == 200
-        assert told(shop, event(order_id)).status == 200
+        assert deliver(shop, event(order_id, kind)).status == 200
+        assert deliver(shop, event(order_id)).status == 200
     assert shop.view(order_id) == view
     assert shop.effects(order_id) == effects
 
@@ -209,11 +211,11 @@ def test_events_of_a_completed_order_change_nothing_in_any_order_of_arrival(shop
 def test_an_event_is_kept_beside_its_order_once_and_shown_in_its_timeline(shop: OutsideView) -> None:
     order_id = shop.order()
     shop.becomes(order_id, "completed")
-    what = event(order_id, "charge.updated")
+    updated = event(order_id, "charge.updated")
     for _ in range(2):
-        assert told(shop, what).status == 200
-    assert recorded(shop, what["id"]) == []
+        assert deliver(shop, updated).status == 200
+    assert recorded(shop, updated["id"]) == []
     events = shop.get(f"/api/orders/{order_id}/timeline").json()["events"]
-    (shown,) = [each for each in events if each.get("reference") == what["id"]]
+    (shown,) = [each for each in events if each.get("reference") == updated["id"]]
     assert (shown["event"], shown["by"], shown["reason"]) == ("webhook", "stripe", "charge.updated")
     assert [each["at"] for each in events] == sorted(each["at"] for each in events)

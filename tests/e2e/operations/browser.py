@@ -33,19 +33,19 @@ PATIENCE_MS = 30_000
 
 def launched(playwright: Playwright) -> Browser:
     """Fails where there is no Chromium: `.ci/run` installs it, and so does `apt install chromium`."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
         pytest.fail("These tests need Chromium: apt install chromium")
     expect.set_options(timeout=PATIENCE_MS)
-    return playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+    return playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
 
 
 class Window(NamedTuple):
-    """`said`: the console and the errors of the page. `strangers`: what it asked of other origins."""
+    """`console`: the messages and the errors of the page. `strangers`: what it asked of other origins."""
 
     page: Page
     host: str
-    said: list[str]
+    console: list[str]
     strangers: list[str]
 
     def open(self, path: str) -> Page:
@@ -55,11 +55,11 @@ class Window(NamedTuple):
     def violations(self) -> list[str]:
         """What axe-core finds, with the elements."""
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found: Any = self.page.evaluate(
+        violations: Any = self.page.evaluate(
             "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}}).then(result => result.violations)",
             RULES,
         )
-        return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in found]
+        return [f"{each['id']}: {[node['html'][:120] for node in each['nodes'][:3]]}" for each in violations]
 
     def is_wider_than_the_screen(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
@@ -72,18 +72,18 @@ def window(browser: Browser, host: str, width: int = 1400, scheme: Any = "light"
     )
     context.set_default_timeout(PATIENCE_MS)
     seen = Window(context.new_page(), host, [], [])
-    seen.page.on("console", lambda message: seen.said.append(_told(message)))
-    seen.page.on("pageerror", lambda error: seen.said.append(str(error)))
+    seen.page.on("console", lambda message: seen.console.append(_text_of(message)))
+    seen.page.on("pageerror", lambda error: seen.console.append(str(error)))
     seen.page.on("request", lambda request: _note_a_stranger(seen, request))
     try:
         yield seen
-        assert seen.said == [], seen.said
+        assert seen.console == [], seen.console
         assert seen.strangers == []
     finally:
         context.close()
 
 
-def _told(message: ConsoleMessage) -> str:
+def _text_of(message: ConsoleMessage) -> str:
     return f"{message.type}: {message.text}"
 
 

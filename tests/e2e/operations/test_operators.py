@@ -26,25 +26,25 @@ def failing_at_the_mail(sku: str) -> dict[str, Any]:
 
 
 @contextmanager
-def refunds_down(world: OutsideView, order_id: str) -> Iterator[None]:
+def refunds_down(outside: OutsideView, order_id: str) -> Iterator[None]:
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
-    with world.faults("payments", rule):
+    with outside.faults("payments", rule):
         yield
 
 
-def parked(world: OutsideView, sku: str, order_id: str | None = None) -> str:
+def parked(outside: OutsideView, sku: str, order_id: str | None = None) -> str:
     order_id = order_id or new_id()
-    with refunds_down(world, order_id):
-        world.order(order_id, **failing_at_the_mail(sku))
-        world.becomes(order_id, "needs_attention")
+    with refunds_down(outside, order_id):
+        outside.order(order_id, **failing_at_the_mail(sku))
+        outside.becomes(order_id, "needs_attention")
     return order_id
 
 
-def audit(world: OutsideView, order_id: str, event: str) -> list[dict[str, str]]:
+def audit(outside: OutsideView, order_id: str, event: str) -> list[dict[str, str]]:
     """What was audited of this event, without times and keys."""
-    told = ("Compensation", "By", "Reason", "Reference")
-    rows = [row for row in world.tables.audits(order_id) if row["Event"] == event]
-    return [{name: row[name] for name in told if name in row} for row in rows]
+    columns = ("Compensation", "By", "Reason", "Reference")
+    rows = [row for row in outside.tables.audits(order_id) if row["Event"] == event]
+    return [{name: row[name] for name in columns if name in row} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_what_an_operator_may_not_do_is_refused(shop: OutsideView, refused: tupl
 
 
 @pytest.mark.parametrize(
-    ("verb", "told", "named"),
+    ("verb", "body", "named"),
     [
         ("retry", {"by": "ada"}, "#/reason"),
         ("retry", {"by": " ", "reason": "why not"}, "#/by"),
@@ -97,9 +97,9 @@ def test_what_an_operator_may_not_do_is_refused(shop: OutsideView, refused: tupl
     ],
 )
 def test_an_operator_says_who_why_and_on_what_evidence(
-    shop: OutsideView, refused: tuple[str, str], verb: str, told: dict[str, str], named: str
+    shop: OutsideView, refused: tuple[str, str], verb: str, body: dict[str, str], named: str
 ) -> None:
-    answer = shop.operate(refused[0], "refund_payment", verb, **told)
+    answer = shop.operate(refused[0], "refund_payment", verb, **body)
     assert answer.status == 400
     assert [error["pointer"] for error in answer.json()["errors"]] == [named]
 
@@ -167,28 +167,28 @@ def test_an_undo_is_resolved_on_evidence_and_the_audit_trail_names_it(shop: Outs
 
 
 def test_two_undos_that_cannot_be_confirmed_wait_each_for_its_own_repair(harness: Harness) -> None:
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku()
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku()
     voiding = f"^PUT .*labels/{order_id}.*x-ms-meta-status: void"
     with harness.blobs.failing(voiding, "forbid"):
-        with refunds_down(world, order_id):
-            world.order(order_id, **failing_at_the_mail(sku))
-            view = world.becomes(order_id, "needs_attention")
+        with refunds_down(outside, order_id):
+            outside.order(order_id, **failing_at_the_mail(sku))
+            view = outside.becomes(order_id, "needs_attention")
             assert compensations(view) == [
                 ("cancel_shipment", "failed"),
                 ("refund_payment", "failed"),
                 ("release_inventory", "done"),
             ]
-            assert world.stock(sku) == (10, 0)
-        assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-        wait_for(lambda: world.tables.record(order_id)["Attention"] == 2, 60, "second park")
-        view = world.becomes(order_id, "needs_attention")
+            assert outside.stock(sku) == (10, 0)
+        assert outside.operate(order_id, "refund_payment", "retry", **ADA).status == 202
+        wait_for(lambda: outside.tables.record(order_id)["Attention"] == 2, 60, "second park")
+        view = outside.becomes(order_id, "needs_attention")
         assert compensations(view)[:2] == [("cancel_shipment", "failed"), ("refund_payment", "done")]
-        assert world.effects(order_id).net == 0
-        assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 409
-    assert world.operate(order_id, "cancel_shipment", "retry", **ADA).status == 202
-    assert world.ended(order_id)["status"] == "compensated"
-    assert world.effects(order_id) == NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
+        assert outside.effects(order_id).net == 0
+        assert outside.operate(order_id, "refund_payment", "retry", **ADA).status == 409
+    assert outside.operate(order_id, "cancel_shipment", "retry", **ADA).status == 202
+    assert outside.ended(order_id)["status"] == "compensated"
+    assert outside.effects(order_id) == NOTHING._replace(charged=PRICE, given_back=PRICE, label="void")
 
 
 def test_a_parked_order_whose_saga_was_terminated_is_retried_by_a_new_one(shop: OutsideView) -> None:

@@ -17,8 +17,8 @@ from tests.support.outside_view import OutsideView, new_id
 DAYS = [datetime(2021, 3, day, 8, tzinfo=UTC) for day in (1, 2, 4)]
 
 
-def listed(world: OutsideView, **query: object) -> dict[str, Any]:
-    answer = fetch(f"{world.urls['host']}/api/orders?{urlencode(query)}")
+def listed(outside: OutsideView, **query: object) -> dict[str, Any]:
+    answer = fetch(f"{outside.urls['host']}/api/orders?{urlencode(query)}")
     assert answer.status == 200, answer.body
     return dict(answer.json())
 
@@ -151,16 +151,16 @@ def test_a_parameter_that_is_none_is_refused_by_name(shop: OutsideView, query: s
 
 def test_the_list_asks_for_days_of_the_index_and_never_for_a_whole_table(harness: Harness) -> None:
     """Every question about the orders themselves, and every one that names no day, would fail here."""
-    world, order_id = harness.world, new_id()
+    outside, order_id = harness.outside, new_id()
     moment = datetime(2021, 5, 1, 8, tzinfo=UTC)
     age_s = (datetime.now(UTC) - moment).total_seconds()
-    start(world, accept(world, order_id, age_s=age_s, items=[{"sku": "FOR-THE-LIST", "quantity": 1}]))
+    start(outside, accept(outside, order_id, age_s=age_s, items=[{"sku": "FOR-THE-LIST", "quantity": 1}]))
     whole_table = r"^GET \S*orderindex\(\)\?(?!\S*PartitionKey%20eq%20%27(?:2021-0|open))"
     with (
         harness.tables.failing(r"^GET \S*/orders\(", "forbid") as the_orders,
         harness.tables.failing(whole_table, "forbid") as everything,
     ):
-        assert ids(listed(world, **{"from": "2021-04-28", "to": "2021-05-02"})) == [order_id]
-        assert listed(world, **{"from": "2021-04-28", "to": "2021-05-02", "status": "completed"})["orders"] == []
+        assert ids(listed(outside, **{"from": "2021-04-28", "to": "2021-05-02"})) == [order_id]
+        assert listed(outside, **{"from": "2021-04-28", "to": "2021-05-02", "status": "completed"})["orders"] == []
     assert not the_orders.seen.is_set()
     assert not everything.seen.is_set()

@@ -43,10 +43,10 @@ def card(page: Page, order_id: str) -> Locator:
     return page.locator(".card", has_text=order_id)
 
 
-def act(page: Page, name: str, **said: str) -> Locator:
+def act(page: Page, name: str, **fields: str) -> Locator:
     """Fill in the dialog that is open and send it; the answer."""
     dialog = page.get_by_role("dialog")
-    for field, text in said.items():
+    for field, text in fields.items():
         dialog.locator(f"[name={field}]").fill(text)
     dialog.get_by_role("button", name=name).click()
     return dialog.locator(".answer")
@@ -106,15 +106,16 @@ def test_an_approval_is_given_from_the_first_view(desk: Window, shop: OutsideVie
     expect(page.locator("ol.events li", has_text="approved")).to_contain_text(f"by Grace: {WILD}")
 
 
-def test_who_comes_second_is_told_what_is_true_now(desk: Window, shop: OutsideView) -> None:
+def test_who_comes_second_is_shown_what_is_true_now(desk: Window, shop: OutsideView) -> None:
     page = desk.open("/api/dashboard")
     order_id = approval_order(shop)
     card(page, order_id).get_by_role("button", name="Refuse").click()
     shop.post(f"/api/orders/{order_id}/approval", {"approved": False, "approver": "Ada"})
     shop.becomes(order_id, "rejected")
-    told = act(page, "Refuse", by="Grace")
-    expect(told).to_have_text(f"Order {order_id} is rejected: it waits for no decision.")
-    desk.said[:] = [said for said in desk.said if "409" not in said]  # the browser itself notes each 4xx
+    answer = act(page, "Refuse", by="Grace")
+    expect(answer).to_have_text(f"Order {order_id} is rejected: it waits for no decision.")
+    # The browser itself notes each 4xx.
+    desk.console[:] = [message for message in desk.console if "409" not in message]
 
 
 def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, shop: OutsideView) -> None:
@@ -129,23 +130,23 @@ def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, sho
     page.get_by_role("button", name="Close").click()
     assert shop.becomes(again, "compensated")["payment"]["refunded_minor"] == 12900
     card(page, resolved).get_by_role("button", name="Resolve refund payment").click()
-    said = {"by": "Grace", "reference": "BACS 20417", "reason": RIGHT_TO_LEFT}
-    expect(act(page, "Resolve refund payment", **said)).to_contain_text("Resolved")
+    fields = {"by": "Grace", "reference": "BACS 20417", "reason": RIGHT_TO_LEFT}
+    expect(act(page, "Resolve refund payment", **fields)).to_contain_text("Resolved")
     page.get_by_role("button", name="Close").click()
     expect(card(page, resolved)).to_have_count(0)
     page = desk.open(f"/api/dashboard#/order/{resolved}")
     expect(page.locator("ol.events li", has_text="compensation resolved")).to_contain_text("BACS 20417")
 
 
-def test_whoever_keeps_watch_is_told_once_with_a_link_to_the_order(desk: Window, shop: OutsideView) -> None:
+def test_one_alert_is_sent_with_a_link_to_the_order(desk: Window, shop: OutsideView) -> None:
     order_id = approval_order(shop)
 
-    def told() -> list[dict[str, Any]]:
+    def alerts() -> list[dict[str, Any]]:
         rows = fetch(shop.urls["mail"] + "/sandbox/alerts").json()
         return [row["alert"] for row in rows if row["alert"]["order_id"] == order_id]
 
-    wait_for(told, 30, "an alert")
-    (alert,) = told()
+    wait_for(alerts, 30, "an alert")
+    (alert,) = alerts()
     assert (alert["type"], alert["waits_for"]) == ("order.awaiting_approval", ["approval"])
     page = desk.open(alert["url"].partition("/api/")[1] + alert["url"].partition("/api/")[2])
     expect(page.get_by_role("heading", level=1)).to_have_text(order_id)
@@ -213,15 +214,17 @@ def test_a_key_is_asked_for_after_a_401_and_goes_into_a_header_alone(browser: Br
         expect(page.get_by_role("dialog")).to_be_visible()
         page.keyboard.press("Escape")
         expect(page.locator("main")).to_have_text("This function app asks for a function key.")  # and it asks again
-        for key, told in (("wrong", "asks for a key"), ("hunter2-key", "refused this key")):
-            expect(page.get_by_role("dialog")).to_contain_text(told)
+        for key, hint in (("wrong", "asks for a key"), ("hunter2-key", "refused this key")):
+            expect(page.get_by_role("dialog")).to_contain_text(hint)
             page.get_by_label("Function key or host key").fill(key)
             page.get_by_role("button", name="Use this key").click()
         expect(page.get_by_role("heading", name="Needs you")).to_be_visible()
         assert not [url for url in urls if "hunter2" in url]
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
         assert page.evaluate("sessionStorage.getItem('x-functions-key')") == "hunter2-key"
-        desk.said[:] = [said for said in desk.said if "401" not in said]  # the browser itself notes each 4xx
+        desk.console[:] = [
+            message for message in desk.console if "401" not in message
+        ]  # the browser itself notes each 4xx
 
 
 @pytest.fixture(scope="module")
@@ -229,13 +232,13 @@ def places(shop: OutsideView) -> dict[str, str]:
     """Every page with something on it, also what does not belong there."""
     wild = shop.order(customer={"id": "cust-44", "name": RIGHT_TO_LEFT, "email": "ada@example.com"})
     shop.order("W" * 64, **BOUNCES)
-    parked, asked = parked_order(shop), approval_order(shop)
+    parked, waiting = parked_order(shop), approval_order(shop)
     return {
         "needs": "/api/dashboard",
         "orders": "/api/dashboard#/orders",
         "completed": f"/api/dashboard#/order/{wild}",
         "parked": f"/api/dashboard#/order/{parked}",
-        "asked": f"/api/dashboard#/order/{asked}",
+        "asked": f"/api/dashboard#/order/{waiting}",
         "stock": "/api/dashboard#/stock",
         "nothing": "/api/dashboard#/order/nobody",
         "tracking": tracked(shop, wild),
@@ -247,9 +250,9 @@ def tracked(shop: OutsideView, order_id: str) -> str:
     """The path of the customer's page, from the mail."""
     shop.becomes(order_id, "completed")
     (mail,) = [each for each in shop.messages(order_id) if ".confirmation@" in (each["message_id"] or "")]
-    found = re.search(r"https?://[^/]+(/api/track/\S+)", mail["text"])
-    assert found, mail["text"]
-    return found[1]
+    link = re.search(r"https?://[^/]+(/api/track/\S+)", mail["text"])
+    assert link, mail["text"]
+    return link[1]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -263,7 +266,9 @@ def test_every_page_is_accessible_and_fits(
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             assert one.violations() == [], name
             assert not one.is_wider_than_the_screen(), name
-            one.said[:] = [said for said in one.said if "404" not in said]  # the browser itself notes each 4xx
+            one.console[:] = [
+                message for message in one.console if "404" not in message
+            ]  # the browser itself notes each 4xx
 
 
 def test_a_dialog_is_accessible(desk: Window, shop: OutsideView) -> None:

@@ -16,25 +16,25 @@ from tests.support.orders_on_record import (
 from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, wait_for
 
 
-def parked(world: OutsideView) -> str:
+def parked(outside: OutsideView) -> str:
     """A charged order whose saga has been started again as often as it may be."""
-    order_id, items = new_id(), [{"sku": world.new_sku(), "quantity": 1}]
-    with out_of_sight(world, order_id):
-        order = start(world, accept(world, order_id, age_s=60, items=items))
-        intent = payments_of(world).open_intent(order, f"{order_id}:pay")
-        note_payment_intent(world, order, intent)
-        payments_of(world).confirm(order_id, intent)
+    order_id, items = new_id(), [{"sku": outside.new_sku(), "quantity": 1}]
+    with out_of_sight(outside, order_id):
+        order = start(outside, accept(outside, order_id, age_s=60, items=items))
+        intent = payments_of(outside).open_intent(order, f"{order_id}:pay")
+        note_payment_intent(outside, order, intent)
+        payments_of(outside).confirm(order_id, intent)
         for _ in range(5):
-            note_healed(world, order_id)
-    wait_for(lambda: orders_of(world).read(order_id).state == "needs_attention", 60, "parking")
+            note_healed(outside, order_id)
+    wait_for(lambda: orders_of(outside).read(order_id).state == "needs_attention", 60, "parking")
     return order_id
 
 
 def test_a_retry_undoes_everything(shop: OutsideView) -> None:
     order_id = parked(shop)
-    told = {"by": "Grace", "reason": "Its saga kept dying."}
+    body = {"by": "Grace", "reason": "Its saga kept dying."}
     path = f"/api/orders/{order_id}/compensations/refund_payment/retry"
-    assert fetch(shop.urls["host"] + path, "POST", told).status == 202
+    assert fetch(shop.urls["host"] + path, "POST", body).status == 202
     view = shop.ended(order_id)
     assert view["status"] == "compensated"
     assert {done for _, done in compensations(view)} == {"done"}

@@ -82,43 +82,45 @@ def ended(shop: OutsideView) -> dict[str, str]:
             decide(shop, placed[case], ORDERS[case][0]["approved"])
         shop.becomes(placed["a refund refused"], "needs_attention")
         assert erase(shop, placed["a refund refused"]).status == 409
-    told = {"by": "ada", "reason": "the bank is up again"}
-    assert shop.operate(placed["a refund refused"], "refund_payment", "retry", **told).status == 202
+    body = {"by": "ada", "reason": "the bank is up again"}
+    assert shop.operate(placed["a refund refused"], "refund_payment", "retry", **body).status == 202
     assert {case: shop.ended(order_id)["status"] for case, order_id in placed.items()} == {
         case: status for case, (_, _, status) in ORDERS.items()
     }
     return placed
 
 
-def place(world: OutsideView, order_id: str, sku: str, changes: dict[str, Any]) -> None:
+def place(outside: OutsideView, order_id: str, sku: str, changes: dict[str, Any]) -> None:
     body = {**CANARY, "items": [{"sku": sku, "quantity": 1}], **changes}
     body.pop("approved", None)
-    place_it = partial(order_of_older_code, world) if body.pop("older", False) else world.order
+    place_it = partial(order_of_older_code, outside) if body.pop("older", False) else outside.order
     place_it(order_id, **body)
     # What is refused at the door must not be kept or logged either.
-    assert world.post("/api/orders", example_order(**{**body, "order_id": order_id, "coupon": "Canary"})).status == 400
+    assert (
+        outside.post("/api/orders", example_order(**{**body, "order_id": order_id, "coupon": "Canary"})).status == 400
+    )
     other = {**CANARY["customer"], "name": "Another Canary"}
-    assert world.post("/api/orders", example_order(**{**body, "order_id": order_id, "customer": other})).status == 409
+    assert outside.post("/api/orders", example_order(**{**body, "order_id": order_id, "customer": other})).status == 409
 
 
-def decide(world: OutsideView, order_id: str, approved: bool) -> None:
-    world.becomes(order_id, "awaiting_approval")
-    assert erase(world, order_id).status == 409
+def decide(outside: OutsideView, order_id: str, approved: bool) -> None:
+    outside.becomes(order_id, "awaiting_approval")
+    assert erase(outside, order_id).status == 409
     body = {"approved": approved, "approver": "grace"}
-    assert world.post(f"/api/orders/{order_id}/approval", body).status == 202
+    assert outside.post(f"/api/orders/{order_id}/approval", body).status == 202
 
 
-def erase(world: OutsideView, order_id: str) -> HttpResponse:
-    return fetch(f"{world.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
+def erase(outside: OutsideView, order_id: str) -> HttpResponse:
+    return fetch(f"{outside.urls['host']}/api/orders/{order_id}/personal-data", "DELETE")
 
 
 def found_in(text: str) -> list[str]:
     return [word for word in WORDS if word in text]
 
 
-def blobs(world: OutsideView) -> Iterator[tuple[str, str, bytes]]:
+def blobs(outside: OutsideView) -> Iterator[tuple[str, str, bytes]]:
     """(container, name, content) of every blob."""
-    with BlobServiceClient.from_connection_string(world.urls["storage_connection_string"]) as account:
+    with BlobServiceClient.from_connection_string(outside.urls["storage_connection_string"]) as account:
         for container in account.list_containers():
             client = account.get_container_client(container.name)
             for blob in client.list_blobs():
@@ -130,10 +132,10 @@ def test_no_table_but_orders_holds_a_word_of_a_customer(shop: OutsideView, ended
     assert {"orders", "orderindex", "stock", "stripeevents"} < tables
     for table in sorted(tables - {"orders"}):
         rows = list(shop.tables.rows(table))
-        told = json.dumps(rows, default=str)
-        assert found_in(told) == [], table
+        text = json.dumps(rows, default=str)
+        assert found_in(text) == [], table
         if table.endswith("History"):
-            assert all(order_id in told for order_id in ended.values())
+            assert all(order_id in text for order_id in ended.values())
 
 
 def test_no_blob_but_a_label_and_no_queue_holds_a_word_of_a_customer(
@@ -206,9 +208,9 @@ def test_the_personal_data_of_a_finished_order_is_erased_and_its_amounts_are_not
     assert shop.effects(order_id)._replace(label=None) == effects._replace(label=None)
 
 
-def kept(world: OutsideView, order_id: str) -> dict[str, Any]:
+def kept(outside: OutsideView, order_id: str) -> dict[str, Any]:
     names = ("State", "AmountMinor", "Currency", "ChargedMinor", "RefundedMinor", "Goods", "Lines", "PaymentIntentId")
-    record = world.tables.record(order_id)
+    record = outside.tables.record(order_id)
     return {name: record[name] for name in names if name in record}
 
 

@@ -29,7 +29,7 @@ from tests.support.product import Product
 
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
 COMPLETED = NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
-# Older than the time that the sweep leaves to whoever has just written the record.
+# Older than the time that the sweep leaves to the writer of the record.
 OLD_S = 60
 
 
@@ -37,26 +37,26 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def reported(world: OutsideView, finding: str) -> None:
+def reported(outside: OutsideView, finding: str) -> None:
     """Wait until the health answer tells of the finding: each run replaces the report of the one before."""
-    wait_for(lambda: (world.get("/api/health").json()["sweep"] or {}).get(finding), 60, f"{finding} in health")
+    wait_for(lambda: (outside.get("/api/health").json()["sweep"] or {}).get(finding), 60, f"{finding} in health")
 
 
-def two_more_sweeps(world: OutsideView) -> None:
+def two_more_sweeps(outside: OutsideView) -> None:
     for _ in range(2):
-        wait_for(partial(has_swept_since, world, last_sweep(world)), 60, "sweep")
+        wait_for(partial(has_swept_since, outside, last_sweep(outside)), 60, "sweep")
 
 
-def has_swept_since(world: OutsideView, moment: str) -> bool:
-    return last_sweep(world) != moment
+def has_swept_since(outside: OutsideView, moment: str) -> bool:
+    return last_sweep(outside) != moment
 
 
-def last_sweep(world: OutsideView) -> str:
-    return str(world.get("/api/health").json()["sweep"]["at"])
+def last_sweep(outside: OutsideView) -> str:
+    return str(outside.get("/api/health").json()["sweep"]["at"])
 
 
-def table(world: OutsideView, name: str) -> TableClient:
-    return TableClient.from_connection_string(world.urls["storage_connection_string"], name)
+def table(outside: OutsideView, name: str) -> TableClient:
+    return TableClient.from_connection_string(outside.urls["storage_connection_string"], name)
 
 
 def test_what_was_accepted_and_not_started_is_started(shop: OutsideView, shop_product: Product) -> None:
@@ -122,9 +122,9 @@ def test_a_saga_that_somebody_ended_is_started_again_and_goes_its_way(shop: Outs
     assert shop.stock(sku) == (10, 0)
 
 
-def execution(world: OutsideView, order_id: str) -> str | None:
+def execution(outside: OutsideView, order_id: str) -> str | None:
     try:
-        return str(world.tables.instance(order_id)["ExecutionId"])
+        return str(outside.tables.instance(order_id)["ExecutionId"])
     except ResourceNotFoundError:
         return None
 
@@ -142,24 +142,24 @@ def test_a_saga_that_ends_again_and_again_is_parked_and_only_goes_backwards_from
         ("refund_payment", "failed"),
         ("release_inventory", "failed"),
     ]
-    told = {"by": "ada", "reason": "the host is up again"}
-    assert shop.operate(order_id, "refund_payment", "retry", **told).status == 202
+    body = {"by": "ada", "reason": "the host is up again"}
+    assert shop.operate(order_id, "refund_payment", "retry", **body).status == 202
     assert shop.becomes(order_id, "compensated")["total"] == {"amount_minor": 1000, "currency": "gbp"}
     assert shop.effects(order_id)._replace(label=None) == NOTHING
     assert shop.stock(sku) == (10, 0)
 
 
-def ended_without_its_payment(world: OutsideView) -> str:
+def ended_without_its_payment(outside: OutsideView) -> str:
     """An order that is compensated by its record, and charged by the provider's."""
     order_id = new_id()
-    order = start(world, accept(world, order_id, **line(world.new_sku())))
-    intent = payments_of(world).open_intent(order, f"{order_id}:pay")
-    note_payment_intent(world, order, intent)
-    payments_of(world).confirm(order_id, intent)
+    order = start(outside, accept(outside, order_id, **line(outside.new_sku())))
+    intent = payments_of(outside).open_intent(order, f"{order_id}:pay")
+    note_payment_intent(outside, order, intent)
+    payments_of(outside).confirm(order_id, intent)
     # The provider's own webhook has come and gone while the order was still running.
-    wait_for(lambda: world.tables.webhooks(order_id), 60, "webhook")
-    assert world.effects(order_id).net == 1000
-    close(world, order_id, "compensated")
+    wait_for(lambda: outside.tables.webhooks(order_id), 60, "webhook")
+    assert outside.effects(order_id).net == 1000
+    close(outside, order_id, "compensated")
     return order_id
 
 
@@ -193,12 +193,12 @@ class Settled(NamedTuple):
 @pytest.fixture(scope="module")
 def settled(shop: OutsideView) -> Settled:
     young, refunded, resolved = new_id(), ended_without_its_payment(shop), new_id()
-    told = {"by": "ada", "reason": "the card is closed", "reference": "SEPA-4711"}
+    body = {"by": "ada", "reason": "the card is closed", "reference": "SEPA-4711"}
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": resolved}
     with shop.faults("payments", rule):
         shop.order(resolved, customer=BOUNCING, **line(shop.new_sku()))
         shop.becomes(resolved, "needs_attention")
-        assert shop.operate(resolved, "refund_payment", "resolve", **told).status == 202
+        assert shop.operate(resolved, "refund_payment", "resolve", **body).status == 202
         assert shop.ended(resolved)["status"] == "compensated"
     wait_for(lambda: shop.effects(refunded).net == 0, 60, "refund")
     accept(shop, young, **line("NOBODY-SELLS-THIS"))
@@ -206,7 +206,7 @@ def settled(shop: OutsideView) -> Settled:
     return Settled(young, refunded, resolved)
 
 
-def test_an_order_of_this_moment_is_left_to_whoever_is_starting_it(shop: OutsideView, settled: Settled) -> None:
+def test_an_order_of_this_moment_is_left_to_the_request_that_starts_it(shop: OutsideView, settled: Settled) -> None:
     with pytest.raises(ResourceNotFoundError):
         shop.tables.instance(settled.young)
     assert shop.view(settled.young)["status"] == "accepted"
@@ -234,10 +234,12 @@ def test_units_that_no_order_holds_go_back_to_the_shelf(shop: OutsideView) -> No
     assert reservations.get_entity("stock", f"order:{sold}")["State"] == "sold"
 
 
-def reserve_long_ago(world: OutsideView, order_id: str, sku: str) -> None:
-    stock_of(world).reserve(order_id, (Line(sku=sku, quantity=1, price_minor=1000),))
+def reserve_long_ago(outside: OutsideView, order_id: str, sku: str) -> None:
+    stock_of(outside).reserve(order_id, (Line(sku=sku, quantity=1, price_minor=1000),))
     long_ago = datetime.now(UTC) - timedelta(minutes=6)
-    table(world, "stock").update_entity({"PartitionKey": "stock", "RowKey": f"order:{order_id}", "ChangedAt": long_ago})
+    table(outside, "stock").update_entity(
+        {"PartitionKey": "stock", "RowKey": f"order:{order_id}", "ChangedAt": long_ago}
+    )
 
 
 def test_an_index_entry_that_fell_behind_its_record_follows_it(shop: OutsideView) -> None:

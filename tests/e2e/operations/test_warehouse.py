@@ -110,8 +110,8 @@ def test_the_history_at_a_terminal_is_the_audit_trail(
     shop: OutsideView, shop_product: Product, undone: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["history", undone, "--json", "--data", str(shop_product.data)]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert told == shop.get(f"/api/orders/{undone}/events").json()["events"]
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert printed == shop.get(f"/api/orders/{undone}/events").json()["events"]
     assert main(["history", undone, "--data", str(shop_product.data)]) == 0
     assert "payment_refunded" in capsys.readouterr().out
 

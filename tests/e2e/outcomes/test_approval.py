@@ -19,14 +19,14 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def decide(world: OutsideView, order_id: str, approved: bool, **more: str) -> HttpResponse:
+def decide(outside: OutsideView, order_id: str, approved: bool, **more: str) -> HttpResponse:
     body = {"approved": approved, "approver": "grace", **more}
-    return world.post(f"/api/orders/{order_id}/approval", body)
+    return outside.post(f"/api/orders/{order_id}/approval", body)
 
 
-def waiting(world: OutsideView, sku: str) -> str:
-    order_id = world.order(**line(sku))
-    world.becomes(order_id, "awaiting_approval")
+def waiting(outside: OutsideView, sku: str) -> str:
+    order_id = outside.order(**line(sku))
+    outside.becomes(order_id, "awaiting_approval")
     return order_id
 
 
@@ -96,7 +96,7 @@ def test_the_decision_belongs_to_the_total_that_was_shown(shop: OutsideView, for
 
 
 def test_an_event_that_nobody_decided_wakes_and_approves_nothing(shop: OutsideView, forgotten: str) -> None:
-    """Whoever holds the task hub's key can raise the event; the record alone decides."""
+    """A holder of the task hub's key can raise the event; the record alone decides."""
     order_id = waiting(shop, shop.new_sku(price_minor=PRICE))
     hub = f"{shop.urls['host']}/runtime/webhooks/durabletask/instances/{order_id}"
     for wake in ("decision:1", "decision:2"):

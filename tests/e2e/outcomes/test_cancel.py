@@ -23,12 +23,12 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def assert_gone(world: OutsideView, order_id: str, sku: str, charged: int) -> None:
+def assert_gone(outside: OutsideView, order_id: str, sku: str, charged: int) -> None:
     """As if it had never been: no money, no units, no label that holds, no confirmation."""
-    effects = world.effects(order_id)
+    effects = outside.effects(order_id)
     assert effects._replace(label=None) == NOTHING._replace(charged=charged, given_back=charged)
     assert effects.label != "issued"
-    assert world.stock(sku) == (10, 0)
+    assert outside.stock(sku) == (10, 0)
 
 
 def test_a_cancel_that_comes_before_the_saga_has_started_wins(shop: OutsideView) -> None:
@@ -53,8 +53,8 @@ def held_by_payments(operation: str, harness: Harness, order_id: str) -> Iterato
     rule = {"operation": operation, "fault": "hold", "delay_s": 8}
     # A payment method is asked about without naming the order.
     about = {} if operation == "payment_methods.retrieve" else {"order_id": order_id}
-    with harness.world.faults("payments", {**rule, **about}):
-        yield lambda: harness.world.fired("payments")
+    with harness.outside.faults("payments", {**rule, **about}):
+        yield lambda: harness.outside.fired("payments")
 
 
 @contextmanager
@@ -90,19 +90,19 @@ INSTANTS: dict[str, tuple[Holding, list[tuple[str, str]], int]] = {
 @pytest.mark.parametrize("instant", INSTANTS)
 def test_a_cancel_during_a_step_is_honoured_at_the_next_safe_point(harness: Harness, instant: str) -> None:
     holding, undone, charged = INSTANTS[instant]
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku()
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku()
     with holding(harness, order_id) as has_begun:
-        world.order(order_id, **line(sku))
+        outside.order(order_id, **line(sku))
         wait_for(has_begun, 60, f"beginning of {instant}")
-        answer = world.cancel(order_id)
+        answer = outside.cancel(order_id)
         assert answer.status == 202, answer.body
         assert answer.json() == {"order_id": order_id, "status": answer.json()["status"], "cancel_requested": True}
-    view = world.ended(order_id)
+    view = outside.ended(order_id)
     assert view["status"] == "cancelled"
     assert view["failure"] is None
     assert compensations(view) == undone
-    assert_gone(world, order_id, sku, charged)
+    assert_gone(outside, order_id, sku, charged)
 
 
 def test_a_charge_of_five_seconds_that_is_cancelled_meanwhile_is_waited_for_and_given_back(shop: OutsideView) -> None:

@@ -28,7 +28,7 @@ UNDONE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", UNDONE)
-def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: OutsideView, case: str) -> None:
+def test_a_customer_is_mailed_once_what_was_undone_and_what_was_given_back(shop: OutsideView, case: str) -> None:
     changes, fact = UNDONE[case]
     place = shop.order if "payment_method" in changes else partial(order_of_older_code, shop)
     order_id = place(**changes, **line(shop.new_sku()))
@@ -43,7 +43,7 @@ def test_a_customer_is_told_once_what_was_undone_and_what_was_given_back(shop: O
     assert f"/api/track/{order_id}?token=" in link
 
 
-def test_a_customer_who_cancelled_is_told_so(shop: OutsideView) -> None:
+def test_a_customer_who_cancelled_is_mailed_so(shop: OutsideView) -> None:
     order_id = new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8, "order_id": order_id}
     with shop.faults("payments", rule):
@@ -63,8 +63,8 @@ def test_the_mail_comes_after_the_refund_and_not_while_the_refund_is_owed(shop: 
         order_of_older_code(shop, order_id, shipping_address=NO_DOOR, **line(shop.new_sku()))
         shop.becomes(order_id, "needs_attention")
         assert shop.messages(order_id) == []
-    told = {"by": "ada", "reason": "repaired"}
-    assert shop.operate(order_id, "refund_payment", "retry", **told).status == 202
+    body = {"by": "ada", "reason": "repaired"}
+    assert shop.operate(order_id, "refund_payment", "retry", **body).status == 202
     assert shop.ended(order_id)["status"] == "compensated"
     (refund,) = [entry for entry in shop.ledger(order_id) if entry["event"] == "refund.succeeded"]
     (mail,) = shop.messages(order_id)
@@ -84,7 +84,7 @@ def test_a_mail_that_cannot_be_sent_changes_nothing(shop: OutsideView) -> None:
     assert shop.messages(order_id) == []
 
 
-def test_an_order_of_which_nothing_was_undone_is_told_nothing(shop: OutsideView) -> None:
+def test_an_order_of_which_nothing_was_undone_sends_no_mail(shop: OutsideView) -> None:
     completed = shop.order(**line(shop.new_sku()))
     rejected = shop.order(shipping_address=NOT_SERVED, **line(shop.new_sku()))
     assert [shop.ended(order_id)["status"] for order_id in (completed, rejected)] == ["completed", "rejected"]

@@ -28,18 +28,18 @@ CANARIES = {
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[OutsideView]:
-    with closing(OutsideView(product.urls)) as world:
-        yield world
+def outside(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as outside:
+        yield outside
 
 
 @pytest.fixture(scope="module")
-def sku(world: OutsideView) -> str:
-    return world.new_sku(on_hand=10, price_minor=12900)
+def sku(outside: OutsideView) -> str:
+    return outside.new_sku(on_hand=10, price_minor=12900)
 
 
 @pytest.fixture(scope="module")
-def answer(world: OutsideView, sku: str) -> HttpResponse:
+def answer(outside: OutsideView, sku: str) -> HttpResponse:
     """The 202 of an order of two, whose every personal word is a canary; it has ended."""
     order = example_order(
         order_id=new_id(),
@@ -53,9 +53,9 @@ def answer(world: OutsideView, sku: str) -> HttpResponse:
             "country": "PL",
         },
     )
-    answer = world.post("/api/orders", order)
+    answer = outside.post("/api/orders", order)
     assert answer.status == 202, answer.body
-    world.ended(order["order_id"])
+    outside.ended(order["order_id"])
     return answer
 
 
@@ -65,7 +65,7 @@ def order_id(answer: HttpResponse) -> str:
 
 
 def test_the_202_carries_the_durable_urls_and_the_orders_own(
-    answer: HttpResponse, world: OutsideView, order_id: str
+    answer: HttpResponse, outside: OutsideView, order_id: str
 ) -> None:
     body = answer.json()
     assert {
@@ -78,7 +78,7 @@ def test_the_202_carries_the_durable_urls_and_the_orders_own(
     } <= set(body)
     assert answer.headers["Location"] == body["statusQueryGetUri"]
     assert int(answer.headers["Retry-After"]) >= 1
-    assert body["orderUrl"] == f"{world.urls['host']}/api/orders/{order_id}"
+    assert body["orderUrl"] == f"{outside.urls['host']}/api/orders/{order_id}"
     assert fetch(body["orderUrl"]).json()["status"] == "completed"
 
 
@@ -98,16 +98,16 @@ def test_the_status_url_ends_completed_with_the_customers_view_as_output(answer:
     assert status.json()["customStatus"] == expected
 
 
-def test_the_customers_view_is_the_output_and_holds_no_durable_url(world: OutsideView, order_id: str) -> None:
-    view, output = world.view(order_id), json.loads(world.tables.instance(order_id)["Output"])
+def test_the_customers_view_is_the_output_and_holds_no_durable_url(outside: OutsideView, order_id: str) -> None:
+    view, output = outside.view(order_id), json.loads(outside.tables.instance(order_id)["Output"])
     assert view.items() >= output.items()
     assert view.keys() - output.keys() == {"accepted_at", "ended_at", "lines", "payment", "tracking_number"}
     assert "http" not in json.dumps(view)
 
 
-def test_the_units_left_the_shelf(world: OutsideView, sku: str, order_id: str) -> None:
-    assert world.stock(sku) == (8, 0)
-    shelf = world.get(f"/api/inventory/{sku}").json()
+def test_the_units_left_the_shelf(outside: OutsideView, sku: str, order_id: str) -> None:
+    assert outside.stock(sku) == (8, 0)
+    shelf = outside.get(f"/api/inventory/{sku}").json()
     assert shelf == {
         "sku": sku,
         "on_hand": 8,
@@ -118,10 +118,10 @@ def test_the_units_left_the_shelf(world: OutsideView, sku: str, order_id: str) -
     }
 
 
-def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: OutsideView, order_id: str) -> None:
-    paid = [entry for entry in world.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
+def test_the_ledger_shows_one_payment_of_the_catalogues_price(outside: OutsideView, order_id: str) -> None:
+    paid = [entry for entry in outside.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
     assert [(entry["amount_minor"], entry["currency"]) for entry in paid] == [(25800, "gbp")]
-    assert [entry for entry in world.ledger(order_id) if entry["event"].startswith("refund")] == []
+    assert [entry for entry in outside.ledger(order_id) if entry["event"].startswith("refund")] == []
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_the_ledger_shows_one_payment_of_the_catalogues_price(world: OutsideView
     ],
 )
 def test_what_is_charged_is_what_the_mail_says_in_any_currency(
-    world: OutsideView, price: int, currency: str, total: int, written: tuple[str, str]
+    outside: OutsideView, price: int, currency: str, total: int, written: tuple[str, str]
 ) -> None:
-    sku = world.new_sku(price_minor=price, currency=currency)
-    order_id = world.order(items=[{"sku": sku, "quantity": 2}])
-    assert world.ended(order_id)["total"] == {"amount_minor": total, "currency": currency}
-    (paid,) = [entry for entry in world.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
+    sku = outside.new_sku(price_minor=price, currency=currency)
+    order_id = outside.order(items=[{"sku": sku, "quantity": 2}])
+    assert outside.ended(order_id)["total"] == {"amount_minor": total, "currency": currency}
+    (paid,) = [entry for entry in outside.ledger(order_id) if entry["event"] == "payment_intent.succeeded"]
     assert (paid["amount_minor"], paid["currency"]) == (total, currency)
-    (mail,) = [message for message in world.messages(order_id) if message["kind"] == "email"]
+    (mail,) = [message for message in outside.messages(order_id) if message["kind"] == "email"]
     assert f"2 x {sku} at {written[0]}" in mail["text"]
     assert f"Total: {written[1]}" in mail["text"]
 
@@ -156,20 +156,20 @@ def decoded(pdf: bytes) -> tuple[set[str], str, tuple[float, float]]:
 
 
 def test_the_label_is_4_by_6_inches_and_its_symbols_decode_to_the_tracking_number(
-    world: OutsideView, order_id: str
+    outside: OutsideView, order_id: str
 ) -> None:
-    symbols, text, size = decoded(world.label_pdf(order_id))
+    symbols, text, size = decoded(outside.label_pdf(order_id))
     (tracking_number,) = symbols
     assert len(tracking_number) == 14
     assert tracking_number in text
     assert CANARIES["city"] in text
     assert size == (4, 6)
-    assert world.labels_of(order_id) == 1
-    assert world.label(order_id) == "issued"
+    assert outside.labels_of(order_id) == 1
+    assert outside.label(order_id) == "issued"
 
 
-def test_one_mail_and_one_push_arrived(world: OutsideView, order_id: str) -> None:
-    mail, push = sorted(world.messages(order_id), key=lambda message: message["kind"])
+def test_one_mail_and_one_push_arrived(outside: OutsideView, order_id: str) -> None:
+    mail, push = sorted(outside.messages(order_id), key=lambda message: message["kind"])
     assert (mail["kind"], mail["to"]) == ("email", CANARIES["email"])
     assert order_id in mail["message_id"]
     assert "258.00 GBP" in mail["text"]
@@ -177,38 +177,38 @@ def test_one_mail_and_one_push_arrived(world: OutsideView, order_id: str) -> Non
     assert mail["seq"] < push["seq"]
 
 
-def test_the_instances_row_has_the_real_columns(world: OutsideView, order_id: str) -> None:
-    row = world.tables.instance(order_id)
+def test_the_instances_row_has_the_real_columns(outside: OutsideView, order_id: str) -> None:
+    row = outside.tables.instance(order_id)
     assert row["Name"] == "order_saga"
     assert row["RuntimeStatus"] == "Completed"
-    assert row["TaskHubName"] == world.urls["task_hub"]
+    assert row["TaskHubName"] == outside.urls["task_hub"]
     assert {"Input", "Output", "CustomStatus", "CreatedTime", "LastUpdatedTime", "CompletedTime", "ExecutionId"} <= set(
         row
     )
 
 
-def test_the_history_rows_tell_the_saga_in_order(world: OutsideView, order_id: str) -> None:
-    rows = world.tables.history(order_id)
+def test_the_history_rows_hold_the_saga_in_order(outside: OutsideView, order_id: str) -> None:
+    rows = outside.tables.history(order_id)
     assert [row["EventType"] for row in rows[:3]] == ["OrchestratorStarted", "ExecutionStarted", "TaskScheduled"]
     assert [row["EventType"] for row in rows[-2:]] == ["ExecutionCompleted", "OrchestratorCompleted"]
-    assert world.tables.scheduled(order_id) == [*STEPS, "close_order"]
+    assert outside.tables.scheduled(order_id) == [*STEPS, "close_order"]
     assert [int(row["RowKey"], 16) for row in rows] == list(range(len(rows)))
 
 
 def test_no_table_but_orders_and_no_log_holds_a_word_of_the_customer(
-    world: OutsideView, product: Product, order_id: str
+    outside: OutsideView, product: Product, order_id: str
 ) -> None:
     secrets = [*CANARIES.values(), "pm_card_visa", "sk_test_sandbox", "sandbox-push-key"]
-    for table in set(world.tables.names()) - {"orders"}:
-        told = json.dumps([row for row in world.tables.rows(table) if order_id in str(row)], default=str)
-        assert [secret for secret in secrets if secret in told] == [], table
+    for table in set(outside.tables.names()) - {"orders"}:
+        text = json.dumps([row for row in outside.tables.rows(table) if order_id in str(row)], default=str)
+        assert [secret for secret in secrets if secret in text] == [], table
     for log in (product.data / "logs").glob("*.log"):
-        told = log.read_text(errors="replace") if log.name.startswith("devhost") else ""
-        assert [secret for secret in secrets if secret in told] == [], log.name
+        text = log.read_text(errors="replace") if log.name.startswith("devhost") else ""
+        assert [secret for secret in secrets if secret in text] == [], log.name
 
 
-def test_the_order_table_keeps_the_audit_trail(world: OutsideView, order_id: str) -> None:
-    rows: list[dict[str, Any]] = [row for row in world.tables.rows("orders") if row["PartitionKey"] == order_id]
+def test_the_order_table_keeps_the_audit_trail(outside: OutsideView, order_id: str) -> None:
+    rows: list[dict[str, Any]] = [row for row in outside.tables.rows("orders") if row["PartitionKey"] == order_id]
     events = [row["Event"] for row in rows if row["RowKey"].startswith("audit:")]
     assert events == [
         "accepted",
@@ -221,5 +221,5 @@ def test_the_order_table_keeps_the_audit_trail(world: OutsideView, order_id: str
         "confirmation_sent",
         "closed",
     ]
-    assert statuses(world.view(order_id)) == dict.fromkeys(STEPS, "done")
-    assert compensations(world.view(order_id)) == []
+    assert statuses(outside.view(order_id)) == dict.fromkeys(STEPS, "done")
+    assert compensations(outside.view(order_id)) == []

@@ -15,13 +15,13 @@ def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(
     new_product: Callable[..., Product],
 ) -> None:
     product = new_product(CONFIRMATION_FAILURE="ignore").start()
-    with closing(OutsideView(product.urls)) as world:
-        sku = world.new_sku(on_hand=3)
+    with closing(OutsideView(product.urls)) as outside:
+        sku = outside.new_sku(on_hand=3)
         customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
-        order_id = world.order(customer=customer, items=[{"sku": sku, "quantity": 1}])
-        view = world.ended(order_id)
+        order_id = outside.order(customer=customer, items=[{"sku": sku, "quantity": 1}])
+        view = outside.ended(order_id)
         assert view["status"] == "completed"
         assert statuses(view) == {**dict.fromkeys(STEPS, "done"), "send_confirmation": "refused"}
         assert view["compensations"] == []
-        assert world.stock(sku) == (2, 0)
-        assert world.effects(order_id) == NOTHING._replace(charged=1000, label="issued")
+        assert outside.stock(sku) == (2, 0)
+        assert outside.effects(order_id) == NOTHING._replace(charged=1000, label="issued")

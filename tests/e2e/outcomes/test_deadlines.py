@@ -21,31 +21,31 @@ def held_label(harness: Harness, order_id: str) -> AbstractContextManager[Rule]:
 
 def test_a_label_that_outlives_its_deadline_is_found_out_and_comes_late_without_harm(harness: Harness) -> None:
     """One order goes forward, the other is cancelled meanwhile; both wait for the same 20 seconds."""
-    world, forward, cancelled = harness.world, new_id(), new_id()
-    sku = world.new_sku()
+    outside, forward, cancelled = harness.outside, new_id(), new_id()
+    sku = outside.new_sku()
     lines = [{"sku": sku, "quantity": 1}]
     with held_label(harness, forward) as held, held_label(harness, cancelled) as late:
-        world.order(forward, items=lines)
-        world.order(cancelled, items=lines)
-        wait_for(lambda: all(world.effects(it).charged for it in (forward, cancelled)), 60, "charges")
+        outside.order(forward, items=lines)
+        outside.order(cancelled, items=lines)
+        wait_for(lambda: all(outside.effects(it).charged for it in (forward, cancelled)), 60, "charges")
         assert held.seen.wait(60)
         assert late.seen.wait(60)
-        assert world.cancel(cancelled).status == 202
+        assert outside.cancel(cancelled).status == 202
         # The cancelled one is undone while its label is still on its way.
-        assert world.becomes(cancelled, "cancelled", PATIENCE)["compensations"]
-        wait_for(lambda: world.tables.scheduled(forward).count("create_shipment") == 2, PATIENCE, "second attempt")
-        assert world.label(forward) is None
+        assert outside.becomes(cancelled, "cancelled", PATIENCE)["compensations"]
+        wait_for(lambda: outside.tables.scheduled(forward).count("create_shipment") == 2, PATIENCE, "second attempt")
+        assert outside.label(forward) is None
         for order_id in (forward, cancelled):
-            assert "TaskFailed" not in {row["EventType"] for row in world.tables.history(order_id)}
-        assert world.label(cancelled) == "void"
-    assert world.ended(forward)["status"] == "completed"
-    assert world.effects(forward) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
-    assert world.labels_of(forward) == 1
+            assert "TaskFailed" not in {row["EventType"] for row in outside.tables.history(order_id)}
+        assert outside.label(cancelled) == "void"
+    assert outside.ended(forward)["status"] == "completed"
+    assert outside.effects(forward) == NOTHING._replace(charged=1000, label="issued", mails=1, message_ids=1, pushes=1)
+    assert outside.labels_of(forward) == 1
     assert late.done.wait(60), "the late label never came"
-    assert compensations(world.ended(cancelled)) == [
+    assert compensations(outside.ended(cancelled)) == [
         ("cancel_shipment", "done"),
         ("refund_payment", "done"),
         ("release_inventory", "done"),
     ]
-    assert world.effects(cancelled) == NOTHING._replace(charged=1000, given_back=1000, label="void")
-    assert world.stock(sku) == (9, 0)
+    assert outside.effects(cancelled) == NOTHING._replace(charged=1000, given_back=1000, label="void")
+    assert outside.stock(sku) == (9, 0)

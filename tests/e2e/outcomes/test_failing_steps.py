@@ -34,12 +34,14 @@ Breaking = Callable[[Harness, str], AbstractContextManager[object]]
 
 
 def payments(operation: str, fault: str, **more: Any) -> Breaking:
-    return lambda harness, order_id: harness.world.faults("payments", {"operation": operation, "fault": fault, **more})
+    return lambda harness, order_id: harness.outside.faults(
+        "payments", {"operation": operation, "fault": fault, **more}
+    )
 
 
 def mail(fault: str, **more: Any) -> Breaking:
     rule = {"operation": "email.send", "fault": fault, **more}
-    return lambda harness, order_id: harness.world.faults("mail", {**rule, "order_id": order_id})
+    return lambda harness, order_id: harness.outside.faults("mail", {**rule, "order_id": order_id})
 
 
 def reservation(fault: Any, times: int = 1_000_000) -> Breaking:
@@ -62,21 +64,21 @@ DOWN: dict[str, Breaking] = {
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_that_stays_down_is_undone_with_all_before_it(harness: Harness, step: str) -> None:
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku(on_hand=5)
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku(on_hand=5)
     # What is down stays down for the undo too, until the customer has seen the step fail.
     with DOWN[step](harness, order_id):
-        world.order(order_id, items=[{"sku": sku, "quantity": 2}])
-        failed = wait_until(lambda: statuses(world.view(order_id))[step] in {"failed", "unknown"}, 60)
-        assert failed, world.view(order_id)
-    view = world.ended(order_id)
+        outside.order(order_id, items=[{"sku": sku, "quantity": 2}])
+        failed = wait_until(lambda: statuses(outside.view(order_id))[step] in {"failed", "unknown"}, 60)
+        assert failed, outside.view(order_id)
+    view = outside.ended(order_id)
     own = [UNDO[name] for name in STEPS[: STEPS.index(step) + 1] if name in UNDO]
     assert compensations(view) == [(name, "done") for name in reversed(own)]
     assert view["status"] == ("rejected" if step == "validate_order" else "compensated")
     assert view["failure"]["step"] == step
     assert view["failure"]["reason"] in {"service_unavailable", "outcome_unknown"}
-    assert world.stock(sku) == (5, 0)
-    effects = world.effects(order_id)
+    assert outside.stock(sku) == (5, 0)
+    effects = outside.effects(order_id)
     assert effects.net == 0
     assert effects.label in {None, "void"}
     assert effects.mails == effects.pushes == 0
@@ -117,21 +119,21 @@ LOST: dict[str, tuple[str, Breaking]] = {
 @pytest.mark.parametrize("case", LOST)
 def test_a_step_that_acted_and_lost_its_answer_acted_once(harness: Harness, case: str) -> None:
     step, breaking = LOST[case]
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku(on_hand=5)
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku(on_hand=5)
     with breaking(harness, order_id):
-        world.order(order_id, items=[{"sku": sku, "quantity": 2}])
-        view = world.ended(order_id)
+        outside.order(order_id, items=[{"sku": sku, "quantity": 2}])
+        view = outside.ended(order_id)
     assert view["status"] == "completed", view
     assert set(statuses(view).values()) == {"done"}
-    assert world.stock(sku) == (3, 0)
-    effects = world.effects(order_id)
+    assert outside.stock(sku) == (3, 0)
+    effects = outside.effects(order_id)
     assert effects._replace(mails=1) == NOTHING._replace(
         charged=2 * PRICE, label="issued", mails=1, message_ids=1, pushes=1
     )
     # A mail whose answer was lost may have a copy, with the same Message-ID.
     assert effects.mails == (2 if step == "send_confirmation" else 1)
-    assert world.labels_of(order_id) == 1
+    assert outside.labels_of(order_id) == 1
 
 
 UNDONE_LATE: dict[str, Breaking] = {
@@ -150,55 +152,55 @@ UNDONE_LATE: dict[str, Breaking] = {
 
 @pytest.mark.parametrize("case", UNDONE_LATE)
 def test_an_undo_that_fails_for_a_while_is_retried_and_undoes_once(harness: Harness, case: str) -> None:
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku(on_hand=5)
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku(on_hand=5)
     customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
     with UNDONE_LATE[case](harness, order_id):
-        world.order(order_id, items=[{"sku": sku, "quantity": 2}], customer=customer)
-        view = world.ended(order_id)
+        outside.order(order_id, items=[{"sku": sku, "quantity": 2}], customer=customer)
+        view = outside.ended(order_id)
     assert view["status"] == "compensated"
     assert compensations(view) == [(name, "done") for name in reversed(UNDO.values())]
-    assert world.stock(sku) == (5, 0)
-    assert world.effects(order_id) == NOTHING._replace(charged=2 * PRICE, given_back=2 * PRICE, label="void")
+    assert outside.stock(sku) == (5, 0)
+    assert outside.effects(order_id) == NOTHING._replace(charged=2 * PRICE, given_back=2 * PRICE, label="void")
 
 
 def test_a_lost_decline_is_found_out_and_not_charged_again(harness: Harness) -> None:
-    world, order_id = harness.world, new_id()
+    outside, order_id = harness.outside, new_id()
     rule = {"operation": "payment_intents.confirm", "fault": "drop_after_commit", "order_id": order_id, "times": 1}
-    with world.faults("payments", rule):
-        world.order(
-            order_id, payment_method="pm_card_visa_chargeDeclined", items=[{"sku": world.new_sku(), "quantity": 1}]
+    with outside.faults("payments", rule):
+        outside.order(
+            order_id, payment_method="pm_card_visa_chargeDeclined", items=[{"sku": outside.new_sku(), "quantity": 1}]
         )
-        view = world.ended(order_id)
+        view = outside.ended(order_id)
     assert view["failure"] == {"step": "process_payment", "reason": "card_declined", "decline_code": "generic_decline"}
-    assert [entry["event"] for entry in world.ledger(order_id)].count("charge.failed") == 1
-    assert world.effects(order_id) == NOTHING
+    assert [entry["event"] for entry in outside.ledger(order_id)].count("charge.failed") == 1
+    assert outside.effects(order_id) == NOTHING
 
 
 def test_a_charge_that_is_still_on_its_way_is_waited_for(harness: Harness) -> None:
     """The provider commits after our time-out: nothing may be decided before its outcome is known."""
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku(on_hand=5)
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku(on_hand=5)
     rule = {"operation": "payment_intents.confirm", "fault": "hold_then_commit", "delay_s": 12, "times": 1}
-    with world.faults("payments", {**rule, "order_id": order_id}):
-        world.order(order_id, items=[{"sku": sku, "quantity": 1}])
-        view = world.ended(order_id)
-    effects = world.effects(order_id)
+    with outside.faults("payments", {**rule, "order_id": order_id}):
+        outside.order(order_id, items=[{"sku": sku, "quantity": 1}])
+        view = outside.ended(order_id)
+    effects = outside.effects(order_id)
     if view["status"] == "completed":
         assert effects.net == PRICE
-        assert world.stock(sku) == (4, 0)
+        assert outside.stock(sku) == (4, 0)
     else:
         assert view["status"] == "compensated"
         assert effects.net == 0
-        assert world.stock(sku) == (5, 0)
+        assert outside.stock(sku) == (5, 0)
 
 
 def test_every_history_of_these_failures_is_one_that_the_real_host_would_walk(
     harness: Harness, azurite: Azurite
 ) -> None:
     """The oracle numbers what the saga called as the extension does, and finds the ids that the SDK gave."""
-    told = histories(azurite.connection_string, harness.hub)
-    assert len(told) >= len(STEPS)
+    stored = histories(azurite.connection_string, harness.hub)
+    assert len(stored) >= len(STEPS)
     assert {
-        order_id: walk(history, ORDER_SAGA) for order_id, history in told.items() if walk(history, ORDER_SAGA)
+        order_id: walk(history, ORDER_SAGA) for order_id, history in stored.items() if walk(history, ORDER_SAGA)
     } == {}

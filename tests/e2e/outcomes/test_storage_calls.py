@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.api.test_webhooks import event, told
+from tests.e2e.api.test_webhooks import deliver, event
 from tests.support.harness import Harness
 from tests.support.outside_view import new_id, wait_for
 
@@ -60,14 +60,16 @@ def counted(harness: Harness) -> Iterator[Callable[[], list[str]]]:
 def ended(harness: Harness, order_id: str) -> None:
     """Asked of devhost's own table, which is not counted."""
     wait_for(
-        lambda: harness.world.tables.instance(order_id)["RuntimeStatus"] == "Completed", 60, f"end of order {order_id}"
+        lambda: harness.outside.tables.instance(order_id)["RuntimeStatus"] == "Completed",
+        60,
+        f"end of order {order_id}",
     )
 
 
 def calls_of(harness: Harness, **changes: Any) -> list[str]:
-    sku = harness.world.new_sku()
+    sku = harness.outside.new_sku()
     with counted(harness) as counts:
-        order_id = harness.world.order(**line(sku), **changes)
+        order_id = harness.outside.order(**line(sku), **changes)
         ended(harness, order_id)
         return counts()
 
@@ -75,7 +77,7 @@ def calls_of(harness: Harness, **changes: Any) -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def warm(harness: Harness) -> None:
     """The first label creates its container."""
-    harness.world.ended(harness.world.order(**line(harness.world.new_sku())))
+    harness.outside.ended(harness.outside.order(**line(harness.outside.new_sku())))
 
 
 def test_a_completed_order_of_one_line_makes_fourteen_calls_and_two_of_them_before_its_202(harness: Harness) -> None:
@@ -88,26 +90,26 @@ def test_a_declined_order_makes_sixteen_calls(harness: Harness) -> None:
 
 
 def test_an_order_that_is_cancelled_before_it_is_charged_makes_sixteen_calls(harness: Harness) -> None:
-    order_id, sku = new_id(), harness.world.new_sku()
+    order_id, sku = new_id(), harness.outside.new_sku()
     with (
         counted(harness) as counts,
         harness.tables.failing(f'batch.*{order_id}.*"State": ?"running"', "hold_then_commit") as held,
     ):
-        harness.world.order(order_id, **line(sku))
+        harness.outside.order(order_id, **line(sku))
         wait_for(held.seen.is_set, 30, "its start")
-        assert harness.world.cancel(order_id).status == 202
+        assert harness.outside.cancel(order_id).status == 202
         held.lifted.set()
         ended(harness, order_id)
         calls = counts()
-    assert harness.world.view(order_id)["status"] == "cancelled"
+    assert harness.outside.view(order_id)["status"] == "cancelled"
     assert len(calls) <= 16, calls
 
 
 def test_a_webhook_makes_two_calls(harness: Harness) -> None:
-    order_id = harness.world.order(**line(harness.world.new_sku()))
+    order_id = harness.outside.order(**line(harness.outside.new_sku()))
     ended(harness, order_id)
     for about, calls in {order_id: ["GET orders", "PUT orders"], new_id(): ["GET orders", "PUT stripeevents"]}.items():
         with counted(harness) as counts:
-            assert told(harness.world, event(about, "charge.updated")).status == 200
+            assert deliver(harness.outside, event(about, "charge.updated")).status == 200
             # An order that has ended has its payment asked about, which reads the record of one that was completed.
             assert counts()[:2] == calls

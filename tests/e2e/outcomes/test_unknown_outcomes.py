@@ -24,47 +24,47 @@ def down(operation: str, order_id: str) -> dict[str, Any]:
     return {"operation": operation, "fault": "drop_before_commit", "order_id": order_id}
 
 
-def events(world: OutsideView, order_id: str) -> list[str]:
-    return [entry["event"] for entry in world.ledger(order_id)]
+def events(outside: OutsideView, order_id: str) -> list[str]:
+    return [entry["event"] for entry in outside.ledger(order_id)]
 
 
 def test_a_charge_that_stays_unknown_parks_the_order_and_is_given_back_once_it_is_known(harness: Harness) -> None:
     """The charge was done, its answer was lost, and nobody answers when asked what became of it."""
-    world, order_id = harness.world, new_id()
-    sku = world.new_sku()
+    outside, order_id = harness.outside, new_id()
+    sku = outside.new_sku()
     rules = [lost("payment_intents.confirm", order_id), down("payment_intents.retrieve", order_id)]
-    with world.faults("payments", *rules):
-        world.order(order_id, items=[{"sku": sku, "quantity": 1}])
-        view = world.becomes(order_id, "needs_attention")
+    with outside.faults("payments", *rules):
+        outside.order(order_id, items=[{"sku": sku, "quantity": 1}])
+        view = outside.becomes(order_id, "needs_attention")
         assert view["failure"] == {"step": "process_payment", "reason": "outcome_unknown"}
         assert statuses(view)["process_payment"] == "unknown"
         assert compensations(view) == [("refund_payment", "failed"), ("release_inventory", "done")]
-        assert world.tables.record(order_id).get("ChargedMinor", 0) == 0
-    assert world.messages(order_id) == []
-    assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-    view = world.ended(order_id)
+        assert outside.tables.record(order_id).get("ChargedMinor", 0) == 0
+    assert outside.messages(order_id) == []
+    assert outside.operate(order_id, "refund_payment", "retry", **ADA).status == 202
+    view = outside.ended(order_id)
     assert view["status"] == "compensated"
-    assert world.effects(order_id) == UNDONE
-    assert events(world, order_id).count("payment_intent.succeeded") == 1
-    assert world.stock(sku) == (10, 0)
+    assert outside.effects(order_id) == UNDONE
+    assert events(outside, order_id).count("payment_intent.succeeded") == 1
+    assert outside.stock(sku) == (10, 0)
 
 
 def test_a_refund_whose_answer_was_lost_is_looked_up_and_not_made_again(harness: Harness) -> None:
-    world, order_id = harness.world, new_id()
-    with world.faults("payments", lost("refunds.create", order_id)):
-        world.order(order_id, customer=BOUNCING, items=[{"sku": world.new_sku(), "quantity": 1}])
-        assert world.ended(order_id)["status"] == "compensated"
-    assert events(world, order_id).count("refund.succeeded") == 1
+    outside, order_id = harness.outside, new_id()
+    with outside.faults("payments", lost("refunds.create", order_id)):
+        outside.order(order_id, customer=BOUNCING, items=[{"sku": outside.new_sku(), "quantity": 1}])
+        assert outside.ended(order_id)["status"] == "compensated"
+    assert events(outside, order_id).count("refund.succeeded") == 1
 
 
 def test_a_refund_that_cannot_be_looked_up_is_neither_made_nor_said(harness: Harness) -> None:
-    world, order_id = harness.world, new_id()
-    with world.faults("payments", down("refunds.list", order_id)):
-        world.order(order_id, customer=BOUNCING, items=[{"sku": world.new_sku(), "quantity": 1}])
-        view = world.becomes(order_id, "needs_attention")
+    outside, order_id = harness.outside, new_id()
+    with outside.faults("payments", down("refunds.list", order_id)):
+        outside.order(order_id, customer=BOUNCING, items=[{"sku": outside.new_sku(), "quantity": 1}])
+        view = outside.becomes(order_id, "needs_attention")
         assert ("refund_payment", "failed") in compensations(view)
-        assert "refund.succeeded" not in events(world, order_id)
-        assert "RefundedMinor" not in world.tables.record(order_id)
-    assert world.operate(order_id, "refund_payment", "retry", **ADA).status == 202
-    assert world.ended(order_id)["status"] == "compensated"
-    assert events(world, order_id).count("refund.succeeded") == 1
+        assert "refund.succeeded" not in events(outside, order_id)
+        assert "RefundedMinor" not in outside.tables.record(order_id)
+    assert outside.operate(order_id, "refund_payment", "retry", **ADA).status == 202
+    assert outside.ended(order_id)["status"] == "compensated"
+    assert events(outside, order_id).count("refund.succeeded") == 1

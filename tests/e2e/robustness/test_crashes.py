@@ -71,29 +71,29 @@ MOMENTS: dict[str, tuple[str, str, dict[str, Any], Any]] = {
 def test_a_death_between_an_effect_and_its_checkpoint_repeats_nothing(product: Product, moment: str) -> None:
     target, operation, changes, expected = MOMENTS[moment]
     order_id = new_id()
-    with closing(started(product)) as world:
-        on_hand, reserved = world.stock("CRUNCHY-ARMCHAIR")
+    with closing(started(product)) as outside:
+        on_hand, reserved = outside.stock("CRUNCHY-ARMCHAIR")
         rule = {
             "operation": operation,
             "fault": "kill_after_commit",
             "order_id": order_id,
             "times": 1,
-            "kill_pid": world.urls["pids"]["devhost"],
+            "kill_pid": outside.urls["pids"]["devhost"],
         }
         product.faults(target, rule)
-        world.order(order_id, **changes)
+        outside.order(order_id, **changes)
         assert product.ended() == 1
     product.start()
-    with closing(OutsideView(product.urls)) as world:
-        world.ended(order_id)
-        effects = world.effects(order_id)
+    with closing(OutsideView(product.urls)) as outside:
+        outside.ended(order_id)
+        effects = outside.effects(order_id)
         # A mail may have a copy exactly where the process died between acceptance and record: same Message-ID. A push
         # is sent at most once: a worker that lives a moment longer than its host may have claimed it, and not sent it.
         pushes = expected.pushes if moment == "a mail" and effects.pushes == 0 else effects.pushes
         assert effects._replace(mails=min(effects.mails, 1), pushes=pushes) == expected
         assert effects.mails <= (2 if moment == "a mail" else 1)
         sold = 1 if expected == COMPLETED else 0
-        assert world.stock("CRUNCHY-ARMCHAIR") == (on_hand - sold, reserved)
+        assert outside.stock("CRUNCHY-ARMCHAIR") == (on_hand - sold, reserved)
         product.faults(target)
 
 
@@ -101,25 +101,25 @@ def test_orders_that_were_killed_at_random_all_end_right(product: Product) -> No
     orders: dict[str, dict[str, Any]] = {}
     skus: list[str] = []
     for life in range(3):
-        with closing(started(product)) as world:
-            skus = skus or [world.new_sku(on_hand=100, price_minor=PRICE)]
+        with closing(started(product)) as outside:
+            skus = skus or [outside.new_sku(on_hand=100, price_minor=PRICE)]
             batch = {new_id(): _variety(number, skus[0]) for number in range(6)}
             for order_id, changes in batch.items():
-                world.order(order_id, **changes)
+                outside.order(order_id, **changes)
             orders |= batch
             if life < 2:
-                wait_for(partial(_begun, world, batch), 60, "an order in the middle")
+                wait_for(partial(_begun, outside, batch), 60, "an order in the middle")
                 assert product.kill_devhost() == 1
-    with closing(OutsideView(product.urls)) as world:
-        ended = {order_id: world.ended(order_id) for order_id in orders}
+    with closing(OutsideView(product.urls)) as outside:
+        ended = {order_id: outside.ended(order_id) for order_id in orders}
         for order_id, changes in orders.items():
-            expected, effects = _expected(changes), world.effects(order_id)
+            expected, effects = _expected(changes), outside.effects(order_id)
             assert effects._replace(mails=min(effects.mails, 1), pushes=expected.pushes) == expected, ended[order_id]
             assert effects.pushes <= 1
         sold = sum(view["status"] == "completed" for view in ended.values())
-        assert world.stock(skus[0]) == (100 - sold, 0)
-        told = histories(world.urls["storage_connection_string"], world.urls["task_hub"])
-        assert [disagreement for order_id in orders for disagreement in walk(told[order_id], ORDER_SAGA)] == []
+        assert outside.stock(skus[0]) == (100 - sold, 0)
+        stored = histories(outside.urls["storage_connection_string"], outside.urls["task_hub"])
+        assert [disagreement for order_id in orders for disagreement in walk(stored[order_id], ORDER_SAGA)] == []
 
 
 def _variety(number: int, sku: str) -> dict[str, Any]:
@@ -137,20 +137,20 @@ def _expected(changes: dict[str, Any]) -> Any:
     return UNDONE if "customer" in changes else COMPLETED
 
 
-def _begun(world: OutsideView, batch: dict[str, Any]) -> bool:
-    return any(world.ledger(order_id) for order_id in batch)
+def _begun(outside: OutsideView, batch: dict[str, Any]) -> bool:
+    return any(outside.ledger(order_id) for order_id in batch)
 
 
 def test_what_was_accepted_survives_the_death_in_the_next_moment(product: Product) -> None:
     orders = [new_id() for _ in range(5)]
-    with closing(started(product)) as world:
+    with closing(started(product)) as outside:
         for order_id in orders:
-            world.order(order_id)
+            outside.order(order_id)
         assert product.kill_devhost() == 1
     product.start()
-    with closing(OutsideView(product.urls)) as world:
-        assert [world.ended(order_id)["status"] for order_id in orders] == ["completed"] * 5
-        assert [world.effects(order_id).charged for order_id in orders] == [PRICE] * 5
+    with closing(OutsideView(product.urls)) as outside:
+        assert [outside.ended(order_id)["status"] for order_id in orders] == ["completed"] * 5
+        assert [outside.effects(order_id).charged for order_id in orders] == [PRICE] * 5
 
 
 @pytest.fixture
@@ -166,43 +166,43 @@ def test_a_last_failure_that_was_not_yet_written_cannot_release_stock_that_is_th
     strength of it: the next life runs the attempt again, it succeeds, and the order completes with its stock."""
     app, tables, blobs = proxied, proxied.tables, proxied.blobs
     order_id = new_id()
-    with closing(app.start()) as world:
-        sku = world.new_sku(on_hand=5)
+    with closing(app.start()) as outside:
+        sku = outside.new_sku(on_hand=5)
         last_failure = f"batch.*{order_id}.*TaskFailed.*release|batch.*{order_id}.*TaskFailed.*cancel_shipment"
         with (
             blobs.failing(f"^PUT .*labels/{order_id}", "lose_request"),
             tables.failing(last_failure, "hold") as held,
         ):
-            world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+            outside.order(order_id, items=[{"sku": sku, "quantity": 1}])
             assert held.seen.wait(60), "the last failure was never to be written"
-            assert world.stock(sku) == (5, 1)
-            assert world.label(order_id) is None
+            assert outside.stock(sku) == (5, 1)
+            assert outside.label(order_id) is None
             app.kill()
-    with closing(app.start()) as world:
-        view = world.ended(order_id)
+    with closing(app.start()) as outside:
+        view = outside.ended(order_id)
         assert view["status"] == "completed", view
-        assert world.stock(sku) == (4, 0)
-        assert world.label(order_id) == "issued"
+        assert outside.stock(sku) == (4, 0)
+        assert outside.label(order_id) == "issued"
         assert compensations(view) == []
 
 
 def test_storage_that_goes_away_for_a_while_delays_and_loses_nothing(proxied: Harness) -> None:
     app, tables = proxied, proxied.tables
     orders = [new_id() for _ in range(4)]
-    with closing(app.start()) as world:
-        sku = world.new_sku(on_hand=9)
+    with closing(app.start()) as outside:
+        sku = outside.new_sku(on_hand=9)
         rule = {"operation": "payment_intents.confirm", "fault": "hold", "delay_s": 8}
         with ExitStack() as outage:
-            with world.faults("payments", rule):
+            with outside.faults("payments", rule):
                 for order_id in orders:
-                    world.order(order_id, items=[{"sku": sku, "quantity": 1}])
-                wait_for(lambda: all(world.ledger(order_id) for order_id in orders), 60, "charges")
+                    outside.order(order_id, items=[{"sku": sku, "quantity": 1}])
+                wait_for(lambda: all(outside.ledger(order_id) for order_id in orders), 60, "charges")
                 away = outage.enter_context(tables.failing("devstoreaccount1", "lose_request"))
             assert away.seen.wait(60)
             wait_for(lambda: away.times < 1_000_000 - 10, 60, "ten lost requests")
-        assert {world.ended(order_id)["status"] for order_id in orders} <= {"completed", "compensated"}
+        assert {outside.ended(order_id)["status"] for order_id in orders} <= {"completed", "compensated"}
         for order_id in orders:
-            assert world.effects(order_id).net in {0, 1000}
-        sold = sum(world.view(order_id)["status"] == "completed" for order_id in orders)
-        assert sum(world.effects(order_id).net for order_id in orders) == sold * 1000
-        assert world.stock(sku) == (9 - sold, 0)
+            assert outside.effects(order_id).net in {0, 1000}
+        sold = sum(outside.view(order_id)["status"] == "completed" for order_id in orders)
+        assert sum(outside.effects(order_id).net for order_id in orders) == sold * 1000
+        assert outside.stock(sku) == (9 - sold, 0)

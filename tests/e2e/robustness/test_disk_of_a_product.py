@@ -16,9 +16,9 @@ from tests.support.product import Product
 
 def test_the_data_folder_belongs_to_its_user_alone(product: Product) -> None:
     product.final_view(product.order().json()["id"])
-    found = [path for path in (product.data, *product.data.rglob("*")) if path.exists()]
-    open_to_others = [path for path in found if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
-    assert len(found) > 20
+    paths = [path for path in (product.data, *product.data.rglob("*")) if path.exists()]
+    open_to_others = [path for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    assert len(paths) > 20
     assert open_to_others == []
 
 
@@ -42,26 +42,26 @@ def test_a_product_without_room_takes_no_order_and_says_why_in_its_health(
         with TableServiceClient.from_connection_string(product.urls["storage_connection_string"]) as service:
             service.create_table("late")
     assert product.stop() == 0
-    assert "Everything is stopped." in product.said()
+    assert "Everything is stopped." in product.output()
     assert [pid for pid in pids.values() if start_time(pid)] == []
     if sys.platform == "linux":
         assert f"Azurite could not save {product.data}/azurite/__azurite_db_table__.json (is the disk full" in (
-            product.said()
+            product.output()
         )
 
 
-@pytest.mark.parametrize("what", ["vanished", "damaged"])
-def test_a_store_that_is_not_what_it_was_is_said(new_product: Callable[..., Product], what: str) -> None:
+@pytest.mark.parametrize("change", ["vanished", "damaged"])
+def test_a_store_that_is_not_what_it_was_is_said(new_product: Callable[..., Product], change: str) -> None:
     product = new_product("--no-host").start()
     assert product.stop() == 0
     database = product.data / "azurite" / "__azurite_db_table__.json"
-    if what == "vanished":
+    if change == "vanished":
         database.unlink()
         product.start()
-        assert f"{database} is missing, although this folder has been in use since" in product.said()
+        assert f"{database} is missing, although this folder has been in use since" in product.output()
     else:
         database.write_bytes(database.read_bytes()[:-50])
         product.launch()
         assert product.ended() == 1
-        assert f"dev.py: Azurite cannot read {database}, which is damaged: put a copy of it back" in product.said()
-        assert "Traceback" not in product.said()
+        assert f"dev.py: Azurite cannot read {database}, which is damaged: put a copy of it back" in product.output()
+        assert "Traceback" not in product.output()

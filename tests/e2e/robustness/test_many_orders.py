@@ -16,33 +16,33 @@ ORDERS, AT_ONCE, PRICE = 200, 16, 1000
 
 
 @pytest.fixture(scope="module")
-def world(product: Product) -> Iterator[OutsideView]:
-    with closing(OutsideView(product.urls)) as world:
-        yield world
+def outside(product: Product) -> Iterator[OutsideView]:
+    with closing(OutsideView(product.urls)) as outside:
+        yield outside
 
 
 def test_two_hundred_orders_sixteen_at_a_time_end_right_without_an_error_in_the_logs(
-    world: OutsideView, product: Product
+    outside: OutsideView, product: Product
 ) -> None:
     logs = list((product.data / "logs").glob("*.log"))
-    before = {log: log.stat().st_size for log in logs}  # other tests of this product kill its worker, which is told
-    plenty, scarce = world.new_sku(on_hand=500, price_minor=PRICE), world.new_sku(on_hand=20, price_minor=PRICE)
+    before = {log: log.stat().st_size for log in logs}  # other tests of this product kill its worker, which is logged
+    plenty, scarce = outside.new_sku(on_hand=500, price_minor=PRICE), outside.new_sku(on_hand=20, price_minor=PRICE)
 
     def place_and_wait(number: int) -> tuple[str, str]:
         sku = scarce if number % 5 == 0 else plenty
-        order_id = world.order(new_id(), items=[{"sku": sku, "quantity": 1}])
-        return order_id, world.ended(order_id, patience=90, every=0.3)["status"]
+        order_id = outside.order(new_id(), items=[{"sku": sku, "quantity": 1}])
+        return order_id, outside.ended(order_id, patience=90, every=0.3)["status"]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = dict(pool.map(place_and_wait, range(ORDERS)))
     counts = Counter(ended.values())
     assert counts["completed"] == 160 + 20
     assert counts["rejected"] + counts["compensated"] == 20
-    assert world.stock(plenty) == (340, 0)
-    assert world.stock(scarce) == (0, 0)
-    paid = Counter({order_id: net for order_id, net in world.net_money().items() if order_id in ended and net})
+    assert outside.stock(plenty) == (340, 0)
+    assert outside.stock(scarce) == (0, 0)
+    paid = Counter({order_id: net for order_id, net in outside.net_money().items() if order_id in ended and net})
     assert paid == {order_id: PRICE for order_id, status in ended.items() if status == "completed"}
     for log in logs:
-        told = log.read_bytes()[before[log] :].decode(errors="replace")
-        assert "ERROR" not in told, log.name
-        assert "Traceback" not in told, log.name
+        text = log.read_bytes()[before[log] :].decode(errors="replace")
+        assert "ERROR" not in text, log.name
+        assert "Traceback" not in text, log.name

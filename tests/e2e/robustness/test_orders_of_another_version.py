@@ -24,26 +24,26 @@ ADA = {"by": "ada", "reason": "the bank is up again"}
 FORBIDDEN: dict[str, Any] = {"name": "Ada " + "of the very long name " * 20, "loyalty": {"points": 7}}
 
 
-def table(world: OutsideView) -> TableClient:
-    return TableClient.from_connection_string(world.urls["storage_connection_string"], "orders")
+def table(outside: OutsideView) -> TableClient:
+    return TableClient.from_connection_string(outside.urls["storage_connection_string"], "orders")
 
 
-def stored_by_another_version(world: OutsideView, order_id: str) -> None:
+def stored_by_another_version(outside: OutsideView, order_id: str) -> None:
     """Change what is stored, as a version with other rules would have written it."""
-    sent = json.loads(world.tables.record(order_id)["Request"])
+    sent = json.loads(outside.tables.record(order_id)["Request"])
     sent["customer"] |= FORBIDDEN
     sent["shipping_address"] |= {"floor": 3, "line2": "x" * 300}
     sent["items"] = [{**item, "engraving": "For Ada"} for item in sent["items"]]
     sent["gift"] = True
     row = {"PartitionKey": order_id, "RowKey": "order", "Request": json.dumps(sent), "LoyaltyPoints": 7}
-    table(world).update_entity(row)
+    table(outside).update_entity(row)
 
 
-def is_listed(world: OutsideView, order_id: str, status: str) -> bool:
+def is_listed(outside: OutsideView, order_id: str, status: str) -> bool:
     """In one of the pages of the list: the product is shared, and others place orders too."""
     page, path = {"continuation": ""}, "/api/orders?top=100"
     while page["continuation"] is not None:
-        page = world.get(path).json()
+        page = outside.get(path).json()
         if (order_id, status) in [(order["order_id"], order["status"]) for order in page["orders"]]:
             return True
         path = f"/api/orders?top=100&continuation={page['continuation']}"
@@ -89,13 +89,13 @@ def test_one_that_waits_for_its_approval_is_decided(shop: OutsideView, action: s
 @pytest.mark.parametrize("verb", ["retry", "resolve"])
 def test_a_parked_one_is_repaired(shop: OutsideView, verb: str) -> None:
     sku, order_id = shop.new_sku(), new_id()
-    told = ADA if verb == "retry" else {**ADA, "reference": "SEPA-4711"}
+    body = ADA if verb == "retry" else {**ADA, "reference": "SEPA-4711"}
     with shop.faults("payments", {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}):
         shop.order(order_id, items=[{"sku": sku, "quantity": 1}], customer=BOUNCING)
         shop.becomes(order_id, "needs_attention")
         stored_by_another_version(shop, order_id)
     assert shop.view(order_id)["status"] == "needs_attention"
-    assert shop.operate(order_id, "refund_payment", verb, **told).status == 202
+    assert shop.operate(order_id, "refund_payment", verb, **body).status == 202
     view = shop.becomes(order_id, "compensated")
     done = "done" if verb == "retry" else "resolved"
     assert ("refund_payment", done) in compensations(view)
@@ -114,7 +114,7 @@ def test_a_state_that_is_unknown_here_is_shown_listed_and_cancelled(shop: Outsid
     assert shop.cancel(order_id).status == 202
 
 
-def test_a_damaged_record_is_told_in_a_sentence_and_the_sweep_heals_its_neighbours(shop: OutsideView) -> None:
+def test_a_damaged_record_is_reported_in_a_sentence_and_the_sweep_heals_its_neighbours(shop: OutsideView) -> None:
     damaged, neighbour = new_id(), new_id()
     items = [{"sku": shop.new_sku(), "quantity": 1}]
     with patch.object(OrderIndex, "open"):

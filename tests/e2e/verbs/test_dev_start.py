@@ -21,7 +21,7 @@ def assert_gone(pids: Iterable[int]) -> None:
     Product.wait_for(lambda: not [pid for pid in pids if start_time(pid)], 60, "end of every process")
 
 
-def test_urls_json_tells_where_everything_is_and_who_serves_it(product: Product) -> None:
+def test_urls_json_says_where_everything_is_and_who_serves_it(product: Product) -> None:
     urls, port = product.urls, product.port
     pids = urls.pop("pids")
     assert urls == {
@@ -51,7 +51,7 @@ def test_the_catalogue_is_there_from_the_first_start(product: Product) -> None:
 
 def test_the_order_that_start_prints_is_taken(product: Product) -> None:
     """Run as pasted, by a shell."""
-    printed = next(line for line in product.said().splitlines() if line.startswith("  curl "))
+    printed = next(line for line in product.output().splitlines() if line.startswith("  curl "))
     answer = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, check=True).stdout
     assert answer.startswith("HTTP/1.1 202")
     order = json.loads(answer[answer.index("{") :])["id"]
@@ -59,22 +59,22 @@ def test_the_order_that_start_prints_is_taken(product: Product) -> None:
 
 
 def test_start_says_where_its_logs_are_and_how_each_order_ends(product: Product) -> None:
-    assert f"\n  logs      {product.data / 'logs'}\n" in product.said()
+    assert f"\n  logs      {product.data / 'logs'}\n" in product.output()
     taken = product.order().json()["id"]
     declined = product.order(payment_method="pm_card_visa_chargeDeclined").json()["id"]
     product.final_view(taken)
     product.final_view(declined)
-    product.wait_for(lambda: f" order {taken} completed\n" in product.said(), 10, "line of the order")
+    product.wait_for(lambda: f" order {taken} completed\n" in product.output(), 10, "line of the order")
     ending = f" order {declined} compensated (process_payment: card_declined)\n"
-    product.wait_for(lambda: ending in product.said(), 10, "line of the order that was undone")
-    assert product.said().count(f"order {taken} ") == 1
+    product.wait_for(lambda: ending in product.output(), 10, "line of the order that was undone")
+    assert product.output().count(f"order {taken} ") == 1
 
 
 def test_start_says_that_a_worker_was_replaced_and_how_orders_go_on(product: Product) -> None:
     killed = product.pids["worker"]
     os.kill(killed, signal.SIGKILL)
-    said = "ERROR: The worker ended by itself (exit code -9); starting another."
-    product.wait_for(lambda: said in product.said(), 20, "line of the worker")
+    line = "ERROR: The worker ended by itself (exit code -9); starting another."
+    product.wait_for(lambda: line in product.output(), 20, "line of the worker")
     product.wait_for(lambda: product.pids.get("worker", killed) != killed, 20, "name of the new worker in urls.json")
     order = product.order().json()["id"]
     assert product.final_view(order)["status"] == "completed"
@@ -129,7 +129,7 @@ def test_a_child_that_dies_is_named_and_the_rest_stopped(new_product: NewProduct
     pids = product.pids
     os.kill(pids["mail"], signal.SIGKILL)
     assert product.ended() == 1
-    assert "mail ended by itself (killed by SIGKILL), so everything was stopped." in product.said()
+    assert "mail ended by itself (killed by SIGKILL), so everything was stopped." in product.output()
     assert_gone(pids.values())
     assert not (product.data / "urls.json").exists()
 
@@ -151,9 +151,9 @@ def test_without_a_host_it_says_what_to_do_next(new_product: NewProduct) -> None
     product = new_product("--no-host").start()
     assert set(product.pids) == {"azurite", "payments", "mail"}
     assert "host" not in product.urls
-    assert "cp local.settings.json.example local.settings.json" in product.said()
-    assert f'"STRIPE_API_BASE": "http://127.0.0.1:{product.port + 1}"' in product.said()
-    assert f"func start --port {product.port}" in product.said()
+    assert "cp local.settings.json.example local.settings.json" in product.output()
+    assert f'"STRIPE_API_BASE": "http://127.0.0.1:{product.port + 1}"' in product.output()
+    assert f"func start --port {product.port}" in product.output()
 
 
 def test_a_name_that_is_allowed_is_answered_by_each_server(new_product: NewProduct) -> None:

@@ -26,13 +26,13 @@ def loading(data: Path, log: Path, *words: str) -> subprocess.Popen[bytes]:
     return launch([sys.executable, ROOT / "dev.py", "load", "--data", data, *words], log)
 
 
-def said(log: Path) -> str:
+def text_of(log: Path) -> str:
     return log.read_text(encoding="utf-8")
 
 
 def started(log: Path) -> int:
     """How many orders the last line of progress speaks of."""
-    return int((re.findall(r"started (\d+)", said(log)) or ["0"])[-1])
+    return int((re.findall(r"started (\d+)", text_of(log)) or ["0"])[-1])
 
 
 def test_every_kind_of_order_ends_and_the_auditor_is_content(
@@ -40,10 +40,10 @@ def test_every_kind_of_order_ends_and_the_auditor_is_content(
 ) -> None:
     words = ["--orders", "20", "--at-once", "10", "--mix", "good=2,declined=1,cancelled=1,approved=1"]
     assert main([*words, "--data", str(shop_product.data)]) == 0
-    told = capsys.readouterr().out
-    assert "Right: all 20 orders are final." in told and RIGHT in told
-    assert "parked 0  failed 0" in told
-    name = told.partition(":")[0]
+    output = capsys.readouterr().out
+    assert "Right: all 20 orders are final." in output and RIGHT in output
+    assert "parked 0  failed 0" in output
+    name = output.partition(":")[0]
     approved = [
         order for order in shop.get("/api/orders?top=100").json()["orders"] if order["order_id"].startswith(name)
     ]
@@ -79,10 +79,10 @@ def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Produ
         product.wait_for(lambda: started(tmp_path / "load.log") > 10, 60, "orders under way")
         product.kill_start()
         product.start_again()
-        assert load.wait(180) == 0, said(tmp_path / "load.log")
+        assert load.wait(180) == 0, text_of(tmp_path / "load.log")
     finally:
         end(load, patience=10)
-    assert RIGHT in said(tmp_path / "load.log") and "all 60 orders are final" in said(tmp_path / "load.log")
+    assert RIGHT in text_of(tmp_path / "load.log") and "all 60 orders are final" in text_of(tmp_path / "load.log")
 
 
 def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: OutsideView, tmp_path: Path) -> None:
@@ -91,21 +91,23 @@ def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: Outside
     try:
         shop_product.wait_for(lambda: started(log) > 0, 60, "orders under way")
         load.send_signal(signal.SIGINT)
-        assert load.wait(60) == 130, said(log)
+        assert load.wait(60) == 130, text_of(log)
     finally:
         end(load, patience=10)
-    told = re.search(r"Stopped: (\d+) of 500 orders were placed, (\d+) .* ids begin with (load-\w+)\.", said(log))
-    assert told is not None, said(log)
-    assert "Right" not in said(log) and "Traceback" not in said(log)
-    placed = [order_id for order_id in _listed(shop) if order_id.startswith(told[3])]
-    assert len(placed) == int(told[1])
+    sentence = re.search(
+        r"Stopped: (\d+) of 500 orders were placed, (\d+) .* ids begin with (load-\w+)\.", text_of(log)
+    )
+    assert sentence is not None, text_of(log)
+    assert "Right" not in text_of(log) and "Traceback" not in text_of(log)
+    placed = [order_id for order_id in _listed(shop) if order_id.startswith(sentence[3])]
+    assert len(placed) == int(sentence[1])
     wait_for(lambda: all(shop.view(each)["status"] in FINAL for each in placed), 60, "the end of what was placed")
 
 
-def _listed(world: OutsideView) -> list[str]:
-    found, token = [], ""
+def _listed(outside: OutsideView) -> list[str]:
+    order_ids, token = [], ""
     while token is not None:
-        page = world.get(f"/api/orders?top=100&continuation={token}").json()
-        found += [order["order_id"] for order in page["orders"]]
+        page = outside.get(f"/api/orders?top=100&continuation={token}").json()
+        order_ids += [order["order_id"] for order in page["orders"]]
         token = page["continuation"]
-    return found
+    return order_ids

@@ -40,16 +40,16 @@ def order(shop_product: Product, capsys: pytest.CaptureFixture[str]) -> Terminal
 def test_an_order_is_placed_and_followed_to_its_end(shop_product: Product) -> None:
     order_id = new_id()
     words = ("order", "place", "--id", order_id, "--card", "pm_card_visa_chargeDeclined", "--watch")
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(ROOT / "dev.py"), *words, "--data", str(shop_product.data)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    changes = [line.split("\t")[1:] for line in told.stdout.splitlines()[1:]]
-    assert [order_id in told.stdout.splitlines()[0], changes[-1]] == [True, ["order", "compensated"]]
+    assert result.returncode == 0, result.stderr
+    changes = [line.split("\t")[1:] for line in result.stdout.splitlines()[1:]]
+    assert [order_id in result.stdout.splitlines()[0], changes[-1]] == [True, ["order", "compensated"]]
     assert ["process_payment", "refused"] in changes and ["release_inventory", "done"] in changes
 
 
@@ -89,8 +89,8 @@ def test_a_waiting_order_is_cancelled(order: Terminal, shop: OutsideView) -> Non
     shop.becomes(order_id, "awaiting_approval")
     assert order("cancel", order_id, "--by", "grace", "--reason", "the customer rang") == 0
     assert shop.ended(order_id)["status"] == "cancelled"
-    asked = [audit for audit in shop.tables.audits(order_id) if audit["Event"] == "cancel_requested"]
-    assert [(audit["By"], audit["Reason"]) for audit in asked] == [("grace", "the customer rang")]
+    requests = [audit for audit in shop.tables.audits(order_id) if audit["Event"] == "cancel_requested"]
+    assert [(audit["By"], audit["Reason"]) for audit in requests] == [("grace", "the customer rang")]
 
 
 def test_an_undo_that_failed_is_tried_again_and_needs_no_name(order: Terminal, shop: OutsideView) -> None:

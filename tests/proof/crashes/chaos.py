@@ -354,10 +354,10 @@ class Chaos:
 
     def _raised(self) -> list[str]:
         """No function of the app may raise over HTTP, whatever fails around it."""
-        return sorted(set(RAISED.findall(self._product.said())))
+        return sorted(set(RAISED.findall(self._product.output())))
 
     def _kills(self) -> Counter[str]:
         """As `dev.py start` told them."""
-        killed = len(KILLED.findall(self._product.said()))
+        killed = len(KILLED.findall(self._product.output()))
         by_providers = self.report.faults["kill_after_commit"]
         return Counter({"by a provider": by_providers, "at random": killed - by_providers})

@@ -1,7 +1,7 @@
 """What customers, the shop and its operators do in the proof: over the public API, drawn from a seed.
 
-Each of these may be cut off by a death of the host. Whoever does not know what became of a request asks again: an order
-with the same id and body, a restock only under the ETag that it read.
+Each of these may be cut off by a death of the host. A customer who got no answer sends the order again
+with the same id and body; a restock is sent again only under the ETag that it read.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def cancel(urls: Mapping[str, Any], auditor: Auditor, order_id: str) -> bool:
 def restock(urls: Mapping[str, Any], auditor: Auditor, sku: str, units: int) -> bool:
     """Add units under the ETag that was read. False: somebody sold some in between. Raises OSError as `place`."""
     address = f"{urls['host']}/api/inventory/{sku}"
-    found = _answered(fetch(address))
-    shelf, etag = found.json(), found.headers["ETag"]
+    entry = _answered(fetch(address))
+    shelf, etag = entry.json(), entry.headers["ETag"]
     with auditor.restocking(sku, units) as arrival:
         body = {key: shelf[key] for key in ("price_minor", "currency")} | {"on_hand": shelf["on_hand"] + units}
         answer = _answered(fetch(address, "PUT", body, {"If-Match": etag}))
@@ -112,12 +112,12 @@ def look_after(urls: Mapping[str, Any], rng: random.Random) -> int:
     for order_id in _listed(urls, "awaiting_approval"):
         if rng.random() < 0.7:  # the others expire
             decision = {"approved": rng.random() < 0.8, "approver": OPERATOR["by"], "comment": "as agreed"}
-            done += _told(f"{urls['host']}/api/orders/{order_id}/approval", decision)
+            done += _post(f"{urls['host']}/api/orders/{order_id}/approval", decision)
     for order_id in _listed(urls, "needs_attention"):
         view = _answered(fetch(f"{urls['host']}/api/orders/{order_id}")).json()
         for undo in view["compensations"]:
             if undo["status"] == "failed":
-                done += _told(f"{urls['host']}/api/orders/{order_id}/compensations/{undo['name']}/retry", OPERATOR)
+                done += _post(f"{urls['host']}/api/orders/{order_id}/compensations/{undo['name']}/retry", OPERATOR)
     return done
 
 
@@ -126,7 +126,7 @@ def _listed(urls: Mapping[str, Any], status: str) -> list[str]:
     return [order["order_id"] for order in page["orders"]]
 
 
-def _told(address: str, body: Mapping[str, Any]) -> int:
+def _post(address: str, body: Mapping[str, Any]) -> int:
     answer = _answered(fetch(address, "POST", body))
     assert answer.status in {202, 409}, f"{address} was answered with {answer.status}: {answer.body!r}"
     return int(answer.status == 202)

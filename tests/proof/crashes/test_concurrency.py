@@ -47,9 +47,9 @@ def product(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_two_hundred_orders_over_fifty_units_sell_each_unit_once(product: Product) -> None:
     urls, rng = product.urls, random.Random(SEED)
     assert {"worker", "worker1", "worker2"} <= set(urls["pids"])
-    with closing(OutsideView(urls)) as world, closing(Auditor(urls)) as auditor:
+    with closing(OutsideView(urls)) as outside, closing(Auditor(urls)) as auditor:
         for sku, units in UNITS.items():
-            world.put_stock(sku, units, PRICE)
+            outside.put_stock(sku, units, PRICE)
             auditor.stocked(sku, units)
         orders = customers.draw(rng, "many", ORDERS, list(UNITS), MIX)
         with _sampled(auditor):
@@ -61,10 +61,10 @@ def test_two_hundred_orders_over_fifty_units_sell_each_unit_once(product: Produc
                 _place_all(urls, auditor, orders)  # those before the death once more: their answers may be lost
                 assert all(each.result() for each in restocked)
             wait_for(lambda: not auditor.waiting(), 90, f"end of {auditor.waiting()}", every=0.5)
-        _buy_the_rest(world, auditor)
+        _buy_the_rest(outside, auditor)
         assert auditor.violations() == []
         assert auditor.samples >= 2  # each takes seconds while three workers have both cores
-        _assert_all_sold_once(world, orders)
+        _assert_all_sold_once(outside, orders)
 
 
 def _place_all(urls: dict[str, Any], auditor: Auditor, orders: Sequence[customers.Order]) -> None:
@@ -85,27 +85,27 @@ def _restock(urls: dict[str, Any], auditor: Auditor, sku: str, units: int) -> bo
     return any(customers.restock(urls, auditor, sku, units) for _ in range(200))
 
 
-def _buy_the_rest(world: OutsideView, auditor: Auditor) -> None:
+def _buy_the_rest(outside: OutsideView, auditor: Auditor) -> None:
     """One unit an order, and one order more than there are units."""
     for sku in UNITS:
-        left, reserved = world.stock(sku)
+        left, reserved = outside.stock(sku)
         assert reserved == 0
         ended = []
         for number in range(left + 1):
-            order_id = world.order(f"rest-{sku.lower()}-{number}", items=[{"sku": sku, "quantity": 1}])
+            order_id = outside.order(f"rest-{sku.lower()}-{number}", items=[{"sku": sku, "quantity": 1}])
             auditor.accepted(order_id)
-            ended.append(world.ended(order_id)["status"])
+            ended.append(outside.ended(order_id)["status"])
         assert ended == ["completed"] * left + ["rejected"], sku
 
 
-def _assert_all_sold_once(world: OutsideView, orders: Sequence[customers.Order]) -> None:
-    assert {sku: world.stock(sku) for sku in UNITS} == dict.fromkeys(UNITS, (0, 0))
+def _assert_all_sold_once(outside: OutsideView, orders: Sequence[customers.Order]) -> None:
+    assert {sku: outside.stock(sku) for sku in UNITS} == dict.fromkeys(UNITS, (0, 0))
     owned = Counter(UNITS) + Counter(dict(RESTOCKS))
-    ended = {order.order_id: world.view(order.order_id)["status"] for order in orders}
+    ended = {order.order_id: outside.view(order.order_id)["status"] for order in orders}
     assert set(ended.values()) <= FINAL
     bought = sum((Counter(order.items) for order in orders if ended[order.order_id] == "completed"), Counter[str]())
     assert all(bought[sku] <= owned[sku] for sku in owned)
-    paid = sum(net for order_id, net in world.net_money().items() if order_id.startswith(("many-", "rest-")))
+    paid = sum(net for order_id, net in outside.net_money().items() if order_id.startswith(("many-", "rest-")))
     assert paid == owned.total() * PRICE
 
 

@@ -140,28 +140,28 @@ class Matrix:
     def _live(self, moment: str) -> Life:
         orders = {cell: new_id() for cell in CELLS}
         last = new_id() if moment == "after_its_commit" else None
-        with closing(self._app.start()) as world:
-            sku = world.new_sku(on_hand=50, price_minor=PRICE)
+        with closing(self._app.start()) as outside:
+            sku = outside.new_sku(on_hand=50, price_minor=PRICE)
             with ExitStack() as barriers:
-                reached = self._set_up(barriers, world, moment, orders)
+                reached = self._set_up(barriers, outside, moment, orders)
                 # Providers last: an order stands at one only until its client's time-out, ten seconds.
                 for place in (self._proxies, ("payments", "mail")):
                     cells = [cell for cell in CELLS if BARRIERS[cell[0]].target in place]
                     for cell in cells:
-                        _place(world, sku, orders[cell], BARRIERS[cell[0]].changes)
+                        _place(outside, sku, orders[cell], BARRIERS[cell[0]].changes)
                     wait_for(partial(_all, [reached[cell] for cell in cells]), 45, f"order at each of {moment}")
-                cancels = {cell: world.cancel(orders[cell]).status for cell in CELLS if cell[1]}
-                self._die(world, sku, last)
+                cancels = {cell: outside.cancel(orders[cell]).status for cell in CELLS if cell[1]}
+                self._die(outside, sku, last)
         self._app.sandbox.clear_faults()
-        with closing(self._app.start()) as world:
-            lived = {cell: _lived(world, order_id, cancels.get(cell)) for cell, order_id in orders.items()}
-            last_lived = _lived(world, last, None) if last else None
-            found = _audited(self._app, [*orders.values(), *([last] if last else [])], sku)
+        with closing(self._app.start()) as outside:
+            lived = {cell: _lived(outside, order_id, cancels.get(cell)) for cell, order_id in orders.items()}
+            last_lived = _lived(outside, last, None) if last else None
+            findings = _audited(self._app, [*orders.values(), *([last] if last else [])], sku)
         self._app.stop()
-        return Life(lived, found, last_lived)
+        return Life(lived, findings, last_lived)
 
     def _set_up(
-        self, barriers: ExitStack, world: OutsideView, moment: str, orders: dict[tuple[str, bool], str]
+        self, barriers: ExitStack, outside: OutsideView, moment: str, orders: dict[tuple[str, bool], str]
     ) -> dict[tuple[str, bool], Callable[[], object]]:
         """Every barrier, and for each whether its order stands there."""
         rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
@@ -176,7 +176,7 @@ class Matrix:
                 proxy, pattern = self._proxies[barrier.target], barrier.what.replace("{id}", order_id)
                 stands.append(barriers.enter_context(proxy.failing(pattern, *LOST[moment])).seen.is_set)
             elif moment in UNANSWERED and barrier.target in rules:
-                stands.append(_fired(world, barrier.target, len(rules[barrier.target])))
+                stands.append(_fired(outside, barrier.target, len(rules[barrier.target])))
                 rules[barrier.target].append({"operation": barrier.what, "order_id": order_id, **UNANSWERED[moment]})
             reached[cell] = partial(_all, stands)
         self._rules = rules
@@ -185,7 +185,7 @@ class Matrix:
                 self._app.sandbox.faults(target, each)
         return reached
 
-    def _die(self, world: OutsideView, sku: str, last: str | None) -> None:
+    def _die(self, outside: OutsideView, sku: str, last: str | None) -> None:
         if last is None:
             self._app.kill()
             return
@@ -196,24 +196,24 @@ class Matrix:
             "kill_pid": self._app.pid,
         }
         self._app.sandbox.faults("payments", [*self._rules["payments"], killing])
-        _place(world, sku, last, {})
+        _place(outside, sku, last, {})
         self._app.wait_for_death()
 
 
-def _place(world: OutsideView, sku: str, order_id: str, changes: Mapping[str, Any]) -> None:
-    world.order(order_id, items=[{"sku": sku, "quantity": 1}], **changes)
+def _place(outside: OutsideView, sku: str, order_id: str, changes: Mapping[str, Any]) -> None:
+    outside.order(order_id, items=[{"sku": sku, "quantity": 1}], **changes)
 
 
 def _all(conditions: list[Callable[[], object]]) -> bool:
     return all(condition() for condition in conditions)
 
 
-def _fired(world: OutsideView, target: str, number: int) -> Callable[[], object]:
-    return lambda: fetch(f"{world.urls[target]}/sandbox/faults").json()["fired"][number]
+def _fired(outside: OutsideView, target: str, number: int) -> Callable[[], object]:
+    return lambda: fetch(f"{outside.urls[target]}/sandbox/faults").json()["fired"][number]
 
 
-def _lived(world: OutsideView, order_id: str, cancel: int | None) -> Lived:
-    return Lived(world.ended(order_id), world.effects(order_id), cancel)
+def _lived(outside: OutsideView, order_id: str, cancel: int | None) -> Lived:
+    return Lived(outside.ended(order_id), outside.effects(order_id), cancel)
 
 
 def _audited(app: Harness, orders: list[str], sku: str) -> list[str]:

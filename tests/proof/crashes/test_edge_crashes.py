@@ -52,64 +52,64 @@ def test_a_post_that_dies_at_any_of_its_writes_is_accepted_and_ends_or_was_never
     app: Harness,
 ) -> None:
     orders = {cell: new_id() for cell in CELLS}
-    with closing(app.start()) as world, ThreadPoolExecutor(len(CELLS)) as pool, ExitStack() as held:
-        sku = world.new_sku(on_hand=20, price_minor=PRICE)
+    with closing(app.start()) as outside, ThreadPoolExecutor(len(CELLS)) as pool, ExitStack() as held:
+        sku = outside.new_sku(on_hand=20, price_minor=PRICE)
         stands = []
         for (write, moment), order_id in orders.items():
             pattern = WRITES[write].replace("{id}", order_id)
             rule = held.enter_context(app.tables.failing(pattern, MOMENTS[moment], times=1))
             stands.append(rule.seen.is_set if moment == "before" else rule.done.is_set)
-            pool.submit(post_into_the_void, world, order_id, sku)
+            pool.submit(post_into_the_void, outside, order_id, sku)
         wait_for(lambda: all(stand() for stand in stands), 60, "a request at each write")
         app.kill()
-    with closing(app.start()) as world:
-        on_record = {cell: bool(orders_of(world).find(order_id)) for cell, order_id in orders.items()}
-        swept(world, list(orders.values()))
+    with closing(app.start()) as outside:
+        on_record = {cell: bool(orders_of(outside).find(order_id)) for cell, order_id in orders.items()}
+        swept(outside, list(orders.values()))
         for cell, order_id in orders.items():
             if on_record[cell]:
-                assert world.ended(order_id)["status"] == "completed", cell
-                assert world.effects(order_id) == COMPLETED, cell
+                assert outside.ended(order_id)["status"] == "completed", cell
+                assert outside.effects(order_id) == COMPLETED, cell
             else:
-                assert world.get(f"/api/orders/{order_id}").status == 404, cell
-                assert world.effects(order_id) == NOTHING, cell
+                assert outside.get(f"/api/orders/{order_id}").status == 404, cell
+                assert outside.effects(order_id) == NOTHING, cell
         assert [cell for cell, there in on_record.items() if not there] == [
             ("index entry", "before"),
             ("index entry", "after"),
             ("record", "before"),
         ]
-        assert world.stock(sku) == (20 - sum(on_record.values()), 0)
+        assert outside.stock(sku) == (20 - sum(on_record.values()), 0)
 
 
-def post_into_the_void(world: OutsideView, order_id: str, sku: str) -> None:
+def post_into_the_void(outside: OutsideView, order_id: str, sku: str) -> None:
     with contextlib.suppress(OSError):  # the server dies before it answers
-        world.order(order_id, items=[{"sku": sku, "quantity": 1}])
+        outside.order(order_id, items=[{"sku": sku, "quantity": 1}])
 
 
-def swept(world: OutsideView, orders: list[str]) -> None:
+def swept(outside: OutsideView, orders: list[str]) -> None:
     """What the sweep does a minute later about these orders alone: the storage account has those of other tests too."""
-    found = orders_of(world), index_of(world), payments_of(world), stock_of(world)
-    reconciler = Reconciler(*found)
-    sagas = Sagas(SimpleNamespace(get_status=partial(status_of, world)), partial(start, world), never_woken)
+    before = orders_of(outside), index_of(outside), payments_of(outside), stock_of(outside)
+    reconciler = Reconciler(*before)
+    sagas = Sagas(SimpleNamespace(get_status=partial(status_of, outside)), partial(start, outside), never_woken)
     later = datetime.now(UTC) + timedelta(minutes=1)
-    for entry in index_of(world).unfinished(None, 100_000):
+    for entry in index_of(outside).unfinished(None, 100_000):
         if entry.order_id in orders:
             asyncio.run(_look_after(reconciler, sagas, entry, later))
 
 
-async def status_of(world: OutsideView, order_id: str) -> Any:
-    answer = world.get(f"/runtime/webhooks/durabletask/instances/{order_id}")
+async def status_of(outside: OutsideView, order_id: str) -> Any:
+    answer = outside.get(f"/runtime/webhooks/durabletask/instances/{order_id}")
     if answer.status == 404:
         return None
-    told = answer.json()
+    view = answer.json()
     return SimpleNamespace(
-        runtime_status=SimpleNamespace(name=told["runtimeStatus"]), custom_status=told["customStatus"]
+        runtime_status=SimpleNamespace(name=view["runtimeStatus"]), custom_status=view["customStatus"]
     )
 
 
-async def start(world: OutsideView, order_id: str) -> None:
+async def start(outside: OutsideView, order_id: str) -> None:
     limits = {"step_retry_s": 5.0, "undo_retry_s": 1.0}
-    given = {"order_id": order_id, "limits": limits, "version": SAGA_VERSION}
-    started = world.post(f"/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", given)
+    input_ = {"order_id": order_id, "limits": limits, "version": SAGA_VERSION}
+    started = outside.post(f"/runtime/webhooks/durabletask/orchestrators/order_saga/{order_id}", input_)
     assert started.status == 202, started.body
 
 
@@ -121,52 +121,52 @@ async def never_woken(order_id: str, event: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def world(app: Harness) -> Iterator[OutsideView]:
+def outside(app: Harness) -> Iterator[OutsideView]:
     app.stop()
-    with closing(app.start()) as world:
-        yield world
+    with closing(app.start()) as outside:
+        yield outside
 
 
 @pytest.mark.parametrize(
     ("late", "first", "given_back"), [("resolve", "retry", PRICE), ("retry", "resolve", 0), ("resolve", "resolve", 0)]
 )
 def test_of_two_operators_at_one_parked_order_the_later_is_refused_and_the_money_goes_back_once(
-    app: Harness, world: OutsideView, late: str, first: str, given_back: int
+    app: Harness, outside: OutsideView, late: str, first: str, given_back: int
 ) -> None:
-    order_id = parked(world)
+    order_id = parked(outside)
     with ThreadPoolExecutor(1) as pool:
         with app.tables.failing(f"batch.*{order_id}.*{EVENTS[late]}", "hold_then_commit", times=1) as held:
-            second = pool.submit(operate, world, order_id, late)
+            second = pool.submit(operate, outside, order_id, late)
             assert held.seen.wait(30)
-            assert operate(world, order_id, first) == 202
+            assert operate(outside, order_id, first) == 202
         assert second.result() == 409
-    assert world.ended(order_id)["status"] == "compensated"
-    assert world.effects(order_id).given_back == given_back
-    events = [audit["Event"] for audit in world.tables.audits(order_id)]
+    assert outside.ended(order_id)["status"] == "compensated"
+    assert outside.effects(order_id).given_back == given_back
+    events = [audit["Event"] for audit in outside.tables.audits(order_id)]
     assert sum(events.count(name) for name in EVENTS.values()) == 1
 
 
-def test_many_operators_at_once_are_heard_once(world: OutsideView) -> None:
+def test_many_operators_at_once_are_heard_once(outside: OutsideView) -> None:
     for _ in range(3):
-        order_id = parked(world)
-        asks: list[Callable[[], int]] = [partial(operate, world, order_id, verb) for verb in ("retry", "resolve") * 4]
+        order_id = parked(outside)
+        asks: list[Callable[[], int]] = [partial(operate, outside, order_id, verb) for verb in ("retry", "resolve") * 4]
         with ThreadPoolExecutor(len(asks)) as pool:
             answers = list(pool.map(lambda ask: ask(), asks))
         assert sorted(answers) == [202] + [409] * 7
-        assert world.ended(order_id)["status"] == "compensated"
-        resolved = "compensation_resolved" in json.dumps(world.tables.audits(order_id), default=str)
-        assert world.effects(order_id).given_back == (0 if resolved else PRICE)
+        assert outside.ended(order_id)["status"] == "compensated"
+        resolved = "compensation_resolved" in json.dumps(outside.tables.audits(order_id), default=str)
+        assert outside.effects(order_id).given_back == (0 if resolved else PRICE)
 
 
-def parked(world: OutsideView) -> str:
+def parked(outside: OutsideView) -> str:
     order_id = new_id()
     rule = {"operation": "refunds.create", "fault": "error_before_commit", "order_id": order_id}
-    with world.faults("payments", rule):
-        world.order(order_id, items=[{"sku": world.new_sku(), "quantity": 1}], customer=BOUNCING)
-        world.becomes(order_id, "needs_attention")
+    with outside.faults("payments", rule):
+        outside.order(order_id, items=[{"sku": outside.new_sku(), "quantity": 1}], customer=BOUNCING)
+        outside.becomes(order_id, "needs_attention")
     return order_id
 
 
-def operate(world: OutsideView, order_id: str, verb: str) -> int:
-    told = ADA if verb == "retry" else PROOF
-    return world.operate(order_id, "refund_payment", verb, **told).status
+def operate(outside: OutsideView, order_id: str, verb: str) -> int:
+    body = ADA if verb == "retry" else PROOF
+    return outside.operate(order_id, "refund_payment", verb, **body).status

@@ -35,8 +35,8 @@ def audited(new_harness: Callable[..., Harness]) -> Iterator[Audited]:
 
 
 def place(audited: Audited, order_id: str) -> None:
-    with closing(OutsideView(audited.app.urls)) as world:
-        world.order(order_id, items=[{"sku": world.new_sku(on_hand=10), "quantity": 1}])
+    with closing(OutsideView(audited.app.urls)) as outside:
+        outside.order(order_id, items=[{"sku": outside.new_sku(on_hand=10), "quantity": 1}])
     audited.auditor.accepted(order_id)
 
 
@@ -48,8 +48,8 @@ def cancel(audited: Audited, order_id: str) -> int:
 
 
 def ended(audited: Audited, order_id: str) -> dict[str, Any]:
-    with closing(OutsideView(audited.app.urls)) as world:
-        return world.ended(order_id, patience=60)
+    with closing(OutsideView(audited.app.urls)) as outside:
+        return outside.ended(order_id, patience=60)
 
 
 def die_and_end_without_it(audited: Audited, order_id: str, held: Rule) -> None:
@@ -92,9 +92,9 @@ def test_a_claim_that_arrives_after_a_cancel_is_lost(audited: Audited) -> None:
 def test_a_cancel_that_comes_while_the_mail_is_on_its_way_is_not_promised(audited: Audited) -> None:
     order_id = new_id()
     rule = {"operation": "email.send", "fault": "hold", "delay_s": 8, "order_id": order_id}
-    with closing(OutsideView(audited.app.urls)) as world, world.faults("mail", rule):
+    with closing(OutsideView(audited.app.urls)) as outside, outside.faults("mail", rule):
         place(audited, order_id)
-        wait_for(lambda: world.fired("mail"), 60, "mail on its way")
+        wait_for(lambda: outside.fired("mail"), 60, "mail on its way")
         cancel(audited, order_id)
     ended(audited, order_id)
     assert audited.auditor.violations() == []

@@ -22,7 +22,7 @@ from tests.proof.model.schedule import MAX_TURNS
 from tests.support.harness import Harness
 from tests.support.outside_view import OutsideView, new_id
 
-# Which of a scenario's plans are played: every one, unless it is told here.
+# Which of a scenario's plans are played: every one, unless it stands here.
 EVERY = {
     "completed with webhooks": 9,
     "card declined": 2,
@@ -65,7 +65,7 @@ def test_an_undo_that_arrives_after_its_order_was_parked_leaves_it_to_its_operat
     quiet = Run(scenario, {})
     quiet.play()
     first = quiet.trace.index("turn:release_inventory")
-    begins = [number for number, what in enumerate(quiet.trace) if number > first and what == "orders.read"]
+    begins = [number for number, moment in enumerate(quiet.trace) if number > first and moment == "orders.read"]
     for number in begins:
         assert Run(scenario, {number: "overdue"}, late=1).play() == [], number
 
@@ -87,7 +87,7 @@ def test_a_step_that_outlived_its_deadline_and_reads_that_its_order_is_undone_do
 
 @pytest.mark.parametrize("name", TWO_OPERATORS)
 @pytest.mark.parametrize("late", [*range(8), MAX_TURNS])
-def test_of_two_operators_who_act_on_one_undo_the_first_is_heard(name: str, late: int) -> None:
+def test_of_two_operators_who_act_on_one_undo_the_first_is_accepted(name: str, late: int) -> None:
     """Else the money goes back twice: by hand, as the evidence says, and by the provider that is asked again."""
     assert Run(TWO_OPERATORS[name], {}, late).play() == []
 
@@ -108,10 +108,10 @@ def samples(count: int) -> list[Sample]:
         quiet.play()
         for plan, _ in singles(scenario):
             [(number, fate)] = plan.items()
-            what = quiet.trace[number]
-            provider = what.startswith(("payment_intents.", "refunds.", "email."))
-            if provider and fate in RULES and quiet.trace.index(what) == number:
-                possible.append((scenario, plan, what.rstrip("!")))
+            moment = quiet.trace[number]
+            provider = moment.startswith(("payment_intents.", "refunds.", "email."))
+            if provider and fate in RULES and quiet.trace.index(moment) == number:
+                possible.append((scenario, plan, moment.rstrip("!")))
     return random.Random(7).sample(possible, count)
 
 
@@ -125,8 +125,8 @@ def test_sampled_plans_end_on_the_real_thing_as_in_the_model(outside: OutsideVie
     sku = outside.new_sku(on_hand=100, price_minor=PRICE)
     orders = {new_id(): sample for sample in samples(6)}
     rules: dict[str, list[dict[str, Any]]] = {"payments": [], "mail": []}
-    for order_id, (_, plan, what) in orders.items():
-        target, operation = ("mail", "email.send") if what.startswith("email.") else ("payments", what)
+    for order_id, (_, plan, moment) in orders.items():
+        target, operation = ("mail", "email.send") if moment.startswith("email.") else ("payments", moment)
         fault = RULES[next(iter(plan.values()))]
         rules[target].append({"operation": operation, "fault": fault, "order_id": order_id, "times": 1})
     with outside.faults("payments", *rules["payments"]), outside.faults("mail", *rules["mail"]):
@@ -134,10 +134,10 @@ def test_sampled_plans_end_on_the_real_thing_as_in_the_model(outside: OutsideVie
             outside.order(order_id, **{**scenario.body, "items": [{"sku": sku, "quantity": 3}]})
         for order_id in orders:
             outside.ended(order_id)
-    for order_id, (scenario, plan, what) in orders.items():
+    for order_id, (scenario, plan, moment) in orders.items():
         run = Run(scenario, plan)
         assert run.play() == []
-        assert observed(outside, order_id) == foretold(run), (plan, what)
+        assert observed(outside, order_id) == foretold(run), (plan, moment)
 
 
 def observed(outside: OutsideView, order_id: str) -> Any:

@@ -366,6 +366,6 @@ def test_the_days_of_older_code_are_looked_at_again_and_again() -> None:
 def test_a_report_that_names_many_orders_is_bounded() -> None:
     shop = Shop()
     names: Sequence[str] = [f"order-{number}" for number in range(1000)]
-    found: Mapping[str, int] = {"not_mended": 1000}
-    shop.reports.note(found, names, Place())
+    counts: Mapping[str, int] = {"not_mended": 1000}
+    shop.reports.note(counts, names, Place())
     assert len(shop.index_rows["sweep", "last"]["NotMended"].split(",")) == 20

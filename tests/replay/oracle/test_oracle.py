@@ -79,8 +79,12 @@ def test_an_execution_cannot_end_while_a_timer_is_open() -> None:
     waits = executions([STARTED, scheduled(0, "Pay"), timer], [completed(0)], [fired, ended(2)])
     hurries = executions([STARTED, scheduled(0, "Pay"), timer], [completed(0), ended(2)])
     assert walk(waits, handle(leaves_a_timer_behind)) == []
-    (found,) = walk(hurries, handle(leaves_a_timer_behind))
-    assert (found.execution, found.expected, found.found) == (1, None, Decision(2, "ExecutionCompleted", "Completed"))
+    (disagreement,) = walk(hurries, handle(leaves_a_timer_behind))
+    assert (disagreement.execution, disagreement.expected, disagreement.found) == (
+        1,
+        None,
+        Decision(2, "ExecutionCompleted", "Completed"),
+    )
 
 
 def test_a_cancelled_timer_that_fires_all_the_same_is_ignored() -> None:
@@ -95,7 +99,7 @@ def test_a_suspended_instance_decides_nothing_until_it_is_resumed() -> None:
     held = executions(start, [suspended], [completed(0)], [resumed, scheduled(1, "Pay")])
     leaked = executions(start, [suspended], [completed(0), scheduled(1, "Pay")])
     assert walk(held, handle(sequence)) == []
-    assert [found.expected for found in walk(leaked, handle(sequence))] == [None]
+    assert [disagreement.expected for disagreement in walk(leaked, handle(sequence))] == [None]
 
 
 def test_what_was_decided_in_the_execution_that_suspends_is_held_back_too() -> None:
@@ -139,7 +143,7 @@ def test_an_event_goes_to_the_newest_of_two_waits() -> None:
     assert walk(history, handle(waits_twice)) == []
 
 
-def test_the_orchestrator_is_told_what_is_new_and_what_is_replayed() -> None:
+def test_the_orchestrator_is_sent_what_is_new_and_what_is_replayed() -> None:
     seen: list[bool] = []
 
     def watches(context: Any) -> Generator[Any, Any, Any]:
@@ -182,7 +186,7 @@ def test_requests_to_entities_take_ids_and_only_calls_are_waited_for() -> None:
 
 def test_a_step_after_a_call_that_was_not_answered_is_a_disagreement() -> None:
     early = executions([STARTED, sent(0, "first"), sent(1, "second"), scheduled(2, "Ship")])
-    assert [found.id for found in walk(early, handle(calls_and_signals))] == [2]
+    assert [disagreement.id for disagreement in walk(early, handle(calls_and_signals))] == [2]
     other = {**ANSWERED, "Name": "first"}
     late = executions([STARTED, sent(0, "first"), sent(1, "second")], [other, scheduled(2, "Ship")])
-    assert [found.id for found in walk(late, handle(calls_and_signals))] == [2]
+    assert [disagreement.id for disagreement in walk(late, handle(calls_and_signals))] == [2]

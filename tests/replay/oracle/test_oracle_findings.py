@@ -53,8 +53,8 @@ def place_of(history: list[Event], kind: Kind, nth: int = 0) -> int:
 def test_a_wrong_id_is_found() -> None:
     history = pays_after_two_failures()
     history[place_of(history, Kind.TimerCreated)]["EventId"] = 7
-    found = walk(history, handle(retries_by_hand))
-    assert [(each.execution, each.id, each.expected, each.found) for each in found] == [
+    disagreements = walk(history, handle(retries_by_hand))
+    assert [(each.execution, each.id, each.expected, each.found) for each in disagreements] == [
         (1, 1, Decision(1, "TimerCreated", ""), None),
         (1, 7, None, Decision(7, "TimerCreated", "")),
     ]
@@ -63,32 +63,46 @@ def test_a_wrong_id_is_found() -> None:
 def test_a_missing_timer_is_found() -> None:
     history = pays_after_two_failures()
     del history[place_of(history, Kind.TimerCreated)]
-    (found,) = walk(history, handle(retries_by_hand))
-    assert (found.execution, found.expected, found.found) == (1, Decision(1, "TimerCreated", ""), None)
-    assert str(found) == "execution 1, id 1: the real host would have TimerCreated(1), the history has nothing"
+    (disagreement,) = walk(history, handle(retries_by_hand))
+    assert (disagreement.execution, disagreement.expected, disagreement.found) == (
+        1,
+        Decision(1, "TimerCreated", ""),
+        None,
+    )
+    assert str(disagreement) == "execution 1, id 1: the real host would have TimerCreated(1), the history has nothing"
 
 
 def test_an_extra_activity_is_found() -> None:
     history = executions([STARTED, scheduled(0, "Reserve"), scheduled(1, "Pay")])
-    (found,) = walk(history, handle(sequence))
-    assert (found.execution, found.expected, found.found) == (0, None, Decision(1, "TaskScheduled", "Pay"))
+    (disagreement,) = walk(history, handle(sequence))
+    assert (disagreement.execution, disagreement.expected, disagreement.found) == (
+        0,
+        None,
+        Decision(1, "TaskScheduled", "Pay"),
+    )
 
 
 def test_a_wrong_name_is_found() -> None:
     history = executions([STARTED, scheduled(0, "Reserve")], [completed(0), scheduled(1, "Ship")])
-    (found,) = walk(history, handle(sequence))
-    assert (found.expected, found.found) == (Decision(1, "TaskScheduled", "Pay"), Decision(1, "TaskScheduled", "Ship"))
+    (disagreement,) = walk(history, handle(sequence))
+    assert (disagreement.expected, disagreement.found) == (
+        Decision(1, "TaskScheduled", "Pay"),
+        Decision(1, "TaskScheduled", "Ship"),
+    )
 
 
 def test_a_wrong_kind_is_found() -> None:
     history = executions([STARTED, event(Kind.TimerCreated, 0, FireAt="2026-01-01T12:00:01Z")])
-    (found,) = walk(history, handle(sequence))
-    assert (found.expected, found.found) == (Decision(0, "TaskScheduled", "Reserve"), Decision(0, "TimerCreated", ""))
+    (disagreement,) = walk(history, handle(sequence))
+    assert (disagreement.expected, disagreement.found) == (
+        Decision(0, "TaskScheduled", "Reserve"),
+        Decision(0, "TimerCreated", ""),
+    )
 
 
 def test_decisions_out_of_order_are_found() -> None:
     history = executions([STARTED, scheduled(1, "Pack"), scheduled(0, "Pack"), scheduled(2, "Pack")])
-    assert [found.execution for found in walk(history, handle(fan_out))] == [0, 0]
+    assert [disagreement.execution for disagreement in walk(history, handle(fan_out))] == [0, 0]
 
 
 @pytest.mark.parametrize(("id_", "status"), [(3, 1), (2, 3)])
@@ -98,19 +112,19 @@ def test_a_wrong_completion_is_found(id_: int, status: int) -> None:
         [completed(0), scheduled(1, "Pay")],
         [completed(1), ended(id_, status)],
     )
-    assert {found.execution for found in walk(history, handle(sequence))} == {2}
+    assert {disagreement.execution for disagreement in walk(history, handle(sequence))} == {2}
 
 
 def test_a_missing_completion_is_found() -> None:
     history = executions([STARTED, scheduled(0, "Reserve")], [completed(0), scheduled(1, "Pay")], [completed(1)])
-    (found,) = walk(history, handle(sequence))
-    assert (found.expected, found.found) == (Decision(2, "ExecutionCompleted", "Completed"), None)
+    (disagreement,) = walk(history, handle(sequence))
+    assert (disagreement.expected, disagreement.found) == (Decision(2, "ExecutionCompleted", "Completed"), None)
 
 
 def test_an_answer_to_something_that_was_never_asked_is_found() -> None:
     history = executions([STARTED, scheduled(0, "Reserve")], [completed(0), scheduled(1, "Pay")], [completed(5)])
-    (found,) = walk(history, handle(sequence))
-    assert (found.execution, found.id, found.found) == (2, 5, Decision(5, "TaskCompleted", ""))
+    (disagreement,) = walk(history, handle(sequence))
+    assert (disagreement.execution, disagreement.id, disagreement.found) == (2, 5, Decision(5, "TaskCompleted", ""))
 
 
 def test_a_changed_program_is_found_in_the_execution_that_first_differs() -> None:
@@ -119,14 +133,14 @@ def test_a_changed_program_is_found_in_the_execution_that_first_differs() -> Non
         yield context.call_activity("CheckFraud")
         yield context.call_activity("Pay")
 
-    (found,) = walk(play(handle(sequence), fine), handle(changed))
-    assert (found.execution, found.id) == (1, 1)
+    (disagreement,) = walk(play(handle(sequence), fine), handle(changed))
+    assert (disagreement.execution, disagreement.id) == (1, 1)
 
 
 def test_a_wrong_past_is_reported_once_and_not_for_every_later_execution() -> None:
     history = play(handle(sequence), fine)
     history[place_of(history, Kind.TaskScheduled)]["Name"] = "Renamed"
-    assert [found.execution for found in walk(history, handle(sequence))] == [0]
+    assert [disagreement.execution for disagreement in walk(history, handle(sequence))] == [0]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +174,7 @@ def test_an_action_that_the_oracle_does_not_know_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "world", "expected", "found"),
+    ("program", "world", "expected", "recorded"),
     [
         (a_retry_caught_beside_a_retry, a_is_exhausted_while_b_fails, None, "Undo"),
         (a_winner_that_was_scheduled_before, slow_is_slow, None, "Next"),
@@ -169,12 +183,12 @@ def test_an_action_that_the_oracle_does_not_know_is_refused() -> None:
     ids=["task_all of retries", "task_any with an old member", "retry against a deadline"],
 )
 def test_a_program_that_hangs_in_azure_is_named(
-    program: Program, world: World, expected: str | None, found: str
+    program: Program, world: World, expected: str | None, recorded: str
 ) -> None:
     history = play(handle(program), world)
     first, *_ = walk(history, handle(program))
     assert first.found is not None
-    assert (first.expected and first.expected.name, first.found.name) == (expected, found), str(first)
+    assert (first.expected and first.expected.name, first.found.name) == (expected, recorded), str(first)
 
 
 def test_the_hang_in_azure_is_an_ordinary_end_for_the_sdk() -> None:

@@ -53,12 +53,12 @@ def _disagreements(
     return list(_compare(number, replay.decisions(), execution.decisions))
 
 
-def _compare(number: int, expected: list[Decision], found: list[Decision]) -> Iterable[Disagreement]:
-    if sorted(decision.id for decision in found) != [decision.id for decision in found]:
+def _compare(number: int, expected: list[Decision], recorded: list[Decision]) -> Iterable[Disagreement]:
+    if sorted(decision.id for decision in recorded) != [decision.id for decision in recorded]:
         # Decisions are appended in the order of their ids: name the places that are out of order.
-        pairs = list(zip_longest(expected, found))
+        pairs = list(zip_longest(expected, recorded))
     else:
-        wanted, held = ({decision.id: decision for decision in side} for side in (expected, found))
+        wanted, held = ({decision.id: decision for decision in side} for side in (expected, recorded))
         pairs = [(wanted.get(id_), held.get(id_)) for id_ in sorted(wanted.keys() | held.keys())]
     for want, have in pairs:
         if want is None or not want.same_as(have):

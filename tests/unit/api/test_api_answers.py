@@ -38,10 +38,10 @@ class SagasInMemory:
         self.woken: list[tuple[str, str]] = []
         self.is_down = False
 
-    async def start_new(self, name: str, instance_id: str, given: Any) -> str:
+    async def start_new(self, name: str, instance_id: str, input_: Any) -> str:
         if self.is_down:
             raise ConnectionError("the host's extension is away")
-        self.started[instance_id] = given
+        self.started[instance_id] = input_
         return instance_id
 
     async def get_status(self, instance_id: str) -> Any:
@@ -66,14 +66,14 @@ class Api(ShopInMemory):
         super().__init__()
         self.sagas = SagasInMemory()
 
-    def answer(self, route: Callable[..., Awaitable[func.HttpResponse]], *needs: Any, **asked: Any) -> SimpleNamespace:
-        content = asked.pop("body", None)
+    def answer(self, route: Callable[..., Awaitable[func.HttpResponse]], *needs: Any, **parts: Any) -> SimpleNamespace:
+        content = parts.pop("body", None)
         request = func.HttpRequest(
             "GET" if content is None else "POST",
             "https://shop.example/api/orders",
-            headers={"Content-Type": "application/json", **asked.pop("headers", {})},
-            params=asked.pop("params", {}),
-            route_params=asked,
+            headers={"Content-Type": "application/json", **parts.pop("headers", {})},
+            params=parts.pop("params", {}),
+            route_params=parts,
             body=b"" if content is None else json.dumps(content).encode(),
         )
         response = asyncio.run(respond(lambda: None, lambda _: route(request, *needs)))
@@ -89,16 +89,16 @@ class Api(ShopInMemory):
     def show(self, order_id: str = ORDER) -> SimpleNamespace:
         return self.answer(orders.show, self.sagas, self.orders, order_id=order_id)
 
-    def cancel(self, **asked: Any) -> SimpleNamespace:
-        return self.answer(operators.cancel, self.sagas, self.orders, order_id=ORDER, **asked)
+    def cancel(self, **parts: Any) -> SimpleNamespace:
+        return self.answer(operators.cancel, self.sagas, self.orders, order_id=ORDER, **parts)
 
     def approve(self, approved: bool = True) -> SimpleNamespace:
         decision = {"approved": approved, "approver": "ada"}
         return self.answer(operators.approve, self.sagas, self.orders, order_id=ORDER, body=decision)
 
-    def operate(self, verb: Any, compensation: str, **said: str) -> SimpleNamespace:
+    def operate(self, verb: Any, compensation: str, **body: str) -> SimpleNamespace:
         needs = (self.sagas, self.orders, Limits())
-        return self.answer(verb, *needs, order_id=ORDER, compensation=compensation, body=said)
+        return self.answer(verb, *needs, order_id=ORDER, compensation=compensation, body=body)
 
     def stored(self, deadline: datetime | None = None, status: Any = None, *parked: str) -> Api:
         """The order accepted, validated and, with a status, ended; its saga runs."""

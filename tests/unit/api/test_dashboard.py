@@ -25,10 +25,10 @@ def request(headers: Mapping[str, str] | None = None, **route: str) -> func.Http
     return func.HttpRequest("GET", "/api/x", headers=headers or {}, route_params=route, body=b"")
 
 
-def entry(name: str, status: str, minutes: int = 0, **told: Any) -> IndexEntry:
+def entry(name: str, status: str, minutes: int = 0, **fields: Any) -> IndexEntry:
     """`minutes`: how old it is; the older, the higher its key."""
     accepted = NOW - timedelta(minutes=minutes)
-    return IndexEntry("open", f"{minutes:013d}:{name}", name, status, ("LAST-LAMP",), accepted, **told)
+    return IndexEntry("open", f"{minutes:013d}:{name}", name, status, ("LAST-LAMP",), accepted, **fields)
 
 
 class Index:
@@ -57,10 +57,10 @@ def test_what_needs_somebody_comes_oldest_first_and_the_list_newest_first() -> N
         entry("asked", "awaiting_approval", 9),
         ended=(entry("done", "completed", 3),),
     )
-    told = body_of(shown(index))
-    assert [order["order_id"] for order in told["needs_you"]] == ["asked", "parked"]
-    assert [order["order_id"] for order in told["orders"]] == ["new", "done", "parked", "asked"]
-    assert told["unfinished"]["by_status"] == {"awaiting_approval": 1, "needs_attention": 1, "running": 1}
+    body = body_of(shown(index))
+    assert [order["order_id"] for order in body["needs_you"]] == ["asked", "parked"]
+    assert [order["order_id"] for order in body["orders"]] == ["new", "done", "parked", "asked"]
+    assert body["unfinished"]["by_status"] == {"awaiting_approval": 1, "needs_attention": 1, "running": 1}
 
 
 def test_an_order_that_is_just_ending_is_shown_once_and_as_ended() -> None:

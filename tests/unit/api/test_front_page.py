@@ -73,13 +73,15 @@ def test_the_front_page_has_no_code_and_asks_nobody_else() -> None:
 def test_the_requests_file_has_every_operation_once_and_no_gap() -> None:
     document = function_app.described_api()
     text = text_of(document)
-    asked = REQUEST_LINE.findall(text)
+    requests = REQUEST_LINE.findall(text)
     operations = [(method.upper(), path) for path, item in document["paths"].items() for method in item]
-    assert len(asked) == len(set(asked)) == len(operations)
-    for part, (method, path), (told_method, told_path) in zip(text.split("###")[1:], asked, operations, strict=True):
-        assert method == told_method
-        assert re.fullmatch(re.sub(r"\{\w+\}", "[^/{}]+", told_path), path)
-        told = document["paths"][told_path][method.lower()]
-        assert ("x-functions-key: {{key}}" in part) == bool(told["security"])
-        if "requestBody" in told:
+    assert len(requests) == len(set(requests)) == len(operations)
+    for part, (method, path), (shown_method, shown_path) in zip(
+        text.split("###")[1:], requests, operations, strict=True
+    ):
+        assert method == shown_method
+        assert re.fullmatch(re.sub(r"\{\w+\}", "[^/{}]+", shown_path), path)
+        operation = document["paths"][shown_path][method.lower()]
+        assert ("x-functions-key: {{key}}" in part) == bool(operation["security"])
+        if "requestBody" in operation:
             json.loads(part.split("\n\n", 1)[1])

@@ -1,4 +1,4 @@
-"""What a client is told of a body, a parameter or a header that is wrong: a sentence of its own for each kind."""
+"""The answer to a body, a parameter or a header that is wrong: a sentence of its own for each kind."""
 
 import asyncio
 import json
@@ -39,9 +39,9 @@ def request(body: bytes, headers: Mapping[str, str] = JSON, **params: str) -> fu
 
 def problem(body: bytes, headers: Mapping[str, str] = JSON, **params: str) -> dict[str, Any]:
     """The problem document that a body is answered with."""
-    with pytest.raises(Problem) as told:
+    with pytest.raises(Problem) as raised:
         read_body(request(body, headers, **params), Body)
-    response = told.value.response()
+    response = raised.value.response()
     document: dict[str, Any] = json.loads(response.get_body())
     assert (response.mimetype, response.status_code) == ("application/problem+json", document["status"])
     return document
@@ -105,7 +105,7 @@ def test_a_chunked_body_that_the_host_drops_is_named() -> None:
         (b'{"inner":' * 900 + b"1" + b"}" * 900, "The body is not"),
     ],
 )
-def test_a_body_that_is_no_json_is_told_where(body: bytes, sentence: str) -> None:
+def test_a_body_that_is_no_json_is_answered_with_the_place_of_the_error(body: bytes, sentence: str) -> None:
     document = problem(body)
     assert (document["status"], pointers(document)) == (400, ["#"])
     assert document["detail"].startswith(sentence) or "nested too deeply" in document["detail"]
@@ -179,7 +179,7 @@ def listed(**params: str) -> Any:
     """The answer of the list, or the problem document."""
 
     class Index:
-        def page(self, *asked: Any) -> Page:
+        def page(self, *arguments: Any) -> Page:
             return Page((), None)
 
     request = func.HttpRequest(method="GET", url="http://127.0.0.1/api/orders", params=params, body=b"")

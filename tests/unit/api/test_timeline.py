@@ -44,8 +44,8 @@ def test_each_attempt_has_its_number_its_path_and_its_result() -> None:
         ended("release_inventory", 3, 4, kind="done"),
         ended("close_order", 4, 5, kind="final", outcome={"status": "compensated"}),
     ]
-    told = [(each.activity, each.path, each.number, each.result, each.reason) for each in attempts(history)]
-    assert told == [
+    rows = [(each.activity, each.path, each.number, each.result, each.reason) for each in attempts(history)]
+    assert rows == [
         ("process_payment", "step", 1, "unknown", None),
         ("process_payment", "step", 2, "refused", "expired_card"),
         ("release_inventory", "undo", 1, "done", None),
@@ -58,7 +58,7 @@ def test_an_attempt_that_still_runs_has_no_end() -> None:
     assert (attempt.started_at, attempt.ended_at, attempt.result) == (START + timedelta(seconds=1), None, None)
 
 
-def test_an_attempt_that_raised_has_failed_and_its_text_is_not_told() -> None:
+def test_an_attempt_that_raised_has_failed_and_its_text_is_not_shown() -> None:
     failed = {
         "EventType": "TaskFailed",
         "FunctionName": "send_confirmation",
@@ -82,7 +82,7 @@ def test_a_result_that_is_a_text_is_read_too() -> None:
     assert attempts([entry])[0].reason == "unknown_sku"
 
 
-def test_what_lies_between_two_attempts_is_told_as_a_wait() -> None:
+def test_what_lies_between_two_attempts_is_shown_as_a_wait() -> None:
     done = attempts([ended("refund_payment", 0, 1, kind="unknown"), ended("refund_payment", 3, 4, kind="done")])
     (wait,) = waits(record("compensating"), done)
     assert (wait.reason, wait.since, wait.until) == ("retry", done[0].ended_at, done[1].started_at)
@@ -103,9 +103,9 @@ def test_between_attempts_the_next_retry_is_due_and_during_one_its_deadline() ->
     timers = [{"EventType": "TimerCreated", "FireAt": at(20)}, {"EventType": "TimerCreated", "FireAt": at(8)}]
     tried = ended("refund_payment", 0, 1, kind="unknown")
     running = {"EventType": "TaskScheduled", "FunctionName": "refund_payment", "Timestamp": at(2)}
-    for history, what in (([tried, *timers], "retry"), ([tried, *timers, running], "deadline")):
-        told = due(record("compensating"), history, attempts(history), START + timedelta(seconds=2))
-        assert told == Due(what, START + timedelta(seconds=8))
+    for history, kind in (([tried, *timers], "retry"), ([tried, *timers, running], "deadline")):
+        next_due = due(record("compensating"), history, attempts(history), START + timedelta(seconds=2))
+        assert next_due == Due(kind, START + timedelta(seconds=8))
 
 
 def test_a_timer_of_the_past_and_an_ended_order_have_nothing_due() -> None:
@@ -115,16 +115,16 @@ def test_a_timer_of_the_past_and_an_ended_order_have_nothing_due() -> None:
 
 
 def test_an_approval_is_due_at_its_deadline() -> None:
-    asked = Approval(deadline=START + timedelta(days=3), total=TOTAL)
-    assert due(record("awaiting_approval", approval=asked), [], [], START) == Due("approval", asked.deadline)
+    approval = Approval(deadline=START + timedelta(days=3), total=TOTAL)
+    assert due(record("awaiting_approval", approval=approval), [], [], START) == Due("approval", approval.deadline)
 
 
-def test_an_effect_is_told_with_its_key_and_the_provider_s_reference() -> None:
-    told = references(record(payment_intent_id="pi_1", refund_id="re_1", tracking_number="P0"))
-    assert told["process_payment"] == {"key": "order-1:pay", "reference": "pi_1"}
-    assert told["refund_payment"] == {"key": "order-1:refund", "reference": "re_1"}
-    assert told["create_shipment"] == {"key": "order-1:ship", "reference": "P0"}
-    assert told["reserve_inventory"] == {"key": "order-1:reserve"}
+def test_an_effect_is_shown_with_its_key_and_the_provider_s_reference() -> None:
+    effects = references(record(payment_intent_id="pi_1", refund_id="re_1", tracking_number="P0"))
+    assert effects["process_payment"] == {"key": "order-1:pay", "reference": "pi_1"}
+    assert effects["refund_payment"] == {"key": "order-1:refund", "reference": "re_1"}
+    assert effects["create_shipment"] == {"key": "order-1:ship", "reference": "P0"}
+    assert effects["reserve_inventory"] == {"key": "order-1:reserve"}
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ class Client:
         return None
 
 
-def asked(order_id: str, token: str, body: bytes = b"", kind: str = "") -> func.HttpRequest:
+def request_of(order_id: str, token: str, body: bytes = b"", kind: str = "") -> func.HttpRequest:
     return func.HttpRequest(
         "POST" if body else "GET",
         "/api/track/x",
@@ -144,17 +144,17 @@ def asked(order_id: str, token: str, body: bytes = b"", kind: str = "") -> func.
 
 
 def shown(order: OrderRecord, token: str | None = None) -> func.HttpResponse:
-    request = asked(order.order_id, token_of(order) if token is None else token)
+    request = request_of(order.order_id, token_of(order) if token is None else token)
     return asyncio.run(page.show(request, Client(), Orders(order), LINKS))
 
 
 def cancelled(orders: Orders, token: str, kind: str = "application/x-www-form-urlencoded") -> func.HttpResponse:
     body = urlencode({"token": token}) if "form" in kind else f'{{"token": "{token}"}}'
-    request = asked(orders.order.order_id, "", body.encode(), kind)
+    request = request_of(orders.order.order_id, "", body.encode(), kind)
     return asyncio.run(page.cancel(request, Client(), orders, LINKS))
 
 
-def test_the_page_tells_how_far_the_order_is_and_nothing_personal() -> None:
+def test_the_page_shows_how_far_the_order_is_and_nothing_personal() -> None:
     html = shown(fresh()).get_body().decode()
     assert "Cancel the order" in html and "CRUNCHY-ARMCHAIR" in html
     assert not re.search(r"Ada|example\.com|St James|pm_card|runtime/webhooks|code=", html)
@@ -174,7 +174,7 @@ def test_every_answer_is_kept_by_nobody_and_names_itself_to_nobody() -> None:
 
 def test_a_wrong_token_is_refused_before_anything_is_read() -> None:
     orders = Orders(fresh())
-    request = asked(orders.order.order_id, "1." + "A" * 43)
+    request = request_of(orders.order.order_id, "1." + "A" * 43)
     assert asyncio.run(page.show(request, Client(), orders, LINKS)).status_code == 404
     assert orders.reads == 0
 
@@ -196,7 +196,7 @@ def test_a_cancel_is_promised_and_leads_back_to_the_page(kind: str) -> None:
     assert b"Cancel the order" not in shown(orders.order).get_body()
 
 
-def test_a_cancel_that_comes_too_late_is_told_on_the_page() -> None:
+def test_a_cancel_that_comes_too_late_is_reported_on_the_page() -> None:
     orders = Orders(fresh(confirmation="sent"))
     answer = cancelled(orders, token_of(orders.order))
     assert answer.status_code == 409 and b"too late" in answer.get_body()
@@ -207,7 +207,7 @@ def test_a_cancel_that_comes_too_late_is_told_on_the_page() -> None:
 @pytest.mark.parametrize("kind", ["", "application/json", "text/plain"])
 def test_a_body_without_a_token_is_a_link_that_is_not_valid(body: bytes, kind: str) -> None:
     orders = Orders(fresh())
-    request = asked(orders.order.order_id, token_of(orders.order), body, kind)  # a token in the address counts not
+    request = request_of(orders.order.order_id, token_of(orders.order), body, kind)  # a token in the address counts not
     assert asyncio.run(page.cancel(request, Client(), orders, LINKS)).status_code == 404
     assert not orders.order.cancel_requested
 

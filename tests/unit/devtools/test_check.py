@@ -24,22 +24,22 @@ def checked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_checks_that_pass_are_a_line_each(checked: Checked) -> None:
-    status, said = checked(format="print('550 files')", types="pass")
+    status, output = checked(format="print('550 files')", types="pass")
     assert status == 0
-    assert {"format: 550 files", "types: as it should be"} <= set(said.splitlines())
-    assert "\nAll checks passed in " in said
+    assert {"format: 550 files", "types: as it should be"} <= set(output.splitlines())
+    assert "\nAll checks passed in " in output
 
 
 def test_a_check_that_fails_is_shown_whole_and_the_others_run_too(checked: Checked) -> None:
-    status, said = checked(
+    status, output = checked(
         lint="print('line 1'); print('line 2'); exit(1)", types="import time; time.sleep(0.3); print('no issue')"
     )
     assert status == 1
-    assert "lint: failed\nline 1\nline 2\n" in said
-    assert "types: no issue\n" in said
-    assert said.endswith("s: lint.\n")
+    assert "lint: failed\nline 1\nline 2\n" in output
+    assert "types: no issue\n" in output
+    assert output.endswith("s: lint.\n")
 
 
 def test_what_to_do_stands_at_the_end(checked: Checked) -> None:
-    _, said = checked(stored="print('What to do: raise SAGA_VERSION'); print('1 failed'); exit(1)")
-    assert said.splitlines()[-2] == "What to do: raise SAGA_VERSION"
+    _, output = checked(stored="print('What to do: raise SAGA_VERSION'); print('1 failed'); exit(1)")
+    assert output.splitlines()[-2] == "What to do: raise SAGA_VERSION"

@@ -46,10 +46,10 @@ def start(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
     def run(data: Path) -> str:
         status = trouble.exit_status_of(lambda: start_verb.main(["--data", str(data)]))
-        said = capsys.readouterr()
-        assert (status == 0) == ("it would start" in said.out), said
-        assert "Traceback" not in said.err
-        return said.out + said.err
+        captured = capsys.readouterr()
+        assert (status == 0) == ("it would start" in captured.out), captured
+        assert "Traceback" not in captured.err
+        return captured.out + captured.err
 
     yield run
     os.umask(umask)
@@ -66,9 +66,9 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path, start: Callable[[
 @pytest.mark.parametrize("name", ["start.lock", "urls.json", "processes.json"])
 def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path, start: Callable[[Path], str], name: str) -> None:
     (tmp_path / name).mkdir()
-    said = start(tmp_path)
-    assert f"{tmp_path}/{name} is a folder where a file is needed: move it away" in said or (
-        f"{tmp_path}/{name} cannot be changed" in said  # macOS answers EPERM to the unlink of a folder
+    output = start(tmp_path)
+    assert f"{tmp_path}/{name} is a folder where a file is needed: move it away" in output or (
+        f"{tmp_path}/{name} cannot be changed" in output  # macOS answers EPERM to the unlink of a folder
     )
 
 
@@ -95,10 +95,10 @@ def test_a_damaged_note_of_processes_ends_nothing_and_start_goes_on(
     try:
         text = note.replace("PID", str(process.pid)).replace("SINCE", str(start_time(process.pid)))
         (tmp_path / "processes.json").write_text(text)
-        said = start(tmp_path)
+        output = start(tmp_path)
         assert process.poll() is None
-        assert "it would start" in said
-        assert f"{tmp_path}/processes.json is damaged" in said
+        assert "it would start" in output
+        assert f"{tmp_path}/processes.json is damaged" in output
         assert not (tmp_path / "processes.json").exists()
     finally:
         process.kill()
@@ -217,9 +217,9 @@ def test_the_row_of_a_catalogue_that_a_put_would_refuse_is_named(
     catalogue = tmp_path / "catalogue.json"
     catalogue.write_text(f"[{GOOD_ROW}, {GOOD_ROW.replace('gbp', 'xyz').replace('A', 'OAK-SHELF')}]")
     assert _seeded(catalogue, monkeypatch) == 1
-    said = capsys.readouterr().err
-    assert f"{catalogue} is no catalogue" in said
-    assert "The row of OAK-SHELF is wrong: currency must be a currency that Stripe charges" in said
+    error = capsys.readouterr().err
+    assert f"{catalogue} is no catalogue" in error
+    assert "The row of OAK-SHELF is wrong: currency must be a currency that Stripe charges" in error
 
 
 def test_a_catalogue_that_is_a_folder_or_missing_is_named(
@@ -282,7 +282,7 @@ def _as_anybody() -> None:
 
 
 def started_by_anybody(data: Path) -> tuple[int, str]:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", STUBBED, str(data)],
         cwd=ROOT,
         capture_output=True,
@@ -290,15 +290,15 @@ def started_by_anybody(data: Path) -> tuple[int, str]:
         check=False,
         preexec_fn=_as_anybody,
     )
-    return told.returncode, told.stdout + told.stderr
+    return result.returncode, result.stdout + result.stderr
 
 
 @pytest.mark.slow
 def test_a_lock_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "start.lock").touch(mode=0)
-    status, said = started_by_anybody(tmp_path)
+    status, output = started_by_anybody(tmp_path)
     assert status == 1
-    assert said == (
+    assert output == (
         f"dev.py: {tmp_path}/start.lock cannot be used, because you have no right to it: change its owner or its mode "
         "(`ls -ld` shows both), and run this again.\n"
     )
@@ -307,10 +307,10 @@ def test_a_lock_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_note_of_processes_that_may_not_be_read_ends_nothing_and_start_goes_on(tmp_path: Path) -> None:
     (tmp_path / "processes.json").touch(mode=0)
-    status, said = started_by_anybody(tmp_path)
+    status, output = started_by_anybody(tmp_path)
     assert status == 0
-    assert f"Warning: {tmp_path}/processes.json is damaged" in said
-    assert "it would start" in said
+    assert f"Warning: {tmp_path}/processes.json is damaged" in output
+    assert "it would start" in output
 
 
 @pytest.mark.slow
@@ -320,23 +320,23 @@ def test_a_folder_that_may_not_be_written_is_named_before_anything_is_started(tm
     (data / folder).mkdir(parents=True)
     (data / folder).chmod(0o500)
     try:
-        status, said = started_by_anybody(data)
+        status, output = started_by_anybody(data)
     finally:
         (data / folder).chmod(0o700)
     assert status == 1
-    assert said.startswith(f"dev.py: {data / folder}")
-    assert "would start" not in said
-    assert len(said.splitlines()) == 1
+    assert output.startswith(f"dev.py: {data / folder}")
+    assert "would start" not in output
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.slow
 def test_a_data_folder_that_may_not_be_made_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        status, said = started_by_anybody(tmp_path / "data")
+        status, output = started_by_anybody(tmp_path / "data")
     finally:
         tmp_path.chmod(0o700)
-    assert (status, said.split(" cannot be used, because you have no right to it")[0]) == (
+    assert (status, output.split(" cannot be used, because you have no right to it")[0]) == (
         1,
         f"dev.py: {tmp_path}/data",
     )

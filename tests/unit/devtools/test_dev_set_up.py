@@ -94,14 +94,16 @@ def program(path: Path, line: str) -> None:
     path.chmod(0o755)
 
 
-def test_an_older_python_is_told_so_in_one_sentence() -> None:
+def test_an_older_python_is_refused_in_one_sentence() -> None:
     script = f"import runpy, sys; sys.version_info = (3, 9, 2); runpy.run_path({str(ROOT / 'dev.py')!r})"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    assert re.fullmatch(r"dev\.py needs Python 3\.11 or later; \S+ is \S+\.\n", told.stderr)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert re.fullmatch(r"dev\.py needs Python 3\.11 or later; \S+ is \S+\.\n", result.stderr)
 
 
-def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_venv_is_answered_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(needs, "VENV", tmp_path / "none")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Trouble, match=r"apt install python3\.\d+-venv"):

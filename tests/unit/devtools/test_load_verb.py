@@ -82,7 +82,7 @@ def test_quantiles_are_values_that_were_seen() -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     health: dict[str, Any] | None = None
-    asked: list[str] = []  # noqa: RUF012 - a class a server
+    requests: list[str] = []  # noqa: RUF012 - a class a server
 
     def do_GET(self) -> None:
         self._answer()
@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        self.asked.append(f"{self.command} {self.path}")
+        self.requests.append(f"{self.command} {self.path}")
         body = json.dumps(self.health if self.path == "/api/health" else {"detail": "no"}).encode()
         self.send_response(200 if self.path == "/api/health" else 403)
         self.send_header("Content-Length", str(len(body)))
@@ -105,12 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def deployed(port: int, health: dict[str, Any]) -> Iterator[list[str]]:
     """A deployment that says this of its health and refuses all else; what it was asked."""
-    handler = type("Handler", (_Handler,), {"health": health, "asked": []})
+    handler = type("Handler", (_Handler,), {"health": health, "requests": []})
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
-            yield handler.asked  # type: ignore[attr-defined]
+            yield handler.requests  # type: ignore[attr-defined]
         finally:
             server.shutdown()
             serving.join()
@@ -126,12 +126,12 @@ def test_a_deployment_that_would_charge_real_cards_is_left_alone(
 ) -> None:
     port = ports()
     words = ["--orders", "1", "--at-once", "1", "--url", f"http://127.0.0.1:{port}", "--data", str(tmp_path)]
-    with deployed(port, health) as asked:
+    with deployed(port, health) as requests:
         assert main(words) == 1
         assert sentence in capsys.readouterr().err
-        assert asked == ["GET /api/health"]
+        assert requests == ["GET /api/health"]
         assert main([*words, "--yes"]) == 1, "this server takes no article"
-        assert asked[-1].startswith("PUT /api/inventory/LOAD-")
+        assert requests[-1].startswith("PUT /api/inventory/LOAD-")
 
 
 @pytest.mark.slow
@@ -147,5 +147,5 @@ def test_a_host_that_stays_away_is_given_up(
 
 def test_the_help_needs_no_package() -> None:
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom devtools.load.__main__ import main; main(['--help'])"
-    told = subprocess.run([sys.executable, "-S", "-I", "-c", script], capture_output=True, text=True, check=False)
-    assert told.returncode == 0 and "--at-once" in told.stdout, told.stderr
+    result = subprocess.run([sys.executable, "-S", "-I", "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and "--at-once" in result.stdout, result.stderr

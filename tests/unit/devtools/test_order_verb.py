@@ -31,8 +31,8 @@ HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202egnp.exe\r\nowned \x9b31m [bold]" + "\u75
 
 def view(order_id: str, **changes: Any) -> dict[str, Any]:
     steps = [{"name": name, "status": "done"} for name in STEPS]
-    made = {"order_id": order_id, "status": "completed", "total": {"amount_minor": 12900, "currency": "gbp"}}
-    return {**made, "steps": steps, "failure": None, "compensations": [], **changes}
+    answer = {"order_id": order_id, "status": "completed", "total": {"amount_minor": 12900, "currency": "gbp"}}
+    return {**answer, "steps": steps, "failure": None, "compensations": [], **changes}
 
 
 LISTED = {"order_id": "calm", "status": "completed", "accepted_at": "2026-11-26T09:30:00Z", "skus": ["LAMP", "TABLE"]}
@@ -68,13 +68,13 @@ ANSWERS: dict[str, tuple[int, Any]] = {
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
+        self.server.requests.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
         status, body = ANSWERS[self.path.partition("?")[0]]
-        told = b"" if body is None else json.dumps(body).encode()
+        content = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(told)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(told)
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""
@@ -82,12 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server(ports: FreePorts) -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", ports()), _Handler) as made:
-        made.asked = []  # type: ignore[attr-defined]
-        serving = threading.Thread(target=made.serve_forever)
+    with ThreadingHTTPServer(("127.0.0.1", ports()), _Handler) as answering:
+        answering.requests = []  # type: ignore[attr-defined]
+        serving = threading.Thread(target=answering.serve_forever)
         serving.start()
-        yield made
-        made.shutdown()
+        yield answering
+        answering.shutdown()
         serving.join()
 
 
@@ -245,14 +245,14 @@ def test_an_address_that_cannot_be_meant_is_refused_before_anything_is_sent(
 
 def test_the_key_travels_in_a_header_and_in_no_url(server: ThreadingHTTPServer, url: str) -> None:
     main(["show", "calm", "--url", f"{url}/", "--key", "my-key"])
-    path, headers = server.asked[-1]  # type: ignore[attr-defined]
+    path, headers = server.requests[-1]  # type: ignore[attr-defined]
     assert (path, headers["x-functions-key"]) == ("/api/orders/calm", "my-key")
 
 
 def test_an_order_id_is_one_segment_of_the_path(server: ThreadingHTTPServer, url: str) -> None:
     ANSWERS["/api/orders/..%2Fhealth%3Fa"] = (404, {"detail": "There is no order with this id."})
     assert main(["show", "../health?a", "--url", url]) == 1
-    assert server.asked[-1][0] == "/api/orders/..%2Fhealth%3Fa"  # type: ignore[attr-defined]
+    assert server.requests[-1][0] == "/api/orders/..%2Fhealth%3Fa"  # type: ignore[attr-defined]
 
 
 def test_without_a_product_the_way_to_one_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,12 +266,12 @@ def test_without_a_url_it_is_the_product_that_runs(url: str, tmp_path: Path) -> 
 
 
 def test_the_help_needs_no_package() -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-S", "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
          "from devtools.orders.__main__ import main; main(['--help'])"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert told.returncode == 0 and "resolve" in told.stdout, told.stderr
+    assert result.returncode == 0 and "resolve" in result.stdout, result.stderr
 
 
 @pytest.mark.slow

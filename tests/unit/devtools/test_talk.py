@@ -52,7 +52,7 @@ def log_line(number: int) -> bytes:
     return f"{AT} INFO    activities.closing: order {number} completed\n".encode()
 
 
-def test_news_begin_where_the_log_was_and_each_line_is_told_when_it_is_whole(tmp_path: Path) -> None:
+def test_news_begin_where_the_log_was_and_each_line_is_printed_when_it_is_whole(tmp_path: Path) -> None:
     log = tmp_path / "devhost.log"
     log.write_bytes(log_line(1))
     talk = Follower(log, log.stat().st_size)
@@ -66,7 +66,7 @@ def test_news_begin_where_the_log_was_and_each_line_is_told_when_it_is_whole(tmp
     assert talk.news() == ["12:30:01 order 3 completed", "12:30:01 order 4 completed"]
 
 
-def test_a_message_that_ends_with_a_colon_is_told_with_the_last_line_under_it(tmp_path: Path) -> None:
+def test_a_message_that_ends_with_a_colon_is_printed_with_the_last_line_under_it(tmp_path: Path) -> None:
     log = tmp_path / "devhost.log"
     under = "Traceback (most recent call last):\n  File x\nmodels.errors.Unavailable: Storage is away.\n\n"
     log.write_text(
@@ -79,7 +79,7 @@ def test_a_message_that_ends_with_a_colon_is_told_with_the_last_line_under_it(tm
     ]
 
 
-def test_the_same_words_in_a_row_are_told_once(tmp_path: Path) -> None:
+def test_the_same_words_in_a_row_are_printed_once(tmp_path: Path) -> None:
     log = tmp_path / "devhost.log"
     log.write_bytes(f"{AT} WARNING edge.problems: answered 503: no\n".encode() * 5 + log_line(1))
     assert Follower(log, 0).news() == ["12:30:01 WARNING: answered 503: no", "12:30:01 order 1 completed"]
@@ -90,7 +90,7 @@ def test_a_log_that_is_not_there_or_a_folder_has_no_news(tmp_path: Path) -> None
     assert Follower(tmp_path, 0).news() == []
 
 
-def test_code_that_cannot_be_loaded_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_code_that_cannot_be_loaded_is_reported_with_its_reason(tmp_path: Path) -> None:
     """By the very line that devhost writes, in the form of its log."""
     log = tmp_path / "devhost.log"
     handler = logging.FileHandler(log)

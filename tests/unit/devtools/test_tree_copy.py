@@ -28,8 +28,8 @@ def tree(tmp_path: Path) -> Path:
 
 
 def files_of(folder: Path) -> set[str]:
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {str(path) for path in found if path.parts[0] != VENV.name and "node_modules" not in path.parts}
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in paths if path.parts[0] != VENV.name and "node_modules" not in path.parts}
 
 
 def test_a_copy_holds_what_is_worked_on_and_links_what_is_installed(tree: Path) -> None:
@@ -99,8 +99,8 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_bare(tree: Path, *words: str) -> tuple[int, str, str]:
     """With a Python that has no packages, where the test's own can tell it."""
     python = getattr(sys, "_base_executable", sys.executable)
-    told = subprocess.run([python, "dev.py", *words], cwd=tree, capture_output=True, text=True, check=False)
-    return told.returncode, told.stdout, told.stderr
+    result = subprocess.run([python, "dev.py", *words], cwd=tree, capture_output=True, text=True, check=False)
+    return result.returncode, result.stdout, result.stderr
 
 
 @pytest.mark.slow

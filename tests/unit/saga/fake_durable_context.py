@@ -32,17 +32,17 @@ ROWS = (*steps.STEPS, CLOSE_ORDER)
 DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
 
 
-def waiting(asked: int, seconds: float = 60) -> dict[str, Any]:
+def waiting(number: int, seconds: float = 60) -> dict[str, Any]:
     """What an order says that waits for a decision, the `asked`th time that it was asked."""
     deadline = (BEGINNING + timedelta(seconds=seconds)).isoformat()
-    return {"kind": "waiting", "total": TOTAL, "deadline": deadline, "wake": f"decision:{asked}"}
+    return {"kind": "waiting", "total": TOTAL, "deadline": deadline, "wake": f"decision:{number}"}
 
 
-class Asked:
+class ScheduledTask:
     """A task that the saga has made: an activity, a timer or a wait for an event."""
 
-    def __init__(self, kind: str, what: Any) -> None:
-        self.kind, self.what, self.result = kind, what, None
+    def __init__(self, kind: str, target: Any) -> None:
+        self.kind, self.target, self.result = kind, target, None
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -74,7 +74,7 @@ class FakeDurableContext:
         self.current_utc_datetime = BEGINNING
         self.calls: list[str] = []
         self.tasks: dict[str, list[Any]] = defaultdict(list)
-        self.timers: list[Asked] = []
+        self.timers: list[ScheduledTask] = []
         self.fired: list[float] = []
         self.deadlines: list[tuple[str, float]] = []
         self.waited_for: list[str] = []
@@ -83,26 +83,26 @@ class FakeDurableContext:
     # The context.
 
     def get_input(self) -> dict[str, Any]:
-        given = {"order_id": "order-1", "limits": self.limits, **({"etag": self.etag} if self.etag else {})}
-        return given if self.version is None else {**given, "version": self.version}
+        input_ = {"order_id": "order-1", "limits": self.limits, **({"etag": self.etag} if self.etag else {})}
+        return input_ if self.version is None else {**input_, "version": self.version}
 
-    def call_activity(self, name: str, task: Any) -> Asked:
+    def call_activity(self, name: str, task: Any) -> ScheduledTask:
         self.calls.append(name)
         self.tasks[name].append(task)
-        return Asked("activity", name)
+        return ScheduledTask("activity", name)
 
-    def create_timer(self, at: datetime) -> Asked:
-        self.timers.append(Asked("timer", at))
+    def create_timer(self, at: datetime) -> ScheduledTask:
+        self.timers.append(ScheduledTask("timer", at))
         return self.timers[-1]
 
-    def wait_for_external_event(self, name: str) -> Asked:
+    def wait_for_external_event(self, name: str) -> ScheduledTask:
         self.waited_for.append(name)
-        return Asked("event", name)
+        return ScheduledTask("event", name)
 
-    def task_any(self, tasks: list[Asked]) -> list[Asked]:
+    def task_any(self, tasks: list[ScheduledTask]) -> list[ScheduledTask]:
         first, timer = tasks
         if first.kind == "activity":
-            self.deadlines.append((first.what, self._until(timer)))
+            self.deadlines.append((first.target, self._until(timer)))
         return tasks
 
     def set_custom_status(self, status: dict[str, Any]) -> None:
@@ -113,10 +113,12 @@ class FakeDurableContext:
     def play(self) -> dict[str, Any]:
         """The saga's output. Raises Parked."""
         saga = order_saga(self)
-        asked: Any = next(saga)
+        yielded: Any = next(saga)
         while True:
             try:
-                asked = self._answer_any(saga, asked) if isinstance(asked, list) else self._answer_one(saga, asked)
+                yielded = (
+                    self._answer_any(saga, yielded) if isinstance(yielded, list) else self._answer_one(saga, yielded)
+                )
             except StopIteration as end:
                 return dict(end.value)
 
@@ -131,34 +133,34 @@ class FakeDurableContext:
         """Seconds of each timer that fired."""
         return self.fired
 
-    def _until(self, timer: Asked) -> float:
-        return float((timer.what - self.current_utc_datetime).total_seconds())
+    def _until(self, timer: ScheduledTask) -> float:
+        return float((timer.target - self.current_utc_datetime).total_seconds())
 
-    def _answer_any(self, saga: Any, tasks: list[Asked]) -> Any:
+    def _answer_any(self, saga: Any, tasks: list[ScheduledTask]) -> Any:
         """The activity or event, or the timer that goes with it."""
         first, timer = tasks
-        first.result = self._outcome(first.what) if first.kind == "activity" else None
-        came = first.result != LATE if first.kind == "activity" else self._comes(first.what)
-        if not came:
+        first.result = self._outcome(first.target) if first.kind == "activity" else None
+        happened = first.result != LATE if first.kind == "activity" else self._take_event(first.target)
+        if not happened:
             self._fire(timer)
-        return saga.send(first if came else timer)
+        return saga.send(first if happened else timer)
 
-    def _answer_one(self, saga: Any, asked: Asked) -> Any:
-        if asked.kind == "timer":
-            self._fire(asked)
+    def _answer_one(self, saga: Any, task: ScheduledTask) -> Any:
+        if task.kind == "timer":
+            self._fire(task)
             return saga.send(None)
-        if asked.kind == "event":
-            if not self._comes(asked.what):
-                raise Parked(asked.what)
+        if task.kind == "event":
+            if not self._take_event(task.target):
+                raise Parked(task.target)
             return saga.send("{}")
-        outcome = self._outcome(asked.what)
+        outcome = self._outcome(task.target)
         return saga.throw(outcome) if isinstance(outcome, Exception) else saga.send(outcome)
 
-    def _fire(self, timer: Asked) -> None:
+    def _fire(self, timer: ScheduledTask) -> None:
         self.fired.append(self._until(timer))
-        self.current_utc_datetime = max(timer.what, self.current_utc_datetime)
+        self.current_utc_datetime = max(timer.target, self.current_utc_datetime)
 
-    def _comes(self, event: str) -> bool:
+    def _take_event(self, event: str) -> bool:
         if event in self.events:
             self.events[event](self)
         return event in self.events
@@ -168,7 +170,7 @@ class FakeDurableContext:
         return outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
 
 
-def comes(context: FakeDurableContext) -> None:
+def ignore(context: FakeDurableContext) -> None:
     """An event that changes nothing."""
 
 

@@ -213,7 +213,7 @@ def test_the_end_of_a_good_order_sells_what_was_reserved() -> None:
     assert shop.look() == {**before, "reserved": 0, "on_hand": 3}
 
 
-def test_the_end_of_an_undone_order_is_told_once() -> None:
+def test_the_end_of_an_undone_order_is_mailed_once() -> None:
     shop = Shop().after("process_payment")
     for step in ("process_payment", "reserve_inventory"):
         shop.undo(step)
@@ -223,7 +223,7 @@ def test_the_end_of_an_undone_order_is_told_once() -> None:
     assert shop.look() == {**NOTHING, "charged": 2 * PRICE, "refunded": 2 * PRICE, "mails": [f"{ORDER}.farewell"]}
 
 
-def test_an_order_that_is_parked_is_told_nothing_and_can_be_retried() -> None:
+def test_an_order_that_is_parked_sends_no_mail_and_can_be_retried() -> None:
     shop = Shop().after("process_payment")
     shop.undo("reserve_inventory")
     shop.close("needs_attention", "refund_payment", attention=1)

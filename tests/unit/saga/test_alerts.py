@@ -30,15 +30,15 @@ def parked(**changes: Any) -> OrderRecord:
     return running_order(**facts | changes)
 
 
-def asked(**changes: Any) -> OrderRecord:
+def awaiting_approval(**changes: Any) -> OrderRecord:
     return running_order(state="awaiting_approval", approval=Approval(deadline=DEADLINE, total=TOTAL), **changes)
 
 
-class World:
+class OrderAndReceiver:
     """The record of one order, and a receiver that takes alerts, or does not."""
 
     def __init__(self, order: OrderRecord, taken: bool = True) -> None:
-        self.order, self.taken, self.told, self.events = order, taken, [], []  # type: ignore[var-annotated]
+        self.order, self.taken, self.sent, self.events = order, taken, [], []  # type: ignore[var-annotated]
 
     def read(self, order_id: str) -> OrderRecord:
         return self.order
@@ -66,48 +66,48 @@ class World:
     def send(self, order: OrderRecord) -> None:
         if not self.taken:
             raise Unavailable("nobody answers.")
-        self.told.append(alert_key(order))
+        self.sent.append(alert_key(order))
 
 
-@pytest.mark.parametrize("order", [parked(), asked()])
+@pytest.mark.parametrize("order", [parked(), awaiting_approval()])
 def test_an_alert_is_claimed_sent_and_noted_once(order: OrderRecord) -> None:
-    world = World(order)
+    fakes = OrderAndReceiver(order)
     for _ in range(2):
-        send_if_due(world.order, world, world)
-    assert world.told == [alert_key(order)]
-    assert world.events == ["alert_claimed", "alert_sent"]
+        send_if_due(fakes.order, fakes, fakes)
+    assert fakes.sent == [alert_key(order)]
+    assert fakes.events == ["alert_claimed", "alert_sent"]
 
 
-def test_an_order_that_is_parked_again_is_told_again() -> None:
-    world = World(parked())
-    send_if_due(world.order, world, world)
-    world.order = world.order.model_copy(update={"attention": 2})
-    send_if_due(world.order, world, world)
-    assert world.told == ["order-1:attention:1", "order-1:attention:2"]
+def test_an_order_that_is_parked_again_is_alerted_again() -> None:
+    fakes = OrderAndReceiver(parked())
+    send_if_due(fakes.order, fakes, fakes)
+    fakes.order = fakes.order.model_copy(update={"attention": 2})
+    send_if_due(fakes.order, fakes, fakes)
+    assert fakes.sent == ["order-1:attention:1", "order-1:attention:2"]
 
 
 @pytest.mark.parametrize("order", [running_order(), running_order(state="completed")])
-def test_an_order_that_waits_for_nobody_is_not_told(order: OrderRecord) -> None:
-    world = World(order)
-    send_if_due(order, world, world)
-    assert world.told == [] and not is_due(order)
+def test_no_alert_is_sent_about_an_order_that_waits_for_nobody(order: OrderRecord) -> None:
+    fakes = OrderAndReceiver(order)
+    send_if_due(order, fakes, fakes)
+    assert fakes.sent == [] and not is_due(order)
 
 
-def test_a_decided_approval_is_not_told() -> None:
+def test_no_alert_is_sent_about_an_approval_that_is_decided() -> None:
     decided = Approval(deadline=DEADLINE, total=TOTAL, verdict="approved")
     assert alert_key(running_order(state="awaiting_approval", approval=decided)) is None
 
 
 def test_without_an_address_nothing_is_written() -> None:
-    world = World(parked())
-    send_if_due(world.order, world, None)
-    assert world.events == []
+    fakes = OrderAndReceiver(parked())
+    send_if_due(fakes.order, fakes, None)
+    assert fakes.events == []
 
 
 def test_a_receiver_that_is_away_changes_nothing_and_the_alert_stays_due() -> None:
-    world = World(parked(), taken=False)
-    send_if_due(world.order, world, world)
-    assert world.events == ["alert_claimed"] and is_due(world.order)
+    fakes = OrderAndReceiver(parked(), taken=False)
+    send_if_due(fakes.order, fakes, fakes)
+    assert fakes.events == ["alert_claimed"] and is_due(fakes.order)
 
 
 def test_an_alert_says_what_is_held_and_nothing_of_the_customer() -> None:
@@ -122,7 +122,7 @@ def test_an_alert_says_what_is_held_and_nothing_of_the_customer() -> None:
         "held": {"money": {"amount_minor": 25800, "currency": "gbp"}, "goods": False, "label": False},
         "url": "https://shop.example/api/dashboard#/order/order-1",
     }
-    approval = alert_of(asked(), "").body
+    approval = alert_of(awaiting_approval(), "").body
     assert (approval["waits_for"], approval["deadline"]) == (["approval"], "2026-12-01T00:00:00Z")
     assert approval["held"]["money"] is None and approval["url"] is None
     assert not {"Ada", "example.com"} & {word for word in str([body, approval]).split()}
@@ -133,24 +133,24 @@ class Index:
         """It is."""
 
 
-def swept(world: World, now: datetime) -> None:
+def swept(fakes: OrderAndReceiver, now: datetime) -> None:
     nobody: Any = None
-    reconciler = Reconciler(world, Index(), nobody, nobody, world)  # type: ignore[arg-type]
-    entry = IndexEntry("open", "key", "order-1", world.order.state, (), world.order.accepted_at)
-    assert reconciler.current(entry, now) is None or world.order.state == "awaiting_approval"
+    reconciler = Reconciler(fakes, Index(), nobody, nobody, fakes)  # type: ignore[arg-type]
+    entry = IndexEntry("open", "key", "order-1", fakes.order.state, (), fakes.order.accepted_at)
+    assert reconciler.current(entry, now) is None or fakes.order.state == "awaiting_approval"
 
 
 @pytest.mark.parametrize("claimed", [None, "order-1:attention:1"])
 def test_the_sweep_sends_what_was_not_sent_also_when_it_was_claimed(claimed: str | None) -> None:
     changed = datetime(2026, 11, 26, tzinfo=UTC)
-    world = World(parked(changed_at=changed, alert_claimed=claimed), taken=False)
-    swept(world, changed + GRACE / 2)  # whoever claimed it may still be sending
-    swept(world, changed + 2 * GRACE)
-    assert world.told == [] and is_overdue(world.order, changed + timedelta(seconds=1))
-    world.taken = True
-    swept(world, changed + 2 * GRACE)
-    swept(world, changed + 2 * GRACE)
-    assert world.told == ["order-1:attention:1"] and not is_due(world.order)
+    fakes = OrderAndReceiver(parked(changed_at=changed, alert_claimed=claimed), taken=False)
+    swept(fakes, changed + GRACE / 2)  # the claimer may still be sending
+    swept(fakes, changed + 2 * GRACE)
+    assert fakes.sent == [] and is_overdue(fakes.order, changed + timedelta(seconds=1))
+    fakes.taken = True
+    swept(fakes, changed + 2 * GRACE)
+    swept(fakes, changed + 2 * GRACE)
+    assert fakes.sent == ["order-1:attention:1"] and not is_due(fakes.order)
 
 
 def test_alerts_are_never_sent_unsigned() -> None:

@@ -57,8 +57,8 @@ WILD = [
 
 @pytest.mark.parametrize("text", WILD)
 def test_a_name_of_any_kind_is_inert_in_the_mails(text: str) -> None:
-    given = request(customer__name=text)
-    order = ordered(12900, "gbp").model_copy(update={"sent": given.model_dump_json(exclude_none=True)})
+    sent = request(customer__name=text)
+    order = ordered(12900, "gbp").model_copy(update={"sent": sent.model_dump_json(exclude_none=True)})
     for mail in (confirmation_mail(order, None), cancellation_mail(order, "cancelled", None)):
         assert f"Hello {text}," in mail.text
         assert f"Hello {html.escape(text)}," in mail.html and "<script" not in mail.html

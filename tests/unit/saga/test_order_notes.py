@@ -18,8 +18,8 @@ TOTAL = Total(amount_minor=25800, currency="gbp")
 
 
 def record(**facts: Any) -> OrderRecord:
-    given = {"order_id": "order-1", "state": "running", "body_hash": "0", "accepted_at": EARLIER, "sent": "{}"}
-    return OrderRecord.model_validate({**given, "total": TOTAL, **facts})
+    fields = {"order_id": "order-1", "state": "running", "body_hash": "0", "accepted_at": EARLIER, "sent": "{}"}
+    return OrderRecord.model_validate({**fields, "total": TOTAL, **facts})
 
 
 def note(event: str, value: str = "") -> Note:
@@ -87,7 +87,7 @@ def test_the_end_of_an_undone_order_claims_its_mail_in_the_same_write(status: st
         ("compensated", {"cancellation_notice": "claimed"}),
     ],
 )
-def test_nobody_else_is_told(status: str, facts: dict[str, Any]) -> None:
+def test_nobody_else_is_mailed(status: str, facts: dict[str, Any]) -> None:
     assert events(close_and_claim(record(**facts), ended(status), 1)) == ["closed"]
 
 

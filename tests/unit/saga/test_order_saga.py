@@ -1,6 +1,6 @@
 """The saga's decisions, without a host: the generator is driven by hand and every outcome is scripted.
 
-What the orchestrator calls, in which order, what it waits for, and what the customer is told meanwhile.
+What the orchestrator calls, in which order, what it waits for, and what the customer is shown meanwhile.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def test_a_fault_or_unknown_outcome_is_retried_to_its_limit_and_then_undoes_the_
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("refusal", "shown"),
     [
         ({"skus": ["OAK-SHELF", "LAST-LAMP"]}, {"skus": ["OAK-SHELF", "LAST-LAMP"]}),
         ({"skus": []}, {}),
@@ -82,8 +82,8 @@ def test_a_fault_or_unknown_outcome_is_retried_to_its_limit_and_then_undoes_the_
         ({"a_later_field": 7}, {}),
     ],
 )
-def test_the_failure_names_the_lines_that_a_refusal_is_about(told: dict[str, Any], shown: dict[str, Any]) -> None:
-    outcome = FakeDurableContext({"validate_order": [{**REFUSED, **told}]}).play()
+def test_the_failure_names_the_lines_that_a_refusal_is_about(refusal: dict[str, Any], shown: dict[str, Any]) -> None:
+    outcome = FakeDurableContext({"validate_order": [{**REFUSED, **refusal}]}).play()
     assert outcome["failure"] == {"step": "validate_order", "reason": "because", **shown}
 
 

@@ -15,7 +15,7 @@ from tests.unit.saga.fake_durable_context import (
     RESOLVED,
     TOTAL,
     FakeDurableContext,
-    comes,
+    ignore,
     statuses,
     then,
 )
@@ -40,7 +40,7 @@ def test_an_operator_has_only_that_tried_again_which_was_not_confirmed() -> None
     context = FakeDurableContext(
         {"create_shipment": [REFUSED], "refund_payment": [FAULT]},
         {"undo_retry_s": 1},
-        {"attention:1": comes, "attention:2": then(refund_payment=[DONE])},
+        {"attention:1": ignore, "attention:2": then(refund_payment=[DONE])},
     )
     outcome = context.play()
     tried = ["refund_payment"] * 2
@@ -123,7 +123,7 @@ def test_a_healed_saga_parks_like_any_other() -> None:
 
 
 def test_a_healed_saga_counts_on_from_the_times_that_the_order_was_parked() -> None:
-    """So its waits have names of their own, and its undos are told from those that are late."""
+    """So its waits have names of their own, and its undos are distinguished from those that are late."""
     healed = {"kind": "undoing", "attention": 2}
     context = FakeDurableContext({"validate_order": [healed], "cancel_shipment": [FAULT]}, {"undo_retry_s": 1})
     context.park()
@@ -132,7 +132,7 @@ def test_a_healed_saga_counts_on_from_the_times_that_the_order_was_parked() -> N
     assert context.tasks["close_order"][0]["attention"] == 3
 
 
-def test_an_undo_is_told_how_often_the_order_was_parked_before() -> None:
+def test_an_undo_is_given_the_number_of_times_that_the_order_was_parked_before() -> None:
     events = {"attention:1": then(refund_payment=[DONE])}
     context = FakeDurableContext({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1}, events)
     context.play()

@@ -19,8 +19,8 @@ from tests.unit.saga.fake_durable_context import (
     TOTAL,
     UNKNOWN,
     FakeDurableContext,
-    comes,
     expected_undo,
+    ignore,
     statuses,
     waiting,
 )
@@ -45,7 +45,7 @@ def test_every_attempt_of_every_step_and_undo_has_the_deadline_of_its_row() -> N
 
 
 def test_every_timer_that_is_no_longer_needed_is_cancelled() -> None:
-    events = {"decision:1": comes, "payment:1": comes}
+    events = {"decision:1": ignore, "payment:1": ignore}
     script: dict[str, list[Any]] = {
         "validate_order": [waiting(1), PRICED],
         "process_payment": [{**UNKNOWN, "wake": "payment:1"}, DONE],
@@ -68,7 +68,7 @@ def test_an_undo_that_outlives_its_deadline_is_tried_again() -> None:
 
 def test_an_event_shortens_the_pause_before_an_unknown_outcome_is_found_out() -> None:
     unknown = [{**UNKNOWN, "wake": f"payment:{n}"} for n in (1, 2)]
-    context = FakeDurableContext({"process_payment": [*unknown, DONE]}, events={"payment:1": comes})
+    context = FakeDurableContext({"process_payment": [*unknown, DONE]}, events={"payment:1": ignore})
     assert context.play()["status"] == "completed"
     assert context.waited_for == ["payment:1", "payment:2"]
     assert context.fired == [2]
@@ -125,7 +125,7 @@ def test_an_order_that_waits_for_a_decision_moves_nothing_before_it_comes() -> N
 
 @pytest.mark.parametrize("answer", [REFUSED, CANCELLED])
 def test_a_decision_against_the_order_ends_it_with_nothing_to_undo(answer: dict[str, Any]) -> None:
-    context = FakeDurableContext({"validate_order": [waiting(1), answer]}, events={"decision:1": comes})
+    context = FakeDurableContext({"validate_order": [waiting(1), answer]}, events={"decision:1": ignore})
     outcome = context.play()
     assert context.calls == ["validate_order", "validate_order", "close_order"]
     assert outcome["total"] == TOTAL
@@ -148,9 +148,9 @@ def test_a_wait_whose_deadline_has_passed_asks_again_at_once() -> None:
 
 def test_each_wait_for_a_decision_has_an_event_of_its_own() -> None:
     """An event that came for nothing must not satisfy the next wait: the SDK hands it to every wait of its name."""
-    asked = [waiting(n) for n in (1, 2, 3)]
-    events = {"decision:1": comes, "decision:2": comes}
-    context = FakeDurableContext({"validate_order": [*asked, PRICED]}, events=events)
+    waits = [waiting(n) for n in (1, 2, 3)]
+    events = {"decision:1": ignore, "decision:2": ignore}
+    context = FakeDurableContext({"validate_order": [*waits, PRICED]}, events=events)
     assert context.play()["status"] == "completed"
     assert context.waited_for == ["decision:1", "decision:2", "decision:3"]
     assert context.fired == [60]

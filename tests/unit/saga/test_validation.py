@@ -52,19 +52,19 @@ class Shelves:
         self._prices = prices
 
     def items(self, skus: Any) -> Mapping[str, StockItem]:
-        asked = set(skus)
+        wanted = set(skus)
         return {
             sku: StockItem(sku=sku, on_hand=1000, reserved=0, price_minor=price, currency=currency)
             for sku, (price, currency) in self._prices.items()
-            if sku in asked
+            if sku in wanted
         }
 
 
 class AnyCard:
-    asked = 0
+    checked = 0
 
     def check_method(self, payment_method: str) -> None:
-        self.asked += 1
+        self.checked += 1
 
 
 class EveryLabel:
@@ -78,7 +78,7 @@ class EveryLabel:
 def validated(orders: OneOrder, prices: Mapping[str, tuple[int, str]], payments: AnyCard | None = None) -> Any:
     """The outcome as the history has it."""
     services: Any = (orders, Shelves(prices), payments or AnyCard(), POLICY)
-    return runner.run(lambda: services, StepTask, TASK.model_dump(), lambda given, task: validate_order(task, *given))
+    return runner.run(lambda: services, StepTask, TASK.model_dump(), lambda needs, task: validate_order(task, *needs))
 
 
 def lines(*quantities: int) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_a_total_that_stripe_would_refuse_is_refused_before_anything_moves(
     outcome = validated(orders, dict(zip("ABC", prices, strict=False)), payments)
     assert outcome == {"kind": "refused", "reason": reason}
     assert orders.started is None
-    assert payments.asked == 0
+    assert payments.checked == 0
 
 
 @pytest.mark.parametrize(
