@@ -24,7 +24,7 @@ from services.tables.table_stock import TableStock
 
 
 class Services(NamedTuple):
-    """Everything that the triggers hand to the activities."""
+    """Everything that the triggers pass to handlers and activities."""
 
     orders: TableOrders
     order_index: OrderIndex
@@ -44,7 +44,7 @@ class Services(NamedTuple):
 
 
 def build(env: Mapping[str, str]) -> Services:
-    """The adapters, on settings without faults. Creates missing tables; raises Unavailable when storage is away."""
+    """Build the adapters. The settings must have no faults. Creates missing tables. Raises Unavailable."""
     value = values(env)
     account = storage.connect(env)
     push, threshold = value["PUSH_CONNECTION"], value["APPROVAL_THRESHOLD_MINOR"]

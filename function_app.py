@@ -1,6 +1,6 @@
 """Every trigger of the app, in reading order: the public edge, the saga, its activities.
 
-No rules live here. A trigger hands its handler what it needs; services are built on first use, so that importing this
+There are no rules here. A trigger passes its handler what it needs. Services are built on first use, so importing this
 module reads no setting and opens nothing. An activity's function name is its name in the history.
 """
 
@@ -45,7 +45,7 @@ _built: bootstrap.Services | None = None
 
 
 def startup_faults() -> list[str]:
-    """What a local host asks before it serves: one sentence for each setting that is missing or wrong."""
+    """One sentence for each setting that is missing or wrong. devhost calls this before it serves."""
     return settings.faults(os.environ)
 
 
@@ -62,7 +62,7 @@ def services() -> bootstrap.Services:
 
 
 def last_sweep() -> dict[str, object] | None:
-    """What the sweep last found, read from storage: raises Unavailable when that does not answer."""
+    """The last report of the sweep. Raises Unavailable when storage does not answer."""
     return services().sweeps.last()
 
 
@@ -191,7 +191,7 @@ async def cancel_tracked_order(req: func.HttpRequest, client) -> func.HttpRespon
     )
 
 
-# The dashboard: a shell without data, and what it asks for.
+# The dashboard: a page without data, and the routes that it calls.
 
 
 @app.route(route="dashboard", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -214,7 +214,7 @@ async def get_counts(req: func.HttpRequest) -> func.HttpResponse:
     return await respond(services, lambda its: overview.counts(req, its.sweeps.ended))
 
 
-# The API, told: static, anonymous, without data.
+# The documents of the API: static, anonymous, without data.
 
 
 @functools.cache
@@ -231,7 +231,7 @@ def api_document() -> str:
     return json.dumps(described_api(), indent=2, ensure_ascii=False)
 
 
-# `/api` itself: the host serves no empty route, and an optional parameter without a letter is as good as none.
+# `/api` itself: the host serves no empty route, so this one is an optional parameter of no characters.
 @app.route(route="{ignored:maxlength(0)?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def front_page(req: func.HttpRequest) -> func.HttpResponse:
     return pages.front(req, described_api()["paths"])
@@ -257,7 +257,7 @@ async def api_docs_asset(req: func.HttpRequest) -> func.HttpResponse:
     return pages.docs_asset(req)
 
 
-# The sweep: what was accepted and not started, and what no longer agrees.
+# The sweep: starts sagas that were never started, and mends what no longer agrees.
 
 
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")

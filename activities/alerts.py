@@ -1,4 +1,4 @@
-"""Tell the shop that an order waits for somebody. It decides nothing: an order waits whether or not anybody is told."""
+"""Alert the shop that an order waits for a person. An alert decides nothing: the order waits without it too."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 
 class Alerts(Protocol):
     def send(self, order: OrderRecord) -> None:
-        """One POST. Raises Unavailable unless it was taken."""
+        """Send one POST. Raises Unavailable unless the receiver accepted it."""
 
 
 def send_if_due(order: OrderRecord, orders: Orders, alerts: Alerts | None) -> None:
-    """Send the alert that is due, if this is the first to claim it. What fails here is sent by the sweep."""
+    """Send the alert that is due, if this caller is the first to claim it. If sending fails, the sweep sends it."""
     key = alert_key(order)
     if alerts is None or key is None or not is_due(order):
         return

@@ -1,8 +1,9 @@
-"""Close the order: the last activity of every path, and of every time that an order is parked.
+"""Close the order: the last activity of every path. It also runs each time that an order is parked.
 
-It turns the reservation of a completed order into a sale, and writes the outcome to the order's record, which from then
-on answers for the order: also when its history has been purged. The push about a confirmation, and the mail that tells
-a customer what was undone, follow the record, which follows the ledger. Each is sent at most once, and decides nothing.
+It turns the reservation of a completed order into a sale, and writes the outcome to the order's record. From then on
+the record answers for the order, also when the history has been purged. The push about a confirmation and the mail
+about an undone order are sent after the record is written, and so after any refund. Each is sent at most once, and
+changes no outcome.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ log = logging.getLogger(__name__)
 
 class IndexedOrders(Orders, Protocol):
     def follow(self, order: OrderRecord) -> None:
-        """Make the index say what the record says."""
+        """Write the order's index row from its record."""
 
 
 class Stock(Protocol):
     def sell(self, order_id: str, *, remembered: bool = False) -> None:
-        """reserved -> sold, and the units leave the shelf. Safe to repeat.
+        """reserved -> sold, and `on_hand` falls. Safe to repeat.
 
         `remembered`: rows that this process remembers may be tried first.
         """
@@ -51,9 +52,9 @@ def close_order(
 ) -> OrderFinal:
     """Safe to call twice: a sale is a change of state, and the record is closed once.
 
-    It reads the record, because what a customer is told at the end holds for ever. The mail about an undone order and
-    the push go out by the hand whose write has claimed them, so at most once. The index follows after them: a list may
-    lag, and a retry writes it, while a mail that was claimed is sent now or never.
+    It reads the record and uses no remembered one, because the outcome is final. The call whose write has claimed the
+    mail and the push sends them, so each is sent at most once. The index row is written after them: if the process dies
+    in between, a retry writes the row, but a claimed mail is never sent again.
     """
     if task.outcome.status == "completed":
         stock.sell(task.order_id, remembered=handover.is_first_attempt(task))
@@ -71,7 +72,7 @@ def close_order(
 
 
 def _ending(order: OrderRecord) -> str:
-    """`completed`, or `compensated (process_payment: card_declined)`: codes of ours, and nothing of the customer's."""
+    """`completed`, or `compensated (process_payment: card_declined)`: our own codes, no data of the customer."""
     failure = (order.outcome or {}).get("failure")
     return f"{order.state} ({failure['step']}: {failure['reason']})" if failure else str(order.state)
 

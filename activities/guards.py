@@ -1,4 +1,4 @@
-"""May this step still act? May this undo begin? The order's record says so; every step and every undo asks first."""
+"""May this step still act? May this undo start? Every step and every undo first reads that in the order's record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Orders(handover.OrderReader, Protocol):
         *args: Rule.args,
         **kwargs: Rule.kwargs,
     ) -> OrderRecord:
-        """Apply a transition of `models.order_record`. Returns the record as it then stands."""
+        """Apply a transition of `models.order_record`. Returns the record after it."""
 
     def apply(
         self,
@@ -34,13 +34,13 @@ class Orders(handover.OrderReader, Protocol):
         *args: Rule.args,
         **kwargs: Rule.kwargs,
     ) -> Applied:
-        """As `change`, and tells which events this very call has written; the index is left to the caller."""
+        """As `change`. Also returns the events that this call has written. The caller writes the index."""
 
 
 def refuse_or_cancel(order: OrderRecord) -> StepCancelled | None:
     """None: the step may act. A cancel is honoured here, at the safe point before a step acts.
 
-    Raises Refused("already_undone") for a do that arrives after its order's undo has begun.
+    Raises Refused("already_undone") for a do that arrives after its order's undo has started.
     """
     if order.undoing is not None or order.is_final:
         raise Refused("already_undone")
@@ -48,7 +48,7 @@ def refuse_or_cancel(order: OrderRecord) -> StepCancelled | None:
 
 
 def begin_undo(task: UndoTask, undo: str, orders: Orders) -> tuple[OrderRecord, StepDone | None]:
-    """The record, in which the undo has begun; with an outcome if an operator has resolved this undo already."""
+    """Write that the undo has started. Returns the record, and an outcome if an operator has resolved this undo."""
     failure = None if task.failure is None else task.failure.model_dump(mode="json")
     order = orders.change(
         task.order_id, with_notes, handover.notes(task), order_record.begin_undo, failure, task.attention

@@ -1,7 +1,7 @@
 """Reserve stock, and release it. Do and undo, side by side.
 
-A reservation is a row with the order's id; releasing it is a change of that row's state, so that twice is harmless and
-nothing is ever given back that was not taken.
+A reservation is a row with the order's id. Releasing it changes the state of that row, so a second release is harmless,
+and units that were never taken are never given back.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Stock(Protocol):
         """
 
     def release(self, order_id: str) -> None:
-        """Give back what this order holds. Where it holds nothing, leave a tombstone that refuses a late reserve."""
+        """Release the units of this order. If it holds none, leave a tombstone that refuses a late reserve."""
 
 
 def reserve_inventory(task: StepTask, orders: Orders, stock: Stock) -> StepDone | StepCancelled:
     """Safe to call twice: the second call finds the reservation and returns.
 
-    On a remembered record: lines and total are fixed once and for all in the state that its ETag names. A cancel or an
-    undo that came since is met by the next step, or by the tombstone in the reservation's place, which refuses.
+    A remembered record is enough: lines and total are fixed in the state that its ETag names. The next step finds a
+    later cancel. A later undo has left a tombstone, which refuses the reservation.
     """
     order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):

@@ -1,9 +1,10 @@
-"""Tell the customer, once everything else is done. A sent message cannot be unsent, so there is no undo.
+"""Notify the customer, after all other steps. A sent message cannot be unsent, so there is no undo.
 
-A mail cannot be looked up. It is sent at least once, always with the same Message-ID and text: the record says
-`sending` before and `sent` after, and a second copy can exist only where the process died, or the connection was lost,
-between acceptance and record. `sent` is written with the end of the order: `close_order` does it, and then sends the
-push, at most once, which decides nothing.
+No server can be asked whether a mail was sent. So the mail is sent at least once, always with the same Message-ID and
+text. The record says `sending` before and `sent` after. A second copy exists only if the process died, or the
+connection was lost, after the mail server accepted the mail and before `sent` was written.
+
+`close_order` writes `sent`, and then sends the push, at most once. The push changes no outcome.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Mail(NamedTuple):
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> None:
-        """Hand it to the mail server. Raises Refused("recipient_rejected"), OutcomeUnknown or Unavailable."""
+        """Send the mail. Raises Refused("recipient_rejected"), OutcomeUnknown or Unavailable."""
 
 
 class Push(Protocol):
@@ -45,7 +46,7 @@ class Push(Protocol):
 
 class Links(Protocol):
     def url(self, order: OrderRecord) -> str | None:
-        """Where the customer follows the order; None where there are no links. The same for each attempt."""
+        """The customer's page of the order; None if there are no links. The same for each attempt."""
 
 
 def send_confirmation(
@@ -53,8 +54,8 @@ def send_confirmation(
 ) -> StepDone | StepCancelled:
     """Safe to call again: a confirmation that the record knows as sent is not sent a second time.
 
-    On a remembered record: the mail goes only after the claim, which is written under the ETag, or found on a record
-    that was read. Whoever cancels or undoes changes the record, and one of the two is first.
+    A remembered record is enough: the mail is sent only after the claim, which is written under the ETag or found on a
+    record that was read. A cancel or an undo changes the same record, so one of the two writes is first.
     """
     order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
@@ -62,7 +63,7 @@ def send_confirmation(
     if order.confirmation == "sent":
         return StepDone(left=handover.left(task, order, *handover.notes(task)))
     order = orders.change(order, with_notes, handover.notes(task), claim_confirmation)
-    if order.confirmation is None or order.undoing is not None:  # the cancel, or an undo, was quicker
+    if order.confirmation is None or order.undoing is not None:  # a cancel or an undo was first
         return StepCancelled()
     mailer.send(confirmation_mail(order, links.url(order)))
     if handover.leaves_notes(task):
@@ -73,7 +74,7 @@ def send_confirmation(
 
 
 def send_push(push: Push | None, order: OrderRecord) -> None:
-    """After `sent` was written, by the one whose write it was: so at most once."""
+    """Send the push. Only the call that wrote `sent` does so, so it is sent at most once."""
     if push is None:
         return
     try:
@@ -84,7 +85,7 @@ def send_push(push: Push | None, order: OrderRecord) -> None:
 
 
 def cancellation_mail(order: OrderRecord, status: str, link: str | None) -> Mail:
-    """What an order that was undone tells its customer, once the ledger says so. Other id, other Message-ID."""
+    """The mail about an order that was undone. Its key, and so its Message-ID, differs from the confirmation's."""
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
     money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
     fact = money_back if order.refunded_minor else "Your card was not charged."

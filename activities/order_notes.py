@@ -1,13 +1,12 @@
-"""Facts that one activity leaves to the next one's write, and how several changes become one write.
+"""Notes: facts that the next activity writes to the record. And how several changes become one write.
 
-A step whose effect stands outside of the record (a reservation, a label, a mail) does not write the record for it. It
-returns a note, the saga carries the note in the history, and the next activity that writes the record writes the note
-along, with the time at which it came to be. So the record lags behind the effect by at most one activity, and the audit
-trail misses nothing.
+A step whose effect is outside of the record (a reservation, a label, a mail) does not write the record. It returns a
+note, and the saga keeps the note in the history. The next activity that writes the record writes the note too, with the
+time of the effect. So the record lags behind the effect by at most one activity, and the audit trail misses nothing.
 
-Nothing may depend on a note: whether goods are reserved or a label is issued is asked of the stock and of the label.
-A note may come twice, because a saga whose activity failed does not know whether it had written: a fact that the record
-has, or that it is past, is not written again.
+No decision may depend on a note: the stock says whether goods are reserved, and the label whether it is issued. A note
+may come twice, because a saga does not know whether a failed activity had written it. A fact that the record has
+already, or has moved past, is not written again.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def confirmation_sent() -> Note:
 
 
 def _write_reserved(record: OrderRecord, _: str) -> Change | None:
-    """Only ahead of everything else: goods that were released or sold since are not reserved again."""
+    """Only if the record has no later fact: goods that were released or sold are not reserved again."""
     return note_goods(record, "reserved") if record.goods is None else None
 
 
@@ -71,7 +70,7 @@ WRITE: dict[str, Callable[[OrderRecord, str], Change | None]] = {
 def with_notes(
     record: OrderRecord, notes: Iterable[Note], rule: Transition[Rule], *args: Rule.args, **kwargs: Rule.kwargs
 ) -> Change | None:
-    """The notes that the record does not have yet, and then what `rule` decides on the record that has them."""
+    """The notes that the record does not have yet, then the change that `rule` decides on the record with them."""
     late = []
     for note in notes:
         change = WRITE[note.event](record, note.value) if note.event in WRITE else None
@@ -82,7 +81,7 @@ def with_notes(
 
 
 def close_and_claim(record: OrderRecord, outcome: dict[str, object], attention: int) -> Change | None:
-    """Close the order, and claim the mail that tells its customer what was undone, in one write."""
+    """Close the order, and claim the mail that says what was undone, in one write."""
     closed = close(record, outcome, attention)
     if closed is None or not wants_notice(record):
         return closed
@@ -90,11 +89,11 @@ def close_and_claim(record: OrderRecord, outcome: dict[str, object], attention: 
 
 
 def wants_notice(record: OrderRecord) -> bool:
-    """Without a total nothing was begun that a customer would ask about."""
+    """Whether the customer gets the mail. Without a total nothing was reserved or charged, so there is no news."""
     return record.total is not None and not record.is_erased
 
 
 def together(*changes: Change | None) -> Change | None:
-    """Several changes as one write, in the order in which they came to be. None: there is nothing to write."""
+    """Several changes as one write, the earliest first. None: there is nothing to write."""
     every = [each._replace(before=()) for change in changes if change is not None for each in change.each]
     return every[-1]._replace(before=tuple(every[:-1])) if every else None

@@ -1,7 +1,7 @@
-"""Charge the card, and give the money back. Do and undo, side by side.
+"""Charge the card, and refund it. Do and undo, side by side.
 
 The charge has two phases, so that its id is in our record before any money moves: open an unconfirmed payment intent,
-note its id, confirm it. Whatever happens to the confirmation's answer, the next attempt asks the provider by that id.
+note its id, confirm it. If the confirmation's answer is lost, the next attempt asks the provider by that id.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class Payments(Protocol):
         """Charge. Raises Refused, OutcomeUnknown or Unavailable."""
 
     def settle(self, order_id: str, intent_id: str) -> None:
-        """Find out what became of an earlier confirmation; confirm only if it had no effect. Raises as confirm."""
+        """Read the result of an earlier confirmation; confirm only if it had no effect. Raises as confirm."""
 
     def give_back(self, order_id: str, intent_id: str) -> str | None:
-        """Cancel what is not captured, refund what is, once. Returns the refund's id, None when no money had moved.
+        """Cancel an intent that is not captured, refund one that is, once. Returns the refund's id, or None.
 
         Raises OutcomeUnknown while the provider has not confirmed it.
         """
 
 
 def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepCancelled | StepUnknown:
-    """Safe to call again at any point: an intent that our record knows is asked about before it is confirmed.
+    """Safe to call again at any point: the state of an intent in our record is read before it is confirmed.
 
-    On a remembered record: the intent holds no money, and its id is written under the ETag before it is confirmed. If
-    that write finds another state, the record is read: a cancel or an undo that came since is honoured, and an intent
-    that another attempt has noted may have been confirmed by it.
+    A remembered record is enough: the intent holds no money, and its id is written under the ETag before it is
+    confirmed. If that write finds another state, the record is read. A cancel or an undo since then is honoured. An
+    intent that another attempt has noted may be confirmed already, so it is settled.
     """
     order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
@@ -65,7 +65,7 @@ def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepD
 
 
 def _unknown(task: StepTask, orders: Orders, order: OrderRecord, unknown: OutcomeUnknown) -> StepUnknown:
-    """The provider's webhook may know before we ask again: it finds in the record which event the saga waits for."""
+    """Note which event the saga waits for. The provider's webhook may come before our next question, and raises it."""
     log.warning("outcome unknown: %s", unknown)
     past = int(order.payment_wake.rpartition(":")[2]) if order.payment_wake else 0
     wake = f"payment:{past + 1}"
@@ -76,8 +76,8 @@ def _unknown(task: StepTask, orders: Orders, order: OrderRecord, unknown: Outcom
 def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDone:
     """Safe to call twice, and when nothing was ever charged.
 
-    Where not even the intent's id is known, the same operation id opens the same intent, which is then cancelled: the
-    provider itself refuses a confirmation that comes late.
+    If the intent's id is unknown, the same operation id opens the same intent, which is then cancelled. So the provider
+    itself refuses a late confirmation.
     """
     order, resolved = guards.begin_undo(task, REFUND_PAYMENT, orders)
     if resolved:

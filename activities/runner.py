@@ -1,8 +1,8 @@
-"""Where an activity meets the history: plain JSON in, plain JSON out, and no word that does not belong there.
+"""Runs an activity with plain JSON in and plain JSON out, and keeps personal data out of the history.
 
-A refusal and an unknown outcome become typed outcomes. A fault stays an exception, which the host writes into the
-history with its text and traceback: so it is raised afresh, with our own sentence and without its cause, whose words (a
-vendor's message, a value that did not parse) may carry personal data.
+A refusal and an unknown outcome become typed outcomes. A fault stays an exception. The host writes its text and its
+traceback into the history, so it is raised anew, with our own sentence and without its cause: the cause (a vendor's
+message, a value that did not parse) may quote personal data.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ class Labels(Protocol):
         """Store the order's one label, or find it. Returns the tracking number. Raises Refused("label_voided")."""
 
     def void(self, order_id: str) -> None:
-        """Make the label void for all to see. Where there is none, leave a void one, which refuses a late issue."""
+        """Replace the label by a void page. If there is none, leave a void page, which refuses a late issue."""
 
 
 def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | StepCancelled:
     """Safe to call twice: the second call finds the label. Refuses with undeliverable_address.
 
-    On a remembered record: the address never changes. An undo that began since has left a void label, which refuses
-    this one; a cancel is met by the claim of the confirmation.
+    A remembered record is enough: the address never changes. A later undo has left a void label, which refuses it.
+    The claim of the confirmation finds a later cancel.
     """
     order = handover.current(task, orders)
     if cancelled := guards.refuse_or_cancel(order):
@@ -43,10 +43,10 @@ def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone 
 
 
 def _is_deliverable(address: StoredAddress) -> bool:
-    """Whether a label can lead a carrier to a door.
+    """Whether a carrier can deliver to the address.
 
-    Edge and validation refuse what cannot, and an order that older code took may be in flight: a PO box, a text that is
-    missing, a character that the label's font has not, or no longer has.
+    The API and validation refuse other addresses, but an order that older code accepted may be in flight: with a PO
+    box, a missing text, or a character that the label's font does not have.
     """
     texts = (address.name, address.line1, address.city, address.country)
     if not all(text.strip() for text in texts) or is_po_box(address.line1, address.line2, address.country):

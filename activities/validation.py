@@ -1,6 +1,6 @@
 """Validate: refuse what cannot be sold, fix prices and total once, and wait for an approval where one is needed.
 
-It changes nothing outside, so it has no undo. The same activity moves the order's record from accepted to running,
+It changes nothing outside of the record, so it has no undo. It also moves the order's record from accepted to running,
 because the record decides whether an orchestration may act at all: a finished instance id can be started again in
 Durable Functions, a finished order cannot.
 """
@@ -25,7 +25,7 @@ from models.stock import StockItem
 
 class Catalogue(Protocol):
     def items(self, skus: Iterable[str]) -> Mapping[str, StockItem]:
-        """The known SKUs among those asked for."""
+        """The items of these SKUs, by SKU; an unknown SKU is left out."""
 
 
 class PaymentMethods(Protocol):
@@ -59,8 +59,8 @@ def validate_order(
     currency_not_supported, invalid_charge_amount, amount_too_small, amount_too_large, payment_method_invalid,
     approval_rejected, approval_expired.
 
-    On a remembered record: the order starts by a write under its ETag. A refusal writes nothing, and would leave money
-    and goods behind if the order has started since, so it counts only on a record that was read.
+    A remembered record is enough to start the order, by a write under its ETag. A refusal writes nothing. If the order
+    has started since, it would leave money and goods behind, so a refusal counts only on a record that was read.
     """
     order = handover.current(task, orders)
     if order.state == "awaiting_approval":
@@ -80,7 +80,7 @@ def validate_order(
 
 
 def _settled_outcome(order: OrderRecord) -> Outcome | None:
-    """Where the order stands, unless it is to go on."""
+    """The outcome of an order that must not continue; None if it may."""
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
     if order.undoing is not None:
@@ -127,7 +127,7 @@ VERDICTS: dict[str | None, Callable[[StepTask, OrderRecord, Approval, Orders], O
 
 
 def _deadline(total: Total, policy: Policy) -> datetime | None:
-    """Until when an order over the threshold waits; None for one that needs no approval."""
+    """When the wait of an order over the threshold ends; None for one that needs no approval."""
     if policy.approval_threshold_minor is None or total.amount_minor <= policy.approval_threshold_minor:
         return None
     return datetime.now(UTC) + timedelta(seconds=policy.approval_deadline_s)

@@ -1,1 +1,1 @@
-"""What an HTTP request is turned into, and what answers it. The triggers themselves stand in function_app.py."""
+"""The handlers of HTTP requests and their responses. The triggers themselves are in function_app.py."""

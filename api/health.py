@@ -1,6 +1,6 @@
 """`GET /api/health`: 200 when storage answers and the settings are whole, else 503 that says what to mend.
 
-Anonymous, so it names settings and providers, never a value.
+The route is anonymous, so the answer names settings and providers, never a value.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from models.errors import Unavailable
 async def report(
     faults: list[str], providers: Mapping[str, str], stripe_key: str, last_sweep: Callable[[], object]
 ) -> func.HttpResponse:
-    """`faults`: sentences about settings; `providers`: what stands behind each need; `stripe_key`: which kind it is.
+    """`faults`: sentences about settings. `providers`: whether each is configured. `stripe_key`: live, test or none.
 
-    `last_sweep` reads storage for what the sweep last found, and raises Unavailable when that does not answer.
+    `last_sweep` reads the last report of the sweep, and raises Unavailable when storage does not answer.
     """
     checks, swept = dict(providers), None
     if not faults:

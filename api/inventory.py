@@ -25,22 +25,22 @@ class Stock(Protocol):
     def find(self, sku: str) -> StockEntry | None: ...
 
     def page(self, after: str | None, top: int) -> StockPage:
-        """SKUs in their order."""
+        """At most `top` SKUs in ascending order, those after `after`."""
 
     def reserved_for(self, order_id: str, sku: str) -> int:
         """Units of a SKU that are held for an order now."""
 
     def put(self, sku: str, update: InventoryUpdate, if_match: str | None) -> StockEntry:
-        """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
+        """Set count and price. Raises Conflict below what is reserved, and (stale) if `if_match` is not the ETag."""
 
 
 class Index(Protocol):
     def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
-        """What one read holds, newest first, and whether there are more."""
+        """The entries of one read, newest first, and whether there are more."""
 
 
 async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
-    """`?top=&continuation=`: SKUs in their order, a page at a time, each with the ETag that a `PUT` may name."""
+    """`?top=&continuation=`: SKUs in ascending order, a page at a time, each with the ETag for a `PUT`."""
     refuse_unknown_parameters(req, *paging.PARAMETERS)
     top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, SKU_PATTERN)
     page = await asyncio.to_thread(stock.page, after, top)
@@ -56,7 +56,7 @@ async def show(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
 
 
 async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
-    """200, or 201 for a SKU that was not there; 409 below what is reserved; 412 for an `If-Match` that is not so.
+    """200, or 201 for a new SKU; 409 below what is reserved; 412 if `If-Match` is not its ETag.
 
     A price of which no quantity can be charged is stored, and the answer says so in `warnings`.
     """

@@ -12,7 +12,7 @@ from api.orders import OrderFinder, order_or_404
 from api.problems import Problem
 from models.label import Label
 
-# An address is on it: nobody on the way keeps a copy.
+# The label has an address on it, so no cache may keep a copy.
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 GONE = {
     "void": "The label of this order was voided: nothing is to be shipped.",

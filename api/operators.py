@@ -1,8 +1,8 @@
-"""What a shop and its operators ask of an order: cancel, approve, retry or resolve an undo, erase personal data.
+"""The actions of a shop and its operators: cancel, approve, retry or resolve an undo, erase personal data.
 
-Each is durable in the order's record before it is answered; then the saga is woken, and reads it there. So an answer
-holds whatever happens to the wake-up: the sweep starts a saga that is gone, and an event that nobody waited for decides
-nothing.
+Each action is written to the order's record before it is answered. Then the saga is woken, and reads the action in the
+record. So the answer stays true if the wake-up is lost: the sweep starts a saga that is gone, and an event that no saga
+waits for decides nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from models.states import COMPENSATION_NAMES
 Rule = ParamSpec("Rule")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-# The platform removes this header from what comes in and sets its own. Without App Service authentication anybody could
-# send the header, so it counts only while the platform says in WEBSITE_AUTH_ENABLED that it does so.
+# The platform removes this header from a request and sets its own. Without App Service authentication any client could
+# send the header, so it counts only while WEBSITE_AUTH_ENABLED says that the platform sets it.
 SIGNED_IN, AUTHENTICATION = "X-MS-CLIENT-PRINCIPAL-NAME", "WEBSITE_AUTH_ENABLED"
 LONGEST_NAME = 200
 
@@ -67,7 +67,7 @@ async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.Htt
 async def request_the_cancel(
     record: OrderRecord, client: Any, orders: Orders, remark: Mapping[str, str]
 ) -> OrderRecord:
-    """The record in which the cancel is promised. `remark`: `by` and `reason`, for the audit trail. Raises Conflict."""
+    """Promise the cancel in the record; returns the record. `remark`: `by` and `reason`. Raises Conflict."""
     if record.state != "cancelled":
         record = await asyncio.to_thread(orders.change, record, request_cancel, remark)
     if record.state == "awaiting_approval" and record.approval is not None:
@@ -113,7 +113,7 @@ async def resolve(req: func.HttpRequest, client: Any, orders: Orders, limits: Li
 
 
 async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.HttpResponse:
-    """204: name, address, e-mail and payment method are gone; ids and amounts stay. 409 while it is not finished."""
+    """204: name, address, e-mail and payment method are gone; ids and amounts stay. 409 for an unfinished order."""
     remark = _remark(req)
     record = await order_or_404(req, orders)
     await asyncio.to_thread(orders.change, record, erase_record, secrets.token_bytes(32), remark)
@@ -122,13 +122,13 @@ async def erase(req: func.HttpRequest, orders: Orders, labels: Labels) -> func.H
 
 
 def _signed(req: func.HttpRequest, body: ModelT, field: str) -> ModelT:
-    """What was said, by the name that App Service authentication vouches for, where it is on."""
+    """The body, with the signed-in name in `field` if App Service authentication is on."""
     signed_in = actor(req)
     return body if signed_in is None else body.model_copy(update={field: signed_in})
 
 
 def _remark(req: func.HttpRequest) -> dict[str, str]:
-    """Who asks and why, for the audit trail: a body that may be left out."""
+    """`by` and `reason` for the audit trail. The body may be left out."""
     remark = _signed(req, read_body(req, Remark) if req.get_body() else Remark(), "by")
     return remark.model_dump(exclude_none=True)
 

@@ -25,11 +25,11 @@ from models.order_request import ORDER_ID_PATTERN, OrderRequest
 from models.states import OrderStatus
 from models.view import OrderView, detailed, moment, view_of
 
-# Runtime statuses in which no orchestration will move the order any more.
+# Runtime statuses of an orchestration that has stopped without an outcome.
 STOPPED = frozenset({"Failed", "Terminated", "Canceled"})
 DEFAULT_PAGE, DEFAULT_DAYS, MAX_DAYS = 20, 7, 366
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9998, 12, 31)
-# What an order may be looked up by: whatever can be a key in storage. A stricter rule for new ids hides no order.
+# Any id that can be a key in storage can be looked up, so a stricter rule for new ids hides no older order.
 LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 CONTINUATION_PATTERN = rf"^[0-9]{{13}}:{LOOKUP_PATTERN}$"
 
@@ -44,7 +44,7 @@ class Orders(OrderFinder, Protocol):
 
 class Tracking(Protocol):
     def url(self, order: OrderRecord) -> str | None:
-        """The customer's page of the order; None where there are no links."""
+        """The customer's page of the order; None if there are no links."""
 
 
 class Index(Protocol):
@@ -55,7 +55,7 @@ class Index(Protocol):
 async def place(
     req: func.HttpRequest, client: Any, orders: Orders, limits: Limits, tracking: Tracking
 ) -> func.HttpResponse:
-    """202 with the Durable check-status body, `orderUrl` and `trackingUrl`: for a new order, and for the same again."""
+    """202 with the Durable check-status body, `orderUrl` and `trackingUrl`: for a new order, and for one sent again."""
     request = read_body(req, OrderRequest)
     order_id = _new_order_id(req, request)
     inserted, record = await asyncio.to_thread(orders.accept, order_id, request)
@@ -76,7 +76,7 @@ async def show(req: func.HttpRequest, client: Any, orders: OrderFinder) -> func.
 
 
 async def order_or_404(req: func.HttpRequest, orders: OrderFinder, *parameters: str) -> OrderRecord:
-    """The record of the order in the path. Raises Problem 404, and 400 for a parameter of the query but these."""
+    """The record of the order in the path. Raises Problem 404, and 400 for a query parameter not in `parameters`."""
     refuse_unknown_parameters(req, *parameters)
     order_id = req.route_params["order_id"]
     record = await asyncio.to_thread(orders.find, order_id) if re.fullmatch(LOOKUP_PATTERN, order_id) else None
@@ -144,7 +144,7 @@ async def live_view(client: Any, record: OrderRecord) -> OrderView:
 
 
 def _new_order_id(req: func.HttpRequest, request: OrderRequest) -> str:
-    """The client's id, from the body or the `Idempotency-Key` header; a new one when it gave neither."""
+    """The client's id, from the body or the `Idempotency-Key` header; a new id if the client sent neither."""
     key = req.headers.get("Idempotency-Key")
     if key is None:
         return request.order_id or str(uuid.uuid4())

@@ -1,6 +1,6 @@
 """`GET /api/operations/overview` and `GET /api/orders/{order_id}/timeline`: what the dashboard shows.
 
-The overview costs two reads of storage, however many orders there are: the unfinished, and today's that have ended.
+The overview costs two reads of storage, however many orders there are: the unfinished orders, and those ended today.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Orders(orders_edge.OrderFinder, Protocol):
 
 
 async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
-    """200, or 304 when nothing has changed since the ETag that is given."""
+    """200, or 304 when nothing has changed since the ETag in `If-None-Match`."""
     front = await asyncio.to_thread(index.front, datetime.now(UTC).date(), TOP)
     newest = front.newest(TOP)
     states = Counter(entry.status for entry in front.unfinished)
@@ -62,12 +62,12 @@ async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
 
 
 async def counts(req: func.HttpRequest, read_counts: ReadCounts) -> func.HttpResponse:
-    """How many orders have ended how, as the sweep last counted: one read. Null before that."""
+    """The ended orders of the day by state, as the sweep last counted them: one read. Null before that."""
     return json_response({"ended": await asyncio.to_thread(read_counts)})
 
 
 async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
-    """The order's attempts, waits and events. `history` is `gone` when only the audit trail is left of it."""
+    """The order's attempts, waits and events. `history` is `gone` when only the audit trail is left."""
     record = await order_or_404(req, orders)
     status = await client.get_status(record.order_id, show_history=True, show_history_output=True)
     trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
@@ -100,7 +100,7 @@ def _timeline(record: OrderRecord, status: Any, events: Sequence[dict[str, Any]]
 
 
 def _event(event: AuditEvent) -> dict[str, Any]:
-    """Who, why, and the ids: what the page shows of a change. The whole of it is in `…/events`."""
+    """The facts of a change that the page shows: who, why, and the ids. `…/events` has all of them."""
     facts = {name: str(event.facts[name]) for name in SHOWN_FACTS if event.facts.get(name)}
     approval = event.facts.get("approval")
     if event.event in DECISIONS and isinstance(approval, dict):
@@ -118,13 +118,13 @@ def _webhook(webhook: Webhook) -> dict[str, Any]:
 
 
 def _history(status: Any) -> list[dict[str, Any]]:
-    """SDK 1.7 leaves the entries under the name that they have in the host's answer."""
+    """The entries of the history. SDK 1.7 keeps them under the name that they have in the host's answer."""
     entries = getattr(status, "historyEvents", None) or getattr(status, "history", None) or []
     return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _can(record: OrderRecord, stopped: bool) -> dict[str, Any]:
-    """What an operator may ask for now."""
+    """The actions that are allowed now."""
     return {
         "cancel": record.can_be_cancelled and not record.cancel_requested,
         "decide": record.state == "awaiting_approval" and record.approval is not None and not record.approval.verdict,
@@ -136,7 +136,7 @@ def _can(record: OrderRecord, stopped: bool) -> dict[str, Any]:
 
 
 def polled(req: func.HttpRequest, body: object) -> func.HttpResponse:
-    """An answer that is polled: 200 with the body as JSON and its ETag; 304 when `If-None-Match` names that ETag."""
+    """The response to a poll: 200 with the body as JSON and its ETag; 304 when `If-None-Match` names that ETag."""
     text = json.dumps(body, ensure_ascii=False)
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": CACHING}

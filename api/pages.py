@@ -1,6 +1,6 @@
-"""The pages and files that the app serves itself: static, anonymous, without data.
+"""Static pages and files: anonymous, without data.
 
-Everything comes from this app: no inline code, no other origin, so that a strict Content-Security-Policy holds.
+There is no inline code and no other origin, so a strict Content-Security-Policy can be set.
 Swagger UI is the published package swagger-ui-dist, unchanged, under `static/swagger-ui` with its licence.
 """
 
@@ -28,7 +28,7 @@ SAFE = {
 }
 HTML, JSON = "text/html", "application/json"
 NAME = "Order saga"
-# What the front page leads to: path, and what is there.
+# The links of the front page: path and description.
 LINKS = {
     "dashboard": ("/api/dashboard", "orders, seen and steered"),
     "docs": ("/api/docs", "the API, read and tried in a browser"),
@@ -36,7 +36,7 @@ LINKS = {
     "health": ("/api/health", "whether the service can take orders"),
     "requests": ("/api/requests.http", "a request for each route, for editors that can send them"),
 }
-# What `GET /api/docs/{asset}` serves: nothing else of the folder, and no path.
+# The files of `GET /api/docs/{asset}`. Nothing else of the folder is served.
 DOCS_ASSETS = {
     "swagger-ui.css": ("swagger-ui/swagger-ui.css", "text/css"),
     "swagger-ui-bundle.js": ("swagger-ui/swagger-ui-bundle.js", "text/javascript"),
@@ -61,7 +61,7 @@ def api_document(text: str) -> func.HttpResponse:
 
 
 def front(req: func.HttpRequest, served: Collection[str]) -> func.HttpResponse:
-    """Where to go from here, of the paths that are served: a page, or JSON for a client that prefers it."""
+    """Links to the paths that are served: a page, or JSON for a client that prefers it."""
     links = {name: path for name, (path, _) in LINKS.items() if path in served}
     if prefers_json(req.headers.get("Accept", "")):
         body, kind = json.dumps({"name": NAME, "links": links}, indent=2).encode(), JSON
@@ -86,7 +86,7 @@ def docs_asset(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def dashboard() -> func.HttpResponse:
-    """The operators' page: a shell, which asks for its data with a key of its own."""
+    """The operators' page, without data: it requests its data with a function key."""
     return _answer(_file("dashboard.html"), HTML, "no-cache")
 
 
@@ -114,13 +114,13 @@ def _file(name: str) -> bytes:
 
 
 def prefers_json(accept: str) -> bool:
-    """Whether JSON is wanted more than HTML (RFC 9110, 12.5.1); equal wishes, as `*/*`, are for the page."""
+    """Whether the client prefers JSON to HTML (RFC 9110, 12.5.1). Without a preference (`*/*`) it gets the page."""
     ranges = [_range(part) for part in accept.split(",")]
     return _quality(ranges, ("application", "json")) > _quality(ranges, ("text", "html"))
 
 
 def _range(part: str) -> tuple[str, str, float]:
-    """(type, subtype, quality). What cannot be read has the quality 0."""
+    """(type, subtype, quality). A range that cannot be read has the quality 0."""
     media, *parameters = (text.strip().lower() for text in part.split(";"))
     kind, _, subtype = media.partition("/")
     quality = 1.0
@@ -138,7 +138,7 @@ def _number(text: str) -> float:
 
 
 def _quality(ranges: list[tuple[str, str, float]], media: tuple[str, str]) -> float:
-    """Of the most precise range that includes the media type; 0 without one."""
+    """The quality of the most specific range that includes the media type; 0 without one."""
     best = (0, 0.0)
     for kind, subtype, quality in ranges:
         if kind in {media[0], "*"} and subtype in {media[1], "*"}:

@@ -1,7 +1,7 @@
 """Reading requests and writing answers: JSON out, problems as RFC 9457, never a 500 for input.
 
-A small writer of our own: the validation packages for Azure Functions are single-author 0.x, and there is nothing here
-but a content type, a status and a list of fields.
+Rejected: the validation packages for Azure Functions. Each has one author and a version below 1.0, and all that is
+needed is a content type, a status and a list of fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 256 * 1024
 JSON_TYPE = re.compile(r"(application/json|[\w.!#$&^-]+/[\w.!#$&^+-]+\+json)\s*(;.*)?", re.ASCII | re.IGNORECASE)
 PARAMETERS_OF_THE_HOST = frozenset({"code", "clientId"})
-"""The function key and its name, when they come in the query: the Functions host hands them on."""
+"""The function key and its name. The Functions host passes them on when they are in the query."""
 MAX_NAME_SHOWN = 100
 SAFE_IN_A_FRAGMENT = "~!$&'()*+,;=:@?"
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -34,7 +34,7 @@ ServicesT = TypeVar("ServicesT")
 
 
 def title_of(status: int) -> str:
-    """The status in words: the same on each Python. From 3.13 on, Python has other words for 413."""
+    """The phrase of a status, the same on each Python: from 3.13 on, Python has another phrase for 413."""
     return "Request Entity Too Large" if status == 413 else HTTPStatus(status).phrase
 
 
@@ -81,9 +81,10 @@ def json_response(body: object, status: int = 200, headers: Mapping[str, str] | 
 async def respond(
     services: Callable[[], ServicesT], handle: Callable[[ServicesT], Awaitable[func.HttpResponse]]
 ) -> func.HttpResponse:
-    """Let a handler answer, and turn what it raises on purpose into an answer. Anything else is a bug: the host's 500.
+    """Call a handler, and turn the errors of this product into problems. Any other exception is a bug: the host's 500.
 
-    `services` builds what the handler needs; it may block on I/O, and raises Unavailable while that cannot be had.
+    `services` builds what the handler needs. It may block on I/O, and raises Unavailable while settings are wrong or
+    storage does not answer.
     """
     try:
         return await handle(await asyncio.to_thread(services))
@@ -97,7 +98,7 @@ async def respond(
 
 
 def read_body(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
-    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 415 for what is not declared as JSON, 400 naming
+    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 415 for a body not declared as JSON, 400 naming
     every wrong field. A route that has a body takes no parameters of the query.
     """
     refuse_unknown_parameters(req)
@@ -118,7 +119,7 @@ def read_body(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
 
 
 def refuse_unknown_parameters(req: func.HttpRequest, *known: str) -> None:
-    """Raises Problem 400 for a parameter of the query that the route does not have. The host's own are let through."""
+    """Raises Problem 400 for a parameter of the query that the route does not have. The host's own are allowed."""
     unknown = [name for name in req.params if name not in {*known, *PARAMETERS_OF_THE_HOST}]
     if unknown:
         there_are = f"there are {', '.join(known)}" if known else "there are none here"
@@ -133,7 +134,7 @@ def field_problem(name: str, detail: str) -> Problem:
 
 
 def head_problem(name: str, detail: str) -> Problem:
-    """One wrong value of a header or of a part of the path, which no JSON pointer leads to: it goes by its name."""
+    """One wrong header or path parameter. No JSON pointer leads to it, so its name takes the pointer's place."""
     return Problem(400, f"{name}: {detail}", [{"pointer": name, "detail": detail}])
 
 
@@ -182,7 +183,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _refuse_duplicates(content: Any) -> None:
-    """Raises Problem 400: which of two values is meant, nobody can know."""
+    """Raises Problem 400 for a name that one object has twice: it is unknown which value is meant."""
     try:
         twice = [_pointer(location) for location in _doubled_in(content)]
     except RecursionError:
@@ -202,7 +203,7 @@ def _doubled_in(content: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[
 
 def _bad_fields(invalid: ValidationError) -> Problem:
     first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":  # what JSON has and Python's own reader lets through, such as half an emoji
+    if first["type"] == "json_invalid":  # Python's own reader accepts more, such as half an emoji
         return body_problem(f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
     errors = [
         {"pointer": _pointer(error["loc"]), "detail": error["msg"].removeprefix("Value error, ")}

@@ -1,7 +1,7 @@
 """Starting and waking sagas, over the durable client.
 
-The client knows nothing of orders: it starts an orchestration by name and id and raises events. An event only wakes:
-its sender has written to the order's record what the saga will read there.
+The client knows nothing of orders: it starts an orchestration by name and id, and raises events. An event only wakes
+the saga. Before the event, its sender has written to the order's record what the saga reads then.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ async def exists(client: Any, order_id: str) -> bool:
 
 
 async def start_saga(client: Any, order_id: str, limits: Limits, etag: str | None = None) -> None:
-    """Start the order's saga. A start that loses a race against another finds the instance there, which is success.
+    """Start the order's saga. If another start was first, the instance exists, which is success too.
 
-    `etag`: of the record, given only by the `POST` that has inserted it.
+    `etag` is that of the record. Only the `POST` that inserted the record passes it.
     """
     task = wire(SagaInput(order_id=order_id, limits=limits, version=SAGA_VERSION, etag=etag))
     try:
@@ -34,7 +34,7 @@ async def start_saga(client: Any, order_id: str, limits: Limits, etag: str | Non
 
 
 async def wake_saga(client: Any, order_id: str, event: str) -> bool:
-    """Raise an event without data. False: there is no saga any more, or not yet, that could take it."""
+    """Raise an event without data. False: there is no saga to receive it, no longer or not yet."""
     try:
         await client.raise_event(order_id, event, {})
     except Exception as fault:  # the SDK raises plain exceptions for 404 and 410

@@ -1,8 +1,8 @@
 """`GET /api/track/{order_id}?token=…` and its cancel: the customer's page, in business terms.
 
-Anonymous: the token in the link is what lets one in, and it opens one order. It is judged before anything is read. The
-page is made here, without a script; its cancel is a form that sends the token in its body. No name, no address, no
-Durable URL and no key is on it.
+The routes are anonymous. The token in the link opens one order, and is checked before anything is read. The page has no
+script; its cancel is a form that sends the token in its body. The page shows no name, no address, no Durable URL and no
+key.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ REASONS = {
 
 
 def discreet(answer: func.HttpResponse) -> func.HttpResponse:
-    """Every answer below a tracking link, also a problem: kept by nobody, and named to nobody."""
+    """Set the headers of every response below a tracking link: no cache keeps it, and no referrer names its address."""
     for name, value in HEADERS.items():
         answer.headers[name] = value
     return answer
@@ -81,14 +81,14 @@ class TrackingToken(BaseModel):
 
 
 class TrackingLink(NamedTuple):
-    """The order in the path with the token that was sent for it."""
+    """The order id in the path, and the token that was sent with it."""
 
     order_id: str
     token: str
 
 
 async def show(req: func.HttpRequest, client: Any, orders: Orders, tracking: Tracking) -> func.HttpResponse:
-    """200 with the page; 404 for a link that is none of ours, 410 for one that has expired."""
+    """200 with the page; 404 for an invalid link, 410 for one that has expired."""
     link = TrackingLink(req.route_params["order_id"], req.params.get("token", ""))
     record = await _admitted(link, orders, tracking)
     if isinstance(record, func.HttpResponse):
@@ -99,7 +99,7 @@ async def show(req: func.HttpRequest, client: Any, orders: Orders, tracking: Tra
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders, tracking: Tracking) -> func.HttpResponse:
     """303 to the page once the cancel is promised; 409 with the page when it is too late.
 
-    The token is in the body, as JSON or as a form: a page of another site has none to send.
+    The token is in the body, as JSON or as a form: a page of another site does not have it.
     """
     link = TrackingLink(req.route_params["order_id"], _token_in(req))
     record = await _admitted(link, orders, tracking)
@@ -114,7 +114,7 @@ async def cancel(req: func.HttpRequest, client: Any, orders: Orders, tracking: T
 
 
 def _token_in(req: func.HttpRequest) -> str:
-    """Of a form or of JSON; empty when there is none."""
+    """The token of a form or of a JSON body; empty if there is none."""
     body = req.get_body()
     if len(body) > MAX_FORM_BYTES:
         raise Problem(413, f"The body has {len(body)} bytes; at most {MAX_FORM_BYTES} are read.")
@@ -160,7 +160,7 @@ def _order_page(
 
 
 def _because(view: OrderView, record: OrderRecord) -> str:
-    """Why it ended, and what became of the money."""
+    """Why the order ended, and whether the card was charged or refunded."""
     sentences = []
     if view.status in {"rejected", "compensated"} and view.failure is not None:
         sentences.append(REASONS.get(view.failure.reason, ""))
@@ -176,7 +176,7 @@ def _money_back(record: OrderRecord) -> str:
 
 
 def _stages(view: OrderView) -> str:
-    """How far it is; nothing for an order that goes backwards."""
+    """The progress of the order; nothing for an order that is being undone."""
     if view.status not in {"accepted", "running", "awaiting_approval", "completed"}:
         return ""
     states = {step.name: step.status for step in view.steps}

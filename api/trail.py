@@ -19,7 +19,7 @@ CONTINUATION_PATTERN = r"^[1-9][0-9]{0,5}$"
 
 class Orders(OrderFinder, Protocol):
     def trail(self, order_id: str, after: int, top: int) -> Trail:
-        """The changes of an order's record after the one of that number."""
+        """At most `top` changes of an order's record, after number `after`."""
 
 
 async def show(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:

@@ -1,8 +1,8 @@
-"""`POST /api/webhooks/stripe`: what Stripe tells us by itself.
+"""`POST /api/webhooks/stripe`: events from Stripe.
 
-Anonymous, and believed by its signature alone. A webhook decides nothing: it is recorded by its event id, beside the
-order that it is about, and then the saga is woken to ask Stripe itself, or, where the order has ended, a payment that
-should not be is given back. So a duplicate and any order of arrival are harmless.
+The route is anonymous; an event is trusted by its signature only. An event decides nothing. It is recorded by its id,
+beside the order that it is about. Then the saga is woken and asks Stripe. If the order has ended, a payment that should
+not exist is refunded. So duplicates and events out of order are harmless.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models.errors import Refused
 from models.order_record import OrderRecord
 
 MAX_EVENT_BYTES = 256 * 1024
-# What storage takes as a key, and as a text.
+# The texts that storage accepts as a key, and as a value.
 EVENT_ID, EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,255}"), re.compile("[^\x00-\x1f\ud800-\udfff]{1,255}")
 
 
@@ -29,12 +29,12 @@ class Orders(Protocol):
     def find(self, order_id: str) -> OrderRecord | None: ...
 
     def note_webhook(self, order_id: str, event_id: str, kind: str) -> None:
-        """Keep that it came, beside the order. Safe to repeat."""
+        """Record the event beside the order. Safe to repeat."""
 
 
 class Events(Protocol):
     def record(self, event_id: str, kind: str, order_id: str | None) -> None:
-        """Keep an event about no order of ours by its id. Safe to repeat."""
+        """Record, by its id, an event about no order of ours. Safe to repeat."""
 
 
 class Signatures(Protocol):
@@ -56,7 +56,7 @@ async def receive(
     signatures: Signatures,
     reconciler: Reconciler,
 ) -> func.HttpResponse:
-    """200 also for unknown orders and repeated events; 400 for a wrong signature; 413 for what no event is."""
+    """200 also for unknown orders and repeated events; 400 for a wrong signature; 413 for a body that is too large."""
     body = req.get_body()
     if len(body) > MAX_EVENT_BYTES:
         raise Problem(413, f"An event has at most {MAX_EVENT_BYTES} bytes.")

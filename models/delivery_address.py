@@ -72,7 +72,7 @@ STREETS = "street|st|road|rd|lane|ln|avenue|ave|drive|dr|way|close|court|hill|ho
 
 
 def _folded(text: str) -> str:
-    """Without accents and capitals."""
+    """The text without accents and capitals."""
     apart = unicodedata.normalize("NFKD", text)
     return "".join(character for character in apart if unicodedata.category(character) != "Mn").casefold()
 

@@ -46,9 +46,9 @@ class OutcomeUnknown(OrderSagaError):
 
 
 class Conflict(OrderSagaError):
-    """What was to be changed is no longer as it was read.
+    """The change does not fit the current state.
 
-    `stale` tells a wrong `If-Match` (the caller's copy is old) from a change that today's state forbids.
+    `stale`: the `If-Match` is wrong, because the caller's copy is old. Otherwise the state forbids the change.
     """
 
     def __init__(self, message: str, *, stale: bool = False) -> None:

@@ -1,7 +1,7 @@
-"""What crosses the durable boundary: the task an activity is given, and the outcome it returns.
+"""The messages between the saga and its activities: the task that an activity receives, the outcome that it returns.
 
-All of it is plain JSON of ids and amounts, because it is written into the history, where operators and their tools read
-it. One input record per activity, so that a field can be added while orders are in flight.
+Each is plain JSON of ids and amounts, because it is written into the history, where operators and their tools read it.
+An activity has one input record, so that a field can be added while orders are in flight.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SAGA_VERSION = 3
 class SagaInput(Wire):
     """Version 1 had no `version` in its input.
 
-    `etag` names the state of the record that the `POST` inserted: only the saga that this `POST` starts is given it.
+    `etag` is that of the record that the `POST` inserted. Only the saga that this `POST` starts has it.
     """
 
     order_id: str
@@ -49,9 +49,9 @@ class SagaInput(Wire):
 
 
 class Note(Wire):
-    """A fact that is so since `at`, and that the next write of the order's record writes along with its own.
+    """A fact that is true since `at`. The next write of the order's record includes it.
 
-    `event`: the audit event. `value`: what the fact is, where the event alone does not say it.
+    `event`: the audit event. `value`: the value of the fact, if it has one.
     """
 
     event: str
@@ -62,8 +62,8 @@ class Note(Wire):
 class Left(Wire):
     """What an activity leaves to the next one. `models.order_notes` says how the notes are written.
 
-    `etag` names the state in which the last one left the order's record. It is a guess, and only a first attempt is
-    given it: a process that remembers exactly this state may act on it without reading it again.
+    `etag` is that of the record after the last activity. Only a first attempt has it: a process that remembers exactly
+    this state may use it without reading the record.
     """
 
     etag: str | None = None
@@ -86,10 +86,10 @@ class StepTask(Wire):
 
 
 class UndoTask(StepTask):
-    """The input of every compensation: `operation_id` is the one of the step it undoes, `failure` why it is undone.
+    """The input of every compensation: `operation_id` is that of the step that is undone, `failure` is the reason.
 
-    `attention` counts how often the order had been parked before: an undo that arrives after its order was parked
-    again is known by it.
+    `attention` counts how often the order was parked before. It shows that an undo arrived after its order was parked
+    again.
     """
 
     failure: Failure | None = None
@@ -106,9 +106,9 @@ class CloseTask(Wire):
 
 
 class StepDone(Wire):
-    """The effect is there, or is undone. `total` is what validation fixed; `resolved`: on an operator's evidence.
+    """The effect is done, or undone. `total` is what validation fixed; `resolved`: undone on an operator's evidence.
 
-    `left`: all that the record does not say yet, of this activity and of those before it.
+    `left`: what this activity and those before it have left to write.
     """
 
     kind: Literal["done"] = "done"
@@ -134,7 +134,7 @@ class StepUnknown(Wire):
 
 
 class StepWaiting(Wire):
-    """Somebody has to decide, at most until `deadline`. Ask again when the event `wake` comes."""
+    """The order waits for a decision, at most until `deadline`. Call again when the event `wake` comes."""
 
     kind: Literal["waiting"] = "waiting"
     total: Total
@@ -169,7 +169,7 @@ _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Annotated[Outcome, Field(discrimina
 
 
 def read_outcome(value: object) -> Outcome:
-    """Parse what an activity returned. Raises pydantic.ValidationError when it is none of these."""
+    """Parse what an activity returned. Raises pydantic.ValidationError for any other value."""
     return _OUTCOME.validate_python(value)
 
 

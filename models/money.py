@@ -21,7 +21,7 @@ MAX_QUANTITY = 10_000
 
 
 class Total(BaseModel):
-    """An amount in minor units and its currency. It is read from records and histories, so it knows no rule."""
+    """An amount in minor units and its currency. It is read from records and histories, so it has no rule."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -63,7 +63,7 @@ TWO_DECIMALS = (
 NO_DECIMALS = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()
 # The last digit is 0: 5.124 KWD is charged as 5120 or 5130.
 THREE_DECIMALS = "bhd jod kwd omr tnd".split()
-# Their hundredths are gone, and Stripe's API still counts in them: 5 ISK is 500.
+# These currencies have no hundredths any more, but Stripe's API still counts in them: 5 ISK is 500.
 WHOLE_UNITS_IN_HUNDREDTHS = "isk ugx".split()
 MINIMA = {
     **dict.fromkeys("ars aud brl cad chf cop eur idr ils inr nzd php rub sgd usd zar".split(), 50),
@@ -114,7 +114,7 @@ def can_make_a_total(price_minor: int, currency: str) -> bool:
 
 
 def price_warnings(price_minor: int, currency: str) -> list[str]:
-    """What a shop should know of a price that is allowed and can hardly be meant."""
+    """Sentences about a price that is allowed and is probably a mistake."""
     if can_make_a_total(price_minor, currency):
         return []
     rules = CURRENCIES[currency]

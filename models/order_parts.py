@@ -1,6 +1,6 @@
-"""What an order's record is made of, each part read tolerantly.
+"""The parts of an order's record, each read tolerantly.
 
-A rule of the public edge that has become stricter, a field that came or went, must not keep an order in flight from
+A rule of the API that has become stricter, or a field that was added or removed, must not keep an order in flight from
 being cancelled, refunded, closed, listed or erased.
 """
 

@@ -26,7 +26,7 @@ from models.order_parts import Approval, Contents, Line, Stored
 from models.order_request import Decision, Evidence, Reason
 from models.states import FINAL_STATES, OrderStatus
 
-# What the hash of a body that was erased begins with.
+# The prefix of the hash of an erased body.
 ERASED = "erased:"
 
 
@@ -35,13 +35,13 @@ class OrderRecord(Stored):
 
     - `ended_at` is written with the final state; orders that older code ended have none.
     - `sent`: the client's order as JSON, as it was stored; empty when its personal data was erased.
-    - `confirmation` is the point of no return: `sending` before the mail is handed over, `sent` after.
+    - `confirmation` is the point of no return: `sending` before the mail is sent, `sent` after.
     - `undoing` is set by the first undo and never taken back: from then on no step may act.
     - `resolved`: the compensations that count as done on an operator's evidence, with the evidence.
     - `attention` counts how often the order was parked; the saga waits for the event `attention:<n>`.
-    - `alert_claimed` and `alert_sent`: the key of the last alert (models.alerts).
+    - `alert_claimed` and `alert_sent`: the key of the last alert (models.operations.alerts).
     - `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
-    - `is_guess`: it was not read but remembered. What is written on it is guarded by its ETag; nothing else counts.
+    - `is_guess`: the record was remembered and not read. Only a write that its ETag guards counts.
 
     States and the like are plain texts, because a later version may have written one that this code does not know.
     """
@@ -95,7 +95,7 @@ class OrderRecord(Stored):
 
     @functools.cached_property
     def contents(self) -> Contents:
-        """What the client sent. Raises Unavailable when it was erased or is no order at all: nothing can act on it."""
+        """What the client sent. Raises Unavailable if it was erased or cannot be read: no step can act then."""
         if self.is_erased:
             raise Unavailable(f"The personal data of order {self.order_id} was erased.")
         try:
@@ -111,7 +111,7 @@ class OrderRecord(Stored):
         return self
 
     def priced_total(self) -> Total:
-        """The total that validation fixed. Asking before it did is a fault of the caller."""
+        """The total that validation fixed. Raises ValueError before that."""
         if self.total is None:
             raise ValueError(f"order {self.order_id} has no total yet: validate_order fixes it")
         return self.total
@@ -134,7 +134,7 @@ class OrderRecord(Stored):
 
 
 class Acceptance(NamedTuple):
-    """What became of an order at the edge: `inserted` is true for exactly one POST of an order id, ever."""
+    """The result of a `POST`: `inserted` is true for exactly one `POST` of an order id, ever."""
 
     inserted: bool
     record: OrderRecord
@@ -144,8 +144,8 @@ class Change(NamedTuple):
     """What a transition writes, with its audit row.
 
     `facts`: attributes of the record and their new values. `remarks`: what only the audit row keeps. `event`: the audit
-    row's event. `at`: since when it is so, if not since now. `before`: changes that are written by the same write, each
-    with an audit row of its own.
+    row's event. `at`: since when it is true, if not since now. `before`: other changes of the same write, each with an
+    audit row of its own.
     """
 
     event: str
@@ -156,7 +156,7 @@ class Change(NamedTuple):
 
     @property
     def each(self) -> tuple[Change, ...]:
-        """Every change of this write, in the order in which they came to be."""
+        """Every change of this write, the earliest first."""
         return *self.before, self
 
 
@@ -212,7 +212,7 @@ def note_shipment(record: OrderRecord, tracking_number: str) -> Change | None:
 
 
 def claim_confirmation(record: OrderRecord) -> Change | None:
-    """Write `sending`, the point of no return. An order that is to be cancelled, is undone or has ended is left."""
+    """Write `sending`, the point of no return. Nothing for an order that must be cancelled, is undone or has ended."""
     if record.is_final or record.confirmation is not None or record.cancel_requested or record.undoing is not None:
         return None
     return Change("confirmation_claimed", {"confirmation": "sending"})
@@ -223,7 +223,7 @@ def note_confirmation_sent(record: OrderRecord) -> Change | None:
 
 
 def claim_cancellation_notice(record: OrderRecord) -> Change | None:
-    """One caller ever may send the mail that says what was undone, once the order has ended so."""
+    """Only one caller ever may send the mail that says what was undone, once the order has ended."""
     if record.cancellation_notice is not None or record.state not in {"compensated", "cancelled"}:
         return None
     return Change("farewell_claimed", {"cancellation_notice": "claimed"})
@@ -235,8 +235,8 @@ def claim_cancellation_notice(record: OrderRecord) -> Change | None:
 def begin_undo(record: OrderRecord, failure: dict[str, Any] | None, attention: int = 0) -> Change | None:
     """Note, once and before anything is undone, that the order goes backwards from here.
 
-    An order that was parked since (`attention` times is what this undo knows of) stays with its operator: an undo that
-    outlived its deadline would else take it away from there, and nobody would bring it back.
+    An order that was parked since then stays parked (this undo knows of `attention` times). Otherwise an undo that
+    missed its deadline would unpark the order, and no saga would park it again.
     """
     if record.undoing is None:
         return None if record.is_final else Change("compensating", _undoing(failure))
@@ -260,7 +260,7 @@ def close(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Ch
 
 
 def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
-    """Leave an order to its operator whose saga cannot be kept alive: from here it only goes backwards."""
+    """Park an order whose saga cannot be kept alive. From here it can only be undone."""
     if record.is_final or record.state == "needs_attention":
         return None
     facts = {"state": "needs_attention", "outcome": dict(outcome)}
@@ -322,10 +322,10 @@ def resume_after_approval(record: OrderRecord) -> Change | None:
 
 
 def request_retry(record: OrderRecord, compensation: str, reason: Reason) -> Change:
-    """needs_attention -> compensating: the parked undos are tried again, as somebody asks and says why.
+    """needs_attention -> compensating: the parked undos are tried again.
 
     Raises Conflict when this undo waits for no operator: another one was first. The state changes here and not when the
-    undo begins, so that evidence which comes later is refused: the retry may pay what the evidence says was paid.
+    undo starts, so that later evidence is refused: the retry may pay what the evidence says was paid.
     """
     _refuse_unless_parked(record, compensation)
     return Change("compensation_retry_requested", {"state": "compensating"}, _remarks(compensation, reason))

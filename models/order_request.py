@@ -1,4 +1,4 @@
-"""What clients and operators send: the public edge's bodies.
+"""What clients and operators send: the request bodies of the API.
 
 Strict (no coercion), closed (unknown fields are refused), and each limit is written beside its field. What is stored of
 an order is read by a tolerant model of its own (`models.order_record`), so a rule that becomes stricter here leaves the
@@ -67,7 +67,7 @@ AbsentWhenBlank = BeforeValidator(_absent_when_blank)
 
 
 class Model(BaseModel):
-    """Strict, closed, immutable, and silent about its input when it complains."""
+    """Strict, closed and immutable. Its errors do not quote the input."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
@@ -121,7 +121,7 @@ class OrderRequest(Model):
 
 
 class Reason(Model):
-    """Who asked an operator's action to be taken, and why: what the audit trail keeps of it."""
+    """Who requested an operator's action, and why. The audit trail keeps both."""
 
     by: Text
     reason: Text
@@ -134,7 +134,7 @@ class Evidence(Reason):
 
 
 class Remark(Model):
-    """Who asks and why, of a request that is answered without it too: `POST …/cancel`, `DELETE …/personal-data`."""
+    """Who requests it and why. Both are optional: `POST …/cancel`, `DELETE …/personal-data`."""
 
     by: Annotated[Text | None, AbsentWhenBlank] = None
     reason: Annotated[Text | None, AbsentWhenBlank] = None

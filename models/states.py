@@ -1,6 +1,6 @@
-"""The names of an order's states, of its steps and of its compensations. Each stands here once.
+"""The names of an order's states, of its steps and of its compensations. Each name is defined here, once.
 
-They are stored in records and histories and shown by the API, so a name that is here stays.
+They are stored in records and histories and shown by the API, so a name never changes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ OrderStatus = Literal[
     "cancelled",
 ]
 FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled"})
-# The states in which an order is to have a saga that moves it on. A parked order (`needs_attention`) waits for its
-# operator, who starts a saga if there is none.
+# The states in which an order must have a saga. A parked order (`needs_attention`) waits for an operator, whose action
+# starts a saga if there is none.
 DRIVEN_STATES = frozenset({"accepted", "running", "awaiting_approval", "compensating"})
-# The states in which an order waits for somebody, or soon may: lists show since when, for what, and what is held.
+# The states in which an order waits for a person, or may soon. Lists show since when, for what, and what is held.
 WAITING_STATES = frozenset({"awaiting_approval", "compensating", "needs_attention"})
 
 StepStatus = Literal["pending", "running", "done", "refused", "failed", "unknown", "undone"]
@@ -44,7 +44,7 @@ STEP_NAMES = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMEN
 COMPENSATION_NAMES = (CANCEL_SHIPMENT, REFUND_PAYMENT, RELEASE_INVENTORY)
 # Which step each compensation undoes.
 UNDOES = {CANCEL_SHIPMENT: CREATE_SHIPMENT, REFUND_PAYMENT: PROCESS_PAYMENT, RELEASE_INVENTORY: RESERVE_INVENTORY}
-# What names a step's one effect, in its operation id `<order id>:<operation>`.
+# The name of each step's effect in its operation id `<order id>:<operation>`.
 OPERATIONS = {
     VALIDATE_ORDER: "validate",
     RESERVE_INVENTORY: "reserve",

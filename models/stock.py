@@ -28,7 +28,7 @@ class StockItem(BaseModel):
 
 
 class StockEntry(NamedTuple):
-    """A SKU as it stands, with the ETag that names this very state, and whether a PUT has just created it."""
+    """A SKU, the ETag of this state, and whether a PUT has just created it."""
 
     item: StockItem
     etag: str

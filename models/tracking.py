@@ -1,11 +1,11 @@
-"""Tracking links: what lets a customer follow one order without an account, and until when.
+"""Tracking links: a customer follows one order without an account, for a limited time.
 
 A token is `<end>.<mac>`: the second at which it ends, and an HMAC-SHA256 over the order's id and that second. The end
 counts from acceptance, so every attempt to write a mail writes the same link. A token says nothing of the customer,
 opens its own order alone, and needs nothing stored.
 
-Several secrets let one be replaced: the first signs, each verifies. Rejected: a token that is kept in the record. It
-would have to be read before it can be refused.
+With several secrets one can be replaced: the first signs, each verifies. Rejected: a token in the record. The record
+would have to be read before a wrong token is refused.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ DAY_S = 86400
 
 
 class Tracking(NamedTuple):
-    """`secrets`: none gives no links. `origin`: where the app is, `https://host`, as customers reach it."""
+    """Without `secrets` there are no links. `origin` is the app's address for customers, `https://host`."""
 
     secrets: tuple[str, ...]
     days: float
     origin: str
 
     def url(self, order: OrderRecord) -> str | None:
-        """The order's tracking page. None when there are to be no links."""
+        """The order's tracking page. None if there are no links."""
         if not self.secrets or not self.origin:
             return None
         return f"{self.origin}/api/track/{quote(order.order_id, safe='')}?token={self.token(order)}"
@@ -42,7 +42,7 @@ class Tracking(NamedTuple):
         return f"{end}.{_mac(self.secrets[0], order.order_id, end)}"
 
     def judge(self, order_id: str, token: str, now: datetime) -> Literal["valid", "expired", "wrong"]:
-        """`expired` is said of a token that was ours: any other is wrong, whatever end it claims."""
+        """`expired` only for a token that we signed. Any other token is `wrong`, whatever end it claims."""
         match = TOKEN.fullmatch(token)
         if match is None:
             return "wrong"

@@ -85,9 +85,9 @@ class PaymentView(View):
 
 
 class OrderDetail(OrderView):
-    """What the API tells of an order: the saga's own view, and what the order's record has beside it.
+    """The API's view of an order: the saga's view, and further facts of the order's record.
 
-    The saga's output and custom status are an OrderView alone: they are in the history, which stays as it is.
+    The saga's output and custom status are an OrderView alone, because the history keeps them unchanged.
     """
 
     accepted_at: Moment
@@ -103,7 +103,7 @@ def moment(at: datetime) -> str:
 
 
 def detailed(view: OrderView, record: OrderRecord) -> OrderDetail:
-    """The view with the record's facts. Nothing of it is personal."""
+    """The view with the record's facts. It holds no personal data."""
     return OrderDetail(
         **view.model_dump(),
         accepted_at=moment(record.accepted_at),
@@ -115,9 +115,9 @@ def detailed(view: OrderView, record: OrderRecord) -> OrderDetail:
 
 
 def _lines(record: OrderRecord) -> list[LineView]:
-    """As validation priced them; before that, as they were sent.
+    """The lines as validation priced them; before that, as the client sent them.
 
-    What an order that ended without prices was sent is not told: it would change when the personal data is erased.
+    An order that ended without prices shows no lines: they would vanish when the personal data is erased.
     """
     if record.lines or record.is_final:
         return [LineView(**line.model_dump()) for line in record.lines]
@@ -128,27 +128,27 @@ def _lines(record: OrderRecord) -> list[LineView]:
 
 
 def fresh_view(order_id: str, status: OrderStatus = "accepted", step_names: Iterable[str] = STEP_NAMES) -> OrderView:
-    """The view of an order of which nothing has happened yet. `step_names`: those of its version of the saga."""
+    """The view of an order for which no step has run yet. `step_names`: those of its version of the saga."""
     steps = [StepView(name=name) for name in step_names]
     return OrderView(order_id=order_id, status=status, steps=steps, compensations=[])
 
 
 def view_of(record: OrderRecord, custom_status: object) -> OrderView:
-    """The truest view: a final outcome, else what the saga says, else how it was parked, else that it was accepted."""
+    """The most current view: the final outcome, else the saga's view, else the parked one, else that of a new order."""
     if record.outcome is not None and (record.is_final or not isinstance(custom_status, dict)):
         view = _read(record, record.outcome)
     elif isinstance(custom_status, dict):
         view = _read(record, custom_status)
     else:
         return fresh_view(record.order_id)
-    for shown in view.compensations:  # resolved, and the saga has not come to it yet
+    for shown in view.compensations:  # resolved, but the saga has not read that yet
         if shown.status == "failed" and shown.name in record.resolved:
             shown.status = "resolved"
     return view
 
 
 def _read(record: OrderRecord, view: dict[str, Any]) -> OrderView:
-    """A view that cannot be read, because another version wrote it, hides its details and not the order."""
+    """Parse a stored view. If another version wrote one that cannot be read, the order is shown without its details."""
     try:
         return OrderView.model_validate(view)
     except ValidationError:

@@ -10,12 +10,12 @@ Rules that this file keeps, in the order in which they matter:
 4. Every registered undo runs, in reverse, also when one before it could not be confirmed. Such an order is parked as
    `needs_attention` and stays alive until an operator retries or resolves its undos; `compensated` is said only
    when all undos are confirmed.
-5. An event only wakes. What is to be done is decided by the order's record, which the next activity reads. Every wait
-   has an event name of its own, because the SDK hands a buffered event to every later wait of the same name.
+5. An event only wakes the saga. The order's record, which the next activity reads, decides what happens. Every wait has
+   an event name of its own, because the SDK gives a buffered event to every later wait of the same name.
 
 Rejected: `call_activity_with_retry`. It has no backoff and no filter by error in SDK 1.x, and inside task_any/task_all
-its ids differ between the SDK and the extension. Rejected too: branching on the text of an exception. Whatever an
-activity raises is a fault; what it wants to be understood, it returns.
+its ids differ between the SDK and the extension. Rejected too: branching on the text of an exception. An exception of
+an activity is a fault; every other result is returned.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SETTLED = (StepDone, StepRefused, StepCancelled, StepWaiting, OrderUndoing, Orde
 
 
 class StepFailed(Exception):
-    """A step did not come to be: refused, cancelled, or still failing or unknown when its retries ended."""
+    """A step is not done: refused, cancelled, or still failing or unknown when its retries ended."""
 
 
 class OrderAlreadyFinal(Exception):
@@ -75,7 +75,7 @@ class Saga:
         self._undo_log: list[Step] = []
         self._view = fresh_view(saga_input.order_id, "running", [step.activity for step in self._steps])
         self._attention = 0
-        # What the activities so far have left to write; before version 3 each wrote its own facts at once.
+        # What earlier activities have left to write. Before version 3 each wrote its own facts at once.
         self._left = Left(etag=saga_input.etag) if saga_input.version >= 3 else None
 
     def on_failure(self, step: Step) -> None:
@@ -86,7 +86,7 @@ class Saga:
     def do(self, step: Step, *, best_effort: bool = False) -> Turns:
         """Run a step until it is done. Raises StepFailed when it is not, unless it is `best_effort`.
 
-        An order of a version that does not have the step does without it.
+        An order whose version lacks the step skips it.
         """
         if step not in self._steps:
             return
@@ -106,7 +106,7 @@ class Saga:
     def compensate(self) -> Turns:
         """Run every registered undo in reverse, and again those that an operator retries, until all are confirmed.
 
-        One that cannot be confirmed does not keep the others from running.
+        An undo that cannot be confirmed does not keep the others from running.
         """
         outstanding = self._undo_log[::-1]
         while outstanding:
@@ -114,7 +114,7 @@ class Saga:
             outstanding = yield from self._undo_all(outstanding)
             if outstanding:
                 self._view.status = "needs_attention"
-                if self._version < 2:  # it ended here, and left the rest to its operator
+                if self._version < 2:  # version 1 ended here
                     return
                 yield from self._wait_for_an_operator()
         self._view.status = "rejected" if self._failed_at_validation() else "compensated"
@@ -126,7 +126,7 @@ class Saga:
         """Have the outcome recorded, and only then publish it. Returns it: the orchestration's output."""
         task = CloseTask(order_id=self._order_id, outcome=self._view, attention=self._attention, left=self._left)
         answer = yield from self._call(CLOSE_ORDER.activity, task, CLOSE_ORDER, undo_retry(self.limits.undo_retry_s))
-        if isinstance(answer, OrderFinal):  # the record may know better: a cancel that was promised
+        if isinstance(answer, OrderFinal):  # the record decides: it may hold a promised cancel
             self._context.set_custom_status(answer.outcome)
             return answer.outcome
         if isinstance(answer, StepDone):
@@ -205,7 +205,7 @@ class Saga:
     def _call(
         self, activity: str, task: StepTask | CloseTask, step: Step, retry: Retry
     ) -> Generator[Any, Any, Outcome | None]:
-        """Call until it is settled, or the delays are used up. None: the last attempt raised."""
+        """Call an activity until its outcome is settled or the delays are used up. None: the last attempt raised."""
         answer: Outcome | None = yield from self._attempt(activity, wire(task), step)
         self._left = _left_after(answer, self._left)
         for delay in retry.delays():
@@ -221,17 +221,17 @@ class Saga:
         try:
             result = yield from (self._within(call, step.deadline_s) if self._version >= 2 else _alone(call))
             return read_outcome(result)
-        except Exception:  # whatever crosses the boundary as an exception, or as no outcome at all, is a fault
+        except Exception:  # an exception, or a result that is no outcome, is a fault
             return None
 
     def _within(self, call: Any, seconds: float) -> Turns:
-        """What an activity returned, or an unknown outcome when it outlived its deadline: it is still running then."""
+        """The result of an activity, or an unknown outcome if it missed its deadline: it is still running then."""
         late = self._context.create_timer(self._in(seconds))
         winner = yield self._context.task_any([call, late])
         if winner == late:
             return wire(StepUnknown())
         _cancel(late)
-        if isinstance(winner.result, Exception):  # SDK 1.x hands over what 2.x raises
+        if isinstance(winner.result, Exception):  # SDK 1.x returns the exception that 2.x raises
             raise winner.result
         return winner.result
 
@@ -286,7 +286,7 @@ class Saga:
 
 
 def _left_after(answer: Outcome | None, left: Left | None) -> Left | None:
-    """What is left to write after an attempt. One that did not say may have written or not: what comes next reads."""
+    """What is left to write after an attempt. If the attempt has no answer, the next one reads what it wrote."""
     if left is None:
         return None
     if isinstance(answer, StepDone) and answer.left is not None:
@@ -299,7 +299,7 @@ def _alone(call: Any) -> Turns:
 
 
 def _cancel(timer: Any) -> None:
-    """SDK 1.x refuses to cancel a timer that fired in the same turn; it is over then anyway."""
+    """SDK 1.x refuses to cancel a timer that fired in the same turn. That timer has ended anyway."""
     with contextlib.suppress(ValueError):
         timer.cancel()
 

@@ -1,7 +1,7 @@
 """The table of the saga: what each step is called, its operation, its undo, its deadline, and how long faults are
 retried.
 
-These names stand in the history of every order in flight. Changing one breaks those orders.
+These names are in the history of every order in flight. Changing one breaks those orders.
 """
 
 from __future__ import annotations
@@ -81,5 +81,5 @@ def step_retry(limit_s: float) -> Retry:
 
 
 def undo_retry(limit_s: float) -> Retry:
-    """An undo's faults: somebody's money or goods are held, so go on for long, but look again every 20 seconds."""
+    """An undo's faults: somebody's money or goods are held, so retry for long, and every 20 seconds."""
     return Retry(first_s=1, cap_s=20, limit_s=limit_s)

@@ -1,0 +1,1 @@
+"""The sweep, which mends what no live saga looks after."""

@@ -1,19 +1,19 @@
-"""The sweep: finds what should not be, and heals or parks it. Runs on a timer; idempotent; bounded per run.
+"""The sweep: finds what no live saga looks after, and heals or parks it. Runs on a timer; idempotent; bounded per run.
 
-What can be found:
+It finds:
 
 - an order that was accepted and never started (the process died between record and start);
 - an order whose saga is gone (terminated, purged or failed behind our back): its saga is started again, and finds in
   the record how far it was and in which direction; after `MAX_HEALINGS` times it is parked;
-- a saga that still waits although the record has what it waits for (the process died between the two): it is woken;
+- a saga that still waits although the record has its answer (the process died before the event): it is woken;
 - a captured payment whose order has ended without it: given back;
 - reserved stock whose order has ended: released, or sold when the order was completed;
 - an index entry that lags behind its record, lies where older code wrote it, or never got a record.
 
-Each order is looked at by itself: one that cannot be mended is counted, named in the log and in the report, and stands
-in the way of no other. A run looks at `LIMIT` unfinished orders and at a part of the reservations, and the next run
-starts after them, so that none waits for ever behind others; and orders that have ended make no run longer. Nothing
-here decides what a live saga decides.
+Each order is handled alone: one that cannot be mended is counted, is named in the log and in the report, and blocks no
+other. A run looks at `LIMIT` unfinished orders and at a part of the reservations. The next run starts after them, so
+none waits for ever behind others. Orders that have ended make no run longer. The sweep decides nothing that a live saga
+decides.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 LIMIT, DAYS, MAX_HEALINGS = 200, 14, 5
 # An order younger than this may still be between its record and its start, or between its record and an event.
 GRACE = timedelta(seconds=30)
-# A `POST` that is slower than this does not write its record any more.
+# A `POST` that takes longer than this no longer writes its record.
 ORPHANED_AFTER = timedelta(hours=24)
 PAYMENTS_WINDOW = timedelta(hours=2)
 RESERVED_FOR = timedelta(minutes=5)
@@ -77,10 +77,10 @@ class Index(Protocol):
         """How the unfinished orders stand; bounded."""
 
     def ended_of_day(self, day: date) -> EndedCounts:
-        """How many orders of a day ended how; bounded."""
+        """The ended orders of a day, counted by state; bounded."""
 
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
-        """Make the index say what the record says, in one place only."""
+        """Write the index row from the record, and delete an entry at another place."""
 
     def drop(self, partition: str, key: str) -> None: ...
 
@@ -103,12 +103,12 @@ class Stock(Protocol):
 
 class Alerts(Protocol):
     def send(self, order: OrderRecord) -> None:
-        """Tell the shop that the order waits for somebody. Raises Unavailable unless it was taken."""
+        """Alert the shop that the order waits for a person. Raises Unavailable unless the receiver accepted it."""
 
 
 class Place(NamedTuple):
-    """Where the next run starts: after this key of the unfinished, with this day of older entries and after this key
-    of it, and after the reservation of this order."""
+    """Where the next run starts: after the key `after` of the unfinished orders, after the key `day_after` of the older
+    entries of `day`, and after the reservation of the order `held_after`."""
 
     after: str | None = None
     day: date | None = None
@@ -125,7 +125,7 @@ class Reports(Protocol):
 
 
 class Sagas(NamedTuple):
-    """The durable client, and what is done with it: `start(order_id)`, `wake(order_id, event)`."""
+    """The durable client, with `start(order_id)` and `wake(order_id, event)`."""
 
     client: Any
     start: Callable[[str], Awaitable[None]]
@@ -140,7 +140,7 @@ class Findings:
         self.not_mended: list[str] = []
 
     async def take(self, order_id: str, look: Awaitable[str | None]) -> None:
-        """Wait for one look. Whatever it raises is about this order alone."""
+        """Wait for one look. An exception concerns this order only."""
         try:
             finding = await look
         except Exception as fault:
@@ -161,7 +161,7 @@ class Findings:
 
 
 def _words(fault: Exception) -> str:
-    """Our own sentences are free of personal data; another exception's may quote what it did not understand."""
+    """The text of our own errors; of any other exception the type only, because its text may quote personal data."""
     return str(fault) if isinstance(fault, OrderSagaError) else type(fault).__name__
 
 
@@ -230,11 +230,11 @@ class Reconciler:
         return self._index.standing(now)
 
     def ended(self, today: date) -> EndedCounts:
-        """What the dashboard shows of orders that have ended; nobody counts them when it is looked at."""
+        """Today's ended orders by state. The dashboard shows this count and does not count by itself."""
         return self._index.ended_of_day(today)
 
     def current(self, entry: IndexEntry, now: datetime) -> OrderRecord | None:
-        """The record of an order that is to have a saga; the index is put right on the way."""
+        """The record of an order that must have a saga, else None. Also mends the index row and sends a late alert."""
         record = self._orders.find(entry.order_id)
         if record is None:
             if entry.accepted_at < now - ORPHANED_AFTER:
@@ -247,7 +247,7 @@ class Reconciler:
         return record if driven and record.accepted_at < now - GRACE else None
 
     def _send_overdue_alert(self, record: OrderRecord, alerts: Alerts) -> OrderRecord:
-        """Send the alert that nobody has sent. It is due until it is taken, and stands in the way of nothing."""
+        """Send an alert that was not sent in time. If sending fails, the next run tries again."""
         try:
             alerts.send(record)
         except OrderSagaError as fault:
@@ -256,7 +256,7 @@ class Reconciler:
         return self._orders.change(record, note_sent, alert_key(record) or "")
 
     def heal(self, order: OrderRecord) -> bool:
-        """Count a healing. False: it was healed often enough, and is parked now."""
+        """Count one more start of the order's saga. False: there were `MAX_HEALINGS`, and the order is parked now."""
         if order.healed < MAX_HEALINGS:
             self._orders.change(order, note_healed, order.healed + 1)
             return True
@@ -266,7 +266,7 @@ class Reconciler:
 
 
 def parked_view(order: OrderRecord) -> OrderView:
-    """An order of which nobody knows how far it is: every undo waits for its operator."""
+    """The view of an order whose progress is unknown: every undo waits for an operator."""
     view = fresh_view(order.order_id, "needs_attention")
     view.total = order.total
     view.compensations = [CompensationView(name=name, status="failed") for name in COMPENSATION_NAMES]
@@ -274,7 +274,7 @@ def parked_view(order: OrderRecord) -> OrderView:
 
 
 async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[str, int]:
-    """One run; what was found, by kind."""
+    """Do one run. Returns how much it found of each kind."""
     now, findings, place = datetime.now(UTC), Findings(), Place()
     ended: EndedCounts | None = None
     with findings.part():
@@ -302,7 +302,7 @@ async def sweep(reconciler: Reconciler, sagas: Sagas, reports: Reports) -> dict[
 
 
 async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, now: datetime) -> str | None:
-    """See that an unfinished order has a saga which does not wait for what has come already."""
+    """Start the saga of an unfinished order if it has none; wake the saga if it missed its event."""
     order = await asyncio.to_thread(reconciler.current, entry, now)
     if order is None:
         return None
@@ -317,10 +317,10 @@ async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, n
 
 
 def missed_event(order: OrderRecord, custom_status: object, now: datetime) -> str | None:
-    """The event that the saga still waits for although the record has its cause. None: it is not behind.
+    """The event that the saga still waits for although the record has its cause. None: it missed none.
 
-    The edge writes a retry or an approval to the record first and raises the event then; the process can die between
-    the two. An event that was not missed is harmless: each wait has a name of its own.
+    The API first writes a retry or an approval to the record, and then raises the event. The process can die between
+    the two. A needless event is harmless: each wait has an event name of its own.
     """
     if order.changed_at is None or order.changed_at > now - GRACE:
         return None

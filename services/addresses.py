@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 
 def parse_http(text: str, encrypted: tuple[str, ...] = ("https",)) -> Address:
-    """An address that may be called. Raises ValueError, with the end of a sentence that does not quote it.
+    """Parse an address that may be called. Raises ValueError; its text ends a sentence and does not quote the address.
 
     `encrypted`: the schemes that go to every host.
     """

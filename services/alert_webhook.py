@@ -1,7 +1,7 @@
 """Alerts as a webhook: one POST of JSON, signed as Stripe signs its own.
 
-`Order-Saga-Signature: t=<seconds>,v1=<HMAC-SHA256 of "<seconds>.<body>" in hex>`. The receiver can prove who sent it,
-and that it is no old one, with the libraries that check the webhooks of Stripe.
+`Order-Saga-Signature: t=<seconds>,v1=<HMAC-SHA256 of "<seconds>.<body>" in hex>`. The receiver can check the sender and
+the age of an alert with the libraries that check the webhooks of Stripe.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from models.errors import Unavailable
 from models.operations.alerts import alert_of
 from models.order_record import OrderRecord
 
-# The step that waits for it has a deadline of 20 seconds.
+# Short: the step that sends an alert has a deadline of 20 seconds.
 TIMEOUT_S = 5.0
 SIGNATURE = "Order-Saga-Signature"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A receiver that sends us elsewhere has not taken the alert."""
+    """A redirect is not followed: the alert counts as not accepted."""
 
     def redirect_request(self, *_: Any) -> None:
         return None

@@ -81,7 +81,7 @@ class BlobLabels:
             return Label(download.properties.metadata.get("status", ""), download.readall())
 
     def _void_once(self, order_id: str, page: bytes) -> bool:
-        """Whether the label is void now; False when another writer came between reading and writing."""
+        """Whether the label is void now. False: another writer was first."""
         blob = self._find(order_id)
         if blob is None:
             return self._create(order_id, page, "void")

@@ -1,10 +1,10 @@
 """How requests go out to storage and to Stripe, and how many connections a process keeps to each.
 
-`requests` keeps 10 connections to a host: what more threads open is closed after each use, with a warning. The SDK of
+`requests` keeps 10 connections to a host and closes each further one after its use, with a warning. The SDK of
 Stripe keeps one for each thread that ever called it, so they grow with the threads of the host and not with the work:
 from 6 to 15 in 3,000 orders. One pool that threads share holds as many as were ever needed at once.
 
-Both SDKs hand over requests that are complete: signed, with an encoded address and their headers. `requests` would
+Both SDKs pass complete requests: signed, with an encoded address and their headers. `requests` would
 prepare each of them once more (cookies, `.netrc`, the address, every header), which takes twice the CPU of sending it.
 """
 
@@ -22,14 +22,14 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.util import Retry
 
 HOSTS = 10
-# More threads than a host runs unless it is told to: 32 at most for functions, and as many for `asyncio.to_thread`.
+# More threads than a host runs by default: 32 at most for functions, and as many for `asyncio.to_thread`.
 AT_ONCE = 80
 
 
 class CompleteRequests(requests.Session):
-    """Sends requests as they are given. Follows nobody elsewhere: it could be led to http. Opens no connection.
+    """Sends requests unchanged. Follows no redirect, which could lead to http. Creating it opens no connection.
 
-    It knows no cookies and no `.netrc`, whose password would take the place of a signature. Proxies and a bundle of
+    It uses no cookies and no `.netrc`, whose password would take the place of a signature. Proxies and a bundle of
     certificates are those of the environment when a host is first called. Safe to share between threads.
     """
 
@@ -66,6 +66,6 @@ class CompleteRequests(requests.Session):
 
 
 def azure_transport(connect_s: float, read_s: float) -> RequestsTransport:
-    """What a client of Azure's SDK sends its requests by. It retries by its own policy."""
+    """The transport of an Azure SDK client. The client retries by its own policy."""
     session = CompleteRequests(Retry(total=False, redirect=False, raise_on_status=False))
     return RequestsTransport(session=session, connection_timeout=connect_s, read_timeout=read_s)

@@ -1,7 +1,7 @@
 """The disk that a storage emulator on this machine keeps the orders on, for the health answer.
 
-In Azure neither setting is there and nothing is looked at. On a laptop `dev.py start` sets the folder; devhost reads
-the same two settings, and takes nothing new below the limit.
+In Azure neither setting is set, and nothing is checked. On a laptop `dev.py start` sets the folder. devhost reads the
+same two settings, and refuses new requests below the limit.
 """
 
 from __future__ import annotations

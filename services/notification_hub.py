@@ -29,7 +29,7 @@ ENCRYPTED = ("sb", "https")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A hub that sends us elsewhere has not taken the push; followed, the token would go there, perhaps over http."""
+    """A redirect is not followed: the token would be sent to another address, perhaps over http."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -74,7 +74,7 @@ class NotificationHub:
         self._hub = parse_connection(connection)
 
     def send(self, tag: str, order_id: str, message: str) -> None:
-        """Hand one notification to the hub. Raises Unavailable unless the hub took it."""
+        """Send one notification. Raises Unavailable unless the hub accepted it."""
         request = urllib.request.Request(  # noqa: S310 - parse_connection lets http and https through, nothing else
             f"{self._hub.url}/messages?api-version={API_VERSION}",
             json.dumps({"message": message, "order_id": order_id}).encode(),

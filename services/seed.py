@@ -1,6 +1,6 @@
 """Write the first catalogue: `python -m services.seed catalogue.json`.
 
-Only where the stock table is empty: what a shop has counted since is never overwritten. Reads the app's own settings.
+It writes only into an empty stock table, so it never overwrites what a shop has counted. It reads the app's settings.
 The file: a JSON array of `{"sku", "on_hand", "price_minor", "currency"}`.
 """
 
@@ -25,7 +25,7 @@ class WrongRow(ValueError):
 
 
 def seed(stock: TableStock, catalogue: Path) -> int:
-    """Returns how many SKUs were written: 0 where there was stock already. Writes nothing of a catalogue that is none.
+    """Returns how many SKUs were written: 0 if there was stock already. Writes nothing if one row is wrong.
 
     Raises OSError, or ValueError, TypeError, KeyError or AttributeError for a file that is no catalogue.
     """

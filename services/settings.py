@@ -1,7 +1,7 @@
 """The settings of the app.
 
 `SETTINGS` is the only list of them: local.settings.json.example, docs/settings.md, the start-up check and the health
-answer are held to it. They are read when `faults` is asked and when bootstrap.py builds the adapters, never at import.
+answer are held to it. They are read when `faults` is called and when bootstrap.py builds the adapters, never at import.
 """
 
 from __future__ import annotations
@@ -125,7 +125,11 @@ SETTINGS = (
     ),
     Setting("STRIPE_API_KEY", "sk_test_sandbox", None, "Stripe's secret key.", _stripe_key),
     Setting(
-        "STRIPE_API_BASE", "http://127.0.0.1:12111", "https://api.stripe.com", "Where Stripe's API is.", _http_address
+        "STRIPE_API_BASE",
+        "http://127.0.0.1:12111",
+        "https://api.stripe.com",
+        "The address of Stripe's API.",
+        _http_address,
     ),
     Setting(
         "SMTP_URL",
@@ -168,7 +172,7 @@ SETTINGS = (
         "STRIPE_WEBHOOK_SECRET",
         "whsec_sandbox",
         "",
-        "What Stripe signs its webhooks with (`whsec_…`). Empty: every webhook is refused.",
+        "The signing secret of Stripe's webhooks (`whsec_…`). Empty: every webhook is refused.",
     ),
     Setting(
         "SWEEP_SCHEDULE",
@@ -181,7 +185,7 @@ SETTINGS = (
         "TRACKING_SECRET",
         "sandbox-tracking-secret",
         "",
-        "What signs customers' tracking links: secrets with commas between them; the first signs, each verifies. "
+        "The secrets that sign customers' tracking links, with commas between them: the first signs, each verifies. "
         "Empty: no links.",
         _tracking_secrets,
     ),
@@ -190,7 +194,7 @@ SETTINGS = (
         "PUBLIC_URL",
         "",
         "",
-        "Where customers and operators reach the app, such as `https://orders.shop.example`. "
+        "The address of the app for customers and operators, such as `https://orders.shop.example`. "
         "Empty: the host's own name, `WEBSITE_HOSTNAME`.",
         _http_address,
     ),
@@ -198,14 +202,14 @@ SETTINGS = (
         "ALERT_WEBHOOK_URL",
         "http://127.0.0.1:8025/sandbox/alerts",
         "",
-        "Where a POST tells that an order is parked or that an approval waits. Empty: nobody is told.",
+        "The receiver of alerts: a POST when an order is parked and when an approval waits. Empty: no alerts.",
         _http_address,
     ),
     Setting(
         "ALERT_WEBHOOK_SECRET",
         "sandbox-alert-secret",
         "",
-        "What signs those POSTs, at least 16 characters. Needed with ALERT_WEBHOOK_URL.",
+        "The secret that signs alerts, at least 16 characters. Needed with ALERT_WEBHOOK_URL.",
         _secret,
     ),
     Setting("STEP_RETRY_SECONDS", "30", "30", "How long a step's faults are retried before the undo.", _seconds),
@@ -238,9 +242,9 @@ def _fault(setting: Setting, env: Mapping[str, str]) -> str | None:
 
 
 def public_origin(env: Mapping[str, str]) -> str:
-    """Where the app is reached from outside, by the settings alone: a caller's Host header may be anybody's.
+    """The app's address for the outside, from the settings only: a caller can send any Host header.
 
-    Empty where neither PUBLIC_URL nor WEBSITE_HOSTNAME, which the host sets, is there.
+    Empty if neither PUBLIC_URL nor WEBSITE_HOSTNAME, which the host sets, is set.
     """
     if chosen := env.get("PUBLIC_URL"):
         address = parse_http(chosen)
@@ -252,7 +256,7 @@ def public_origin(env: Mapping[str, str]) -> str:
 
 
 def providers(env: Mapping[str, str]) -> dict[str, str]:
-    """What stands behind each need, for the health answer: set or not, no values."""
+    """Whether each provider is configured, for the health answer. No values."""
 
     def shown(name: str) -> str:
         return "configured" if env.get(name) else "not configured"
@@ -266,7 +270,7 @@ def providers(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def kind_of_stripe_key(env: Mapping[str, str]) -> str:
-    """`live`, `test` or `none`. What is not marked as a test key counts as live: with it, real cards are charged."""
+    """`live`, `test` or `none`. A key that is not marked as a test key counts as live: it charges real cards."""
     key = env.get("STRIPE_API_KEY") or ""
     if not key:
         return "none"

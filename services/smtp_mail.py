@@ -1,8 +1,8 @@
 """Mail over SMTP, one message to one recipient, with the standard library's client.
 
-A server's answer is told apart by its code and by when it comes: what was refused for good, what may go another time,
-and what may have gone although the answer is missing. So the commands are sent one by one; `send_message` would fold
-them into one exception. Server texts are dropped: they quote addresses, and errors are written into the orchestration's
+A server's answer is classified by its code and by the command that it answers: refused for good, refused for now, or
+perhaps accepted although the answer is missing. So the commands are sent one by one; `send_message` would fold them
+into one exception. Server texts are dropped: they quote addresses, and errors are written into the orchestration's
 history.
 
 A repeated mail carries the same Message-ID, which is all that SMTP offers against doubles.
@@ -43,7 +43,7 @@ HEADERS = BODY.clone(max_line_length=998)
 
 
 class MailServer(NamedTuple):
-    """Where mail is handed over. `user` None: without a login."""
+    """The mail server of SMTP_URL. `user` None: without a login."""
 
     encrypted: bool
     host: str
@@ -97,10 +97,10 @@ class SmtpMail:
         self._sender = parse_sender(sender)
 
     def send(self, mail: Mail) -> None:
-        """Returns when the server has taken the message.
+        """Returns when the server has accepted the message.
 
-        Raises Refused("recipient_rejected") when it never will, OutcomeUnknown when the connection was lost after the
-        message was on its way, and Unavailable for everything else.
+        Raises Refused("recipient_rejected") if the server refused it for good, OutcomeUnknown if the connection was
+        lost after the message was sent, and Unavailable for everything else.
         """
         message = _message(mail, self._sender)
         try:
@@ -128,7 +128,7 @@ class SmtpMail:
             connection.close()
 
     def _dial(self) -> smtplib.SMTP:
-        # The name to greet with is given: by default the client asks the name service for it, at every connection.
+        # `local_hostname` is set: by default the client asks the name service for it, at every connection.
         host, port, name = self._server.host, self._server.port, self._sender.domain
         if self._server.encrypted:
             context = ssl.create_default_context()
@@ -184,7 +184,7 @@ def _hand_over(connection: smtplib.SMTP, mail: Mail, message: bytes) -> None:
 
 
 def _say_goodbye(connection: smtplib.SMTP) -> None:
-    """The message is taken, so a server that hangs up first, or answers oddly, changes nothing."""
+    """The message is accepted, so a server that hangs up first, or answers oddly, changes nothing."""
     with suppress(smtplib.SMTPException, OSError):
         connection.quit()
 

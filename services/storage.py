@@ -1,4 +1,4 @@
-"""The storage account: how it is named by settings, how its faults are translated, how writers make way for each other.
+"""The storage account: which settings name it, how its faults are translated, how competing writers retry.
 
 The connection is the Functions host's own (`AzureWebJobsStorage`), in each of its forms: a connection string,
 `UseDevelopmentStorage=true`, or an identity. An identity comes with the account's name
@@ -121,12 +121,12 @@ def open_table(storage: Storage, name: str) -> TableClient:
 
 
 def number(value: int) -> int | EntityProperty:
-    """A whole number as a column takes it: of 32 bits, unless the column is told that it has 64."""
+    """A whole number as the value of a column, marked as 64-bit if it does not fit into 32 bits."""
     return value if -(2**31) <= value < 2**31 else EntityProperty(value, EdmType.INT64)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of a row, without what the client wraps numbers of 64 bits in."""
+    """The columns of a row, with 64-bit numbers as plain numbers."""
     return {name: value.value if isinstance(value, EntityProperty) else value for name, value in row.items()}
 
 

@@ -1,8 +1,8 @@
-"""`StripeSignatures` and `TableEvents`: whom to believe, and what was told already.
+"""`StripeSignatures` checks the signature of a webhook. `TableEvents` records the events about no order of ours.
 
-Stripe signs `<timestamp>.<raw body>`; its own package checks it. Events about no order of ours are kept by their id in
-table `stripeevents`, with their type and the order they name, and nothing else of their content. The others lie beside
-their orders (`services.tables.table_orders`).
+Stripe signs `<timestamp>.<raw body>`; its own package checks the signature. Events about no order of ours are stored by
+their id in table `stripeevents`, with their type and the order that they name, and nothing else of their content. The
+others are stored beside their orders (`services.tables.table_orders`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOLERANCE_S = 300
 
 
 class StripeSignatures:
-    """Without a secret nobody is believed."""
+    """Without a secret every event is refused."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
@@ -41,7 +41,7 @@ class TableEvents:
         self._table = table
 
     def record(self, event_id: str, kind: str, order_id: str | None) -> None:
-        """Keep the event by its id. Safe to repeat. Raises Unavailable."""
+        """Record the event by its id. Safe to repeat. Raises Unavailable."""
         row = {"PartitionKey": event_id, "RowKey": "event", "Type": kind, "ReceivedAt": datetime.now(UTC)}
         if order_id is not None:
             row["OrderId"] = order_id

@@ -1,1 +1,1 @@
-"""The API document, OpenAPI 3.1, and the requests file: made of the triggers, the models and a table of routes."""
+"""The API document (OpenAPI 3.1) and the requests file, made from the triggers, the models and a table of routes."""

@@ -1,6 +1,6 @@
-"""What the API answers, as models: the API document is made of them, and a test holds every answer to it.
+"""The response bodies of the API as models. The API document is made from them, and a test checks every response.
 
-Open for fields to come: a client has to leave alone what it does not know.
+Fields may be added: a client must ignore a field that it does not know.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Accepted(Answer):
     terminatePostUri: Url
     purgeHistoryDeleteUri: Url
     orderUrl: Url
-    trackingUrl: Url | None = Field(default=None, description="The customer's page, where tracking links are on.")
+    trackingUrl: Url | None = Field(default=None, description="The customer's page, if tracking links are on.")
 
 
 class ListedOrder(Answer):
@@ -44,7 +44,7 @@ class ListedOrder(Answer):
     accepted_at: Moment
     skus: list[str]
     total: Total | None = Field(description="Null until validation has fixed it.")
-    since: Moment | None = Field(description="When it came into its state.")
+    since: Moment | None = Field(description="When the order entered its state.")
     waits_for: str | None = Field(description="An approval and its deadline, or the undos that wait for an operator.")
     failure: str | None = Field(description="Why it is or was undone.")
     held_minor: int = Field(
@@ -54,9 +54,9 @@ class ListedOrder(Answer):
 
 class OrderPage(Answer):
     orders: list[ListedOrder] = Field(
-        description="At most `top`. Of one final state there may be fewer although others follow: see `continuation`."
+        description="At most `top`. A page of one final state may have fewer although more follow: see `continuation`."
     )
-    continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
+    continuation: str | None = Field(description="Send it as `continuation` to get the next page; null at the end.")
 
 
 class Unfinished(Answer):
@@ -70,7 +70,7 @@ class Overview(Answer):
     unfinished: Unfinished
     orders: list[ListedOrder]
     continuation: str | None = Field(
-        description="Of `GET /api/orders`, for what is older; null when this is all of today."
+        description="Send it to `GET /api/orders` for older orders; null when these are all of today."
     )
     actor: str | None = Field(description="The name that App Service authentication vouches for.")
 
@@ -118,18 +118,18 @@ class Reference(Answer):
 
 
 class Can(Answer):
-    """What may be asked for now."""
+    """The actions that are allowed now."""
 
     cancel: bool
     decide: bool
     retry: list[str]
     resolve: list[str]
     erase: bool
-    stopped: bool = Field(description="Its orchestration was stopped: the sweep starts it again.")
+    stopped: bool = Field(description="The orchestration was stopped. The sweep starts it again.")
 
 
 class TimelineEvent(Answer):
-    """A change of the order's record: who asked for it and why, and the ids. `…/events` has the whole of it."""
+    """A change of the order's record: who requested it and why, and the ids. `…/events` has all of its facts."""
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
 
@@ -158,7 +158,7 @@ class Timeline(OrderDetail):
     history: Literal["live", "gone"]
     attempts: list[Attempt]
     waits: list[Wait]
-    due: Due | None = Field(description="What comes next by itself.")
+    due: Due | None = Field(description="The next retry or deadline.")
     references: dict[str, Reference] = Field(description="By step and undo.")
     events: list[TimelineEvent]
     can: Can
@@ -209,16 +209,16 @@ class StockAnswer(Answer):
 class StockChanged(StockAnswer):
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=False)
 
-    warnings: list[str] = Field(default=[], description="What can hardly be meant, such as a price that sells nothing.")
+    warnings: list[str] = Field(default=[], description="Probable mistakes, such as a price that sells nothing.")
 
 
 class ListedStock(StockAnswer):
-    etag: str = Field(description="Names this very state: for the `If-Match` of a `PUT`.")
+    etag: str = Field(description="Identifies this state, for the `If-Match` of a `PUT`.")
 
 
 class StockList(Answer):
     items: list[ListedStock]
-    continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
+    continuation: str | None = Field(description="Send it as `continuation` to get the next page; null at the end.")
 
 
 class Event(Answer):
@@ -233,7 +233,7 @@ class Event(Answer):
 class EventPage(Answer):
     order_id: str
     events: list[Event]
-    continuation: str | None = Field(description="Give it back as `continuation` for the next page; null at the end.")
+    continuation: str | None = Field(description="Send it as `continuation` to get the next page; null at the end.")
 
 
 class Received(Answer):
@@ -250,7 +250,7 @@ class Health(Answer):
 
 class Front(Answer):
     name: str
-    links: dict[str, str] = Field(description="Paths by what is there.")
+    links: dict[str, str] = Field(description="The path of each page, by its name.")
 
 
 class WrongField(Answer):
@@ -269,4 +269,4 @@ class ProblemAnswer(Answer):
     title: str
     status: int
     detail: str
-    errors: list[WrongField] = Field(default=[], description="Each wrong field, where there are such.")
+    errors: list[WrongField] = Field(default=[], description="Each wrong field, if a field is wrong.")

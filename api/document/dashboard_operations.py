@@ -1,4 +1,4 @@
-"""What the routes of the dashboard are for: the part of operations.py that is about it."""
+"""The descriptions of the dashboard's routes: a part of the table in operations.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATIC, POLLED = ("Cache-Control",), ("ETag", "Cache-Control")
 KNOWN = Parameter(
     "If-None-Match",
     "header",
-    "The ETag of the answer before: 304 if nothing has changed.",
+    "The ETag of the last response. The answer is 304 if nothing has changed.",
     {"type": "string", "pattern": '^"[0-9a-f]{1,64}"$'},
 )
 UNCHANGED = Reply("Nothing has changed.", headers=POLLED)
@@ -29,14 +29,14 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
             410: Reply("A page that says that this link has expired.", "text/html", headers=STATIC),
         },
         (503,),
-        parameters=(Parameter("token", "query", "What the link was signed with.", {"type": "string"}),),
+        parameters=(Parameter("token", "query", "The token of the tracking link.", {"type": "string"}),),
         says="The link is `trackingUrl` of the 202, and in the mails. Its token opens this order alone.",
     ),
     "cancel_tracked_order": Operation(
         TRACKING,
         "Cancel an order as its customer",
         {
-            303: Reply("The cancel is promised: see the page.", headers=("Location", *STATIC)),
+            303: Reply("The cancel is promised. The page says so.", headers=("Location", *STATIC)),
             404: Reply("A page that says that this link is not valid.", "text/html", headers=STATIC),
             409: Reply("The order's page, which says that it is too late.", "text/html", headers=STATIC),
             410: Reply("A page that says that this link has expired.", "text/html", headers=STATIC),
@@ -53,25 +53,25 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
         {200: Reply("HTML without data. The page asks for its data with a function key.", "text/html", headers=STATIC)},
     ),
     "dashboard_asset": Operation(
-        TAG, "A file of that page", {200: Reply("A script or a style sheet.", "*/*", headers=STATIC)}, (404,)
+        TAG, "A file of the operators' page", {200: Reply("A script or a style sheet.", "*/*", headers=STATIC)}, (404,)
     ),
     "get_overview": Operation(
         TAG,
-        "What needs somebody, the unfinished, and the newest orders",
+        "Show the orders that need a person, the unfinished and the newest",
         {
             200: Reply("Parked orders and approvals come oldest first.", answers.Overview, OVERVIEW, POLLED),
             304: UNCHANGED,
         },
         (503,),
         parameters=(KNOWN,),
-        says="Two reads of storage, however many orders there are: the unfinished, and today's (UTC) that have ended.",
+        says="Costs two reads of storage, however many orders there are: the unfinished, and those ended today (UTC).",
     ),
     "get_counts": Operation(
         TAG,
-        "How many orders have ended how",
+        "Count the ended orders of the day by state",
         {
             200: Reply(
-                "As the sweep last counted; null before its first run.",
+                "The last count of the sweep; null before its first run.",
                 answers.Counts,
                 {
                     "ended": {
@@ -87,7 +87,7 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
     ),
     "get_timeline": Operation(
         TAG,
-        "What an order did, when",
+        "Show an order's timeline",
         {
             200: Reply("Its attempts, its waits, and its audit trail.", answers.Timeline, TIMELINE, POLLED),
             304: UNCHANGED,
@@ -95,11 +95,11 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
         (404, 503),
         parameters=(KNOWN,),
         says="Attempts come from the orchestration's history while it exists; `history` is `gone` after that, and the "
-        "audit trail is what is left. Free of personal data.",
+        "audit trail is what is left. It holds no personal data.",
     ),
     "get_holders": Operation(
         TAG,
-        "Which orders hold units of a SKU",
+        "Show which orders hold units of a SKU",
         {200: Reply("At most 20, of the newest 1,000 unfinished orders.", answers.Holders, HOLDERS)},
         (400, 503),
         says=f"Reads the index once, and the reservation of each order that names the SKU, such as {EXAMPLE_SKU}.",

@@ -1,4 +1,4 @@
-"""How a route is described: the types of operations.py."""
+"""The types that describe a route, for operations.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Schema = Mapping[str, Any]
 
 
 class Reply(NamedTuple):
-    """A success. `content`: a model, or the media type of what is no JSON; None: an empty body."""
+    """A success. `content`: a model, or a media type if the body is not JSON; None: an empty body."""
 
     means: str
     content: type[BaseModel] | str | None = None
@@ -20,7 +20,7 @@ class Reply(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """A parameter of the query or a header; those of the path stand in the route."""
+    """A parameter of the query, or a header. Path parameters are read from the route."""
 
     name: str
     place: str
@@ -30,7 +30,7 @@ class Parameter(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """`problems`: the statuses that are answered as application/problem+json."""
+    """`problems`: the statuses that the route answers as application/problem+json."""
 
     tag: str
     summary: str

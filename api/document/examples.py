@@ -1,4 +1,4 @@
-"""The examples of the API document: one order's story, as the README tells it."""
+"""The examples of the API document. They follow an order of the README."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ HEALTHY = {
     "faults": [],
     "sweep": {"at": "2026-11-26T09:31:00Z"},
 }
-# By status: what the caller is told, and what else the body holds.
+# By status: the `detail` of the problem, and further members of its body.
 PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     400: (
         "1 field is wrong: #/items/0/quantity.",

@@ -1,8 +1,8 @@
 """The API document, OpenAPI 3.1: made from the registered triggers, the pydantic models and operations.py.
 
 Route, methods and key level come from the triggers themselves, so that the document cannot name a route that is not
-served. Rejected: FastAPI mounted as one function that catches all, which is what loses the key levels, names and
-metrics of each route.
+served. Rejected: FastAPI behind one catch-all function. The key level, the name and the metrics of each route would be
+lost.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ UNDOS = list(reversed(COMPENSATION_NAMES))
 # The path's parameters by their names in the routes: meaning, schema, example.
 PATH_PARAMETERS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "order_id": ("The order's id.", TypeAdapter(OrderId).json_schema(), EXAMPLE_ID),
-    "sku": ("The article.", TypeAdapter(Sku).json_schema(), EXAMPLE_SKU),
+    "sku": ("The article's SKU.", TypeAdapter(Sku).json_schema(), EXAMPLE_SKU),
     "compensation": ("The undo.", {"type": "string", "enum": UNDOS}, "refund_payment"),
     "asset": ("The name of the file.", {"type": "string", "pattern": r"^[a-z.-]+$"}, "docs.js"),
 }
 HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "Location": ("Where the orchestration's status is.", {"type": "string"}),
-    "Retry-After": ("Seconds.", {"type": "string", "pattern": "^[0-9]+$"}),
-    "ETag": ("Names this very state.", {"type": "string"}),
-    "Content-Disposition": ("To be shown, not saved.", {"type": "string"}),
-    "Cache-Control": ("How long it may be kept.", {"type": "string"}),
+    "Retry-After": ("Seconds to wait.", {"type": "string", "pattern": "^[0-9]+$"}),
+    "ETag": ("Identifies this state.", {"type": "string"}),
+    "Content-Disposition": ("Shows the file instead of saving it.", {"type": "string"}),
+    "Cache-Control": ("How long the response may be cached.", {"type": "string"}),
 }
 MEANINGS = {
-    400: "What was sent is wrong. Each wrong field is named.",
-    404: "There is no such thing.",
-    409: "The present state forbids it. The sentence says the state.",
-    410: "It was there, and is gone for good.",
-    412: "The `If-Match` names a state that has passed.",
+    400: "The request is wrong. Each wrong field is named.",
+    404: "The order, SKU, undo or file does not exist.",
+    409: "The current state does not allow it. `detail` names the state.",
+    410: "It existed, and is gone for good.",
+    412: "The `If-Match` is not the current ETag.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
-    503: "It cannot be done or known now: try again.",
+    503: "A setting is wrong, or a service does not answer. Try again later.",
 }
 
 
@@ -64,7 +64,7 @@ class Trigger(NamedTuple):
 
 
 def trigger_of(function: Any) -> Trigger | None:
-    """Of a built function of the SDK; None for one without HTTP."""
+    """The HTTP trigger of a function that the SDK has built; None if it has another trigger."""
     trigger = function.get_trigger()
     if trigger.type != "httpTrigger":
         return None
@@ -102,9 +102,9 @@ FUNCTION_KEY = {
     "type": "apiKey",
     "in": "header",
     "name": "x-functions-key",
-    "description": "A function key or the host key of the function app. On a laptop none is asked for.",
+    "description": "A function key or the host key of the function app. On a laptop no key is needed.",
 }
-UNAUTHORIZED = {"description": "The function key is missing or wrong. The host answers it, with an empty body."}
+UNAUTHORIZED = {"description": "The function key is missing or wrong. The host answers, with an empty body."}
 
 
 def path_of(route: str) -> str:
@@ -194,7 +194,7 @@ def _component(status: int) -> str:
 
 
 def _schemas() -> dict[str, Any]:
-    """Bodies as they are read, answers as they are written."""
+    """Request bodies as they are validated, response bodies as they are serialized."""
     bodies = {operation.body for operation in OPERATIONS.values() if operation.body is not None}
     replies = {reply.content for operation in OPERATIONS.values() for reply in operation.replies.values()}
     written = {model for model in replies if isinstance(model, type)} | {ProblemAnswer}
@@ -206,7 +206,7 @@ def _schemas() -> dict[str, Any]:
         ref_template=REFERENCE,
     )
     schemas: dict[str, Any] = definitions["$defs"]
-    # It leaves an empty code out by a serializer of its own, from which no schema can be read.
+    # Failure omits an empty code by its own serializer, from which pydantic reads no schema.
     schemas["Failure"] = TypeAdapter(Failure).json_schema(ref_template=REFERENCE)
     return dict(sorted(schemas.items()))
 

@@ -1,7 +1,7 @@
-"""What each route of the API is for: the part of the API document that the triggers cannot tell.
+"""The description of each route, by the name of its function: the part of the API document that no trigger has.
 
-By the name of the function. Route, methods and key level are the triggers' own (see openapi.py); a test holds the two
-together in both directions.
+Route, methods and key level come from the triggers (see openapi.py). A test checks that each trigger has a description
+and each description a trigger.
 """
 
 from __future__ import annotations
@@ -35,15 +35,20 @@ from models.view import OrderDetail
 
 DAY: Schema = {"type": "string", "format": "date"}
 STATUS: Schema = {"type": "string", "enum": list(OrderStatus.__args__)}  # type: ignore[attr-defined]
-SIGNED = Parameter("Stripe-Signature", "header", "`t=…,v1=…`: what makes the event Stripe's.", {"type": "string"})
+SIGNED = Parameter("Stripe-Signature", "header", "`t=…,v1=…`: Stripe's signature of the body.", {"type": "string"})
 KEPT = ("Cache-Control",)
 
 
 def _pages(default: int, continuation_pattern: str) -> tuple[Parameter, Parameter]:
     size = {"type": "integer", "minimum": 1, "maximum": paging.MAX_PAGE, "default": default}
     return (
-        Parameter("top", "query", "How many at most.", size),
-        Parameter("continuation", "query", "Of the page before.", {"type": "string", "pattern": continuation_pattern}),
+        Parameter("top", "query", "The largest number of entries.", size),
+        Parameter(
+            "continuation",
+            "query",
+            "The `continuation` of the page before.",
+            {"type": "string", "pattern": continuation_pattern},
+        ),
     )
 
 
@@ -63,7 +68,7 @@ OPERATIONS: Mapping[str, Operation] = {
             Parameter(
                 "Idempotency-Key",
                 "header",
-                "May stand in for `order_id`; both given must be equal. One pair of quotes around it is dropped.",
+                "Replaces `order_id`. If both are sent, they must be equal. One pair of quotes around it is dropped.",
                 {"type": "string", "pattern": '^"?[A-Za-z0-9-]{1,64}"?$'},
             ),
         ),
@@ -87,7 +92,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Show an order as its customer sees it",
         {200: Reply("The order.", OrderDetail, COMPENSATED)},
         (400, 404, 503),
-        says="Free of Durable URLs, keys and personal data.",
+        says="The answer holds no Durable URLs, keys or personal data.",
     ),
     "list_events": Operation(
         "Orders",
@@ -95,7 +100,7 @@ OPERATIONS: Mapping[str, Operation] = {
         {200: Reply("A page of changes.", answers.EventPage, EVENTS)},
         (400, 404, 503),
         parameters=_pages(trail.DEFAULT_PAGE, trail.CONTINUATION_PATTERN),
-        says="Each change of the order's record, and who asked for it and why. Nothing personal of the customer.",
+        says="Each change of the order's record, with who requested it and why. No personal data of the customer.",
     ),
     "get_label": Operation(
         "Orders",
@@ -122,7 +127,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "decide_approval": Operation(
         "Operators",
-        "Approve or refuse an order that waits for it",
+        "Approve or refuse an order that waits for approval",
         {
             202: Reply(
                 "The decision is recorded for this total.",
@@ -137,7 +142,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "retry_compensation": Operation(
         "Operators",
-        "Have an unconfirmed undo tried again",
+        "Retry an undo that could not be confirmed",
         {
             202: Reply(
                 "The undo is tried again.",
@@ -152,10 +157,10 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "resolve_compensation": Operation(
         "Operators",
-        "Take an undo as done, on evidence",
+        "Mark an undo as done, with evidence",
         {
             202: Reply(
-                "The undo counts as `resolved`, and the saga goes on.",
+                "The undo is `resolved`. The saga resumes when no other undo waits.",
                 answers.UndoResumed,
                 {"order_id": EXAMPLE_ID, "compensation": "refund_payment", "status": "compensating"},
             )
@@ -177,15 +182,15 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "stripe_webhook": Operation(
         "Payments",
-        "Take an event of Stripe's",
+        "Receive an event from Stripe",
         {200: Reply("Recorded; also for unknown orders and repeated events.", answers.Received, {"received": True})},
         (400, 413, 503),
         parameters=(SIGNED,),
-        says="Believed by its signature alone. An event decides nothing: it makes the saga ask Stripe itself.",
+        says="The event is trusted by its signature only. It decides nothing: it makes the saga ask Stripe.",
     ),
     "list_inventory": Operation(
         "Stock",
-        "List SKUs in their order",
+        "List SKUs in ascending order",
         {200: Reply("A page of SKUs.", answers.StockList, STOCK_LIST)},
         (400, 503),
         parameters=_pages(inventory.DEFAULT_PAGE, SKU_PATTERN),
@@ -206,21 +211,28 @@ OPERATIONS: Mapping[str, Operation] = {
         (400, 409, 412, 413, 415, 503),
         InventoryUpdate,
         {"on_hand": 50, "price_minor": 12900, "currency": "gbp"},
-        (Parameter("If-Match", "header", "An ETag: change this very state or nothing (412).", {"type": "string"}),),
-        "409 below what is reserved for orders. A price of which no quantity can be charged is taken with a warning.",
+        (
+            Parameter(
+                "If-Match",
+                "header",
+                "An ETag. If it is not the current one, nothing is changed (412).",
+                {"type": "string"},
+            ),
+        ),
+        "409 below what is reserved for orders. A price of which no quantity can be charged is stored with a warning.",
     ),
     "health": Operation(
         "Service",
-        "Whether the service can take orders",
+        "Check whether the service can take orders",
         {200: Reply("Storage answers, and the settings are whole.", answers.Health, HEALTHY)},
         (503,),
         says="Names settings and providers, never a value.",
     ),
     "front_page": Operation(
         "Service",
-        "Where to go from here",
+        "Show links to the app's pages",
         {200: Reply("A page of links, or JSON for a client that prefers it.", answers.Front, FRONT, KEPT)},
-        says="By `Accept`: `text/html`, or `application/json`.",
+        says="`Accept` chooses between `text/html` and `application/json`.",
     ),
     "requests_file": Operation(
         "Service",
@@ -239,7 +251,7 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "api_docs_asset": Operation(
         "Service",
-        "A file of that page",
+        "A file of the page that shows this document",
         {200: Reply("A script or a style sheet.", "*/*", headers=KEPT)},
         (404,),
     ),

@@ -1,6 +1,7 @@
-"""`GET /api/requests.http`: a request for each route, for editors that send such files (Visual Studio Code, JetBrains).
+"""`GET /api/requests.http`: a request for each route, for editors that can send them (Visual Studio Code, JetBrains).
 
-Made from the API document, so that it has every route. The repository's own requests.http tells a story besides.
+It is made from the API document, so it has every route. The repository's own requests.http also follows the orders of
+the documents.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-HEAD = """# One request for each route. Put the app's address and a function key here. A laptop asks for no key.
+HEAD = """# One request for each route. Put the app's address and a function key here. On a laptop no key is needed.
 
 @host = http://127.0.0.1:7071
 @key = none

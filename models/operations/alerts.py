@@ -1,8 +1,9 @@
-"""Being told: an alert is due when an order is parked, and when an approval waits. Pure.
+"""The rules of alerts: an alert is due when an order is parked, and when an approval waits. Pure.
 
-An alert has a key of its own for each time that an order comes to wait. The record says which key was claimed and which
-was sent. The first who claims it sends it: not the activity and the sweep both. What was claimed and not sent,
-because a process died or nobody answered, is sent by the sweep. So an alert goes out at least once, under one key.
+An alert has a key of its own for each time that an order starts to wait. The record holds the key that was claimed and
+the key that was sent. The first caller that claims an alert sends it, so the activity and the sweep do not both send
+it. If it was claimed and not sent, because the process died or the receiver did not answer, the sweep sends it. So an
+alert is sent at least once, under one key.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Alert(NamedTuple):
 
 
 def alert_key(record: OrderRecord) -> str | None:
-    """The alert of what the order waits for now. None: it waits for nobody."""
+    """The key of the alert for the order's current wait. None: the order waits for no person."""
     if record.state == "needs_attention":
         return f"{record.order_id}:attention:{record.attention}"
     if record.state == "awaiting_approval" and record.approval is not None and record.approval.verdict is None:
@@ -37,7 +38,7 @@ def is_due(record: OrderRecord) -> bool:
 
 
 def alert_of(record: OrderRecord, origin: str) -> Alert:
-    """What is told of an order whose alert is due. `origin`: where the dashboard is; empty where nobody knows."""
+    """The alert of an order for which one is due. `origin`: the address of the app, empty if it is unknown."""
     key = alert_key(record)
     assert key is not None, f"order {record.order_id} waits for nobody"
     waits = record.parked_compensations
@@ -62,7 +63,7 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
 
 
 def claim(record: OrderRecord, key: str) -> Change | None:
-    """One caller may send this alert; another that finds it claimed leaves it."""
+    """Claim this alert, for one caller. None: it is claimed already, or the order no longer waits."""
     if record.alert_claimed == key or alert_key(record) != key:
         return None
     return Change("alert_claimed", {"alert_claimed": key})
@@ -73,5 +74,5 @@ def note_sent(record: OrderRecord, key: str) -> Change | None:
 
 
 def is_overdue(record: OrderRecord, before: datetime) -> bool:
-    """Due, and nobody is about to send it any more: nothing was written to the order since before then."""
+    """Whether an alert is due that its first sender did not send: the record has not changed since `before`."""
     return is_due(record) and record.changed_at is not None and record.changed_at < before

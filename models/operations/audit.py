@@ -23,7 +23,7 @@ class Trail(NamedTuple):
 
 
 class Webhook(NamedTuple):
-    """What the payment provider told of an order by itself: `kind` is its event's type."""
+    """An event that the payment provider sent about an order. `kind` is the event's type."""
 
     at: datetime
     event_id: str

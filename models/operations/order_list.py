@@ -14,9 +14,9 @@ WAITING_FOR_SOMEBODY = frozenset({"needs_attention", "awaiting_approval"})
 class IndexEntry(NamedTuple):
     """One order of a list.
 
-    `partition` and `key` are its place in the index; the key is the continuation after it. `since`: when it came into
-    its state. `waits_for`: an approval and its deadline, or the compensations that wait for an operator. `failure`: the
-    reason why it is undone. `held_minor`: charged and not given back.
+    `partition` and `key` are its place in the index; the key is the continuation after it. `since`: when the
+    order entered its state. `waits_for`: an approval and its deadline, or the compensations that wait for an operator.
+    `failure`: the reason why it is undone. `held_minor`: charged and not given back.
     """
 
     partition: str
@@ -48,7 +48,7 @@ class Entries(NamedTuple):
 
 
 class Front(NamedTuple):
-    """What a first look needs: the newest unfinished orders, and the newest of today that have ended."""
+    """The data of the dashboard's first page: the newest unfinished orders, and the newest of today that have ended."""
 
     unfinished: tuple[IndexEntry, ...]
     more_unfinished: bool
@@ -66,7 +66,7 @@ class Front(NamedTuple):
 
 
 class EndedCounts(NamedTuple):
-    """How many orders that were accepted on a UTC day have ended, by state. `more`: there are more than that."""
+    """How many orders that were accepted on a UTC day have ended, by state. `more`: not all of them were counted."""
 
     day: date
     states: dict[str, int]

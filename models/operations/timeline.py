@@ -1,10 +1,10 @@
-"""What an order did, when: made of its Durable history, which may be gone, and of its audit trail, which stays.
+"""The timeline of an order: from its Durable history, which may be gone, and its audit trail, which stays.
 
 Pure. The history is what the durable client's `get_status` returns with `show_history` and `show_history_output`: one
-entry for each attempt of an activity, whose result is one of `models.messages`. Nothing of it is personal.
+entry for each attempt of an activity, whose result is one of `models.messages`. It holds no personal data.
 
-An attempt is drawn from its start to its end. What lies between two attempts is a wait, and is told as one: for the
-next retry, for a decision, or for an operator.
+An attempt is drawn from its start to its end. The time between two attempts is a wait: for the next retry, for a
+decision, or for an operator.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ class Wait(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What comes next by itself: the next `retry`, the `deadline` of a running attempt, or the end of an `approval`."""
+    """What happens next without a person: a `retry`, the `deadline` of an attempt, or the end of an `approval`."""
 
     what: str
     at: datetime
 
 
 def attempts(history: Iterable[Entry]) -> list[Attempt]:
-    """In the order in which they started. Reads tolerantly: an entry without what an attempt needs is left out."""
+    """The attempts in the order of their starts. An entry that lacks a part of an attempt is left out."""
     ordered = sorted(filter(None, map(_attempt, history)), key=lambda attempt: attempt.started_at)
     counts: dict[str, int] = {}
     numbered = []
@@ -107,7 +107,7 @@ def _outcome(result: object) -> tuple[str, str | None]:
 
 
 def waits(record: OrderRecord, done: Sequence[Attempt]) -> list[Wait]:
-    """What lay between the attempts, and what is waited for now."""
+    """The waits between the attempts, and the current one."""
     pauses = []
     for before, after in zip(done, [*done[1:], None], strict=False):
         reason = _waits_after(before)
@@ -126,7 +126,7 @@ def _waits_after(attempt: Attempt) -> str | None:
 
 
 def due(record: OrderRecord, history: Sequence[Entry], done: Sequence[Attempt], now: datetime) -> Due | None:
-    """The next thing that happens by itself. None: nothing does, or the history is gone."""
+    """What happens next without a person. None: nothing, or the history is gone."""
     if record.is_final or record.state == "needs_attention":
         return None
     if record.state == "awaiting_approval" and record.approval is not None:

@@ -1,4 +1,4 @@
-"""Reads of a range of keys that are bounded in what storage has to read for them.
+"""Reads of a range of keys, with a bound on how many rows storage has to read.
 
 A filter over anything but the keys lets storage pass row after row until it finds what fits: a search for the few
 reservations among ten thousand rows of orders that have ended reads ten thousand rows. So such a filter is applied

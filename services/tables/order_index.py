@@ -72,7 +72,7 @@ class OrderIndex:
         return str(row["RowKey"])
 
     def follow(self, record: OrderRecord) -> None:
-        """Make the index say what the record says. Safe to repeat."""
+        """Write the index row from the record. Safe to repeat."""
         row = _row(record)
         with storage_faults(f"the index entry of order {record.order_id}"):
             self._table.upsert_entity(row)
@@ -80,12 +80,12 @@ class OrderIndex:
                 self._table.delete_entity(OPEN, row["RowKey"])
 
     def follow_change(self, before: OrderRecord, after: OrderRecord) -> None:
-        """As `follow`, if the order has ended, or has begun or ended to wait for somebody: lists show nothing else."""
+        """As `follow`, if the order has ended, or has started or stopped waiting for a person. Lists need no more."""
         if after.is_final or _waits(before) != _waits(after):
             self.follow(after)
 
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
-        """Make the index say what the record says, in one place only: an entry elsewhere is deleted after that."""
+        """Write the index row from the record. An entry at another place is deleted after that."""
         in_place = (entry.partition, entry.key) == _place(record)
         if not in_place or entry.status != record.state:
             self.follow(record)
@@ -121,7 +121,7 @@ class OrderIndex:
         return Front(unfinished, more, ended, more_today)
 
     def newest_unfinished(self) -> tuple[tuple[IndexEntry, ...], bool]:
-        """What one read holds, newest first, and whether there are more."""
+        """The entries of one read, newest first, and whether there are more."""
         return self._one_read(f"PartitionKey eq '{OPEN}'", MOST_UNFINISHED)
 
     def standing(self, now: datetime) -> Standing:
@@ -136,7 +136,7 @@ class OrderIndex:
             return standing_of(map(_entry, rows), now)
 
     def ended_of_day(self, day: date) -> EndedCounts:
-        """How many orders of a day ended how: at most `COUNT_READS` reads."""
+        """The ended orders of a day, counted by state: at most `COUNT_READS` reads."""
         states: Counter[str] = Counter()
         with storage_faults("the index of orders"):
             wanted = f"PartitionKey eq '{day.isoformat()}'"
@@ -231,7 +231,7 @@ def _is_unfinished(row: Mapping[str, Any]) -> bool:
 
 
 def _of_status(status: str | None) -> str:
-    """The entry of an order is not rewritten when its saga starts, so a list does not tell the two apart."""
+    """An entry is not rewritten when the saga starts, so a list does not distinguish `accepted` and `running`."""
     if status in {"accepted", "running"}:
         return " and (Status eq 'accepted' or Status eq 'running')"
     return f" and Status eq '{quoted(status)}'" if status else ""

@@ -1,4 +1,4 @@
-"""How an order lies in table `orders`: row `order`, a row `audit:<n>` for each change, `webhook:<id>` for each event.
+"""An order in table `orders`: row `order`, a row `audit:<n>` for each change, `webhook:<id>` for each event.
 
 `FACTS` is the one list of what a record holds: the attribute, its column, how it is written, and whether an audit row
 may keep it. Columns that another version wrote are left alone: a change is merged into the row.
@@ -90,7 +90,7 @@ def order_row(order_id: str, facts: Mapping[str, Any], audits: int) -> Columns:
 
 
 def audit_row(order_id: str, number: int, change: Change) -> Columns:
-    """The audit row of one change: `At` is when it came to be, which may be before it was written."""
+    """The audit row of one change: `At` is when the change happened, which may be before it was written."""
     keys = {"PartitionKey": order_id, "RowKey": audit_key(number)}
     kept = {name: value for name, value in change.facts.items() if name == "total" or BY_ATTRIBUTE[name].audited}
     remarks = {REMARKS[name]: words for name, words in change.remarks.items()}
@@ -110,7 +110,7 @@ def webhook_of(row: Mapping[str, Any]) -> Webhook:
 
 
 def audit_event(row: Mapping[str, Any]) -> AuditEvent:
-    """An audit row, read tolerantly: a column that cannot be read is told as it is stored."""
+    """An audit row, read tolerantly: a column that cannot be read is shown as it is stored."""
     row = plain(row)
     facts: dict[str, Any] = {fact.attribute: _as_json(fact, row[fact.column]) for fact in FACTS if fact.column in row}
     if row.get("AmountMinor") is not None:
@@ -120,7 +120,7 @@ def audit_event(row: Mapping[str, Any]) -> AuditEvent:
 
 
 def _as_json(fact: Fact, stored: Any) -> Any:
-    """As plain JSON."""
+    """The value of a column as plain JSON."""
     if not isinstance(stored, str) or fact.read is _plain:
         return stored
     try:

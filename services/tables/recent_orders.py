@@ -1,9 +1,9 @@
 """The order records that this process has lately read or written, each by its ETag.
 
-A saga's activities follow one another within milliseconds, most of them in one process. What the last one wrote is what
-the next one would read, if nobody else was there in between. So it is remembered, under the ETag that names exactly
-that state, and only a caller who knows this ETag gets it. It may be out of date: then the write that it leads to finds
-another ETag, and the record is read.
+A saga's activities follow one another within milliseconds, most of them in one process. If no other writer comes in
+between, the next activity would read what the last one wrote. So that record is remembered under its ETag, and only a
+caller that knows the ETag gets it. It may be out of date. Then the caller's write finds another ETag, and the record is
+read.
 
 Rejected: remembering by the order's id alone. Another process may have moved the order on since, and a step would act
 on lines, totals or a direction that were never so.
@@ -29,7 +29,7 @@ class RecentOrders:
         self._lock = threading.Lock()
 
     def remember(self, record: OrderRecord) -> None:
-        """Instead of what was remembered of this order. What has ended is forgotten, personal data with it."""
+        """Remember this state of an order, in place of an earlier one. An ended order is forgotten with its data."""
         with self._lock:
             self._records.pop(record.order_id, None)
             if not record.is_final:

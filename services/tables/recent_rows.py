@@ -1,6 +1,6 @@
 """The rows of one table that this process has lately read or written, by their keys, each with its ETag.
 
-What a change may be tried on first. A guess, and nothing more: every write on it is guarded by the ETag.
+A change may be tried on a remembered row first. The row is a guess: every write on it is guarded by the ETag.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class SweepReports:
     def note(
         self, counts: Mapping[str, int], not_mended: Sequence[str], place: Place, ended: EndedCounts | None = None
     ) -> None:
-        """Keep what a run found, by kind, the ids of the orders that it could not mend, and how many had ended how."""
+        """Store the findings of a run by kind, the orders that it could not mend, and the ended orders by state."""
         now = datetime.now(UTC)
         row = {
             **KEYS,
@@ -68,7 +68,7 @@ class SweepReports:
         return {"at": _text(row["At"]), **json.loads(row["Report"]), **since}
 
     def ended(self) -> dict[str, Any] | None:
-        """What a run last counted: `day`, `states` (how many orders ended how), `more`, `at`. None before that."""
+        """The last count of a run: `day`, `states` (ended orders by state), `more`, `at`. None before the first."""
         row = self._row() or {}
         return {**json.loads(row["Ended"]), "at": _text(row["CountedAt"])} if row.get("Ended") else None
 

@@ -1,12 +1,12 @@
 """`TableOrders`: the order's own record, in table `orders`.
 
-One partition an order (its id): row `order` is the state, rows `audit:<n>` say how it came to be. The rules of a change
+One partition an order (its id): row `order` is the state, rows `audit:<n>` are its changes. The rules of a change
 are the functions of `models.order_record`; here each is applied to the record as it was read, and what it returns is
 written with its audit row in one transaction, guarded by the ETag of exactly that record. When another writer was
 first, the rule decides again on what that writer left. So no decision is taken on a state that it does not change.
 
-The record is written before the saga starts, and after the order's entry in the index (`services.order_index`): so the
-sweep sees every order that was accepted, at whatever moment the process dies.
+The record is written before the saga starts, and after the order's entry in the index (`services.tables.order_index`).
+So the sweep sees every order that was accepted, at whatever moment the process dies.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ LOST_THE_RACE = frozenset({409, 412})
 class TableOrders:
     """The orders, for the edge, the sweep and every activity. Safe to share between threads.
 
-    A caller that has read a record may hand it back to be changed. The change is then tried on that very state first,
-    which saves a read, and on the state as it is now when another writer was there in between.
+    A caller that has read a record may pass it back to be changed. The change is then tried on that very state first,
+    which saves a read, and on the current state if another writer was first.
 
     A record may also be remembered (`recall`), which saves the read before it. Such a guess counts only through a write
-    that its ETag guards: where a rule would write nothing on it, the record is read and the rule decides again.
+    that its ETag guards: if a rule would write nothing on it, the record is read and the rule decides again.
     """
 
     def __init__(self, table: TableClient, index: OrderIndex) -> None:
@@ -90,7 +90,7 @@ class TableOrders:
         return self._remembered(record_of({**row, "etag": row.metadata["etag"]}))
 
     def recall(self, order_id: str, etag: str) -> OrderRecord | None:
-        """The record as this process remembers it, if that is exactly the state of this ETag: a guess."""
+        """The record in memory, if it is in exactly the state of this ETag. It is a guess: it may be out of date."""
         return self._recent.recall(order_id, etag)
 
     def read(self, order_id: str) -> OrderRecord:
@@ -111,9 +111,9 @@ class TableOrders:
         return Trail(tuple(events[:top]), events[top - 1].number if len(events) > top else None)
 
     def note_webhook(self, order_id: str, event_id: str, kind: str) -> None:
-        """Keep, beside the order, that the provider told of it. Safe to repeat.
+        """Record an event of the provider beside the order. Safe to repeat.
 
-        A row of its own, and no change of the record: a saga that is at work would lose its ETag to it.
+        It is a row of its own: a change of the record would make the ETag of a working saga stale.
         """
         row = {"PartitionKey": order_id, "RowKey": webhook_key(event_id), "At": _now(), "Type": kind}
         with storage_faults(f"an event of order {order_id}"):
@@ -123,7 +123,7 @@ class TableOrders:
                 """The provider sends an event at least once."""
 
     def webhooks(self, order_id: str, top: int) -> list[Webhook]:
-        """What the provider told of the order, at most `top`; in no order."""
+        """The provider's events about the order, at most `top`, unordered."""
         within = "PartitionKey eq @order and RowKey gt 'webhook:' and RowKey lt 'webhook;'"
         with storage_faults(f"the events of order {order_id}"):
             rows = self._table.query_entities(within, parameters={"order": order_id}, results_per_page=top)
@@ -136,7 +136,7 @@ class TableOrders:
         *args: Rule.args,
         **kwargs: Rule.kwargs,
     ) -> OrderRecord:
-        """Apply a transition to an order (its record, or its id). Returns the record as it then stands.
+        """Apply a transition to an order (its record, or its id). Returns the record after it.
 
         Raises Conflict when the rule does.
         """
@@ -154,14 +154,14 @@ class TableOrders:
         *args: Rule.args,
         **kwargs: Rule.kwargs,
     ) -> Applied:
-        """As `change`, and tells what this very call has written: one caller ever is told of each event.
+        """As `change`. Also returns the events that this call has written: each event is returned to one caller ever.
 
-        The index is left to the caller, who ends with `follow`.
+        The caller writes the index, with `follow`.
         """
         return self._apply(order, lambda record: rule(record, *args, **kwargs))
 
     def follow(self, order: OrderRecord) -> None:
-        """Make the index say what the record says."""
+        """Write the order's index row from its record."""
         self._index.follow(order)
 
     def _apply(self, order: OrderRecord | str, decide: Callable[[OrderRecord], Change | None]) -> Applied:

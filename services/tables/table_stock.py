@@ -59,8 +59,8 @@ RELEASE = Move("released", on_hand=0, reserved=-1)
 class TableStock:
     """The stock, for the edge and for the activities. Safe to share between threads.
 
-    Writers of one process take turns by a lock, since each would only lose the next one's ETag; writers of other
-    processes are met by the ETags themselves.
+    Writers of one process take turns by a lock, because each write makes the others' ETags stale. ETags guard against
+    writers of other processes.
 
     Each row that was read or written is remembered with its ETag. A caller who allows it (`remembered`) has its change
     tried on these rows first, without a read. They may be out of date: then the ETags refuse the transaction, and the
@@ -74,7 +74,7 @@ class TableStock:
         self._side_by_side = ThreadPoolExecutor(POINT_READS_AT_ONCE, "stock")
 
     def items(self, skus: Iterable[str]) -> Mapping[str, StockItem]:
-        """The known SKUs among those asked for: point reads, side by side."""
+        """The items of these SKUs, by SKU; an unknown SKU is left out. Point reads, in parallel."""
         wanted = list(skus)
         entries = self._side_by_side.map(self.find, wanted) if len(wanted) > 1 else map(self.find, wanted)
         return {entry.item.sku: entry.item for entry in entries if entry is not None}
@@ -85,7 +85,7 @@ class TableStock:
             return None if row is None else _entry(row)
 
     def page(self, after: str | None, top: int) -> StockPage:
-        """At most `top` SKUs in their order, those after `after`."""
+        """At most `top` SKUs in ascending order, those after `after`."""
         begin = "RowKey ge 'sku:'" if after is None else f"RowKey gt 'sku:{after}'"
         wanted = f"PartitionKey eq '{PARTITION}' and {begin} and RowKey lt 'sku;'"
         with storage_faults("the stock"):
@@ -99,7 +99,7 @@ class TableStock:
             return next(iter(self._table.query_entities(f"PartitionKey eq '{PARTITION}'")), None) is None
 
     def put(self, sku: str, update: InventoryUpdate, if_match: str | None = None) -> StockEntry:
-        """Set count and price. Raises Conflict below what is reserved, and (stale) when `if_match` is no longer so."""
+        """Set count and price. Raises Conflict below what is reserved, and (stale) if `if_match` is not the ETag."""
         return self._write(f"sku {sku}", lambda: self._put_once(sku, update, if_match))
 
     def reserve(self, order_id: str, lines: tuple[Line, ...], *, remembered: bool = False) -> None:
@@ -150,7 +150,7 @@ class TableStock:
         raise AssertionError("write_attempts() ends by raising")
 
     def _tried(self, order_id: str, guessed: Callable[[], list[Operation]]) -> bool:
-        """One transaction on remembered rows. False: they were not enough, or no longer so; nothing was written."""
+        """One transaction on remembered rows. False: a row was missing or out of date; nothing was written."""
         with storage_faults(f"the stock of order {order_id}"), self._one_writer:
             try:
                 self._submit(guessed())
@@ -306,7 +306,7 @@ def _whole(value: object) -> int:
 
 
 def _columns(entity: Any) -> Columns:
-    """A row as the table client hands it out, with its ETag; a SKU's counts as whole numbers."""
+    """A row as the table client returns it, with its ETag; a SKU's counts as whole numbers."""
     row = {**entity, "etag": entity.metadata["etag"]}
     if entity["RowKey"].startswith("sku:"):
         row |= {column: 0 for column in COUNTS} | plain(row)
