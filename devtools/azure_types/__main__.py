@@ -27,7 +27,7 @@ def main(words: list[str]) -> None:
 def _official(environment: Path, packages: Path, name: str, uses: list[Resource]) -> digest.Type:
     if name in official.PULUMI:
         return official.of_pulumi(packages / "pulumi_azure_native", name)
-    return official.of_microsoft(environment / "bin" / "azmcp", name, str(uses[0].body.get("name", "")))
+    return official.of_microsoft(environment / "bin" / "azmcp", name, {str(each.body.get("name")) for each in uses})
 
 
 def _version(packages: Path, name: str) -> str:

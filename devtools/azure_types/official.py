@@ -52,30 +52,27 @@ ADDRESS = {
 RENAMED = {"odataType": "odata.type"}
 
 
-def of_microsoft(azmcp: Path, name: str, resource_name: str) -> Type:
-    """`resource_name`: of types that are many in one, such as sites/config, the one of this name."""
+def of_microsoft(azmcp: Path, name: str, resource_names: set[str]) -> Type:
+    """`resource_names`: of types that are many in one, such as sites/config, those of these names."""
     command = [str(azmcp), "bicepschema", "get", "--resource-type", name]
     quiet = os.environ | {"AZURE_MCP_COLLECT_TELEMETRY": "false"}
     done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True)
     entries = json.loads(done.stdout)["results"]["BicepSchemaResult"]
     named = {each["name"]: each for each in entries if each["$type"] == "Object"}
     (resource,) = (each for each in entries if each["$type"] == "Resource" and each["name"].startswith(f"{name}@"))
-    body = _of_name(resource["bodyType"], resource_name)
+    body = resource["bodyType"]
+    if body["$type"] == "DiscriminatedObject":
+        body = {"properties": _of_names(body["elements"], resource_names)}
     objects = {key: _object(each, named) for key, each in {**named, name: body}.items()}
     return Type("msmcp-azure", [resource["name"].partition("@")[2]], name, objects)
 
 
-def _of_name(body: dict[str, Any], resource_name: str) -> dict[str, Any]:
-    if body["$type"] == "Object":
-        return body
-    (found,) = (
-        each for each in body["elements"] if {"name": "name", "type": resource_name}.items() <= _named(each).items()
-    )
-    return dict(found)
-
-
-def _named(element: dict[str, Any]) -> dict[str, Any]:
-    return next(each for each in element["properties"] if each["name"] == "name")
+def _of_names(elements: list[dict[str, Any]], resource_names: set[str]) -> list[dict[str, Any]]:
+    """The properties of the elements that have one of the names. The name may be each of these."""
+    tables = [{one["name"]: one for one in element["properties"]} for element in elements]
+    chosen = [table for table in tables if table["name"]["type"] in resource_names]
+    name = {**chosen[0]["name"], "type": " | ".join(table["name"]["type"] for table in chosen)}
+    return list({**{key: one for table in chosen for key, one in table.items()}, "name": name}.values())
 
 
 def _object(each: dict[str, Any], named: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -105,6 +105,52 @@ def test_each_parameter_and_each_variable_is_used(file: str) -> None:
     assert [name for name in declared if len(re.findall(rf"\b{name}\b", text)) < 2] == []
 
 
+# The words and the functions of Bicep that the files use.
+WORDS = set(
+    "targetScope param var resource module output existing if for in true false null string bool int object".split()
+)
+FUNCTIONS = {
+    *("allowed", "description", "maxLength", "maxValue", "minLength", "minValue", "secure"),
+    *("empty", "environment", "guid", "subscription", "subscriptionResourceId", "tenant", "toLower", "union"),
+    "uniqueString",
+}
+
+
+def names_in(text: str) -> set[str]:
+    """The names that a file refers to: what is no comment, no text, no key and no part of something else."""
+    code = re.sub(r"^ *//.*$", "", re.sub(r"'''.*?'''", "", text, flags=re.DOTALL), flags=re.MULTILINE)
+    inside = [part for quoted in re.findall(r"'[^'\n]*'", code) for part in re.findall(r"\$\{([^}]*)\}", quoted)]
+    code = re.sub(r"(^|[{,]) *[\w]+:", r"\1", re.sub(r"'[^'\n]*'", "", code), flags=re.MULTILINE)
+    return {name for part in (code, *inside) for name in re.findall(r"(?<![\w.])[A-Za-z_]\w*", part)}
+
+
+def strangers(file: str, text: str) -> set[str]:
+    """The names that a file refers to and nobody has declared."""
+    template = templates()[file]
+    in_loops = {name for each in template.resources for name in each.names}
+    declared = {*template.parameters, *template.variables, *template.outputs, *template.modules, *in_loops}
+    return names_in(text) - WORDS - FUNCTIONS - declared
+
+
+@pytest.mark.parametrize("file", texts())
+def test_each_name_that_is_used_is_declared(file: str) -> None:
+    assert strangers(file, texts()[file]) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "stranger"),
+    [
+        (MAIN, "taskHubName: taskHubName", "taskHubName: taskHub", "taskHub"),
+        (MAIN, "'kv-${token}'", "'kv-${tokens}'", "tokens"),
+        (MAIN, "toLower(uniqueString(", "toLower(uniqeString(", "uniqeString"),
+        ("app/network.bicep", "each.zone", "endpoint.zone", "endpoint"),
+    ],
+)
+def test_a_name_that_is_not_declared_is_found(file: str, before: str, after: str, stranger: str) -> None:
+    assert before in texts()[file]
+    assert strangers(file, texts()[file].replace(before, after)) == {stranger}
+
+
 def parameters_file() -> dict[str, Any]:
     given: dict[str, Any] = json.loads((ROOT / "infra" / "main.parameters.json").read_text(encoding="utf-8"))
     return {name: each["value"] for name, each in given["parameters"].items()}

@@ -61,7 +61,7 @@ def answering(folder: Path, entries: list[dict[str, Any]]) -> Path:
 
 
 def test_a_type_of_microsoft_s_says_what_is_required_read_only_an_object_or_one_of_some_values(tmp_path: Path) -> None:
-    shop = official.of_microsoft(answering(tmp_path, ANSWER), SHOP, "")
+    shop = official.of_microsoft(answering(tmp_path, ANSWER), SHOP, set())
     assert (shop.versions, shop.root) == (["2026-01-01"], SHOP)
     assert shop.objects[SHOP]["name"] == {"required": True}
     assert shop.objects["ShopProperties"] == {
@@ -75,21 +75,21 @@ def test_a_type_of_microsoft_s_says_what_is_required_read_only_an_object_or_one_
     assert shop.objects["Door"] == {"*": {}}
 
 
-def test_of_a_type_that_is_many_in_one_the_one_of_the_name_counts(tmp_path: Path) -> None:
+def test_of_a_type_that_is_many_in_one_those_of_the_used_names_count(tmp_path: Path) -> None:
     elements = [
         {
             "$type": "Object",
             "properties": [{"name": "name", "type": name, "flags": "Required"}, {"name": only, "type": "string"}],
         }
-        for name, only in (("appsettings", "settings"), ("web", "page"))
+        for name, only in (("appsettings", "settings"), ("web", "page"), ("shell", "page"))
     ]
     many: dict[str, Any] = {
         "$type": "Resource",
         "name": f"{SHOP}@2026-01-01",
         "bodyType": {"$type": "DiscriminatedObject", "elements": elements},
     }
-    shop = official.of_microsoft(answering(tmp_path, [many]), SHOP, "web")
-    assert set(shop.objects[SHOP]) == {"name", "page"}
+    shop = official.of_microsoft(answering(tmp_path, [many]), SHOP, {"web", "shell"})
+    assert shop.objects[SHOP] == {"name": {"required": True, "values": ["web", "shell"]}, "page": {}}
 
 
 def test_the_digest_has_only_what_the_files_use_and_is_read_as_it_was_written(
@@ -97,7 +97,7 @@ def test_the_digest_has_only_what_the_files_use_and_is_read_as_it_was_written(
 ) -> None:
     monkeypatch.setattr(digest, "FILE", tmp_path / "types.json")
     uses = read(BICEP, "shop.bicep").resources
-    part = digest.used_part(official.of_microsoft(answering(tmp_path, ANSWER), SHOP, ""), uses)
+    part = digest.used_part(official.of_microsoft(answering(tmp_path, ANSWER), SHOP, set()), uses)
     assert set(part.objects) == {SHOP, "ShopProperties", "Door"}
     digest.save({SHOP: part}, {"msmcp-azure": "3.0.0"})
     assert digest.load() == {SHOP: part}
