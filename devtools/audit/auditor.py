@@ -27,8 +27,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from devtools.audit.audit_reader import AuditReader
 from devtools.audit.claims import broken, sentence_of
-from devtools.audit.outside_view import OutsideView
 from devtools.audit.rules import never, wrong_end
 from devtools.audit.witnesses import (
     ENDED,
@@ -61,7 +61,7 @@ class Auditor:
 
     def __init__(self, urls: Mapping[str, Any], *, everything: bool = False) -> None:
         self._everything = everything
-        self._view = OutsideView(urls)
+        self._reader = AuditReader(urls)
         self._accepted: dict[str, float] = {}
         self._promised: set[str] = set()
         self._ended: dict[str, str] = {}
@@ -72,7 +72,7 @@ class Auditor:
         self.samples = 0
 
     def close(self) -> None:
-        self._view.close()
+        self._reader.close()
 
     # What the driver tells: only what it was itself promised.
 
@@ -111,11 +111,11 @@ class Auditor:
         self.samples += 1
 
     def _sample_order(self, order_id: str) -> None:
-        before = self._view.facts_of(order_id)
-        order = self._view.order(order_id)
+        before = self._reader.facts_of(order_id)
+        order = self._reader.order(order_id)
         if order is None:
             return self._note([f"order {order_id} was accepted and is unknown"])
-        after = self._view.facts_of(order_id)
+        after = self._reader.facts_of(order_id)
         lies = [claim for claim in broken(order, before) if claim in broken(order, after)]
         self._note(sentence_of(claim, order, after) + " (while it ran)" for claim in lies)
         self._note(never(order_id, after))
@@ -145,7 +145,7 @@ class Auditor:
 
     def _open(self) -> dict[str, ApiOrder | None]:
         """What is told of the orders that were not seen to end before."""
-        orders = {order_id: self._view.order(order_id) for order_id in self._accepted if order_id not in self._ended}
+        orders = {order_id: self._reader.order(order_id) for order_id in self._accepted if order_id not in self._ended}
         for each in orders.values():
             if each is not None and each.status in FINAL:
                 self._note_end(each)
@@ -153,22 +153,22 @@ class Auditor:
 
     def outcomes(self) -> Counter[str]:
         """How many orders ended how."""
-        orders = (self._view.order(order_id) for order_id in self._accepted)
+        orders = (self._reader.order(order_id) for order_id in self._accepted)
         return Counter("unknown" if each is None else each.status for each in orders)
 
     def violations(self) -> list[str]:
         """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
         self._note(self._wrong_stock())
-        labels = self._view.labels()
+        labels = self._reader.labels()
         self._note(doubled(labels))
-        facts = self._view.all_facts(dict(labels))
+        facts = self._reader.all_facts(dict(labels))
         for order_id in self._orders(facts):
             self._judge(order_id, facts.get(order_id, NOTHING))
         return list(self._findings)
 
     def _judge(self, order_id: str, facts: Facts) -> None:
         self._note(never(order_id, facts))
-        order = self._view.order(order_id)
+        order = self._reader.order(order_id)
         if order is None:
             return self._note([f"order {order_id} is unknown, and its providers know of it or it was accepted"])
         self._note(sentence_of(claim, order, facts) for claim in broken(order, facts))
@@ -185,7 +185,7 @@ class Auditor:
     def _orders(self, facts: Mapping[str, Facts]) -> list[str]:
         if not self._everything:
             return list(self._accepted)
-        return sorted({*self._accepted, *facts, *self._view.listed()})
+        return sorted({*self._accepted, *facts, *self._reader.listed()})
 
     def _note(self, sentences: Iterable[str]) -> None:
         self._findings.update(dict.fromkeys(sentences))
@@ -193,14 +193,14 @@ class Auditor:
     # Stock.
 
     def _wrong_stock(self) -> list[str]:
-        rows = self._view.stock_rows()
+        rows = self._reader.stock_rows()
         wrong = [f"sku {key[4:]} {fault}" for key, row in rows.items() if (fault := impossible(key, row))]
         sums = self._wrong_sums(rows)
         for _ in range(READINGS_OF_A_SUM - 1):
             if not sums:
                 break
             time.sleep(0.02)
-            again = self._wrong_sums(self._view.stock_rows())
+            again = self._wrong_sums(self._reader.stock_rows())
             sums = {key: sentence for key, sentence in again.items() if key in sums}
         return wrong + list(sums.values())
 

@@ -16,7 +16,7 @@ from models.messages import Limits
 from models.operations.order_list import IndexEntry, standing_of
 from orchestrators import steps
 from reconciliation import sweep
-from tests.proof.model.test_sweep_in_memory import Shop, saga
+from tests.proof.model.test_sweep_in_memory import SweptShop, saga
 from tests.support.documents import ROOT, text_of
 
 ALERTS = templates()["app/alerts.bicep"]
@@ -38,7 +38,7 @@ def taken_apart(report: str, line: str) -> dict[str, int] | None:
     return {name: int(value) for name, value in found.groupdict().items()} if found else None
 
 
-def logged(shop: Shop, caplog: pytest.LogCaptureFixture, report: str) -> dict[str, int]:
+def logged(shop: SweptShop, caplog: pytest.LogCaptureFixture, report: str) -> dict[str, int]:
     """What a run of the sweep logs, as the alert's query reads it."""
     caplog.clear()
     with caplog.at_level(logging.INFO):
@@ -48,12 +48,12 @@ def logged(shop: Shop, caplog: pytest.LogCaptureFixture, report: str) -> dict[st
 
 
 def test_a_shop_without_orders_is_reported_too(caplog: pytest.LogCaptureFixture) -> None:
-    assert logged(Shop(), caplog, "orders") == {"unfinished": 0, "parked": 0, "waiting": 0, "oldest": 0}
-    assert logged(Shop(), caplog, "sweeps") == {"payments": 0, "unmended": 0, "failed": 0}
+    assert logged(SweptShop(), caplog, "orders") == {"unfinished": 0, "parked": 0, "waiting": 0, "oldest": 0}
+    assert logged(SweptShop(), caplog, "sweeps") == {"payments": 0, "unmended": 0, "failed": 0}
 
 
 def test_a_parked_order_is_reported_by_each_run_until_it_is_repaired(caplog: pytest.LogCaptureFixture) -> None:
-    shop = Shop()
+    shop = SweptShop()
     parked = shop.ended(shop.running("order-1"), "needs_attention", "refund_payment", attention=1)
     assert [logged(shop, caplog, "orders")["parked"] for _ in range(2)] == [1, 1]
     shop.ended(parked, "compensated")
@@ -63,7 +63,7 @@ def test_a_parked_order_is_reported_by_each_run_until_it_is_repaired(caplog: pyt
 def test_the_age_of_the_oldest_order_is_reported_and_one_that_waits_for_a_person_has_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shop = Shop()
+    shop = SweptShop()
     for order_id, age in (("order-1", 90 * MINUTE), ("order-2", MINUTE)):
         shop.running(order_id, age)
         shop.order_rows[order_id, "order"]["ChangedAt"] = datetime.now(UTC) - age
@@ -84,13 +84,13 @@ def test_an_order_that_goes_on_after_its_approval_is_as_old_as_its_approval() ->
 
 
 def test_a_payment_without_an_order_is_reported_by_each_run(caplog: pytest.LogCaptureFixture) -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.paid = [("nobodys-order", "pi_1")]
     assert [logged(shop, caplog, "sweeps")["payments"] for _ in range(2)] == [1, 1]
 
 
 def test_what_the_sweep_cannot_mend_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.running("order-1")
     asked: Any = shop.get_status
 

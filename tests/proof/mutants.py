@@ -149,7 +149,7 @@ def _git(where: Path, *arguments: str, input_: str | None = None) -> subprocess.
 
 
 @dataclass(frozen=True)
-class Run:
+class KillerRun:
     """How a killer went: pytest's exit status (None: out of time), the first test that failed, the last words."""
 
     status: int | None
@@ -157,7 +157,7 @@ class Run:
     words: str
 
 
-def run_killer(killer: str, tree: Path, timeout_s: float = TIMEOUT_S) -> Run:
+def run_killer(killer: str, tree: Path, timeout_s: float = TIMEOUT_S) -> KillerRun:
     """One killer in one tree, until its first failure."""
     command = [sys.executable, "-m", "pytest", *shlex.split(killer), "-x", "-q", "-p", "no:cacheprovider"]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PROOF_MUTANT": "1"}
@@ -170,9 +170,9 @@ def run_killer(killer: str, tree: Path, timeout_s: float = TIMEOUT_S) -> Run:
         except subprocess.TimeoutExpired:
             process.terminate()  # pytest ends its fixtures, and so the servers that it started
             output, _ = process.communicate()
-            return Run(None, "", output[-500:])
+            return KillerRun(None, "", output[-500:])
     failure = FIRST_FAILURE.search(output)
-    return Run(process.returncode, failure.group(1) if failure else "", output[-500:])
+    return KillerRun(process.returncode, failure.group(1) if failure else "", output[-500:])
 
 
 def kill(mutant: Mutant, timeout_s: float = TIMEOUT_S) -> Verdict:
@@ -201,7 +201,7 @@ def _short(killer: str) -> str:
     return Path(shlex.split(killer)[0].split("::")[0]).stem.removeprefix("test_").replace("_", " ")
 
 
-def _status(ran: Run) -> str:
+def _status(ran: KillerRun) -> str:
     return "out of time" if ran.status is None else f"pytest ended with {ran.status}"
 
 

@@ -25,7 +25,7 @@ from tests.proof.mutants import PATCHES, ROOT, Unfit, check_patch, read
 MOST_CONTEXT = 3
 
 
-class Block(NamedTuple):
+class Hunk(NamedTuple):
     """Neighbouring changed lines of a patch, with the unchanged lines around them."""
 
     before: list[str]
@@ -38,7 +38,7 @@ class Edit(NamedTuple):
     """What a patch does to one file."""
 
     path: str
-    blocks: list[Block]
+    blocks: list[Hunk]
 
 
 def parsed(patch: str) -> tuple[str, list[Edit]]:
@@ -52,7 +52,7 @@ def parsed(patch: str) -> tuple[str, list[Edit]]:
     return head, edits
 
 
-def _blocks(hunk: list[str]) -> Iterator[Block]:
+def _blocks(hunk: list[str]) -> Iterator[Hunk]:
     lines = [line or " " for line in hunk]
     start = 0
     while start < len(lines):
@@ -63,7 +63,7 @@ def _blocks(hunk: list[str]) -> Iterator[Block]:
         while end < len(lines) and lines[end][0] != " ":
             end += 1
         changed = lines[start:end]
-        yield Block(
+        yield Hunk(
             before=_context(lines[:start])[-MOST_CONTEXT:],
             removed=[line[1:] for line in changed if line[0] == "-"],
             added=[line[1:] for line in changed if line[0] == "+"],
@@ -77,7 +77,7 @@ def _context(lines: list[str]) -> list[str]:
     return [line[1:] for line in lines if line[0] != "+"]
 
 
-def applied(source: list[str], block: Block) -> list[str]:
+def applied(source: list[str], block: Hunk) -> list[str]:
     """The file's lines with the block changed. Raises Unfit when its place is not found exactly once."""
     for context in range(MOST_CONTEXT, -1, -1):
         before = block.before[len(block.before) - context :] if context else []

@@ -20,16 +20,16 @@ from tests.proof.rebase_mutants import applied, parsed
 ROW = re.compile(r"^\| `(\S+):(\S+)` \| (.*?) ?\| (.*?) ?\|$", re.MULTILINE)
 
 
-class Rule(NamedTuple):
+class RuleRow(NamedTuple):
     path: str
     function: str
     mutants: list[str]
     why_none: str
 
 
-def rules() -> list[Rule]:
+def rules() -> list[RuleRow]:
     text = (PATCHES / "rules.md").read_text(encoding="utf-8")
-    return [Rule(path, name, re.findall(r"\w+", named), why) for path, name, named, why in ROW.findall(text)]
+    return [RuleRow(path, name, re.findall(r"\w+", named), why) for path, name, named, why in ROW.findall(text)]
 
 
 def test_each_transition_and_each_guard_has_a_row() -> None:
@@ -50,7 +50,7 @@ def test_each_transition_and_each_guard_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.function)
-def test_a_rule_is_there_and_has_mutants_or_a_reason(rule: Rule) -> None:
+def test_a_rule_is_there_and_has_mutants_or_a_reason(rule: RuleRow) -> None:
     assert rule.function in set(functions(rule.path).values()), f"{rule.path} has no {rule.function}"
     assert set(rule.mutants) <= {mutant.name for mutant in mutants.all_mutants()}
     assert bool(rule.mutants) != bool(rule.why_none)

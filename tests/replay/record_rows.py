@@ -35,7 +35,7 @@ TOTAL = Total(amount_minor=25800, currency="gbp")
 FAILURE = {"step": "send_confirmation", "reason": "recipient_rejected"}
 
 
-class Shop:
+class DrivenOrder:
     """One order, `order-1`, driven to a stage. Each method returns its record."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ STAGES = tuple(
 
 def rows_in(stage: str) -> dict[str, list[dict[str, Any]]]:
     """The rows of each table."""
-    shop = Shop()
+    shop = DrivenOrder()
     with patch.object(table_orders, "_now", lambda: NOW), patch.object(order_rows, "datetime") as clock:
         clock.now.return_value = NOW
         getattr(shop, stage)()

@@ -35,7 +35,7 @@ VALID: Answer = Done({"kind": "done", "total": {"amount_minor": 12900, "currency
 
 
 @dataclass(frozen=True)
-class Scenario:
+class SagaPath:
     """One path: `answers` overrides what a call gets (in order; the last answer repeats), everything else is done
     at once; `events` come at their time.
 
@@ -119,54 +119,54 @@ def _leaving(answer: Answer, activity: str) -> Answer:
     return Done({**answer.result, "left": LEFT[activity]}) if activity in LEFT else answer
 
 
-def _refused(step: str, steps: Names) -> Scenario:
-    return Scenario({step: [REFUSED]}, _status(step), undo_of(steps[: steps.index(step)]))
+def _refused(step: str, steps: Names) -> SagaPath:
+    return SagaPath({step: [REFUSED]}, _status(step), undo_of(steps[: steps.index(step)]))
 
 
-def _given_up(answer: Answer) -> Callable[[str, Names], Scenario]:
+def _given_up(answer: Answer) -> Callable[[str, Names], SagaPath]:
     """A fault and an unknown outcome do not prove that nothing happened: the step's own undo runs too."""
-    return lambda step, steps: Scenario({step: [answer]}, _status(step), undo_of(steps[: steps.index(step) + 1]))
+    return lambda step, steps: SagaPath({step: [answer]}, _status(step), undo_of(steps[: steps.index(step) + 1]))
 
 
-def _recovered(step: str, _: Names) -> Scenario:
-    return Scenario({step: [BROKEN, UNKNOWN, _done(step)]})
+def _recovered(step: str, _: Names) -> SagaPath:
+    return SagaPath({step: [BROKEN, UNKNOWN, _done(step)]})
 
 
-def _late(step: str, _: Names) -> Scenario:
+def _late(step: str, _: Names) -> SagaPath:
     """The first attempt outlives its deadline, and answers while a later step runs."""
-    return Scenario({step: [LATE, _done(step)]})
+    return SagaPath({step: [LATE, _done(step)]})
 
 
-def _cancelled(step: str, steps: Names) -> Scenario:
+def _cancelled(step: str, steps: Names) -> SagaPath:
     ended = Done({"kind": "final", "outcome": {"order_id": ORDER, "status": "cancelled"}})
     answers: dict[str, list[Answer]] = {step: [CANCELLED], "close_order": [ended]}
-    return Scenario(answers, "cancelled", undo_of(steps[: steps.index(step) + 1]))
+    return SagaPath(answers, "cancelled", undo_of(steps[: steps.index(step) + 1]))
 
 
-def _undo_recovered(step: str, steps: Names) -> Scenario:
+def _undo_recovered(step: str, steps: Names) -> SagaPath:
     answers = {"send_confirmation": [REFUSED], UNDO[step]: [BROKEN, UNKNOWN, DONE]}
-    return Scenario(answers, "compensated", undo_of(steps))
+    return SagaPath(answers, "compensated", undo_of(steps))
 
 
-def _undo_late(step: str, steps: Names) -> Scenario:
+def _undo_late(step: str, steps: Names) -> SagaPath:
     answers = {"send_confirmation": [REFUSED], UNDO[step]: [LATE, DONE]}
-    return Scenario(answers, "compensated", undo_of(steps))
+    return SagaPath(answers, "compensated", undo_of(steps))
 
 
-def _ended_parked(step: str, steps: Names) -> Scenario:
+def _ended_parked(step: str, steps: Names) -> SagaPath:
     """Version 1 ended where today's saga waits for an operator."""
     answers = {"send_confirmation": [REFUSED], UNDO[step]: [BROKEN]}
-    return Scenario(answers, "needs_attention", undo_of(steps), SHORT)
+    return SagaPath(answers, "needs_attention", undo_of(steps), SHORT)
 
 
-def _parked(after: list[Answer], *operator: str) -> Callable[[str, Names], Scenario]:
+def _parked(after: list[Answer], *operator: str) -> Callable[[str, Names], SagaPath]:
     """Four attempts a round with the short limits; `operator` raises these events an hour apart."""
     events = tuple(Raised(name, "{}", 3600.0 * (hour + 1)) for hour, name in enumerate(operator))
 
-    def make(step: str, steps: Names) -> Scenario:
+    def make(step: str, steps: Names) -> SagaPath:
         answers = {"send_confirmation": [REFUSED], UNDO[step]: [*[BROKEN] * 4, *after]}
         status = "compensated" if operator else "needs_attention"
-        return Scenario(answers, status, undo_of(steps), SHORT, events)
+        return SagaPath(answers, status, undo_of(steps), SHORT, events)
 
     return make
 
@@ -188,68 +188,68 @@ def _undoing(**failure: Any) -> Answer:
 
 DECISION = Raised("decision:1", "{}", 60)
 APPROVALS = {
-    "approved": Scenario({"validate_order": [_waiting(1), VALID]}, events=(DECISION,)),
-    "approved before it was waited for": Scenario(
+    "approved": SagaPath({"validate_order": [_waiting(1), VALID]}, events=(DECISION,)),
+    "approved before it was waited for": SagaPath(
         {"validate_order": [_waiting(1), VALID]}, events=(Raised("decision:1", "{}", 0.01),)
     ),
-    "approved after a wake-up for nothing": Scenario(
+    "approved after a wake-up for nothing": SagaPath(
         {"validate_order": [_waiting(1), _waiting(2), VALID]}, events=(DECISION, Raised("decision:2", "{}", 120))
     ),
-    "approval rejected": Scenario({"validate_order": [_waiting(1), REFUSED]}, "rejected", events=(DECISION,)),
-    "approval expired": Scenario({"validate_order": [_waiting(1), REFUSED]}, "rejected"),
-    "cancelled while it waits for approval": Scenario(
+    "approval rejected": SagaPath({"validate_order": [_waiting(1), REFUSED]}, "rejected", events=(DECISION,)),
+    "approval expired": SagaPath({"validate_order": [_waiting(1), REFUSED]}, "rejected"),
+    "cancelled while it waits for approval": SagaPath(
         {"validate_order": [_waiting(1), CANCELLED]}, "compensated", events=(DECISION,)
     ),
 }
 WAKES = {
-    "charge unknown and woken": Scenario(
+    "charge unknown and woken": SagaPath(
         {"process_payment": [_unknown_charge(1), DONE]}, events=(Raised("payment:1", "{}", 0.6),)
     ),
-    "charge unknown and woken twice": Scenario(
+    "charge unknown and woken twice": SagaPath(
         {"process_payment": [_unknown_charge(1), _unknown_charge(2), DONE]},
         events=(Raised("payment:1", "{}", 0.6), Raised("payment:1", "{}", 0.7), Raised("payment:2", "{}", 5)),
     ),
-    "charge unknown and never woken": Scenario(
+    "charge unknown and never woken": SagaPath(
         {"process_payment": [_unknown_charge(1), _unknown_charge(2), _unknown_charge(3), DONE]}
     ),
 }
 
 
-def _healed(steps: Names) -> dict[str, Scenario]:
+def _healed(steps: Names) -> dict[str, SagaPath]:
     all_undone = undo_of(steps)
     refused = _undoing(failure={"step": "process_payment", "reason": "no"})
     parked = {"validate_order": [_undoing()], "refund_payment": [*[BROKEN] * 4, DONE]}
     return {
-        "healed": Scenario({"validate_order": [_undoing()]}, "compensated", all_undone),
-        "healed after a refusal": Scenario({"validate_order": [refused]}, "compensated", all_undone),
-        "healed and parked": Scenario(parked, "compensated", all_undone, SHORT, (Raised("attention:1", "{}", 3600),)),
+        "healed": SagaPath({"validate_order": [_undoing()]}, "compensated", all_undone),
+        "healed after a refusal": SagaPath({"validate_order": [refused]}, "compensated", all_undone),
+        "healed and parked": SagaPath(parked, "compensated", all_undone, SHORT, (Raised("attention:1", "{}", 3600),)),
     }
 
 
-Make = Callable[[str, Names], Scenario]
+Make = Callable[[str, Names], SagaPath]
 
 
-def _at_each_step(name: str, make: Make, steps: Names) -> dict[str, Scenario]:
+def _at_each_step(name: str, make: Make, steps: Names) -> dict[str, SagaPath]:
     return {f"{step} {name}": make(step, steps) for step in steps}
 
 
-def _at_each_undo(name: str, make: Make, steps: Names) -> dict[str, Scenario]:
+def _at_each_undo(name: str, make: Make, steps: Names) -> dict[str, SagaPath]:
     return {f"{UNDO[step]} {name}": make(step, steps) for step in steps if step in UNDO}
 
 
 UNKNOWN_SKU: Answer = Done({"kind": "refused", "reason": "unknown_sku", "skus": ["NOBODY-SELLS-THIS"]})
 
 
-def _of_every_version(steps: Names) -> dict[str, Scenario]:
+def _of_every_version(steps: Names) -> dict[str, SagaPath]:
     return {
-        "completed": Scenario(),
-        "refused for an unknown sku": Scenario({"validate_order": [UNKNOWN_SKU]}, "rejected"),
-        "confirmation refused and ignored": Scenario(
+        "completed": SagaPath(),
+        "refused for an unknown sku": SagaPath({"validate_order": [UNKNOWN_SKU]}, "rejected"),
+        "confirmation refused and ignored": SagaPath(
             {"send_confirmation": [REFUSED]}, limits={"confirmation_failure": "ignore"}
         ),
-        "ended before": Scenario({"validate_order": [FINAL]}),
-        "record closed late": Scenario({"close_order": [BROKEN, DONE]}),
-        "record never closed": Scenario({"close_order": [BROKEN]}, status=None, limits=SHORT),
+        "ended before": SagaPath({"validate_order": [FINAL]}),
+        "record closed late": SagaPath({"close_order": [BROKEN, DONE]}),
+        "record never closed": SagaPath({"close_order": [BROKEN]}, status=None, limits=SHORT),
         **_at_each_step("refused", _refused, steps),
         **_at_each_step("down", _given_up(BROKEN), steps),
         **_at_each_step("unknown", _given_up(UNKNOWN), steps),
@@ -258,7 +258,7 @@ def _of_every_version(steps: Names) -> dict[str, Scenario]:
     }
 
 
-def _since_the_second_version(steps: Names) -> dict[str, Scenario]:
+def _since_the_second_version(steps: Names) -> dict[str, SagaPath]:
     """Deadlines, cancels, operators, approvals, wake-ups and healing."""
     return {
         **_at_each_step("late", _late, steps),
@@ -274,7 +274,7 @@ def _since_the_second_version(steps: Names) -> dict[str, Scenario]:
     }
 
 
-def _paths(version: int) -> dict[str, Scenario]:
+def _paths(version: int) -> dict[str, SagaPath]:
     steps = names_of(version)
     later = _at_each_undo("down", _ended_parked, steps) if version == 1 else _since_the_second_version(steps)
     paths = {**_of_every_version(steps), **later}

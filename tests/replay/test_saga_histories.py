@@ -32,7 +32,7 @@ from tests.replay.scenarios import (
     UNKNOWN,
     VALID,
     VERSIONS,
-    Scenario,
+    SagaPath,
     names_of,
     play_order,
     undo_of,
@@ -148,7 +148,7 @@ def test_a_refused_payment_makes_one_request() -> None:
 
 @pytest.mark.slow
 def test_an_undo_is_tried_for_a_quarter_of_an_hour_before_an_operator_is_needed() -> None:
-    down = Scenario({"send_confirmation": [REFUSED], "refund_payment": [BROKEN]})
+    down = SagaPath({"send_confirmation": [REFUSED], "refund_payment": [BROKEN]})
     tries = [event["Timestamp"] for event in down.history() if event.get("Name") == "refund_payment"]
     assert len(tries) > 40
     first, last = (datetime.fromisoformat(tries[place]) for place in (0, -1))

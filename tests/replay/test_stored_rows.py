@@ -72,7 +72,7 @@ each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem.rp
 each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.__name__)
 
 
-class Stored:
+class StoredOrder:
     """Tables with the rows of a file in them."""
 
     def __init__(self, rows: Rows) -> None:
@@ -90,8 +90,8 @@ pytestmark = pytest.mark.remedy(
 )
 
 
-def stored(file: Path, variant: Callable[[Rows], Rows]) -> Stored:
-    return Stored(variant(read(file.read_text(encoding="utf-8"))))
+def stored(file: Path, variant: Callable[[Rows], Rows]) -> StoredOrder:
+    return StoredOrder(variant(read(file.read_text(encoding="utf-8"))))
 
 
 @each_file
@@ -184,7 +184,7 @@ DAMAGED: dict[str, str] = {
 def test_contents_that_are_no_order_keep_it_from_being_driven_and_from_nothing_else(damage: str) -> None:
     rows = rows_in("running")
     next(row for row in rows["orders"] if row["RowKey"] == "order")["Request"] = DAMAGED[damage]
-    shop = Stored(rows)
+    shop = StoredOrder(rows)
     record = shop.orders.read("order-1")
     with pytest.raises(Unavailable, match="order-1 cannot be read") as raised:
         assert record.contents

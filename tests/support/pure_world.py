@@ -74,7 +74,7 @@ def _no_answer() -> Exception:
     return ServiceResponseError("the connection was lost")
 
 
-class Found:
+class QueryResult:
     """What a query found, as the table client hands it out: row by row, or in pages with a continuation."""
 
     def __init__(self, rows: list[Row], per_page: int) -> None:
@@ -130,8 +130,8 @@ class PureTable:
     def delete_entity(self, partition: str, row: str) -> None:
         self._call("write", lambda: self.rows.pop((partition, row), None), writes=True)
 
-    def query_entities(self, wanted: str, results_per_page: int = 1000, **_: Any) -> Found:
-        return Found(self._call("read", lambda: self._matching(wanted), writes=False), results_per_page)
+    def query_entities(self, wanted: str, results_per_page: int = 1000, **_: Any) -> QueryResult:
+        return QueryResult(self._call("read", lambda: self._matching(wanted), writes=False), results_per_page)
 
     def _call(self, verb: str, perform: Callable[[], Any], *, writes: bool) -> Any:
         return self._wire.call(f"{self._name}.{verb}", perform, _no_answer, writes=writes)

@@ -34,7 +34,7 @@ TOTAL = Total(amount_minor=25800, currency="gbp")
 LONG_AGO = datetime(2020, 5, 17, 12, tzinfo=UTC)
 
 
-class Shop:
+class OrdersAndIndex:
     """The index and the orders over tables of their own."""
 
     def __init__(self, azurite: Azurite, name: str) -> None:
@@ -61,11 +61,11 @@ class Shop:
 
 
 @pytest.fixture
-def shop(azurite: Azurite) -> Shop:
-    return Shop(azurite, uuid.uuid4().hex)
+def shop(azurite: Azurite) -> OrdersAndIndex:
+    return OrdersAndIndex(azurite, uuid.uuid4().hex)
 
 
-def test_an_entry_follows_its_order_from_the_open_partition_to_its_day(shop: Shop) -> None:
+def test_an_entry_follows_its_order_from_the_open_partition_to_its_day(shop: OrdersAndIndex) -> None:
     order = shop.accept()
     (entry,) = shop.entries(order.order_id)
     assert (entry.partition, entry.status, entry.skus, entry.amount_minor) == (
@@ -81,7 +81,7 @@ def test_an_entry_follows_its_order_from_the_open_partition_to_its_day(shop: Sho
     assert (entry.partition, entry.status, entry.accepted_at) == ("2020-05-17", "completed", LONG_AGO)
 
 
-def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_held(shop: Shop) -> None:
+def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_held(shop: OrdersAndIndex) -> None:
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     order = shop.orders.change(order, note_charged)
     order = shop.orders.change(order, begin_undo, {"step": "send_confirmation", "reason": "recipient_rejected"})
@@ -97,7 +97,7 @@ def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_he
     assert entry.waits_for == "approval until 2030-01-01T00:00:00Z"
 
 
-def test_the_entry_is_written_before_the_record_so_that_no_accepted_order_is_missing(shop: Shop) -> None:
+def test_the_entry_is_written_before_the_record_so_that_no_accepted_order_is_missing(shop: OrdersAndIndex) -> None:
     order_id = str(uuid.uuid4())
     away = patch.object(TableClient, "submit_transaction", side_effect=Unavailable("storage is away"))
     with away, pytest.raises(Unavailable):
@@ -114,7 +114,7 @@ def test_the_entry_is_written_before_the_record_so_that_no_accepted_order_is_mis
     assert entry.key == index_key(record.accepted_at, order_id)
 
 
-def test_a_repeated_post_leaves_no_second_entry(shop: Shop) -> None:
+def test_a_repeated_post_leaves_no_second_entry(shop: OrdersAndIndex) -> None:
     order = shop.accept()
     shop.accept(LONG_AGO + timedelta(hours=1), order.order_id)
     assert len(shop.entries(order.order_id)) == 1
@@ -124,7 +124,7 @@ def test_a_repeated_post_leaves_no_second_entry(shop: Shop) -> None:
     assert (entry.partition, entry.status) == ("2020-05-17", "completed")
 
 
-def test_closing_again_moves_an_entry_that_the_first_try_left_behind(shop: Shop) -> None:
+def test_closing_again_moves_an_entry_that_the_first_try_left_behind(shop: OrdersAndIndex) -> None:
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     with patch.object(OrderIndex, "follow", side_effect=Unavailable("storage is away")), pytest.raises(Unavailable):
         shop.ended(order, "completed")
@@ -133,7 +133,7 @@ def test_closing_again_moves_an_entry_that_the_first_try_left_behind(shop: Shop)
     assert [entry.partition for entry in shop.entries(order.order_id)] == ["2020-05-17"]
 
 
-def written_by_older_code(shop: Shop, order: OrderRecord) -> None:
+def written_by_older_code(shop: OrdersAndIndex, order: OrderRecord) -> None:
     """As it was before there was an open partition: every order in the partition of its day."""
     row: dict[str, Any] = {
         "PartitionKey": "2020-05-17",
@@ -147,7 +147,7 @@ def written_by_older_code(shop: Shop, order: OrderRecord) -> None:
     shop.index_table.delete_entity(OPEN, row["RowKey"])
 
 
-def test_an_unfinished_order_in_the_partition_of_its_day_is_found_and_moved(shop: Shop) -> None:
+def test_an_unfinished_order_in_the_partition_of_its_day_is_found_and_moved(shop: OrdersAndIndex) -> None:
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     done = shop.ended(shop.orders.change(shop.accept(), start, LINES, TOTAL, None), "completed")
     written_by_older_code(shop, order)
@@ -159,7 +159,7 @@ def test_an_unfinished_order_in_the_partition_of_its_day_is_found_and_moved(shop
     assert [entry.partition for entry in shop.entries(done.order_id)] == ["2020-05-17"]
 
 
-def test_a_list_is_newest_first_over_both_partitions_and_each_order_is_in_one_page(shop: Shop) -> None:
+def test_a_list_is_newest_first_over_both_partitions_and_each_order_is_in_one_page(shop: OrdersAndIndex) -> None:
     orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(6)]
     for order in orders[::2]:
         shop.ended(shop.orders.change(order, start, LINES, TOTAL, None), "completed")
@@ -173,7 +173,7 @@ def test_a_list_is_newest_first_over_both_partitions_and_each_order_is_in_one_pa
     assert listed == [order.order_id for order in reversed(orders)]
 
 
-def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
+def test_a_list_keeps_to_its_days_and_its_status(shop: OrdersAndIndex) -> None:
     day = timedelta(days=1)
     midnight = LONG_AGO.replace(hour=0)
     orders = {moment: shop.accept(moment).order_id for moment in (midnight, midnight + day, midnight - day)}
@@ -185,7 +185,7 @@ def test_a_list_keeps_to_its_days_and_its_status(shop: Shop) -> None:
     assert len(page.entries) == 3
 
 
-def test_a_list_of_one_state_reads_a_part_of_the_orders_and_the_next_page_the_rest(shop: Shop) -> None:
+def test_a_list_of_one_state_reads_a_part_of_the_orders_and_the_next_page_the_rest(shop: OrdersAndIndex) -> None:
     """Storage would read all of them for a filter that few fit."""
     orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(7)]
     for number, order in enumerate(orders):
@@ -200,7 +200,7 @@ def test_a_list_of_one_state_reads_a_part_of_the_orders_and_the_next_page_the_re
     assert pages == [[], [orders[3].order_id], [orders[0].order_id]]
 
 
-def test_the_sweep_reads_a_day_of_older_entries_in_parts(shop: Shop) -> None:
+def test_the_sweep_reads_a_day_of_older_entries_in_parts(shop: OrdersAndIndex) -> None:
     orders = [shop.accept(LONG_AGO + timedelta(minutes=number)) for number in range(5)]
     for number, order in enumerate(orders):
         started = shop.orders.change(order, start, LINES, TOTAL, None)
@@ -216,14 +216,14 @@ def test_the_sweep_reads_a_day_of_older_entries_in_parts(shop: Shop) -> None:
 
 @pytest.mark.parametrize("status", ["accepted", "running"])
 def test_a_list_of_running_orders_has_those_whose_entry_was_written_before_they_started(
-    shop: Shop, status: str
+    shop: OrdersAndIndex, status: str
 ) -> None:
     running = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     page = shop.index.page(status, LONG_AGO.date(), LONG_AGO.date(), 10, None)
     assert [entry.order_id for entry in page.entries] == [running.order_id]
 
 
-def test_an_order_that_is_just_ending_is_listed_once_as_ended(shop: Shop) -> None:
+def test_an_order_that_is_just_ending_is_listed_once_as_ended(shop: OrdersAndIndex) -> None:
     order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
     with patch.object(TableClient, "delete_entity"):
         shop.ended(order, "completed")
@@ -233,7 +233,7 @@ def test_an_order_that_is_just_ending_is_listed_once_as_ended(shop: Shop) -> Non
 
 
 @pytest.mark.parametrize("orders", [10, 60])
-def test_the_first_page_takes_two_reads_however_many_orders_there_are(shop: Shop, orders: int) -> None:
+def test_the_first_page_takes_two_reads_however_many_orders_there_are(shop: OrdersAndIndex, orders: int) -> None:
     for number in range(orders):
         order = shop.accept(LONG_AGO + timedelta(seconds=number))
         if number % 2:
@@ -251,14 +251,14 @@ def test_the_first_page_takes_two_reads_however_many_orders_there_are(shop: Shop
     assert len(queries) == 2
 
 
-def test_a_row_that_another_version_wrote_is_listed_by_its_key(shop: Shop) -> None:
+def test_a_row_that_another_version_wrote_is_listed_by_its_key(shop: OrdersAndIndex) -> None:
     key = index_key(LONG_AGO, "order-of-tomorrow")
     shop.index_table.upsert_entity({"PartitionKey": OPEN, "RowKey": key, "Status": "awaiting_customer", "New": 1})
     (entry,) = shop.index.page(None, LONG_AGO.date(), LONG_AGO.date(), 10, None).entries
     assert (entry.order_id, entry.status, entry.accepted_at) == ("order-of-tomorrow", "awaiting_customer", LONG_AGO)
 
 
-def test_the_sweep_goes_on_after_a_key_and_so_comes_to_every_entry(shop: Shop) -> None:
+def test_the_sweep_goes_on_after_a_key_and_so_comes_to_every_entry(shop: OrdersAndIndex) -> None:
     orders = {shop.accept(LONG_AGO + timedelta(minutes=number)).order_id for number in range(5)}
     first = shop.index.unfinished(None, 3)
     second = shop.index.unfinished(first[-1].key, 3)
@@ -266,7 +266,9 @@ def test_the_sweep_goes_on_after_a_key_and_so_comes_to_every_entry(shop: Shop) -
     assert (len(first), len(second)) == (3, 2)
 
 
-def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_not_end_well(shop: Shop) -> None:
+def test_the_sweeps_report_is_kept_until_the_next_and_says_since_when_it_does_not_end_well(
+    shop: OrdersAndIndex,
+) -> None:
     reports = SweepReports(shop.index_table)
     assert (reports.last(), reports.place()) == (None, Place())
     place = Place("0123", LONG_AGO.date(), "0456", "order-7")
@@ -340,7 +342,7 @@ def test_the_ended_of_a_day_are_counted_up_to_a_bound(azurite: Azurite) -> None:
     assert index.ended_of_day(today).states == {"completed": 200}
 
 
-def test_how_the_unfinished_stand_is_counted_from_their_rows(shop: Shop) -> None:
+def test_how_the_unfinished_stand_is_counted_from_their_rows(shop: OrdersAndIndex) -> None:
     now = datetime.now(UTC)
     shop.accept(now - timedelta(seconds=90))
     parked = shop.accept(now - timedelta(days=2))
@@ -349,7 +351,7 @@ def test_how_the_unfinished_stand_is_counted_from_their_rows(shop: Shop) -> None
     assert shop.index.standing(now) == (2, 1, 0, 90)
 
 
-def test_the_report_of_the_sweep_keeps_what_was_counted(shop: Shop) -> None:
+def test_the_report_of_the_sweep_keeps_what_was_counted(shop: OrdersAndIndex) -> None:
     reports = SweepReports(shop.index_table)
     assert reports.ended() is None
     day = LONG_AGO.date()
@@ -360,7 +362,7 @@ def test_the_report_of_the_sweep_keeps_what_was_counted(shop: Shop) -> None:
     assert report == {"day": "2020-05-17", "states": {"completed": 3}, "more": False}
 
 
-def test_the_index_follows_when_one_of_two_undos_is_resolved(shop: Shop) -> None:
+def test_the_index_follows_when_one_of_two_undos_is_resolved(shop: OrdersAndIndex) -> None:
     order = shop.accept()
     view = fresh_view(order.order_id, "needs_attention")
     view.compensations = [

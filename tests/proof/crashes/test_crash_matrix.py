@@ -51,7 +51,7 @@ class Barrier(NamedTuple):
     """
 
     target: str
-    what: str
+    operation: str
     next_row: str
     cancellable: bool = False
     undoes: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ class Lived(NamedTuple):
     cancel: int | None
 
 
-class Life(NamedTuple):
+class DeathReport(NamedTuple):
     """One death and what came after: by cell, and what the auditor found. `last` is the order that the provider's
     own kill stopped.
     """
@@ -129,15 +129,15 @@ class Matrix:
     def __init__(self, app: Harness) -> None:
         self._app = app
         self._proxies = {"tables": app.tables, "blobs": app.blobs}
-        self._lives: dict[str, Life] = {}
+        self._lives: dict[str, DeathReport] = {}
         self._rules: dict[str, list[dict[str, Any]]] = {}
 
-    def life(self, moment: str) -> Life:
+    def life(self, moment: str) -> DeathReport:
         if moment not in self._lives:
             self._lives[moment] = self._live(moment)
         return self._lives[moment]
 
-    def _live(self, moment: str) -> Life:
+    def _live(self, moment: str) -> DeathReport:
         orders = {cell: new_id() for cell in CELLS}
         last = new_id() if moment == "after_its_commit" else None
         with closing(self._app.start()) as outside:
@@ -158,7 +158,7 @@ class Matrix:
             last_lived = _lived(outside, last, None) if last else None
             findings = _audited(self._app, [*orders.values(), *([last] if last else [])], sku)
         self._app.stop()
-        return Life(lived, findings, last_lived)
+        return DeathReport(lived, findings, last_lived)
 
     def _set_up(
         self, barriers: ExitStack, outside: OutsideView, moment: str, orders: dict[tuple[str, bool], str]
@@ -173,11 +173,13 @@ class Matrix:
                 pattern = f"batch.*{order_id}.*{barrier.next_row}"
                 stands.append(barriers.enter_context(self._proxies["tables"].failing(pattern, "hold")).seen.is_set)
             if moment in LOST and barrier.target in self._proxies:
-                proxy, pattern = self._proxies[barrier.target], barrier.what.replace("{id}", order_id)
+                proxy, pattern = self._proxies[barrier.target], barrier.operation.replace("{id}", order_id)
                 stands.append(barriers.enter_context(proxy.failing(pattern, *LOST[moment])).seen.is_set)
             elif moment in UNANSWERED and barrier.target in rules:
                 stands.append(_fired(outside, barrier.target, len(rules[barrier.target])))
-                rules[barrier.target].append({"operation": barrier.what, "order_id": order_id, **UNANSWERED[moment]})
+                rules[barrier.target].append(
+                    {"operation": barrier.operation, "order_id": order_id, **UNANSWERED[moment]}
+                )
             reached[cell] = partial(_all, stands)
         self._rules = rules
         for target, each in rules.items():

@@ -11,7 +11,7 @@ from tests.proof.model.schedule import Died, Overdue, Schedule
 
 
 @dataclass
-class Request:
+class PlannedRequest:
     """One request at the moment of its fate. `cancel`: the customer cancels the order."""
 
     schedule: Schedule
@@ -75,16 +75,16 @@ class Request:
         raise self.lost()
 
 
-FATES: dict[str, Callable[[Request], Any]] = {
-    "down": Request.never_sent,
-    "lost": Request.answer_lost,
-    "500": Request.failure_stored,
-    "late": Request.arrives_late,
-    "dies": Request.dies_before,
-    "died": Request.dies_after,
-    "overdue": Request.outlives_its_deadline,
-    "cancel": Request.cancelled_meanwhile,
-    "lost, cancel": Request.lost_and_cancelled,
+FATES: dict[str, Callable[[PlannedRequest], Any]] = {
+    "down": PlannedRequest.never_sent,
+    "lost": PlannedRequest.answer_lost,
+    "500": PlannedRequest.failure_stored,
+    "late": PlannedRequest.arrives_late,
+    "dies": PlannedRequest.dies_before,
+    "died": PlannedRequest.dies_after,
+    "overdue": PlannedRequest.outlives_its_deadline,
+    "cancel": PlannedRequest.cancelled_meanwhile,
+    "lost, cancel": PlannedRequest.lost_and_cancelled,
 }
 WRITE_FATES = ("down", "lost", "late", "dies", "died", "overdue", "cancel", "lost, cancel")
 READ_FATES = ("down", "dies", "overdue", "cancel")

@@ -21,10 +21,10 @@ from typing import Any
 from models.order_record import erase
 from services import blob_labels
 from tests.proof.model.checks import Checks, Interventions
-from tests.proof.model.fates import FATES, Request
+from tests.proof.model.fates import FATES, PlannedRequest
 from tests.proof.model.one_order import OneOrder
 from tests.proof.model.people import People
-from tests.proof.model.saga_instance import Parts, SagaInstance
+from tests.proof.model.saga_instance import RunParts, SagaInstance
 from tests.proof.model.scenarios import ORDER, Scenario
 from tests.proof.model.schedule import Overdue, Schedule, Stuck
 
@@ -46,7 +46,7 @@ class Run:
         self.order = OneOrder(self, scenario)
         self._checks = Checks(self.order, scenario, self._interventions)
         self._people = People(self.order, scenario, self._schedule, self._checks, self._interventions)
-        self._parts = Parts(scenario, self.order, self._schedule, self._checks, self._people)
+        self._parts = RunParts(scenario, self.order, self._schedule, self._checks, self._people)
         self.output: Any = None
         self.label: str | None = None
         with self._schedule.calm():
@@ -69,8 +69,8 @@ class Run:
         fate = self._schedule.fate_at(f"{name}{'!' if writes else ''}")
         if fate is None and self._scenario.outage.get(name, 0) > self._interventions.operated:
             raise lost()
-        request = Request(self._schedule, self._checks, self._people.cancel, name, perform, lost, stored_failure)
-        return FATES.get(fate or "", Request.done)(request)
+        request = PlannedRequest(self._schedule, self._checks, self._people.cancel, name, perform, lost, stored_failure)
+        return FATES.get(fate or "", PlannedRequest.done)(request)
 
     def play(self) -> list[str]:
         """What was violated, a sentence each."""

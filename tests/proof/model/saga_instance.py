@@ -21,7 +21,7 @@ UNDOS = tuple(reversed(UNDO.values()))
 LATE = object()
 
 
-class ScheduledTask:
+class ModelTask:
     """A task that the saga has made. `target`: the activity's or the event's name, or the time of the timer."""
 
     def __init__(self, kind: str, target: Any, input_: Any = None) -> None:
@@ -32,7 +32,7 @@ class ScheduledTask:
         """A timer that is not needed any more."""
 
 
-class Parts(NamedTuple):
+class RunParts(NamedTuple):
     """What a run consists of."""
 
     scenario: Scenario
@@ -45,7 +45,7 @@ class Parts(NamedTuple):
 class SagaInstance:
     """Events are as the SDK has them: one that was raised is there for every wait. `calls`: activities, in order."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: RunParts) -> None:
         self._parts = parts
         self._scenario, self._order, self._schedule, self._checks, self._people = parts
         self._people.meet_new_instance()
@@ -60,16 +60,16 @@ class SagaInstance:
         limits = {**LIMITS, **self._scenario.limits}
         return {"order_id": ORDER, "limits": limits, "version": SAGA_VERSION, "etag": self._etag}
 
-    def call_activity(self, name: str, input_: Any) -> ScheduledTask:
-        return ScheduledTask("activity", name, input_)
+    def call_activity(self, name: str, input_: Any) -> ModelTask:
+        return ModelTask("activity", name, input_)
 
-    def create_timer(self, at: datetime) -> ScheduledTask:
-        return ScheduledTask("timer", at)
+    def create_timer(self, at: datetime) -> ModelTask:
+        return ModelTask("timer", at)
 
-    def wait_for_external_event(self, name: str) -> ScheduledTask:
-        return ScheduledTask("event", name)
+    def wait_for_external_event(self, name: str) -> ModelTask:
+        return ModelTask("event", name)
 
-    def task_any(self, tasks: list[ScheduledTask]) -> list[ScheduledTask]:
+    def task_any(self, tasks: list[ModelTask]) -> list[ModelTask]:
         return tasks
 
     def set_custom_status(self, view: Mapping[str, Any]) -> None:
@@ -105,12 +105,12 @@ class SagaInstance:
             self._order.move()
         return fate
 
-    def _answer(self, tasks: list[ScheduledTask]) -> Any:
+    def _answer(self, tasks: list[ModelTask]) -> Any:
         first = tasks[0]
         winner = ANSWERS[first.kind](self, first, tasks[1] if len(tasks) > 1 else None)
         return winner if len(tasks) > 1 else winner.result
 
-    def _answer_activity(self, task: ScheduledTask, deadline: ScheduledTask | None) -> ScheduledTask:
+    def _answer_activity(self, task: ModelTask, deadline: ModelTask | None) -> ModelTask:
         self._note_call(task.target)
         outcome = self._perform(task)
         if outcome is LATE:
@@ -120,7 +120,7 @@ class SagaInstance:
         task.result = outcome
         return task
 
-    def _perform(self, task: ScheduledTask) -> Any:
+    def _perform(self, task: ModelTask) -> Any:
         """What the activity returned or raised, after as many deaths as the plan wants; LATE when it is held up."""
         while True:
             try:
@@ -129,7 +129,7 @@ class SagaInstance:
                 self._order.forget()
                 self._schedule.drop_activities()
 
-    def _perform_once(self, task: ScheduledTask) -> Any:
+    def _perform_once(self, task: ModelTask) -> Any:
         activity = getattr(function_app, task.target)
 
         def work() -> Any:
@@ -168,7 +168,7 @@ class SagaInstance:
         if name in STEPS and isinstance(outcome, dict) and outcome["kind"] == "refused":
             self._refused.add(name)
 
-    def _answer_event(self, task: ScheduledTask, timer: ScheduledTask | None) -> ScheduledTask:
+    def _answer_event(self, task: ModelTask, timer: ModelTask | None) -> ModelTask:
         if task.target not in self._people.events:
             self._people.act_on(task.target)
         if task.target in self._people.events:
@@ -177,15 +177,15 @@ class SagaInstance:
             raise Stuck(f"nobody can wake it from {task.target}")
         return self._fire(timer)
 
-    def _answer_timer(self, timer: ScheduledTask, _: ScheduledTask | None) -> ScheduledTask:
+    def _answer_timer(self, timer: ModelTask, _: ModelTask | None) -> ModelTask:
         return self._fire(timer)
 
-    def _fire(self, timer: ScheduledTask) -> ScheduledTask:
+    def _fire(self, timer: ModelTask) -> ModelTask:
         self.current_utc_datetime = max(timer.target, self.current_utc_datetime + timedelta(milliseconds=1))
         return timer
 
 
-ANSWERS: dict[str, Callable[[SagaInstance, ScheduledTask, ScheduledTask | None], ScheduledTask]] = {
+ANSWERS: dict[str, Callable[[SagaInstance, ModelTask, ModelTask | None], ModelTask]] = {
     "activity": SagaInstance._answer_activity,
     "event": SagaInstance._answer_event,
     "timer": SagaInstance._answer_timer,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.tables.order_index import index_key
-from tests.proof.model.test_sweep_in_memory import Shop, saga
+from tests.proof.model.test_sweep_in_memory import SweptShop, saga
 from tests.support import pure_world
 from tests.support.pure_world import PureTable, Row
 
@@ -32,7 +32,7 @@ class Work(NamedTuple):
     rows: int = 0
 
 
-class Pages:
+class CountedPages:
     """The pages of a query. Storage reads a page's rows when the page is asked for."""
 
     def __init__(self, table: CountingTable, rows: Iterator[Row], fits: Callable[[Row], bool], per_page: int) -> None:
@@ -40,7 +40,7 @@ class Pages:
         self._next, self._begun = next(rows, None), False
         self.continuation_token: str | None = None
 
-    def __iter__(self) -> Pages:
+    def __iter__(self) -> CountedPages:
         return self
 
     def __next__(self) -> Iterator[Row]:
@@ -57,17 +57,17 @@ class Pages:
         return iter(page)
 
 
-class Found:
+class CountedQuery:
     """As the table client hands it out: row by row, or in pages."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: CountedPages) -> None:
         self._pages = pages
 
     def __iter__(self) -> Iterator[Row]:
         for page in self._pages:
             yield from page
 
-    def by_page(self) -> Pages:
+    def by_page(self) -> CountedPages:
         return self._pages
 
 
@@ -89,10 +89,10 @@ class CountingTable(PureTable):
             (by_key if text.startswith(("PartitionKey", "RowKey")) else rest).append(pure_world._condition(text))
         keys = sorted(key for key, row in self.rows.items() if all(holds(row) for holds in by_key))
         rows = (pure_world._row(self.rows[key]) for key in keys)
-        return Found(Pages(self, rows, lambda row: all(holds(row) for holds in rest), results_per_page))
+        return CountedQuery(CountedPages(self, rows, lambda row: all(holds(row) for holds in rest), results_per_page))
 
 
-class LongRunningShop(Shop):
+class LongRunningShop(SweptShop):
     """A shop with so many orders that have ended today, the newest of them compensated, and some unfinished ones."""
 
     table = CountingTable

@@ -28,6 +28,7 @@ from services.tables.order_index import OPEN, OrderIndex, index_key
 from services.tables.sweep_reports import SweepReports
 from services.tables.table_orders import TableOrders
 from services.tables.table_stock import TableStock
+from tests.proof.model.schedule import Died
 from tests.support.pure_world import PureTable
 from tests.unit.orders import request
 
@@ -38,11 +39,7 @@ TOTAL = Total(amount_minor=25800, currency="gbp")
 PROOF = Evidence(by="ada", reason="the goods are gone", reference="count of today")
 
 
-class Died(BaseException):
-    """The process is killed here."""
-
-
-class Shop:
+class SweptShop:
     """Fulfils the tables' wire: at request `dies_at` the process dies, before it or after it."""
 
     table: type[PureTable] = PureTable
@@ -121,7 +118,7 @@ def saga(shown: str, runtime: str = "Running") -> Any:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("request_number", [1, 2])
 def test_a_post_that_dies_at_one_of_its_writes_is_never_accepted_and_lost(request_number: int, after: bool) -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.dies_at, shop.after = request_number, after
     with pytest.raises(Died):
         shop.accept("order-1")
@@ -133,13 +130,13 @@ def test_a_post_that_dies_at_one_of_its_writes_is_never_accepted_and_lost(reques
 
 def test_the_edge_writes_twice_before_it_answers() -> None:
     """Else there are more moments at which it can die than the test above has."""
-    shop = Shop()
+    shop = SweptShop()
     shop.accept("order-1")
     assert shop.requests == 2
 
 
 def test_an_entry_without_a_record_is_kept_for_a_slow_post_and_dropped_after_a_day() -> None:
-    shop = Shop()
+    shop = SweptShop()
     for order_id, age in (("slow", timedelta(hours=23)), ("gone", timedelta(hours=25))):
         shop.index.open(order_id, NOW - age, ["CRUNCHY-ARMCHAIR"])
     assert shop.sweep() == {}
@@ -147,7 +144,7 @@ def test_an_entry_without_a_record_is_kept_for_a_slow_post_and_dropped_after_a_d
 
 
 def test_an_order_of_this_moment_is_left_to_its_post() -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.accept("order-1", age=timedelta(seconds=5))
     assert shop.sweep() == {}
     assert shop.sagas == {}
@@ -155,7 +152,7 @@ def test_an_order_of_this_moment_is_left_to_its_post() -> None:
 
 def test_an_old_lost_order_does_not_starve_behind_newer_ones() -> None:
     """A run looks at so many orders, and the next goes on after them."""
-    shop = Shop()
+    shop = SweptShop()
     shop.accept("oldest", age=timedelta(days=40))
     for number in range(2 * LIMIT + 10):
         order = shop.accept(f"order-{number:04}", age=MINUTE + timedelta(seconds=number))
@@ -182,7 +179,7 @@ DAMAGES: dict[str, dict[str, Any]] = {
 def test_a_record_that_cannot_be_read_is_named_and_stands_in_the_way_of_no_other(
     damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = Shop()
+    shop = SweptShop()
     for order_id, age in (("newer", MINUTE), ("damaged", 2 * MINUTE), ("older", 3 * MINUTE)):
         shop.accept(order_id, age)
     shop.order_rows["damaged", "order"].update(DAMAGES[damage])
@@ -204,7 +201,7 @@ def test_a_record_that_cannot_be_read_is_named_and_stands_in_the_way_of_no_other
 
 @pytest.mark.parametrize("broken", ["get_status", "start"])
 def test_an_order_whose_saga_cannot_be_asked_or_started_stands_in_the_way_of_no_other(broken: str) -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.accept("bad", MINUTE)
     shop.accept("good", 2 * MINUTE)
     works = getattr(shop, broken)
@@ -220,7 +217,7 @@ def test_an_order_whose_saga_cannot_be_asked_or_started_stands_in_the_way_of_no_
 
 
 def test_a_part_that_fails_keeps_none_of_the_others() -> None:
-    shop = Shop()
+    shop = SweptShop()
     shop.accept("order-1")
     with patch.object(shop, "recent", side_effect=Unavailable("Stripe is away")):
         assert shop.sweep() == {"parts_failed": 1, "sagas_started": 1}
@@ -230,7 +227,7 @@ def test_a_part_that_fails_keeps_none_of_the_others() -> None:
 
 
 def test_a_saga_that_missed_the_retry_of_its_undo_is_woken() -> None:
-    shop = Shop()
+    shop = SweptShop()
     order = shop.orders.change(shop.running("order-1"), order_record.begin_undo, None)
     order = shop.ended(order, "needs_attention", "refund_payment", attention=1)
     shop.sagas["order-1"] = saga("needs_attention")
@@ -248,7 +245,7 @@ def test_a_saga_that_missed_the_retry_of_its_undo_is_woken() -> None:
 
 @pytest.mark.parametrize("answer", ["approved", "cancelled"])
 def test_a_saga_that_missed_the_answer_to_its_approval_is_woken(answer: str) -> None:
-    shop = Shop()
+    shop = SweptShop()
     deadline = NOW + timedelta(days=3)
     order = shop.orders.change(shop.accept("order-1"), order_record.start, LINES, TOTAL, deadline)
     shop.sagas["order-1"] = saga("awaiting_approval")
@@ -270,7 +267,7 @@ def test_a_saga_that_missed_the_answer_to_its_approval_is_woken(answer: str) -> 
 
 def test_goods_are_released_however_many_orders_were_sold_before() -> None:
     """A run reads a part of the reservations, and the next one starts after it."""
-    shop = Shop()
+    shop = SweptShop()
     stocked(shop, 2, "order-9")
     for number in range(8):
         sold = {"PartitionKey": "stock", "RowKey": f"order:order-{number}", "State": "sold", "ChangedAt": NOW - MINUTE}
@@ -283,7 +280,7 @@ def test_goods_are_released_however_many_orders_were_sold_before() -> None:
 @pytest.mark.parametrize("resolved", [False, True], ids=["nobody resolved it", "an operator resolved it"])
 def test_goods_that_an_ended_order_holds_are_released_unless_an_operator_said_otherwise(resolved: bool) -> None:
     """Resolved on evidence: the units are gone from the shelf, and must not be sold again."""
-    shop = Shop()
+    shop = SweptShop()
     stocked(shop, reserved=2)
     order = shop.orders.change(shop.running("order-1"), order_record.begin_undo, None)
     if resolved:
@@ -294,7 +291,7 @@ def test_goods_that_an_ended_order_holds_are_released_unless_an_operator_said_ot
     assert shop.stock_rows["stock", "sku:CRUNCHY-ARMCHAIR"]["Reserved"] == (2 if resolved else 0)
 
 
-def stocked(shop: Shop, reserved: int, order_id: str = "order-1") -> None:
+def stocked(shop: SweptShop, reserved: int, order_id: str = "order-1") -> None:
     sku = {"OnHand": 5, "Reserved": reserved, "PriceMinor": 12900, "Currency": "gbp"}
     lines = json.dumps([{"sku": "CRUNCHY-ARMCHAIR", "quantity": reserved}])
     held = {"State": "reserved", "Lines": lines, "ChangedAt": NOW - 10 * MINUTE}
@@ -304,7 +301,7 @@ def stocked(shop: Shop, reserved: int, order_id: str = "order-1") -> None:
 
 @pytest.mark.parametrize("resolved", [False, True], ids=["nobody resolved it", "an operator resolved it"])
 def test_money_that_an_ended_order_holds_goes_back_unless_it_went_back_by_hand(resolved: bool) -> None:
-    shop = Shop()
+    shop = SweptShop()
     order = shop.orders.change(shop.running("order-1"), order_record.note_payment_intent, "pi_1")
     order = shop.orders.change(order, order_record.begin_undo, None)
     if resolved:
@@ -318,7 +315,7 @@ def test_money_that_an_ended_order_holds_goes_back_unless_it_went_back_by_hand(r
 
 
 def test_an_order_that_is_parked_for_good_waits_for_all_of_its_undos() -> None:
-    shop = Shop()
+    shop = SweptShop()
     order = shop.running("order-1")
     for _ in range(5):
         order = shop.orders.change(order, order_record.note_healed, order.healed + 1)
@@ -334,7 +331,7 @@ def test_an_order_that_is_parked_for_good_waits_for_all_of_its_undos() -> None:
 
 
 def test_an_entry_that_lags_or_lies_where_older_code_wrote_it_is_put_right() -> None:
-    shop = Shop()
+    shop = SweptShop()
     ended = shop.ended(shop.running("ended"), "completed")
     older = shop.running("older", age=timedelta(days=2))
     key = index_key(ended.accepted_at, "ended")
@@ -353,7 +350,7 @@ def day(order: OrderRecord) -> str:
 
 
 def test_the_days_of_older_code_are_looked_at_again_and_again() -> None:
-    shop, days = Shop(), list[Any]()
+    shop, days = SweptShop(), list[Any]()
     for _ in range(16):
         shop.sweep()
         days.append(shop.reports.place().day)
@@ -364,7 +361,7 @@ def test_the_days_of_older_code_are_looked_at_again_and_again() -> None:
 
 
 def test_a_report_that_names_many_orders_is_bounded() -> None:
-    shop = Shop()
+    shop = SweptShop()
     names: Sequence[str] = [f"order-{number}" for number in range(1000)]
     counts: Mapping[str, int] = {"not_mended": 1000}
     shop.reports.note(counts, names, Place())

@@ -59,7 +59,7 @@ class SagasInMemory:
         return func.HttpResponse(json.dumps({"id": instance_id, "statusQueryGetUri": f"https://shop/{instance_id}"}))
 
 
-class Api(ShopInMemory):
+class ApiInMemory(ShopInMemory):
     """The routes of one shop: each answers with its status, its headers and its JSON."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Api(ShopInMemory):
         needs = (self.sagas, self.orders, Limits())
         return self.answer(verb, *needs, order_id=ORDER, compensation=compensation, body=body)
 
-    def stored(self, deadline: datetime | None = None, status: Any = None, *parked: str) -> Api:
+    def stored(self, deadline: datetime | None = None, status: Any = None, *parked: str) -> ApiInMemory:
         """The order accepted, validated and, with a status, ended; its saga runs."""
         self.place()
         self.orders.change(ORDER, start, LINES, TOTAL, deadline)
@@ -112,7 +112,7 @@ class Api(ShopInMemory):
 
 
 def test_an_order_is_accepted_and_its_saga_started_with_the_version_of_today() -> None:
-    api = Api()
+    api = ApiInMemory()
     answer = api.place()
     assert answer.status == 202
     assert answer.json["id"] == ORDER
@@ -124,7 +124,7 @@ def test_an_order_is_accepted_and_its_saga_started_with_the_version_of_today() -
 
 
 def test_the_same_order_again_is_accepted_and_starts_nothing() -> None:
-    api = Api()
+    api = ApiInMemory()
     first = api.place()
     started = dict(api.sagas.started)
     api.sagas.is_down = True
@@ -133,7 +133,7 @@ def test_the_same_order_again_is_accepted_and_starts_nothing() -> None:
 
 
 def test_another_order_under_a_used_id_is_a_conflict() -> None:
-    api = Api()
+    api = ApiInMemory()
     api.place()
     answer = api.place(customer__name="Grace")
     assert answer.status == 409
@@ -141,7 +141,7 @@ def test_another_order_under_a_used_id_is_a_conflict() -> None:
 
 
 def test_an_order_whose_saga_cannot_be_started_is_kept_and_503_says_to_send_it_again() -> None:
-    api = Api()
+    api = ApiInMemory()
     api.sagas.is_down = True
     answer = api.place()
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
@@ -155,12 +155,12 @@ def test_an_order_whose_saga_cannot_be_started_is_kept_and_503_says_to_send_it_a
     [({"Idempotency-Key": "key-1"}, None, "key-1"), ({"Idempotency-Key": '"key-1"'}, "key-1", "key-1"), ({}, "x", "x")],
 )
 def test_the_id_is_the_client_s(headers: dict[str, str], order_id: str | None, placed: str) -> None:
-    assert Api().place(headers, order_id=order_id).json["id"] == placed
+    assert ApiInMemory().place(headers, order_id=order_id).json["id"] == placed
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 65, "another-id"])
 def test_a_key_that_is_no_id_or_not_the_body_s_is_refused(key: str) -> None:
-    answer = Api().place({"Idempotency-Key": key})
+    answer = ApiInMemory().place({"Idempotency-Key": key})
     assert answer.status == 400
     assert "Idempotency-Key" in json.dumps(answer.json)
 
@@ -175,7 +175,7 @@ def test_a_key_that_is_no_id_or_not_the_body_s_is_refused(key: str) -> None:
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_stored(changes: dict[str, Any], pointer: str) -> None:
-    api = Api()
+    api = ApiInMemory()
     answer = api.place(**changes)
     assert answer.status == 400
     assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
@@ -183,18 +183,18 @@ def test_a_wrong_field_is_named_and_nothing_is_stored(changes: dict[str, Any], p
 
 
 def test_an_order_is_shown_without_personal_data() -> None:
-    answer = Api().stored().show()
+    answer = ApiInMemory().stored().show()
     assert (answer.status, answer.json["order_id"], answer.json["status"]) == (200, ORDER, "running")
     assert "ada@example.com" not in json.dumps(answer.json) and "St James" not in json.dumps(answer.json)
 
 
 @pytest.mark.parametrize("order_id", ["nobody", "a/b", "x" * 300])
 def test_an_order_that_is_none_is_not_found(order_id: str) -> None:
-    assert Api().show(order_id).status == 404
+    assert ApiInMemory().show(order_id).status == 404
 
 
 def test_a_running_order_can_be_cancelled_and_again() -> None:
-    api = Api().stored()
+    api = ApiInMemory().stored()
     for _ in range(2):
         answer = api.cancel(body={"by": "ada", "reason": "changed her mind"})
         assert answer.status == 202
@@ -202,13 +202,13 @@ def test_a_running_order_can_be_cancelled_and_again() -> None:
 
 
 def test_a_completed_order_cannot_be_cancelled() -> None:
-    answer = Api().stored(None, "completed").cancel()
+    answer = ApiInMemory().stored(None, "completed").cancel()
     assert answer.status == 409
     assert "completed" in answer.json["detail"]
 
 
 def test_a_decision_is_taken_once_and_wakes_the_saga() -> None:
-    api = Api().stored(datetime.now(UTC) + timedelta(days=1))
+    api = ApiInMemory().stored(datetime.now(UTC) + timedelta(days=1))
     answer = api.approve()
     assert (answer.status, answer.json["decision"], answer.json["total"]["amount_minor"]) == (202, "approved", 25800)
     assert api.sagas.woken == [(ORDER, "decision:1")]
@@ -216,11 +216,11 @@ def test_a_decision_is_taken_once_and_wakes_the_saga() -> None:
 
 
 def test_a_decision_that_comes_too_late_is_a_conflict() -> None:
-    assert Api().stored(datetime.now(UTC) - timedelta(seconds=1)).approve().status == 409
+    assert ApiInMemory().stored(datetime.now(UTC) - timedelta(seconds=1)).approve().status == 409
 
 
 def test_an_undo_that_waits_for_an_operator_is_retried_or_resolved() -> None:
-    retried, resolved = (Api().stored(None, "needs_attention", "refund_payment") for _ in range(2))
+    retried, resolved = (ApiInMemory().stored(None, "needs_attention", "refund_payment") for _ in range(2))
     answer = retried.operate(operators.retry, "refund_payment", by="ada", reason="Stripe is back")
     assert (answer.status, answer.json["status"]) == (202, "compensating")
     answer = resolved.operate(operators.resolve, "refund_payment", **PROOF)
@@ -229,20 +229,20 @@ def test_an_undo_that_waits_for_an_operator_is_retried_or_resolved() -> None:
 
 
 def test_an_undo_that_does_not_wait_is_a_conflict_and_an_unknown_one_not_found() -> None:
-    api = Api().stored()
+    api = ApiInMemory().stored()
     assert api.operate(operators.retry, "refund_payment", by="ada", reason="why not").status == 409
     assert api.operate(operators.retry, "refund_everything", by="ada", reason="why not").status == 404
 
 
 def test_an_order_is_erased_only_when_it_has_ended() -> None:
-    running, ended = Api().stored(), Api().stored(None, "completed")
+    running, ended = ApiInMemory().stored(), ApiInMemory().stored(None, "completed")
     assert running.answer(operators.erase, running.orders, running.labels, order_id=ORDER).status == 409
     assert ended.answer(operators.erase, ended.orders, ended.labels, order_id=ORDER).status == 204
     assert ended.place().status == 409
 
 
 def test_a_list_has_the_orders_of_the_asked_status() -> None:
-    api = Api().stored()
+    api = ApiInMemory().stored()
     for status, ids in {"running": [ORDER], "completed": []}.items():
         answer = api.answer(orders.list_orders, api.index, params={"status": status})
         assert [order["order_id"] for order in answer.json["orders"]] == ids
@@ -251,7 +251,7 @@ def test_a_list_has_the_orders_of_the_asked_status() -> None:
 
 
 def test_stock_is_put_shown_and_guarded_by_its_etag() -> None:
-    api = Api()
+    api = ApiInMemory()
     update = {"on_hand": 3, "price_minor": 1900, "currency": "gbp"}
     assert api.answer(inventory.show, api.stock, sku=SKU).status == 404
     put = api.answer(inventory.put, api.stock, sku=SKU, body=update)

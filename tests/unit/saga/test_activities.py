@@ -29,7 +29,7 @@ ORDER, SKU, PRICE = "order-1", "CRUNCHY-ARMCHAIR", 12900
 FAILURE = Failure(step="send_confirmation", reason="recipient_rejected")
 
 
-class Shop(ShopInMemory):
+class Activities(ShopInMemory):
     """One order, and each activity of the saga by its name. Five armchairs are in stock, and two are ordered."""
 
     def __init__(self, **changes: Any) -> None:
@@ -65,13 +65,13 @@ class Shop(ShopInMemory):
         task = CloseTask(order_id=ORDER, outcome=view, attention=attention)
         return close_order(task, self.orders, self.stock, self.mail, self.push, links=TRACKING)
 
-    def after(self, step: str) -> Shop:
+    def after(self, step: str) -> Activities:
         """Every step up to this one is done."""
         for each in STEPS[: STEPS.index(step) + 1]:
             assert self.do(each).kind == "done"
         return self
 
-    def before(self, step: str) -> Shop:
+    def before(self, step: str) -> Activities:
         return self.after(STEPS[STEPS.index(step) - 1]) if step != STEPS[0] else self
 
     def look(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Shop(ShopInMemory):
         }
 
 
-NOTHING = Shop().look()
+NOTHING = Activities().look()
 EFFECTS: dict[str, dict[str, Any]] = {
     "validate_order": {},
     "reserve_inventory": {"reserved": 2},
@@ -108,7 +108,7 @@ def test_each_step_and_each_undo_is_tried_here() -> None:
 
 @each_step
 def test_a_step_has_its_effect_and_no_other(step: str) -> None:
-    shop = Shop().before(step)
+    shop = Activities().before(step)
     before = shop.look()
     assert shop.do(step).kind == "done"
     assert shop.look() == {**before, **EFFECTS[step]}
@@ -116,7 +116,7 @@ def test_a_step_has_its_effect_and_no_other(step: str) -> None:
 
 @each_step
 def test_a_step_that_is_called_again_changes_nothing(step: str) -> None:
-    shop = Shop().after(step)
+    shop = Activities().after(step)
     before = shop.look()
     assert shop.do(step).kind == "done"
     assert shop.look() == before
@@ -124,7 +124,7 @@ def test_a_step_that_is_called_again_changes_nothing(step: str) -> None:
 
 @each_step
 def test_a_step_honours_a_cancel_before_it_acts(step: str) -> None:
-    shop = Shop().before(step)
+    shop = Activities().before(step)
     shop.orders.change(ORDER, request_cancel)
     before = shop.look()
     assert isinstance(shop.do(step), StepCancelled)
@@ -133,7 +133,7 @@ def test_a_step_honours_a_cancel_before_it_acts(step: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_a_step_that_comes_after_its_order_s_undo_began_is_refused(step: str) -> None:
-    shop = Shop().before(step)
+    shop = Activities().before(step)
     shop.undo("create_shipment")
     with pytest.raises(Refused, match="already_undone"):
         shop.do(step)
@@ -141,7 +141,7 @@ def test_a_step_that_comes_after_its_order_s_undo_began_is_refused(step: str) ->
 
 @each_step
 def test_a_step_of_today_leaves_its_facts_to_the_next_one_and_has_the_same_effect(step: str) -> None:
-    shop = Shop().before(step)
+    shop = Activities().before(step)
     before = shop.look()
     done = shop.do(step, Left(etag=shop.orders.read(ORDER).etag))
     assert isinstance(done, StepDone) and done.left is not None
@@ -158,7 +158,7 @@ UNDONE: dict[str, dict[str, Any]] = {
 
 @each_undo
 def test_an_undo_takes_back_its_step_and_nothing_else(step: str) -> None:
-    shop = Shop().after(step)
+    shop = Activities().after(step)
     before = shop.look()
     assert shop.undo(step).kind == "done"
     assert shop.look() == {**before, **UNDONE[step]}
@@ -166,7 +166,7 @@ def test_an_undo_takes_back_its_step_and_nothing_else(step: str) -> None:
 
 @each_undo
 def test_an_undo_that_is_called_again_changes_nothing(step: str) -> None:
-    shop = Shop().after(step)
+    shop = Activities().after(step)
     shop.undo(step)
     before = shop.look()
     assert shop.undo(step).kind == "done"
@@ -175,7 +175,7 @@ def test_an_undo_that_is_called_again_changes_nothing(step: str) -> None:
 
 @each_undo
 def test_an_undo_whose_step_never_ran_takes_nothing_and_leaves_what_refuses_a_late_one(step: str) -> None:
-    shop = Shop().before(step)
+    shop = Activities().before(step)
     before = shop.look()
     order = shop.orders.read(ORDER)
     assert shop.undo(step).kind == "done"
@@ -193,7 +193,7 @@ def test_an_undo_whose_step_never_ran_takes_nothing_and_leaves_what_refuses_a_la
 
 @each_undo
 def test_an_undo_that_an_operator_has_resolved_does_not_act(step: str) -> None:
-    shop = Shop().after(step)
+    shop = Activities().after(step)
     shop.undo("create_shipment")  # the undoing has begun
     shop.close("needs_attention", UNDO[step], attention=1)
     evidence = Evidence(by="ada", reason="done by hand", reference="count of today")
@@ -204,7 +204,7 @@ def test_an_undo_that_an_operator_has_resolved_does_not_act(step: str) -> None:
 
 
 def test_the_end_of_a_good_order_sells_what_was_reserved() -> None:
-    shop = Shop().after("send_confirmation")
+    shop = Activities().after("send_confirmation")
     before = shop.look()
     assert isinstance(shop.close("completed"), OrderFinal)
     assert shop.look() == {**before, "reserved": 0, "on_hand": 3}
@@ -214,7 +214,7 @@ def test_the_end_of_a_good_order_sells_what_was_reserved() -> None:
 
 
 def test_the_end_of_an_undone_order_is_mailed_once() -> None:
-    shop = Shop().after("process_payment")
+    shop = Activities().after("process_payment")
     for step in ("process_payment", "reserve_inventory"):
         shop.undo(step)
     for _ in range(2):
@@ -224,7 +224,7 @@ def test_the_end_of_an_undone_order_is_mailed_once() -> None:
 
 
 def test_an_order_that_is_parked_sends_no_mail_and_can_be_retried() -> None:
-    shop = Shop().after("process_payment")
+    shop = Activities().after("process_payment")
     shop.undo("reserve_inventory")
     shop.close("needs_attention", "refund_payment", attention=1)
     assert shop.look()["mails"] == []
@@ -241,7 +241,7 @@ def test_an_order_that_is_parked_sends_no_mail_and_can_be_retried() -> None:
     ],
 )
 def test_validation_refuses_before_anything_has_happened(changes: dict[str, Any], reason: str) -> None:
-    shop = Shop(**changes)
+    shop = Activities(**changes)
     with pytest.raises(Refused, match=reason):
         shop.do("validate_order")
     assert shop.look() == NOTHING
@@ -249,14 +249,14 @@ def test_validation_refuses_before_anything_has_happened(changes: dict[str, Any]
 
 
 def test_a_card_that_is_declined_leaves_no_money_taken() -> None:
-    shop = Shop(payment_method="pm_card_visa_chargeDeclined").after("reserve_inventory")
+    shop = Activities(payment_method="pm_card_visa_chargeDeclined").after("reserve_inventory")
     with pytest.raises(Refused, match="card_declined"):
         shop.do("process_payment")
     assert shop.look() == {**NOTHING, "reserved": 2}
 
 
 def test_a_mailbox_that_does_not_exist_refuses_the_confirmation() -> None:
-    shop = Shop(customer__email="ada@bounce.invalid").after("create_shipment")
+    shop = Activities(customer__email="ada@bounce.invalid").after("create_shipment")
     with pytest.raises(Refused, match="recipient_rejected"):
         shop.do("send_confirmation")
     assert shop.look()["mails"] == []

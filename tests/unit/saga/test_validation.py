@@ -22,7 +22,7 @@ POLICY = Policy(frozenset({"GB"}), None, 3600)
 TASK = StepTask(order_id="order-1", operation_id="order-1:validate")
 
 
-class OneOrder:
+class RecordInMemory:
     """The record of one accepted order, changed by its own rules."""
 
     def __init__(self, **changes: Any) -> None:
@@ -75,7 +75,7 @@ class EveryLabel:
         raise AssertionError("nothing is undone here")
 
 
-def validated(orders: OneOrder, prices: Mapping[str, tuple[int, str]], payments: AnyCard | None = None) -> Any:
+def validated(orders: RecordInMemory, prices: Mapping[str, tuple[int, str]], payments: AnyCard | None = None) -> Any:
     """The outcome as the history has it."""
     services: Any = (orders, Shelves(prices), payments or AnyCard(), POLICY)
     return runner.run(lambda: services, StepTask, TASK.model_dump(), lambda needs, task: validate_order(task, *needs))
@@ -106,7 +106,7 @@ def lines(*quantities: int) -> list[dict[str, Any]]:
 def test_a_total_that_stripe_would_refuse_is_refused_before_anything_moves(
     prices: list[tuple[int, str]], quantities: list[int], reason: str
 ) -> None:
-    orders, payments = OneOrder(items=lines(*quantities)), AnyCard()
+    orders, payments = RecordInMemory(items=lines(*quantities)), AnyCard()
     outcome = validated(orders, dict(zip("ABC", prices, strict=False)), payments)
     assert outcome == {"kind": "refused", "reason": reason}
     assert orders.started is None
@@ -128,14 +128,14 @@ def test_a_total_that_stripe_would_refuse_is_refused_before_anything_moves(
 def test_the_rule_is_on_the_total_and_not_on_the_price(
     prices: list[tuple[int, str]], quantities: list[int], total: int
 ) -> None:
-    orders = OneOrder(items=lines(*quantities))
+    orders = RecordInMemory(items=lines(*quantities))
     currency = prices[0][1]
     outcome = validated(orders, dict(zip("ABC", prices, strict=False)))
     assert outcome == {"kind": "done", "total": {"amount_minor": total, "currency": currency}}
 
 
 def test_each_unknown_sku_is_named_and_no_other() -> None:
-    orders = OneOrder(items=lines(1, 1, 1))
+    orders = RecordInMemory(items=lines(1, 1, 1))
     outcome = validated(orders, {"B": (1000, "gbp")})
     assert outcome == {"kind": "refused", "reason": "unknown_sku", "skus": ["A", "C"]}
 
@@ -149,13 +149,13 @@ def test_each_unknown_sku_is_named_and_no_other() -> None:
     ],
 )
 def test_a_po_box_is_refused_before_the_stock_is_read(changes: dict[str, Any]) -> None:
-    orders = OneOrder(**changes)
+    orders = RecordInMemory(**changes)
     assert validated(orders, {}) == {"kind": "refused", "reason": "undeliverable_address"}
     assert orders.started is None
 
 
 def test_a_po_box_in_a_country_that_is_not_served_is_not_served() -> None:
-    orders = OneOrder(shipping_address__line1="PO Box 7", shipping_address__country="AQ")
+    orders = RecordInMemory(shipping_address__line1="PO Box 7", shipping_address__country="AQ")
     assert validated(orders, {})["reason"] == "country_not_served"
 
 
@@ -172,7 +172,7 @@ UNDELIVERABLE = {
 
 @pytest.mark.parametrize("address", UNDELIVERABLE.values(), ids=UNDELIVERABLE)
 def test_step_4_refuses_an_address_that_other_code_took_and_no_label_can_lead_to(address: dict[str, str]) -> None:
-    orders: Any = OneOrder()
+    orders: Any = RecordInMemory()
     sent = json.loads(orders.record.sent)
     sent["shipping_address"] |= address
     orders.record = running_order(sent=json.dumps(sent))
@@ -182,7 +182,7 @@ def test_step_4_refuses_an_address_that_other_code_took_and_no_label_can_lead_to
 
 
 def test_step_4_ships_what_has_a_door() -> None:
-    orders: Any = OneOrder()
+    orders: Any = RecordInMemory()
     orders.record = orders.record.model_copy(update={"state": "running"})
     assert create_shipment(TASK, orders, EveryLabel()) == StepDone()
     assert orders.shipped == "TRACKING"

@@ -1,4 +1,4 @@
-"""What can be seen of a product from outside: its API, the sandbox's ledgers, its stock table and its labels."""
+"""What the auditor reads of a product, from outside: its API, the sandbox's ledgers, its stock table and its labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from devtools.audit.witnesses import ApiOrder, Facts, Row, by_order, order_of
 from devtools.processes.http import fetch
 
 
-class OutsideView:
+class AuditReader:
     """`urls`: the content of `urls.json`. Each method reads anew. Raises OSError or AzureError while it is down."""
 
     def __init__(self, urls: Mapping[str, Any]) -> None:
