@@ -50,7 +50,7 @@ var alerts = [
     severity: 1
     description: 'The sweep has not run. While it is silent, the alerts about orders and payments are blind.'
     scope: insightsId
-    query: 'requests | where name == "sweep_orders" and success == true | summarize value = count()'
+    query: 'requests | where name == "sweep_orders" and tobool(success) | summarize value = count()'
     operator: 'LessThan'
     threshold: 1
     every: 'PT5M'
