@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import logging
 import re
 from datetime import UTC, datetime, timedelta
@@ -116,6 +117,16 @@ def test_each_function_of_a_query_is_one_of_the_app() -> None:
     source = ast.parse((ROOT / "function_app.py").read_text(encoding="utf-8"))
     functions = {node.name for node in ast.walk(source) if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef)}
     assert named == {"sweep_orders", "stripe_webhook"} and named <= functions
+
+
+@pytest.mark.parametrize("file", ["host.json", "host.dts.json"])
+def test_the_host_leaves_out_no_request_and_logs_what_the_sweep_reports(file: str) -> None:
+    told = json.loads((ROOT / file).read_text(encoding="utf-8"))["logging"]
+    assert "Request" in told["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
+    levels = {
+        category: level for category, level in told["logLevel"].items() if "Function.sweep_orders".startswith(category)
+    }
+    assert told["logLevel"]["default"] == "Information" and levels == {}
 
 
 def test_an_order_is_too_old_only_when_it_has_been_retried_for_as_long_as_it_may() -> None:

@@ -26,6 +26,10 @@ def test_a_resource_has_what_its_official_type_has_and_nothing_else(resource: Re
     assert faults(resource, DIGEST) == []
 
 
+def test_the_digest_has_no_type_that_no_file_uses() -> None:
+    assert set(DIGEST) == {resource.type for resource in resources()}
+
+
 def broken(file: str, symbol: str, before: str, after: str) -> list[str]:
     """The faults of a resource after one change of its file."""
     text = texts()[file]
