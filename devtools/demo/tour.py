@@ -70,7 +70,7 @@ def live_through(payment_method: str, urls: Mapping[str, Any]) -> Story:
     before = fetch(stock).json()
     accepted = fetch(f"{urls['host']}/api/orders", "POST", order)
     if accepted.status != 202:
-        raise Trouble(f"The order was answered with {accepted.status}: {accepted.body.decode(errors='replace')[:500]}")
+        raise Trouble(f"The order was answered with {accepted.status}: {accepted.text[:500]}")
     ended = _wait_for_the_end(accepted.json()["statusQueryGetUri"])
     return Story(
         answered=accepted.status,
@@ -89,7 +89,7 @@ def _wait_for_the_end(url: str, patience: float = 60) -> dict[str, Any]:
     deadline = time.monotonic() + patience
     while (answer := fetch(url)).status == 202:
         if time.monotonic() > deadline:
-            raise Trouble(f"The order had no end after {patience:.0f} s: {answer.body.decode(errors='replace')}")
+            raise Trouble(f"The order had no end after {patience:.0f} s: {answer.text}")
         pause(min(1.0, float(answer.headers.get("Retry-After") or 1)) / 4)
     ended: dict[str, Any] = answer.json()
     return ended

@@ -22,6 +22,10 @@ class HttpResponse:
     def json(self) -> Any:
         return json.loads(self.body) if self.body else None
 
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
 
 # A proxy of the environment has no business with 127.0.0.1.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -25,14 +25,14 @@ def done(host: Devhost) -> str:
 
 def call(host: Devhost, method: str, **arguments: Any) -> Any:
     """What a call of the client answered."""
-    outcome = host.post(f"/api/call/{method}", arguments).json
+    outcome = host.post(f"/api/call/{method}", arguments).json()
     assert "answer" in outcome, outcome
     return outcome["answer"]
 
 
 def refused(host: Devhost, method: str, **arguments: Any) -> str:
     """What a call of the client raised."""
-    return str(host.post(f"/api/call/{method}", arguments).json["raised"])
+    return str(host.post(f"/api/call/{method}", arguments).json()["raised"])
 
 
 def test_start_new_answers_the_id(host: Devhost) -> None:
@@ -140,13 +140,13 @@ def test_waiting_for_an_end_answers_with_it_or_with_where_to_ask(
     times = f"timeout_in_milliseconds={300 if status == 202 else 20_000}&retry_interval_in_milliseconds=50"
     response = host.post(f"/api/wait/waits-{name}?{times}")
     assert response.status == status, response.text
-    assert response.json is None if body is None else response.json.items() >= body.items()
+    assert response.json() is None if body is None else response.json().items() >= body.items()
 
 
 def test_the_management_payload_works_as_it_stands(host: Devhost, running: str) -> None:
-    urls = host.get(f"/api/payload/{running}").json
+    urls = host.get(f"/api/payload/{running}").json()
     assert urls["id"] == running
-    assert host.get(urls["statusQueryGetUri"]).json["instanceId"] == running
+    assert host.get(urls["statusQueryGetUri"]).json()["instanceId"] == running
     for name, words in (("suspendPostUri", "Suspended"), ("resumePostUri", "Running")):
         assert host.post(urls[name].replace("{text}", "why")).status == 202
         assert host.status(running)["runtimeStatus"] == words
@@ -156,4 +156,4 @@ def test_the_management_payload_works_as_it_stands(host: Devhost, running: str) 
     assert host.post(urls["rewindPostUri"].replace("{text}", "why")).status == 410
     assert host.post(urls["terminatePostUri"].replace("{text}", "why")).status == 410
     assert host.post(urls["restartPostUri"]).status == 202
-    assert host.delete(urls["purgeHistoryDeleteUri"]).json == {"instancesDeleted": 1}
+    assert host.delete(urls["purgeHistoryDeleteUri"]).json() == {"instancesDeleted": 1}

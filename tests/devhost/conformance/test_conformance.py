@@ -79,7 +79,7 @@ def note(line: str) -> Step:
 
 def restart(host: Devhost, instance: str) -> None:
     path = host.api(f"/instances/{instance}/restart?restartWithNewInstanceId=false")
-    assert host.post(path).json["id"] == instance
+    assert host.post(path).json()["id"] == instance
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def test_an_instance_has_the_version_of_host_json_or_the_one_that_its_starter_na
     assert host.post(host.api("/orchestrators/versions/by-query?version=3.4")).status == 202
     assert host.finished("by-query")["output"] == ["3.4", "1.2", "9.9"]
     started = host.post("/api/call/start_new", {"orchestration_function_name": "version_of", "version": "5.6"})
-    assert host.finished(started.json["answer"])["output"] == "5.6"
+    assert host.finished(started.json()["answer"])["output"] == "5.6"
 
 
 def test_the_rows_say_which_version_a_child_and_its_caller_have(host: Devhost) -> None:
@@ -47,7 +47,7 @@ def test_the_rows_say_which_version_a_child_and_its_caller_have(host: Devhost) -
 def test_a_generation_and_a_restart_keep_the_version(host: Devhost) -> None:
     assert host.post(host.api("/orchestrators/two_generations/kept?version=3.4")).status == 202
     host.finished("kept")
-    again = host.post(host.api("/instances/kept/restart")).json["id"]
+    again = host.post(host.api("/instances/kept/restart")).json()["id"]
     host.finished(again)
     with closing(Hub(host)) as hub:
         assert [hub.instance(each)["Version"] for each in ("kept", again)] == ["3.4", "3.4"]

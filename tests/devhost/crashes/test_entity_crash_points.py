@@ -52,9 +52,9 @@ def test_a_large_state_whose_row_a_crash_left_behind_is_listed_and_leaves_one_bl
         harness.host.kill()
     harness.host.start()
     assert harness.host.finished(caller)["output"] == ["y" * 50_000]
-    (listed,) = harness.host.get(harness.host.api("/entities/bag?fetchState=true")).json
+    (listed,) = harness.host.get(harness.host.api("/entities/bag?fetchState=true")).json()
     assert listed["state"] == "x" * 50_000
     signal = harness.host.post(harness.host.api("/entities/bag/big?op=fill"), "35000")
     assert signal.status == 202
-    until(lambda: harness.host.get(harness.host.api("/entities/bag/big")).json == "x" * 35_000)
+    until(lambda: harness.host.get(harness.host.api("/entities/bag/big")).json() == "x" * 35_000)
     until(lambda: blobs_of(harness.host, "@bag@big") == 1)

@@ -67,13 +67,13 @@ def test_each_generation_hands_over_what_it_sent(host: Devhost) -> None:
 
 
 def test_a_client_signals_reads_and_deletes(host: Devhost) -> None:
-    assert host.get("/api/read/Account/client").json == [False, None]
+    assert host.get("/api/read/Account/client").json() == [False, None]
     for amount in (3, 4):
         signal(host, "Account", "client", "add", amount)
     becomes(host, "account", "client", 7)
-    assert host.get("/api/read/Account/client").json == [True, 7]
+    assert host.get("/api/read/Account/client").json() == [True, 7]
     assert host.delete(host.api("/entities/account/client")).status == 202
-    until(lambda: host.get("/api/read/Account/client").json == [False, None])
+    until(lambda: host.get("/api/read/Account/client").json() == [False, None])
 
 
 def test_the_api_takes_operations_as_the_extension_does(host: Devhost) -> None:
@@ -93,7 +93,7 @@ def test_the_api_takes_operations_as_the_extension_does(host: Devhost) -> None:
 def test_an_entity_that_the_app_does_not_have_is_refused_with_one_sentence(host: Devhost) -> None:
     sentence = "The function 'nobody' doesn't exist, is disabled, or is not an entity function."
     refused = host.post(host.api("/entities/nobody/x?op=add"))
-    assert (refused.status, refused.json["ExceptionMessage"].startswith(sentence)) == (400, True)
+    assert (refused.status, refused.json()["ExceptionMessage"].startswith(sentence)) == (400, True)
     assert host.get(host.api("/entities/nobody/x")).status == 404
     assert host.post("/api/signal/nobody/x/add").status == 502
     ended = host.run("calls", [["nobody", "x", "add", 1]])
@@ -108,19 +108,19 @@ def test_entities_are_listed_by_name_time_and_page(host: Devhost) -> None:
         becomes(host, "bag", key, "xxx")
     signal(host, "Account", "gone", "delete")
     first = host.get(host.api("/entities/Bag?top=2&fetchState=true"))
-    assert [each["entityId"] for each in first.json] == [{"name": "bag", "key": f"list-{key}"} for key in "ab"]
-    assert [each["state"] for each in first.json] == ["xxx", "xxx"]
+    assert [each["entityId"] for each in first.json()] == [{"name": "bag", "key": f"list-{key}"} for key in "ab"]
+    assert [each["state"] for each in first.json()] == ["xxx", "xxx"]
     rest = host.get(
         host.api("/entities/bag?top=2"), **{"x-ms-continuation-token": first.headers["x-ms-continuation-token"]}
     )
-    assert [each["entityId"]["key"] for each in rest.json] == ["list-c"]
-    assert "state" not in rest.json[0]
-    moment = rest.json[0]["lastOperationTime"]
-    later = host.get(host.api(f"/entities?lastOperationTimeFrom={moment}")).json
+    assert [each["entityId"]["key"] for each in rest.json()] == ["list-c"]
+    assert "state" not in rest.json()[0]
+    moment = rest.json()[0]["lastOperationTime"]
+    later = host.get(host.api(f"/entities?lastOperationTimeFrom={moment}")).json()
     assert {"name": "bag", "key": "list-c"} in [each["entityId"] for each in later]
-    assert host.get(host.api("/entities/bag?lastOperationTimeTo=2020-01-01")).json == []
+    assert host.get(host.api("/entities/bag?lastOperationTimeTo=2020-01-01")).json() == []
     assert {"name": "account", "key": "gone"} not in [
-        each["entityId"] for each in host.get(host.api("/entities/account?top=1000")).json
+        each["entityId"] for each in host.get(host.api("/entities/account?top=1000")).json()
     ]
 
 
@@ -139,14 +139,14 @@ def test_an_entity_is_an_eternal_orchestration_in_the_tables(host: Devhost) -> N
     status = host.status("@account@Rows")
     assert (status["runtimeStatus"], status["input"]["state"]) == ("Running", "41")
     assert "@account@Rows" in [
-        each["instanceId"] for each in host.get(host.api("/instances?instanceIdPrefix=@account@Rows")).json
+        each["instanceId"] for each in host.get(host.api("/instances?instanceIdPrefix=@account@Rows")).json()
     ]
 
 
 def test_a_purged_entity_begins_anew(host: Devhost) -> None:
     signal(host, "account", "purged", "add", 1)
     becomes(host, "account", "purged", 1)
-    assert host.delete(host.api("/instances/@account@purged")).json == {"instancesDeleted": 1}
+    assert host.delete(host.api("/instances/@account@purged")).json() == {"instancesDeleted": 1}
     assert host.rows("Instances", "@account@purged") == host.rows("History", "@account@purged") == []
     assert host.get(host.api("/entities/account/purged")).status == 404
     signal(host, "account", "purged", "add", 2)
@@ -159,7 +159,7 @@ def test_an_operation_that_ends_its_worker_fails_alone(host: Devhost) -> None:
     assert host.run("calls", [add, leave, add])["output"] == [1, "failed: 3", 2]
     # Not through the app: its functions end with the worker too.
     starts = [host.post(host.api("/orchestrators/calls"), json.dumps([each])) for each in (add, crash, add)]
-    outputs = [host.finished(start.json["id"])["output"][0] for start in starts]
+    outputs = [host.finished(start.json()["id"])["output"][0] for start in starts]
     assert outputs[1] == "failed: The worker process died 3 times while it ran this operation."
     assert sorted((outputs[0], outputs[2])) == [3, 4]
 
@@ -220,7 +220,7 @@ def test_large_states_and_answers_are_blobs_and_old_ones_go(host: Devhost) -> No
         (answer,) = host.run("calls", [["bag", "large", "fill", size]])["output"]
         assert answer == "y" * size
     assert state(host, "bag", "large") == "x" * 70_000
-    bags = host.get(host.api("/entities/bag?fetchState=true&top=1000")).json
+    bags = host.get(host.api("/entities/bag?fetchState=true&top=1000")).json()
     assert [each["state"] for each in bags if each["entityId"]["key"] == "large"] == ["x" * 70_000]
     assert host.run("calls", [["bag", "large", "fill", 1]])["output"] == ["y"]
     until(lambda: blobs_of(host, "@bag@large") == 0)

@@ -9,8 +9,9 @@ import pytest
 
 from devhost.history.events import compact_json
 from devhost.history.statuses import parsed
+from devtools.processes.http import HttpResponse
 from tests.devhost.apps.any_text.function_app import VALUES
-from tests.devhost.support.hosts import APPS, FINISHED, Devhost, Response, until
+from tests.devhost.support.hosts import APPS, FINISHED, Devhost, until
 
 Hosts = Callable[..., Devhost]
 ANY_TEXT = APPS / "any_text"
@@ -28,7 +29,7 @@ OVER_HTTP = [
 ]
 
 
-def strict(response: Response) -> Any:
+def strict(response: HttpResponse) -> Any:
     """The JSON of an answer, read as a client does that takes nothing else."""
     assert response.status in (200, 202), (response.status, response.body[:300])
     return json.loads(response.body.decode("utf-8"), parse_constant=no_number)

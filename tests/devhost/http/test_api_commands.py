@@ -2,8 +2,9 @@
 
 import pytest
 
+from devtools.processes.http import HttpResponse
 from tests.devhost.support.durable_api import FAULT, JSON_TYPE, WRONG, fault, send
-from tests.devhost.support.hosts import APPS, Devhost, Response
+from tests.devhost.support.hosts import APPS, Devhost
 
 APP = APPS / "conformance"
 COMMANDS: dict[str, tuple[str, str, bytes | None]] = {
@@ -17,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str, bytes | None]] = {
 }
 
 
-def send_command(host: Devhost, command: str, instance: str) -> Response:
+def send_command(host: Devhost, command: str, instance: str) -> HttpResponse:
     method, path, body = COMMANDS[command]
     return send(host, method, path.format(instance), body, **{"Content-Type": "application/json"})
 
@@ -69,9 +70,9 @@ def test_an_event_has_to_be_json(host: Devhost, running: str, content_type: str,
     response = send(host, "POST", f"/instances/{running}/raiseEvent/x", body, **{"Content-Type": content_type})
     assert (response.status, response.headers["Content-Type"]) == (status, JSON_TYPE)
     if status == 415:
-        assert response.json == {"Message": "Only application/json request content is supported"}
+        assert response.json() == {"Message": "Only application/json request content is supported"}
     else:
-        assert (set(response.json), response.json["Message"]) == (FAULT, "Invalid JSON content")
+        assert (set(response.json()), response.json()["Message"]) == (FAULT, "Invalid JSON content")
 
 
 KINDS_OF_JSON = (
@@ -121,7 +122,7 @@ def test_make_primary_is_always_done(host: Devhost, method: str) -> None:
 def test_a_purge_counts_what_it_deleted(host: Devhost) -> None:
     host.run("plain", None, "purged")
     response = send(host, "DELETE", "/instances/purged")
-    assert (response.status, response.json, response.headers["Content-Type"]) == (
+    assert (response.status, response.json(), response.headers["Content-Type"]) == (
         200,
         {"instancesDeleted": 1},
         JSON_TYPE,
@@ -136,8 +137,8 @@ def test_a_purge_of_many_takes_those_of_its_time_and_state(host: Devhost, listed
     assert (running.status, running.body) == (404, b"")
     host.run("fails", None, "fails-and-goes")
     failed = send(host, "DELETE", "/instances/?createdTimeFrom=2020-01-01T00:00:00Z&runtimeStatus=Failed,Canceled")
-    assert failed.json["instancesDeleted"] >= 1
+    assert failed.json()["instancesDeleted"] >= 1
     assert host.status("fails-and-goes") is None
     assert host.status(listed[0])["runtimeStatus"] == "Completed"
     without = send(host, "DELETE", "/instances")
-    assert (without.status, without.json) == (400, "Please provide value for 'createdTimeFrom' parameter.")
+    assert (without.status, without.json()) == (400, "Please provide value for 'createdTimeFrom' parameter.")

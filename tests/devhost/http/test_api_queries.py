@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from devtools.processes.http import HttpResponse
 from tests.devhost.support.durable_api import JSON_TYPE, send
-from tests.devhost.support.hosts import APPS, Devhost, Response, until
+from tests.devhost.support.hosts import APPS, Devhost, until
 
 APP = APPS / "conformance"
 WHOLE_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -15,7 +16,7 @@ WHOLE_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 def test_a_status_has_these_fields_and_whole_seconds(host: Devhost, ended: dict[str, str]) -> None:
     response = send(host, "GET", f"/instances/{ended['Completed']}")
     assert (response.status, response.headers["Content-Type"]) == (200, JSON_TYPE)
-    status = response.json
+    status = response.json()
     assert list(status) == [
         *("name", "instanceId", "runtimeStatus", "input", "customStatus", "output", "createdTime", "lastUpdatedTime")
     ]
@@ -34,7 +35,7 @@ def test_a_status_is_202_with_its_own_address_until_the_end(host: Devhost, runni
         response = send(host, "GET", path)
         assert (response.status, response.headers["Retry-After"]) == (202, "5")
         assert response.headers["Location"] == f"{host.url}{host.api(path)}"
-        assert response.json["runtimeStatus"] == ("Suspended" if verb == "suspend" else "Running")
+        assert response.json()["runtimeStatus"] == ("Suspended" if verb == "suspend" else "Running")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_the_status_of_what_has_ended(
     host: Devhost, ended: dict[str, str], state: str, query: str, status: int
 ) -> None:
     response = send(host, "GET", f"/instances/{ended[state]}{query}")
-    assert (response.status, response.json["runtimeStatus"]) == (status, state)
+    assert (response.status, response.json()["runtimeStatus"]) == (status, state)
     assert not {"Location", "Retry-After"} & set(response.headers)
 
 
@@ -117,8 +118,8 @@ def test_a_task_that_has_not_ended_is_shown_as_it_was_scheduled(host: Devhost) -
     assert (raised["Name"], raised["Input"]) == ("go", 1)
 
 
-def names(response: Response) -> list[str]:
-    return [each["instanceId"] for each in response.json]
+def names(response: HttpResponse) -> list[str]:
+    return [each["instanceId"] for each in response.json()]
 
 
 @pytest.mark.parametrize(
@@ -145,9 +146,9 @@ def test_a_list_is_filtered(host: Devhost, listed: list[str], query: str, wanted
 
 def test_a_list_is_of_status_objects(host: Devhost, listed: list[str]) -> None:
     response = send(host, "GET", "/instances?instanceIdPrefix=listed-")
-    assert response.json == [host.status(each) for each in listed]
+    assert response.json() == [host.status(each) for each in listed]
     hidden = send(host, "GET", "/instances?instanceIdPrefix=listed-&showInput=false")
-    assert [each["input"] for each in hidden.json] == [None] * 5
+    assert [each["input"] for each in hidden.json()] == [None] * 5
 
 
 def test_a_list_goes_on_where_its_token_says(host: Devhost, listed: list[str]) -> None:
@@ -166,5 +167,5 @@ def test_a_page_has_a_hundred_instances(host: Devhost) -> None:
     for number in range(101):
         assert host.post(host.api(f"/orchestrators/plain/many-{number:03}")).status == 202
     response = send(host, "GET", "/instances?instanceIdPrefix=many-")
-    assert len(response.json) == 100
+    assert len(response.json()) == 100
     assert response.headers["x-ms-continuation-token"]

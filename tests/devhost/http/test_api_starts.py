@@ -16,7 +16,7 @@ def test_a_start_is_answered_alike_at_both_addresses_and_in_any_case(host: Devho
         for path in ("/orchestrators/plain", "/Orchestrators/Plain/"):
             response = host.post(f"{base}{path}", {"a": 1})
             assert (response.status, response.headers["Content-Type"]) == (202, JSON_TYPE)
-            assert response.headers["Location"] == response.json["statusQueryGetUri"]
+            assert response.headers["Location"] == response.json()["statusQueryGetUri"]
             assert b": " not in response.body
 
 
@@ -24,7 +24,7 @@ def test_an_unknown_function_is_named_beside_those_that_are_known(host: Devhost)
     response = host.post(host.api("/orchestrators/dubble"))
     wanted = "The function 'dubble' doesn't exist, is disabled, or is not an orchestrator function. Additional info: "
     assert fault(response, 400, ARGUMENT, f"{wanted}The following are the known orchestrator functions: 'activities', ")
-    assert response.json["ExceptionType"] == "System.ArgumentException"
+    assert response.json()["ExceptionType"] == "System.ArgumentException"
 
 
 @pytest.mark.parametrize("value", [{"a": [1, "Łódź"]}, [1, 2], 5, True, "text"])
@@ -32,7 +32,7 @@ def test_the_input_of_a_start_is_stored_as_it_came(host: Devhost, value: Any) ->
     """What is no object fails in get_input of the SDK, as it does on the real host, and is the row's input all the
     same; a text has to be JSON once more.
     """
-    instance = host.post(host.api("/orchestrators/plain"), value).json["id"]
+    instance = host.post(host.api("/orchestrators/plain"), value).json()["id"]
     status = host.finished(instance)
     (row,) = host.rows("Instances", instance)
     assert row["Input"] == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -66,14 +66,14 @@ def test_a_start_that_waits_is_answered_by_the_end(
 ) -> None:
     response = host.post(host.api(f"/orchestrators/{name}?timeout=20&pollingInterval=0.1{query}"))
     assert (response.status, response.headers["Content-Type"]) == (status, JSON_TYPE)
-    assert response.json.items() >= body.items() if isinstance(body, dict) else response.json == body
+    assert response.json().items() >= body.items() if isinstance(body, dict) else response.json() == body
 
 
 def test_a_start_that_waits_in_vain_is_answered_like_any_other(host: Devhost) -> None:
     response = host.post(host.api("/orchestrators/two_names/waits?timeout=0.2&pollingInterval=0.1"))
     assert (response.status, response.headers["Retry-After"]) == (202, "10")
-    assert response.headers["Location"] == response.json["statusQueryGetUri"]
-    assert list(response.json) == list(host.post(host.api("/orchestrators/plain")).json)
+    assert response.headers["Location"] == response.json()["statusQueryGetUri"]
+    assert list(response.json()) == list(host.post(host.api("/orchestrators/plain")).json())
     assert fault(host.post(host.api("/orchestrators/plain?timeout=1&pollingInterval=2")), 400, ARGUMENT, "timeout")
 
 
@@ -85,13 +85,13 @@ def test_half_a_wish_to_wait_is_none(host: Devhost) -> None:
 def test_a_restart_is_answered_like_a_start(host: Devhost, ended: dict[str, str]) -> None:
     response = host.post(host.api(f"/instances/{ended['Completed']}/restart"))
     assert (response.status, response.headers["Retry-After"]) == (202, "10")
-    assert response.json["id"] not in ended.values()
-    assert host.finished(response.json["id"])["output"] == {"input": {"a": 1}}
+    assert response.json()["id"] not in ended.values()
+    assert host.finished(response.json()["id"])["output"] == {"input": {"a": 1}}
     waited = host.post(host.api(f"/instances/{ended['Completed']}/restart?timeout=20&pollingInterval=0.1"))
-    assert (waited.status, waited.json) == (200, {"input": {"a": 1}})
+    assert (waited.status, waited.json()) == (200, {"input": {"a": 1}})
     unknown = host.post(host.api("/instances/nobody/restart"))
-    assert (unknown.status, set(unknown.json)) == (400, FAULT)
-    assert unknown.json["Message"] == "InstanceId does not match a valid orchestration instance."
+    assert (unknown.status, set(unknown.json())) == (400, FAULT)
+    assert unknown.json()["Message"] == "InstanceId does not match a valid orchestration instance."
 
 
 def test_a_restart_under_a_running_id_is_refused(host: Devhost, running: str) -> None:

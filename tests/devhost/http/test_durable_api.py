@@ -12,7 +12,7 @@ def test_a_start_answers_202_with_every_url(host: Devhost) -> None:
     assert response.status == 202
     base = f"{host.url}/runtime/webhooks/durabletask/instances/by-http"
     query = f"taskHub={host.hub}&connection=Storage&code="
-    assert response.json == {
+    assert response.json() == {
         "id": "by-http",
         "statusQueryGetUri": f"{base}?{query}",
         "sendEventPostUri": f"{base}/raiseEvent/{{eventName}}?{query}",
@@ -22,19 +22,19 @@ def test_a_start_answers_202_with_every_url(host: Devhost) -> None:
         "suspendPostUri": f"{base}/suspend?reason={{text}}&{query}",
         "resumePostUri": f"{base}/resume?reason={{text}}&{query}",
     }
-    assert response.headers["Location"] == response.json["statusQueryGetUri"]
+    assert response.headers["Location"] == response.json()["statusQueryGetUri"]
     assert response.headers["Retry-After"] == "10"
     assert host.finished("by-http")["output"] == {"a": 1}
 
 
 def test_the_same_urls_come_from_the_sdk(host: Devhost) -> None:
     response = host.post("/api/start/echo?id=by-sdk")
-    assert response.json["statusQueryGetUri"].startswith(f"{host.url}/runtime/webhooks/durabletask/instances/by-sdk?")
-    assert host.get(response.json["statusQueryGetUri"]).status in (200, 202)
+    assert response.json()["statusQueryGetUri"].startswith(f"{host.url}/runtime/webhooks/durabletask/instances/by-sdk?")
+    assert host.get(response.json()["statusQueryGetUri"]).status in (200, 202)
 
 
 def test_a_start_that_waits_answers_with_the_output_alone(host: Devhost) -> None:
-    assert host.post(host.api("/orchestrators/chain?timeout=10&pollingInterval=0.05"), "2").json == 16
+    assert host.post(host.api("/orchestrators/chain?timeout=10&pollingInterval=0.05"), "2").json() == 16
     assert host.post(host.api("/orchestrators/approval?timeout=0.1&pollingInterval=0.05")).status == 202
     assert host.post(host.api("/orchestrators/chain?timeout=1&pollingInterval=5")).status == 400
 
@@ -51,13 +51,13 @@ def test_a_start_that_waits_answers_with_the_output_alone(host: Devhost) -> None
 def test_a_bad_start_is_400_with_the_reason(host: Devhost, path: str, content: object, words: str) -> None:
     response = host.post(host.api(path), content)
     assert response.status == 400
-    assert words in response.json["ExceptionMessage"]
+    assert words in response.json()["ExceptionMessage"]
 
 
 def test_a_start_with_bad_json_is_400(host: Devhost) -> None:
     kind = {"Content-Type": "application/json"}
     response = host.request("POST", host.api("/orchestrators/echo"), b"{", **kind)
-    assert (response.status, response.json["Message"]) == (400, "Invalid JSON content")
+    assert (response.status, response.json()["Message"]) == (400, "Invalid JSON content")
     assert host.request("POST", host.api("/orchestrators/echo"), b"[" * 100_000, **kind).status == 400
 
 
@@ -66,7 +66,7 @@ def test_a_second_start_of_a_running_id_is_refused_and_of_a_finished_one_not(hos
     until(lambda: host.status("twice")["runtimeStatus"] == "Running")
     response = host.post(host.api("/orchestrators/approval/twice"))
     assert response.status == 500
-    assert response.json["ExceptionMessage"] == "An Orchestration instance with the status Running already exists."
+    assert response.json()["ExceptionMessage"] == "An Orchestration instance with the status Running already exists."
     host.event("twice", "answer", 1)
     host.finished("twice")
     assert host.post(host.api("/orchestrators/echo/twice"), {"again": 1}).status == 202
@@ -79,7 +79,7 @@ def test_the_status_follows_the_instance(host: Devhost) -> None:
     response = host.get(host.api(f"/instances/{instance}"))
     assert (response.status, response.headers["Retry-After"]) == (202, "5")
     assert response.headers["Location"] == f"{host.url}{host.api(f'/instances/{instance}')}"
-    assert set(response.json) == {
+    assert set(response.json()) == {
         *("name", "instanceId", "runtimeStatus", "input", "customStatus", "output", "createdTime", "lastUpdatedTime")
     }
     assert host.status(instance, "?showInput=false")["input"] is None
@@ -111,7 +111,7 @@ def test_the_history_is_shown_for_readers(host: Devhost) -> None:
 
 def test_the_sdk_reads_the_status(host: Devhost) -> None:
     instance = host.run("chain", 1)["instanceId"]
-    status = host.get(f"/api/client/{instance}").json
+    status = host.get(f"/api/client/{instance}").json()
     assert status == {"status": "OrchestrationRuntimeStatus.Completed", "output": 8, "truth": True}
 
 
@@ -140,7 +140,7 @@ def test_terminate_ends_an_instance_with_its_reason(host: Devhost) -> None:
 def test_purge_takes_every_trace(host: Devhost) -> None:
     instance = host.run("large_texts", {"size": 100_000, "padding": ""})["instanceId"]
     response = host.delete(host.api(f"/instances/{instance}"))
-    assert (response.status, response.json) == (200, {"instancesDeleted": 1})
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 1})
     assert host.rows("Instances", instance) + host.rows("History", instance) == []
     assert host.delete(host.api(f"/instances/{instance}")).status == 404
 
@@ -157,27 +157,27 @@ def test_instances_are_listed_by_prefix_status_and_page(host: Devhost) -> None:
         host.run("plain", None, f"listed-{number}")
     host.begin("approval", None, "listed-3")
     until(lambda: host.status("listed-3")["runtimeStatus"] == "Running")
-    everything = host.get(host.api("/instances?instanceIdPrefix=listed-")).json
+    everything = host.get(host.api("/instances?instanceIdPrefix=listed-")).json()
     assert [entry["instanceId"] for entry in everything] == [f"listed-{number}" for number in range(4)]
-    running = host.get(host.api("/instances/?instanceIdPrefix=listed-&runtimeStatus=Running,Pending")).json
+    running = host.get(host.api("/instances/?instanceIdPrefix=listed-&runtimeStatus=Running,Pending")).json()
     assert [entry["instanceId"] for entry in running] == ["listed-3"]
     page = host.get(host.api("/instances?instanceIdPrefix=listed-&top=3"))
     rest = host.get(
         host.api("/instances?instanceIdPrefix=listed-&top=3"),
         **{"x-ms-continuation-token": page.headers["x-ms-continuation-token"]},
     )
-    assert (len(page.json), len(rest.json)) == (3, 1)
+    assert (len(page.json()), len(rest.json())) == (3, 1)
     assert "x-ms-continuation-token" not in rest.headers
     assert host.get(host.api("/instances?top=none")).status == 400
-    assert host.get(host.api("/instances?createdTimeFrom=2999-01-01T00:00:00Z")).json == []
+    assert host.get(host.api("/instances?createdTimeFrom=2999-01-01T00:00:00Z")).json() == []
 
 
 def test_finished_instances_are_purged_by_time(new_host: Callable[..., Devhost]) -> None:
     host = new_host().start()
     host.run("plain")
     running = host.begin("approval")
-    assert host.delete(host.api("/instances")).json == "Please provide value for 'createdTimeFrom' parameter."
+    assert host.delete(host.api("/instances")).json() == "Please provide value for 'createdTimeFrom' parameter."
     response = host.delete(host.api("/instances?createdTimeFrom=2020-01-01T00:00:00Z"))
-    assert response.json == {"instancesDeleted": 1}
+    assert response.json() == {"instancesDeleted": 1}
     assert host.delete(host.api("/instances/?createdTimeFrom=2020-01-01T00:00:00Z")).status == 404
     assert host.status(running)["runtimeStatus"] in ("Pending", "Running")

@@ -137,7 +137,7 @@ def test_a_host_that_runs_out_of_space_ends_what_is_under_way_and_takes_nothing_
     more = host.api("/entities/counter/a"), "/durabletask/orchestrators/chain", f"{of_the_client}orchestrators/chain"
     replies = [host.post(path, 1) for path in (*begin, *more)]
     assert {(response.status, response.headers["Retry-After"]) for response in replies} == {(503, "30")}
-    assert f"needs {limit} MB (DEVHOST_MIN_FREE_MB" in replies[0].json["detail"]
+    assert f"needs {limit} MB (DEVHOST_MIN_FREE_MB" in replies[0].json()["detail"]
     assert "Nothing new is taken until then." in host.log
     # A function may still wake what is under way.
     assert host.post(f"{of_the_client}instances/{waiting}/raiseEvent/answer", {"yes": 1}).status == 202
@@ -152,6 +152,6 @@ def test_room_that_comes_back_is_seen_while_it_serves(new_host: Callable[..., De
 
     def started() -> str:
         response = host.post(host.api("/orchestrators/chain"), "1")
-        return str(response.json["id"]) if response.status == 202 else ""
+        return str(response.json()["id"]) if response.status == 202 else ""
 
     host.finished(until(started))

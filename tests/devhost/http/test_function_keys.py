@@ -36,7 +36,7 @@ def test_keys_are_required_only_with_enable_auth(new_host: Callable[..., Devhost
     assert host.get("/api/bare?code=a-key").text == "bare"
     assert host.get("/api/files/x").text == "x"
     started = host.post("/api/start/echo?code=a-key")
-    assert host.get(started.json["statusQueryGetUri"]).status in (200, 202)
+    assert host.get(started.json()["statusQueryGetUri"]).status in (200, 202)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_key_opens_the_durable_api_at_both_addresses(keyed_host: tuple[Devho
     for base in ("/runtime/webhooks/durabletask", "/durabletask"):
         assert host.get(f"{base}/instances", **{"x-functions-key": KEY}).status == 200
     started = host.request("POST", host.api("/orchestrators/echo"), None, **{"x-functions-key": KEY})
-    assert host.get(started.json["statusQueryGetUri"]).status in (200, 202)
+    assert host.get(started.json()["statusQueryGetUri"]).status in (200, 202)
 
 
 def test_the_worker_has_a_secret_of_its_own_which_nobody_else_sees(keyed_host: tuple[Devhost, str]) -> None:

@@ -13,7 +13,7 @@ from tests.devhost.support.hosts import Devhost
 
 def test_a_request_arrives_as_the_functions_host_shows_it(host: Devhost) -> None:
     response = host.request("PUT", "/api/SHOW/Word/7?a=1&a=2&empty=&b=%C5%81", b"text", **{"X-Two": "2"})
-    shown = response.json
+    shown = response.json()
     assert (shown["method"], shown["body"]) == ("PUT", "text")
     assert shown["route"] == {"word": "Word", "number": "7"}
     assert shown["params"] == {"a": "1,2", "b": "Ł"}
@@ -24,7 +24,7 @@ def test_a_request_arrives_as_the_functions_host_shows_it(host: Devhost) -> None
 
 
 def test_an_optional_segment_may_be_missing(host: Devhost) -> None:
-    assert host.get("/api/show/word/").json["route"] == {"word": "word"}
+    assert host.get("/api/show/word/").json()["route"] == {"word": "word"}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_failing_function_answers_500_without_a_body(host: Devhost, path: str,
 
 def test_a_text_that_describes_a_response_becomes_it(host: Devhost) -> None:
     response = host.get("/api/sniffed")
-    assert (response.status, response.json, response.headers["X-Sniffed"]) == (201, {"a": 1}, "yes")
+    assert (response.status, response.json(), response.headers["X-Sniffed"]) == (201, {"a": 1}, "yes")
 
 
 def test_cookies_and_an_empty_body_are_kept(host: Devhost) -> None:

@@ -88,7 +88,7 @@ def test_what_cannot_be_suspended_or_resumed_says_so(host: Devhost) -> None:
     assert ask(host, instance, "suspend") == 202
     response = host.post(host.api(f"/instances/{instance}/suspend"))
     assert response.status == 500
-    assert response.json["ExceptionMessage"].startswith("Cannot suspend the orchestration instance")
+    assert response.json()["ExceptionMessage"].startswith("Cannot suspend the orchestration instance")
     assert ask(host, instance, "terminate") == 202
     host.finished(instance)
     for verb in ("suspend", "resume"):
@@ -128,7 +128,7 @@ def test_only_a_failed_instance_can_be_rewound(host: Devhost) -> None:
     instance = waiting(host)
     response = host.post(host.api(f"/instances/{instance}/rewind?reason=why"))
     assert response.status == 500
-    assert "only supported on failed orchestration instances" in response.json["ExceptionMessage"]
+    assert "only supported on failed orchestration instances" in response.json()["ExceptionMessage"]
     assert ask(host, instance, "terminate") == 202
     host.finished(instance)
     assert ask(host, instance, "rewind") == 410
@@ -142,7 +142,7 @@ def test_a_restarted_instance_runs_again_with_its_input(host: Devhost, same: boo
     query = f"?restartWithNewInstanceId={str(not same).lower()}"
     response = host.post(host.api(f"/instances/{instance}/restart{query}"))
     assert response.status == 202, response.text
-    again = response.json["id"]
+    again = response.json()["id"]
     assert (again == instance) is same
     assert host.finished(again)["output"] == 24
     assert [row["Generation"] for row in host.rows("Instances", again)] == [1 if same else 0]
@@ -151,4 +151,4 @@ def test_a_restarted_instance_runs_again_with_its_input(host: Devhost, same: boo
 def test_what_is_not_there_cannot_be_restarted(host: Devhost) -> None:
     response = host.post(host.api("/instances/nobody/restart"))
     assert response.status == 400
-    assert response.json["Message"] == "InstanceId does not match a valid orchestration instance."
+    assert response.json()["Message"] == "InstanceId does not match a valid orchestration instance."

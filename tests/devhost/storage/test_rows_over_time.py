@@ -61,8 +61,8 @@ def test_a_started_instance_is_pending_and_has_no_history_until_its_first_turn_i
         assert row["LastUpdatedTime"] == row["CreatedTime"]
         assert hub.history("fresh") == []
         response = host.get(host.api("/instances/fresh?showHistory=true"))
-        assert (response.status, response.json["runtimeStatus"]) == (202, "Pending")
-        assert "historyEvents" not in response.json
+        assert (response.status, response.json()["runtimeStatus"]) == (202, "Pending")
+        assert "historyEvents" not in response.json()
     host.finished("fresh")
     assert hub.faults("fresh") == []
     assert hub.instance("fresh")["ExecutionId"] == row["ExecutionId"]

@@ -11,7 +11,7 @@ def state(host: Devhost, name: str, key: str) -> Any:
     """The state of an entity over plain HTTP; None when there is none."""
     response = host.get(host.api(f"/entities/{name}/{key}"))
     assert response.status in (200, 404)
-    return response.json if response.status == 200 else None
+    return response.json() if response.status == 200 else None
 
 
 def becomes(host: Devhost, name: str, key: str, wanted: Any, within_s: float = 60) -> None:

@@ -17,27 +17,14 @@ from uuid import uuid4
 
 from azure.data.tables import TableServiceClient
 
+from devtools.processes.http import HttpResponse
+
 ROOT = Path(__file__).resolve().parents[3]
 APPS = ROOT / "tests" / "devhost" / "apps"
 FEATURES = APPS / "features"
 FINISHED = ("Completed", "Failed", "Terminated")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Response:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
 
 
 @dataclass
@@ -112,24 +99,24 @@ class Devhost:
         except OSError:
             return False
 
-    def get(self, path: str, **headers: str) -> Response:
+    def get(self, path: str, **headers: str) -> HttpResponse:
         return self.request("GET", path, None, **headers)
 
-    def post(self, path: str, content: Any = None, **headers: str) -> Response:
+    def post(self, path: str, content: Any = None, **headers: str) -> HttpResponse:
         body = b"" if content is None else json.dumps(content).encode()
         return self.request("POST", path, body, **{"Content-Type": "application/json", **headers})
 
-    def delete(self, path: str) -> Response:
+    def delete(self, path: str) -> HttpResponse:
         return self.request("DELETE", path, None)
 
-    def request(self, method: str, path: str, body: bytes | None, **headers: str) -> Response:
+    def request(self, method: str, path: str, body: bytes | None, **headers: str) -> HttpResponse:
         url = path if path.startswith("http") else self.url + path
         request = urllib.request.Request(url, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return Response(response.status, dict(response.headers), response.read())
+                return HttpResponse(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
-            return Response(error.code, dict(error.headers), error.read())
+            return HttpResponse(error.code, error.headers, error.read())
 
     def api(self, path: str) -> str:
         return f"/runtime/webhooks/durabletask{path}"
@@ -138,7 +125,7 @@ class Devhost:
         """Start an instance through the SDK's client; its id."""
         response = self.post(f"/api/start/{orchestrator}" + (f"?id={instance_id}" if instance_id else ""), value)
         assert response.status == 202, (response.status, response.text, self.log)
-        return str(response.json["id"])
+        return str(response.json()["id"])
 
     def begin_over_http(self, orchestrator: str, value: Any = None) -> str:
         """Start an instance through the API alone: the worker, which may be about to die, takes no part; its id.
@@ -147,11 +134,11 @@ class Devhost:
         """
         response = self.post(self.api(f"/orchestrators/{orchestrator}"), json.dumps(value))
         assert response.status == 202, (response.status, response.text, self.log)
-        return str(response.json["id"])
+        return str(response.json()["id"])
 
     def status(self, instance_id: str, query: str = "") -> Any:
         response = self.get(self.api(f"/instances/{instance_id}{query}"))
-        return response.json if response.body else None
+        return response.json()
 
     def finished(self, instance_id: str, within_s: float = 60) -> Any:
         """The status of an instance once it has ended."""
@@ -166,7 +153,7 @@ class Devhost:
         """Start an instance and wait for its end; its status."""
         return self.finished(self.begin(orchestrator, value, instance_id))
 
-    def event(self, instance_id: str, name: str, content: Any) -> Response:
+    def event(self, instance_id: str, name: str, content: Any) -> HttpResponse:
         return self.post(self.api(f"/instances/{instance_id}/raiseEvent/{name}"), content)
 
     def rows(self, table: str, instance_id: str) -> list[dict[str, Any]]:

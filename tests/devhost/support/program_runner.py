@@ -13,8 +13,9 @@ from typing import Any
 
 from azure.data.tables import TableServiceClient
 
+from devtools.processes.http import HttpResponse
 from tests.devhost.support.crash_points import WRITES, stands
-from tests.devhost.support.hosts import FINISHED, Devhost, Response, until
+from tests.devhost.support.hosts import FINISHED, Devhost, until
 from tests.devhost.support.random_programs import Expected, Program, Sent, expected
 from tests.support.storage_proxy import Fault, Rule, StorageProxy
 
@@ -181,7 +182,7 @@ class ProgramRun:
         unless_cut_off(lambda: host.post(host.api(f"/instances/{self.root}/resume")))
 
 
-def unless_cut_off(ask: Callable[[], Response]) -> Response | None:
+def unless_cut_off(ask: Callable[[], HttpResponse]) -> HttpResponse | None:
     try:
         return ask()
     except OSError:
