@@ -199,3 +199,10 @@ def test_the_volume_run_is_as_large_as_it_is_said_to_be() -> None:
     assert (volume.ORDERS, volume.ORDERS_AMONG_KILLS) == (5000, 2000)
     text = " ".join(text_of("docs/devhost.md").split())
     assert "runs five thousand trivial orders" in text and "two thousand among random kills" in text
+
+
+def test_the_speed_that_the_readme_names_is_what_the_bench_printed() -> None:
+    scale, readme = text_of("docs/scale.md"), " ".join(text_of("README.md").split())
+    alone, many = (re.search(rf"one line +{at} +([\d.]+) / [\d.]+ +[\d.]+ +(\d+) / ", scale) for at in (1, 16))
+    assert alone is not None and many is not None
+    assert f"an order takes {alone[2]} ms, and {float(many[1]):.0f} orders a second end" in readme
