@@ -21,9 +21,9 @@ for _name in ("NO_PROXY", "no_proxy"):
     os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "127.0.0.1", "127.1", "localhost")))
 
 from devtools.processes.ports import PORTS_IN_A_ROW, STORAGE_ACCOUNT, Ports, address, answers  # noqa: E402 - as above
-from devtools.product.commands import azurite_command, mail_command, payments_command  # noqa: E402
+from devtools.product.commands import mail_command, payments_command  # noqa: E402
 from tests.support.harness import Harness  # noqa: E402
-from tests.support.installed import demand_azurite, demand_worker_library  # noqa: E402
+from tests.support.installed import demand_worker_library, installed_azurite  # noqa: E402
 from tests.support.product import Product  # noqa: E402
 from tests.support.servers import Azurite, FreePorts, Sandbox, running  # noqa: E402
 
@@ -58,10 +58,9 @@ def ports() -> FreePorts:
 @pytest.fixture(scope="session")
 def azurite(ports: FreePorts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     """The storage emulator, in memory."""
-    demand_azurite()
     numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
     log = tmp_path_factory.mktemp("azurite") / "azurite.log"
-    with running(azurite_command(numbers, None), log, lambda: all(map(answers, numbers.storage))):
+    with running(installed_azurite(numbers, None), log, lambda: all(map(answers, numbers.storage))):
         yield Azurite(
             numbers.storage_connection_string,
             *(f"{address(port)}/{STORAGE_ACCOUNT}" for port in numbers.storage),

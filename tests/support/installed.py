@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
+from devtools.places import Word
+from devtools.processes.ports import Ports
+from devtools.product.commands import azurite_command
 from devtools.set_up import needs
 from devtools.set_up.steps import Step
 
 
-def demand_azurite() -> None:
-    """Fails the test if the storage emulator is missing, or older than what `devtools/azurite` names."""
+def installed_azurite(ports: Ports, location: Path | None) -> list[Word]:
+    """The command of the storage emulator; without a location it keeps everything in memory.
+
+    Fails the test if the emulator is missing, or older than what `devtools/azurite` names.
+    """
     _demand(needs.AZURITE_PACKAGE, needs.AZURITE_PACKAGE.is_done())
+    return azurite_command(ports, location)
 
 
 def demand_worker_library() -> None:

@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableServiceClient, TableTransactionError, UpdateMode
 
 from devtools.processes.ports import PORTS_IN_A_ROW, Ports, answers
-from devtools.product.commands import azurite_command
+from tests.support.installed import installed_azurite
 from tests.support.servers import Azurite, FreePorts, running
 
 
@@ -87,7 +87,7 @@ def test_rows_are_found_again_after_a_restart(ports: FreePorts, tmp_path: Path) 
     numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
 
     def started() -> AbstractContextManager[None]:
-        command = azurite_command(numbers, tmp_path / "data")
+        command = installed_azurite(numbers, tmp_path / "data")
         return running(command, tmp_path / "azurite.log", lambda: all(map(answers, numbers.storage)))
 
     with started(), TableServiceClient.from_connection_string(numbers.storage_connection_string) as service:

@@ -9,8 +9,8 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 
 from devtools.processes.ports import PORTS_IN_A_ROW, Ports, answers
-from devtools.product.commands import azurite_command
 from tests.devhost.support.hosts import Devhost, until, workers_in
+from tests.support.installed import installed_azurite
 from tests.support.servers import Azurite, FreePorts, running
 
 Hosts = Callable[..., Devhost]
@@ -164,7 +164,7 @@ def nowhere() -> str:
 
 def test_an_outage_of_storage_delays_and_loses_nothing(new_host: Hosts, ports: FreePorts, tmp_path: Path) -> None:
     numbers = Ports.counted_from(ports(PORTS_IN_A_ROW))
-    command = azurite_command(numbers, tmp_path / "azurite")
+    command = installed_azurite(numbers, tmp_path / "azurite")
     log = tmp_path / "azurite.log"
 
     def is_up() -> bool:

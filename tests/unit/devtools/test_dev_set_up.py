@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from devtools.set_up import needs, node
 from devtools.set_up.steps import Step, run_logged, set_up
 from devtools.trouble import Trouble
 from devtools.verbs import chosen
-from tests.support.installed import demand_azurite, demand_worker_library
+from tests.support.installed import demand_worker_library, installed_azurite
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
@@ -39,7 +40,11 @@ def test_what_a_test_run_by_hand_misses_is_one_sentence_with_the_command_that_in
     absent = Step("Azurite", tmp_path / "log", tmp_path / "stamp", lambda: "1", lambda: None)
     monkeypatch.setattr(needs, "AZURITE_PACKAGE", absent)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    for demand, name in ((demand_azurite, "Azurite"), (demand_worker_library, "Azure's own worker library")):
+    missing: dict[str, Callable[[], object]] = {
+        "Azurite": lambda: installed_azurite(Ports(), None),
+        "Azure's own worker library": demand_worker_library,
+    }
+    for name, demand in missing.items():
         with pytest.raises(pytest.fail.Exception) as failed:
             demand()
         message = str(failed.value)
