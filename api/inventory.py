@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import azure.functions as func
 
 from api import paging
-from api.problems import Problem, head_problem, json_response, read_body, refuse_unknown_parameters
+from api.problems import Fault, Problem, head_fault, json_response, read_body, read_query, refuse, unknown_parameters
 from models.money import price_warnings
 from models.operations.order_list import IndexEntry
 from models.order_request import SKU_PATTERN
+from models.sentences import PATTERNS
 from models.stock import InventoryUpdate, StockEntry, StockPage
 
 DEFAULT_PAGE = 20
@@ -39,20 +40,23 @@ class Index(Protocol):
         """The entries of one read, newest first, and whether there are more."""
 
 
+class StockQuery(paging.Query):
+    """The parameters of the list."""
+
+    top: paging.Top = DEFAULT_PAGE
+    continuation: Annotated[str | None, paging.continuation_of(SKU_PATTERN)] = None
+
+
 async def list_all(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
     """`?top=&continuation=`: SKUs in ascending order, a page at a time, each with the ETag for a `PUT`."""
-    refuse_unknown_parameters(req, *paging.PARAMETERS)
-    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, SKU_PATTERN)
-    page = await asyncio.to_thread(stock.page, after, top)
+    query = read_query(req, StockQuery)
+    page = await asyncio.to_thread(stock.page, query.continuation, query.top)
     items = [{**_as_json(entry), "etag": entry.etag} for entry in page.entries]
     return json_response({"items": items, "continuation": page.continuation})
 
 
 async def show(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
-    entry = await asyncio.to_thread(stock.find, _sku(req))
-    if entry is None:
-        raise Problem(404, "There is no such sku.")
-    return _answer(entry)
+    return _answer(await _entry_or_404(req, stock))
 
 
 async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
@@ -60,17 +64,17 @@ async def put(req: func.HttpRequest, stock: Stock) -> func.HttpResponse:
 
     A price of which no quantity can be charged is stored, and the answer says so in `warnings`.
     """
-    sku, update = _sku(req), read_body(req, InventoryUpdate)
-    entry = await asyncio.to_thread(stock.put, sku, update, req.headers.get("If-Match"))
+    update = read_body(req, InventoryUpdate, _faults_of(req.route_params["sku"]))
+    entry = await asyncio.to_thread(stock.put, req.route_params["sku"], update, req.headers.get("If-Match"))
     return _answer(entry, price_warnings(update.price_minor, update.currency))
 
 
 async def holders(req: func.HttpRequest, stock: Stock, index: Index) -> func.HttpResponse:
     """Which orders hold units of a SKU: of the newest 1,000 unfinished, at most `MOST_HOLDERS`.
 
-    One read of the index, and one for each order that names the SKU.
+    One read of the index, and one for each order that names the SKU. 404 for an unknown SKU.
     """
-    sku = _sku(req)
+    sku = (await _entry_or_404(req, stock)).item.sku
     unfinished, more = await asyncio.to_thread(index.newest_unfinished)
     named = [entry for entry in reversed(unfinished) if sku in entry.skus]
     holding = []
@@ -81,11 +85,18 @@ async def holders(req: func.HttpRequest, stock: Stock, index: Index) -> func.Htt
     return json_response({"sku": sku, "holders": holding, "more": more or len(named) > MOST_HOLDERS})
 
 
-def _sku(req: func.HttpRequest) -> str:
+async def _entry_or_404(req: func.HttpRequest, stock: Stock) -> StockEntry:
+    """The sku in the path. Raises Problem 404, and 400 for a path that names no sku and for any parameter."""
     sku: str = req.route_params["sku"]
-    if not re.fullmatch(SKU_PATTERN, sku):
-        raise head_problem("sku", "must be 1 to 64 capital letters, digits or hyphens")
-    return sku
+    refuse([*_faults_of(sku), *unknown_parameters(req)])
+    entry = await asyncio.to_thread(stock.find, sku)
+    if entry is None:
+        raise Problem(404, "There is no such sku.")
+    return entry
+
+
+def _faults_of(sku: str) -> list[Fault]:
+    return [] if re.fullmatch(SKU_PATTERN, sku) else [head_fault("sku", PATTERNS[SKU_PATTERN])]
 
 
 def _answer(entry: StockEntry, warnings: Sequence[str] = ()) -> func.HttpResponse:

@@ -60,7 +60,8 @@ class Labels(Protocol):
 
 async def cancel(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """202: the order ends `cancelled`. 409 with its state otherwise. Safe to repeat."""
-    record = await request_the_cancel(await order_or_404(req, orders), client, orders, _remark(req))
+    remark = _remark(req)
+    record = await request_the_cancel(await order_or_404(req, orders), client, orders, remark)
     return json_response({"order_id": record.order_id, "status": record.state, "cancel_requested": True}, 202)
 
 

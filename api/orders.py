@@ -11,17 +11,28 @@ import json
 import re
 import uuid
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol, get_args
+from typing import Annotated, Any, Protocol, get_args
 
 import azure.functions as func
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from api import paging
-from api.problems import Problem, field_problem, head_problem, json_response, read_body, refuse_unknown_parameters
+from api.problems import (
+    Fault,
+    Problem,
+    head_fault,
+    json_response,
+    read_body,
+    read_query,
+    refuse,
+    refuse_unknown_parameters,
+)
 from api.sagas import exists, start_saga
 from models.messages import Limits
 from models.operations.order_list import IndexEntry, Page
 from models.order_record import Acceptance, OrderRecord
 from models.order_request import ORDER_ID_PATTERN, OrderRequest
+from models.sentences import PATTERNS
 from models.states import OrderStatus
 from models.view import OrderView, detailed, moment, view_of
 
@@ -52,12 +63,52 @@ class Index(Protocol):
         """Orders by UTC day, newest first."""
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _status(status: str | None) -> str | None:
+    if status not in {None, *get_args(OrderStatus)}:
+        raise ValueError(f"must be one of {', '.join(get_args(OrderStatus))}")
+    return status
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text) if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else date.min
+    except ValueError:
+        day = date.min
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError("must be a UTC day such as 2026-01-31")
+    return day
+
+
+def _before(oldest: date | None, others: ValidationInfo) -> date | None:
+    """`to` is read first; one that is wrong is a fault of its own."""
+    if oldest is not None and "newest" in others.data:
+        newest = others.data["newest"] or _today()
+        if not 0 <= (newest - oldest).days < MAX_DAYS:
+            raise ValueError(f"must not be after `to`, and at most {MAX_DAYS} days before it")
+    return oldest
+
+
+class OrdersQuery(paging.Query):
+    """The parameters of the list."""
+
+    status: Annotated[str | None, AfterValidator(_status)] = None
+    newest: Annotated[date | None, BeforeValidator(_day), Field(alias="to")] = None
+    oldest: Annotated[date | None, BeforeValidator(_day), AfterValidator(_before), Field(alias="from")] = None
+    top: paging.Top = DEFAULT_PAGE
+    continuation: Annotated[str | None, paging.continuation_of(CONTINUATION_PATTERN)] = None
+
+
 async def place(
     req: func.HttpRequest, client: Any, orders: Orders, limits: Limits, tracking: Tracking
 ) -> func.HttpResponse:
     """202 with the Durable check-status body, `orderUrl` and `trackingUrl`: for a new order, and for one sent again."""
-    request = read_body(req, OrderRequest)
-    order_id = _new_order_id(req, request)
+    key = _idempotency_key(req)
+    request = read_body(req, OrderRequest, _faults_of(key))
+    order_id = _new_order_id(key, request)
     inserted, record = await asyncio.to_thread(orders.accept, order_id, request)
     if record.is_erased:
         raise Problem(409, f"Order {order_id} exists, and its data was erased. Use a new id for a new order.")
@@ -87,14 +138,10 @@ async def order_or_404(req: func.HttpRequest, orders: OrderFinder, *parameters: 
 
 async def list_orders(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     """`?status=&from=&to=&top=&continuation=`: days are UTC, `YYYY-MM-DD`; newest first, a page at a time."""
-    refuse_unknown_parameters(req, "status", "from", "to", *paging.PARAMETERS)
-    status, newest, oldest = _status(req), _day(req, "to"), _day(req, "from")
-    newest = newest or datetime.now(UTC).date()
-    oldest = oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
-    if not 0 <= (newest - oldest).days < MAX_DAYS:
-        raise field_problem("from", f"must not be after `to`, and at most {MAX_DAYS} days before it")
-    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
-    page = await asyncio.to_thread(index.page, status, newest, oldest, top, after)
+    query = read_query(req, OrdersQuery)
+    newest = query.newest or _today()
+    oldest = query.oldest or newest - timedelta(days=DEFAULT_DAYS - 1)
+    page = await asyncio.to_thread(index.page, query.status, newest, oldest, query.top, query.continuation)
     return json_response({"orders": [listed(entry) for entry in page.entries], "continuation": page.continuation})
 
 
@@ -115,26 +162,6 @@ def listed(entry: IndexEntry) -> dict[str, Any]:
     }
 
 
-def _status(req: func.HttpRequest) -> str | None:
-    status = req.params.get("status") or None
-    if status not in {None, *get_args(OrderStatus)}:
-        raise field_problem("status", f"must be one of {', '.join(get_args(OrderStatus))}")
-    return status
-
-
-def _day(req: func.HttpRequest, name: str) -> date | None:
-    text = req.params.get(name)
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text) if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else date.min
-    except ValueError:
-        day = date.min
-    if not FIRST_DAY <= day <= LAST_DAY:
-        raise field_problem(name, "must be a UTC day such as 2026-01-31")
-    return day
-
-
 async def live_view(client: Any, record: OrderRecord) -> OrderView:
     status = await client.get_status(record.order_id)
     view = view_of(record, status.custom_status if status else None)
@@ -143,16 +170,24 @@ async def live_view(client: Any, record: OrderRecord) -> OrderView:
     return view
 
 
-def _new_order_id(req: func.HttpRequest, request: OrderRequest) -> str:
-    """The client's id, from the body or the `Idempotency-Key` header; a new id if the client sent neither."""
+def _idempotency_key(req: func.HttpRequest) -> str | None:
+    """The header without its quotes."""
     key = req.headers.get("Idempotency-Key")
+    return None if key is None else re.sub(r'^"(.*)"$', r"\1", key)
+
+
+def _faults_of(key: str | None) -> list[Fault]:
+    if key is None or re.fullmatch(ORDER_ID_PATTERN, key):
+        return []
+    return [head_fault("Idempotency-Key", PATTERNS[ORDER_ID_PATTERN])]
+
+
+def _new_order_id(key: str | None, request: OrderRequest) -> str:
+    """The client's id, from the body or the `Idempotency-Key` header; a new one when it gave neither."""
     if key is None:
         return request.order_id or str(uuid.uuid4())
-    key = re.sub(r'^"(.*)"$', r"\1", key)
-    if not re.fullmatch(ORDER_ID_PATTERN, key):
-        raise head_problem("Idempotency-Key", "must be 1 to 64 letters, digits or hyphens")
     if request.order_id not in {None, key}:
-        raise head_problem("Idempotency-Key", "must equal order_id when both are given")
+        refuse([head_fault("Idempotency-Key", "must equal order_id when both are given")])
     return key
 
 

@@ -18,7 +18,7 @@ import azure.functions as func
 from api import orders as orders_edge
 from api.operators import actor
 from api.orders import STOPPED, listed, order_or_404
-from api.problems import json_response
+from api.problems import json_response, refuse_unknown_parameters
 from models.operations import timeline
 from models.operations.audit import AuditEvent, Trail, Webhook
 from models.operations.order_list import Front
@@ -44,6 +44,7 @@ class Orders(orders_edge.OrderFinder, Protocol):
 
 async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
     """200, or 304 when nothing has changed since the ETag in `If-None-Match`."""
+    refuse_unknown_parameters(req)
     front = await asyncio.to_thread(index.front, datetime.now(UTC).date(), TOP)
     newest = front.newest(TOP)
     states = Counter(entry.status for entry in front.unfinished)
@@ -63,6 +64,7 @@ async def show(req: func.HttpRequest, index: Index) -> func.HttpResponse:
 
 async def counts(req: func.HttpRequest, read_counts: ReadCounts) -> func.HttpResponse:
     """The ended orders of the day by state, as the sweep last counted them: one read. Null before that."""
+    refuse_unknown_parameters(req)
     return json_response({"ended": await asyncio.to_thread(read_counts)})
 
 

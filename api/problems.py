@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -20,6 +20,7 @@ import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
 from models.errors import Conflict, OutcomeUnknown, Unavailable
+from models.sentences import sentence_of
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ MAX_NAME_SHOWN = 100
 SAFE_IN_A_FRAGMENT = "~!$&'()*+,;=:@?"
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ServicesT = TypeVar("ServicesT")
+Fault = Mapping[str, str]
+"""One wrong field: its `pointer`, and the `detail` that says what is allowed."""
 
 
 def title_of(status: int) -> str:
@@ -48,13 +51,13 @@ class Problem(Exception):
         self,
         status: int,
         detail: str,
-        errors: list[dict[str, str]] | None = None,
+        errors: Sequence[Fault] = (),
         more: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.errors = errors or []
+        self.errors = [dict(error) for error in errors]
         self.more = more or {}
 
     def response(self) -> func.HttpResponse:
@@ -97,11 +100,25 @@ async def respond(
         return Problem(503, f"{fault} Try again later.").response()
 
 
-def read_body(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
-    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 415 for a body not declared as JSON, 400 naming
+def read_body(req: func.HttpRequest, model: type[ModelT], faults: Sequence[Fault] = ()) -> ModelT:
+    """Parse the body strictly. Raises Problem 413 beyond 256 KiB, 415 for what is not declared as JSON, 400 naming
     every wrong field. A route that has a body takes no parameters of the query.
+
+    `faults`: those of the path and the headers. The same 400 names them.
     """
-    refuse_unknown_parameters(req)
+    faults = [*faults, *unknown_parameters(req)]
+    try:
+        value = _validated(_body_of(req), model)
+    except Problem as problem:
+        if problem.status != 400:
+            raise
+        raise bad_request([*faults, *problem.errors]) from None
+    refuse(faults)
+    return value
+
+
+def _body_of(req: func.HttpRequest) -> bytes:
+    """Raises Problem."""
     body = req.get_body()
     if len(body) > MAX_BODY_BYTES:
         raise Problem(413, f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are read.")
@@ -111,36 +128,69 @@ def read_body(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
         raise Problem(415, "The body must be JSON and declared so: send `Content-Type: application/json`.")
     if req.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise body_problem("The body is compressed, and is not unpacked here: send it without a Content-Encoding.")
-    _refuse_duplicates(_parsed(body))
+    return bytes(body)
+
+
+def _validated(body: bytes, model: type[ModelT]) -> ModelT:
+    """Raises Problem 400 with every fault."""
+    faults = _doubled_names(_parsed(body))
     try:
-        return model.model_validate_json(body)
+        value = model.model_validate_json(body)
     except ValidationError as invalid:
-        raise _bad_fields(invalid) from None
+        raise bad_request([*faults, *_faults_of(invalid)]) from None
+    refuse(faults)
+    return value
+
+
+def read_query(req: func.HttpRequest, model: type[ModelT]) -> ModelT:
+    """Parse the parameters of the query: the model's fields, by their aliases. An empty one counts as left out.
+
+    Raises Problem 400 naming every wrong and every unknown parameter.
+    """
+    known = [field.alias or name for name, field in model.model_fields.items()]
+    faults = unknown_parameters(req, known)
+    try:
+        query = model.model_validate({name: req.params[name] for name in known if req.params.get(name)})
+    except ValidationError as invalid:
+        raise bad_request([*faults, *_faults_of(invalid)]) from None
+    refuse(faults)
+    return query
 
 
 def refuse_unknown_parameters(req: func.HttpRequest, *known: str) -> None:
-    """Raises Problem 400 for a parameter of the query that the route does not have. The host's own are allowed."""
+    """Raises Problem 400 for a parameter of the query that the route does not have. The host's own are let through."""
+    refuse(unknown_parameters(req, known))
+
+
+def unknown_parameters(req: func.HttpRequest, known: Collection[str] = ()) -> list[Fault]:
+    there_are = f"there are {', '.join(known)}" if known else "there are none here"
     unknown = [name for name in req.params if name not in {*known, *PARAMETERS_OF_THE_HOST}]
-    if unknown:
-        there_are = f"there are {', '.join(known)}" if known else "there are none here"
-        errors = [{"pointer": _pointer((name,)), "detail": "There is no such parameter."} for name in unknown]
-        names = ", ".join(name[:MAX_NAME_SHOWN] for name in unknown)
-        raise Problem(400, f"There is no query parameter {names}; {there_are}.", errors)
+    return [{"pointer": _pointer((name,)), "detail": f"There is no such parameter; {there_are}."} for name in unknown]
 
 
-def field_problem(name: str, detail: str) -> Problem:
-    """One wrong parameter of the query."""
-    return Problem(400, f"{name}: {detail}", [{"pointer": _pointer((name,)), "detail": detail}])
+def head_fault(name: str, detail: str) -> Fault:
+    """One wrong value of a header or of a part of the path, which no JSON pointer leads to: it goes by its name."""
+    return {"pointer": name, "detail": detail}
 
 
-def head_problem(name: str, detail: str) -> Problem:
-    """One wrong header or path parameter. No JSON pointer leads to it, so its name takes the pointer's place."""
-    return Problem(400, f"{name}: {detail}", [{"pointer": name, "detail": detail}])
+def refuse(faults: Sequence[Fault]) -> None:
+    """Raises Problem 400 if there are any."""
+    if faults:
+        raise bad_request(faults)
+
+
+def bad_request(faults: Iterable[Fault]) -> Problem:
+    """400 that names each wrong field once. The detail says what is wrong with a single one."""
+    once = list({fault["pointer"]: fault for fault in reversed([*faults])}.values())[::-1]
+    if len(once) > 1:
+        return Problem(400, f"{len(once)} fields are wrong: {', '.join(fault['pointer'] for fault in once)}.", once)
+    name, detail = once[0]["pointer"].removeprefix("#").removeprefix("/"), once[0]["detail"]
+    return Problem(400, f"{name}: {detail}" if name else detail, once)
 
 
 def body_problem(sentence: str) -> Problem:
     """A body that is wrong as a whole."""
-    return Problem(400, sentence, [{"pointer": "#", "detail": sentence}])
+    return bad_request([{"pointer": "#", "detail": sentence}])
 
 
 def _no_body(req: func.HttpRequest) -> Problem:
@@ -182,15 +232,13 @@ def _refuse_constant(name: str) -> Any:
     raise body_problem(f"The body is not JSON: {name} is no value of it.")
 
 
-def _refuse_duplicates(content: Any) -> None:
-    """Raises Problem 400 for a name that one object has twice: it is unknown which value is meant."""
+def _doubled_names(content: Any) -> list[Fault]:
+    """Which of two values is meant, nobody can know. Raises Problem 400 for a body that is nested too deeply."""
     try:
         twice = [_pointer(location) for location in _doubled_in(content)]
     except RecursionError:
         raise body_problem("The body is nested too deeply.") from None
-    if twice:
-        errors = [{"pointer": pointer, "detail": "This name stands twice in one object."} for pointer in twice]
-        raise Problem(400, f"The body names {', '.join(twice)} twice.", errors)
+    return [{"pointer": pointer, "detail": "This name stands twice in one object."} for pointer in twice]
 
 
 def _doubled_in(content: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
@@ -201,16 +249,12 @@ def _doubled_in(content: Any, at: tuple[int | str, ...] = ()) -> Iterator[tuple[
         yield from _doubled_in(value, (*at, place))
 
 
-def _bad_fields(invalid: ValidationError) -> Problem:
-    first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":  # Python's own reader accepts more, such as half an emoji
-        return body_problem(f"The body is not JSON: {first['msg'].removeprefix('Invalid JSON: ')}.")
-    errors = [
-        {"pointer": _pointer(error["loc"]), "detail": error["msg"].removeprefix("Value error, ")}
-        for error in invalid.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    count = "1 field is" if len(errors) == 1 else f"{len(errors)} fields are"
-    return Problem(400, f"{count} wrong: {', '.join(error['pointer'] for error in errors)}.", errors)
+def _faults_of(invalid: ValidationError) -> list[Fault]:
+    errors = invalid.errors(include_url=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":  # what JSON has and Python's own reader lets through, such as half an emoji
+        reason = errors[0]["msg"].removeprefix("Invalid JSON: ")
+        return [{"pointer": "#", "detail": f"The body is not JSON: {reason}."}]
+    return [{"pointer": _pointer(error["loc"]), "detail": sentence_of(error)} for error in errors]
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

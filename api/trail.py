@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import azure.functions as func
 
 from api import paging
 from api.orders import OrderFinder, order_or_404
-from api.problems import json_response
+from api.problems import json_response, read_query
 from models.operations.audit import AuditEvent, Trail
 from models.view import moment
 
@@ -22,11 +22,18 @@ class Orders(OrderFinder, Protocol):
         """At most `top` changes of an order's record, after number `after`."""
 
 
+class EventsQuery(paging.Query):
+    """The parameters of the list."""
+
+    top: paging.Top = DEFAULT_PAGE
+    continuation: Annotated[str | None, paging.continuation_of(CONTINUATION_PATTERN)] = None
+
+
 async def show(req: func.HttpRequest, orders: Orders) -> func.HttpResponse:
     """200; 404 for an unknown order. `?top=&continuation=`."""
-    top, after = paging.top(req, DEFAULT_PAGE), paging.continuation(req, CONTINUATION_PATTERN)
+    query = read_query(req, EventsQuery)
     record = await order_or_404(req, orders, *paging.PARAMETERS)
-    trail = await asyncio.to_thread(orders.trail, record.order_id, int(after or 0), top)
+    trail = await asyncio.to_thread(orders.trail, record.order_id, int(query.continuation or 0), query.top)
     body = {
         "order_id": record.order_id,
         "events": [_as_json(event) for event in trail.events],

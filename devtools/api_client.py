@@ -158,12 +158,13 @@ def read(answer: httpx.Response, to: Target) -> Any:
 
 
 def _sentence(answer: httpx.Response, to: Target) -> str:
-    """The problem in its own words, or what the status means."""
+    """The problem in its own words, or what the status means. A fault that its detail says already is said once."""
     if answer.status_code == 401:
         return "The key is wrong." if to.key else f"This deployment asks for a function key: --key, or {KEY_VARIABLE}."
     try:
         problem = answer.json()
-        wrong = [f"{each['pointer']}: {each['detail']}" for each in problem.get("errors", [])]
-        return " ".join([str(problem["detail"]), *wrong])
+        detail, errors = str(problem["detail"]), problem.get("errors", [])
+        wrong = [f"{each['pointer']}: {each['detail']}" for each in errors if each["detail"] not in detail]
+        return " ".join([detail, *wrong])
     except (ValueError, KeyError, TypeError, AttributeError):
         return f"{to.origin} answered {answer.request.method} {answer.request.url.path} with {answer.status_code}."

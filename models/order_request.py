@@ -9,15 +9,48 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import unicodedata
-from typing import Annotated, Self
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import InitErrorDetails
 
 from models.delivery_address import COUNTRIES
 
-# What the label's font prints: Latin, Greek and Cyrillic with their punctuation. A test draws every one of them.
-PRINTABLE_RANGES = ((0x20, 0x7E), (0xA0, 0x17F), (0x1E00, 0x1E9E), (0x370, 0x3FF), (0x400, 0x525), (0x2010, 0x2026))
+# What the label's font prints: Latin, Greek and Cyrillic with the signs and marks that names and addresses are written
+# with. Whole blocks of Unicode, as far as the font has them; a test compares each with the font, in both directions.
+PRINTABLE_RANGES = (
+    (0x0020, 0x007E),  # Basic Latin
+    (0x00A0, 0x024F),  # Latin-1 Supplement, Latin Extended-A and B: Romanian, Pinyin, Vietnamese ơ and ư
+    (0x0250, 0x02AF),  # IPA Extensions, of which West African alphabets take letters: ɛ, ɔ, ɗ
+    # Spacing Modifier Letters: the Hawaiian okina, the apostrophe of Breton and Ukrainian names.
+    *((0x02B0, 0x02E9), (0x02EC, 0x02EE), (0x02F3, 0x02F3), (0x02F7, 0x02F7)),
+    (0x0370, 0x03FF),  # Greek and Coptic
+    (0x0400, 0x0525),  # Cyrillic, and what the font has of its supplement
+    (0x1E00, 0x1EFB),  # Latin Extended Additional: Vietnamese
+    (0x1F00, 0x1FFE),  # Greek Extended
+    (0x2010, 0x2027),  # General Punctuation
+    (0x20A0, 0x20B5),  # Currency Symbols
+    *((0x2C60, 0x2C77), (0x2C79, 0x2C7F)),  # Latin Extended-C
+    (0x2116, 0x2116),  # №, before the number of a house or a flat
+)
+# Characters that are not seen and change how a text is read: control, format and separator characters, half emojis.
+# https://www.unicode.org/reports/tr36/ (bidirectional overrides in texts that others read).
+UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+JOINERS = "\u200c\u200d"
+"""Persian names and those in Indic scripts are spelled with them."""
 
 
 def printable(character: str) -> bool:
@@ -27,25 +60,42 @@ def printable(character: str) -> bool:
     return assigned and any(low <= code <= high for low, high in PRINTABLE_RANGES)
 
 
-def _plain_text(text: str) -> str:
+def _seen_text(text: str, besides: str = "") -> str:
+    """Composed (NFC), and without a character that is not seen, except those of `besides`."""
     text = unicodedata.normalize("NFC", text)
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp", "Cs"} for character in text):
-        raise ValueError("must not contain control characters")
-    if not text.strip():
+    for character in text:
+        if unicodedata.category(character) in UNSEEN and character not in besides:
+            raise ValueError(f"must not contain the control or invisible character U+{ord(character):04X}")
+    if not "".join(character for character in text if character not in besides).strip():
         raise ValueError("must not be blank")
     return text
+
+
+def _plain_text(text: str) -> str:
+    return _seen_text(text)
+
+
+def _name(text: str) -> str:
+    return _seen_text(text, JOINERS)
 
 
 def _label_text(text: str) -> str:
     for character in text:
         if not printable(character):
-            raise ValueError(f"the character {character!r} (U+{ord(character):04X}) cannot be printed on a label")
+            raise ValueError(_unprintable(character))
     return text
+
+
+def _unprintable(character: str) -> str:
+    code = f"U+{ord(character):04X}"
+    if unicodedata.combining(character):
+        return f"the accent {code} cannot be printed on a label: no single character has it and its letter"
+    return f"the character {character!r} ({code}) cannot be printed on a label: it is not Latin, Greek or Cyrillic"
 
 
 def _country(code: str) -> str:
     if code not in COUNTRIES:
-        raise ValueError("must be an ISO 3166 alpha-2 code such as GB")
+        raise ValueError("must be an ISO 3166 alpha-2 code in capital letters, such as GB")
     return code
 
 
@@ -59,9 +109,16 @@ SKU_PATTERN = r"^[A-Z0-9-]{1,64}$"
 # The shape that HTML gives an e-mail address. Whether it exists is for the mail server to say.
 EMAIL_PATTERN = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 
+CUSTOMER_ID_PATTERN = r"^[A-Za-z0-9_.@-]{1,100}$"
+PAYMENT_METHOD_PATTERN = r"^pm_[A-Za-z0-9_]{1,64}$"
+COUNTRY_PATTERN = r"^[A-Z]{2}$"
+MOST_LINES = 50
+
 OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
 Sku = Annotated[str, StringConstraints(pattern=SKU_PATTERN)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_plain_text)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[ShortText, AfterValidator(_plain_text)]
+Name = Annotated[ShortText, AfterValidator(_name)]
 LabelText = Annotated[Text, AfterValidator(_label_text)]
 AbsentWhenBlank = BeforeValidator(_absent_when_blank)
 
@@ -73,8 +130,8 @@ class Model(BaseModel):
 
 
 class Customer(Model):
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@-]{1,100}$")]
-    name: Text
+    id: Annotated[str, StringConstraints(pattern=CUSTOMER_ID_PATTERN)]
+    name: Name
     email: Annotated[str, StringConstraints(max_length=200, pattern=EMAIL_PATTERN)]
 
 
@@ -89,7 +146,36 @@ class Address(Model):
     line2: Annotated[LabelText | None, AbsentWhenBlank] = None
     city: LabelText
     postal_code: LabelText
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_country)]
+    country: Annotated[str, StringConstraints(pattern=COUNTRY_PATTERN), AfterValidator(_country)]
+
+
+def _each_sku_once(lines: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Raises with the faults of the lines themselves and with each repetition, so that one answer names them all."""
+    faults: list[InitErrorDetails] = []
+    try:
+        items = validate(lines)
+    except ValidationError as invalid:
+        faults = [
+            InitErrorDetails(type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))
+            for error in invalid.errors(include_url=False)
+        ]
+    faults += _repetitions(lines)
+    if faults:
+        raise ValidationError.from_exception_data("items", faults, "json", hide_input=True)
+    return items
+
+
+def _repetitions(lines: Any) -> Iterator[InitErrorDetails]:
+    """A fault for each line that has the sku of a line before it."""
+    seen: set[str] = set()
+    for number, line in enumerate(lines if isinstance(lines, list) and len(lines) <= MOST_LINES else ()):
+        sku = line.get("sku") if isinstance(line, dict) else None
+        if not isinstance(sku, str) or not re.match(SKU_PATTERN, sku):
+            continue
+        if sku in seen:
+            error = {"error": ValueError(f"each sku may appear once, and {sku} stands in a line before this one")}
+            yield InitErrorDetails(type="value_error", loc=(number, "sku"), input=sku, ctx=error)
+        seen.add(sku)
 
 
 class OrderRequest(Model):
@@ -97,17 +183,9 @@ class OrderRequest(Model):
 
     order_id: OrderId | None = None
     customer: Customer
-    items: Annotated[list[Item], Field(min_length=1, max_length=50)]
-    payment_method: Annotated[str, StringConstraints(pattern=r"^pm_[A-Za-z0-9_]{1,64}$")]
+    items: Annotated[list[Item], Field(min_length=1, max_length=MOST_LINES), WrapValidator(_each_sku_once)]
+    payment_method: Annotated[str, StringConstraints(pattern=PAYMENT_METHOD_PATTERN)]
     shipping_address: Address
-
-    @model_validator(mode="after")
-    def _each_sku_once(self) -> Self:
-        skus = [item.sku for item in self.items]
-        repeated = sorted({sku for sku in skus if skus.count(sku) > 1})
-        if repeated:
-            raise ValueError(f"items: each sku may appear once; repeated: {', '.join(repeated)}")
-        return self
 
     def body_hash(self) -> str:
         """SHA-256 (hex) of the canonical body: the same order hashes the same, however it was spelled.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from models.money import CURRENCIES, LARGEST
 from models.order_request import Model
@@ -55,18 +54,17 @@ def _charged_currency(code: str) -> str:
     return code
 
 
+def _within_the_largest_total(price_minor: int, others: ValidationInfo) -> int:
+    """Of the currency, which is read first; one that is wrong is a fault of its own."""
+    currency = others.data.get("currency")
+    if currency is not None and price_minor > CURRENCIES[currency].maximum:
+        raise ValueError(f"must be at most {CURRENCIES[currency].maximum} in {currency}")
+    return price_minor
+
+
 class InventoryUpdate(Model):
     """The body of `PUT /api/inventory/{sku}`."""
 
     on_hand: Annotated[int, Field(ge=0, le=1_000_000_000)]
-    price_minor: Annotated[int, Field(ge=1, le=LARGEST)]
     currency: Annotated[str, AfterValidator(_charged_currency), Field(json_schema_extra={"enum": sorted(CURRENCIES)})]
-
-    @model_validator(mode="after")
-    def _price_within_the_largest_total(self) -> Self:
-        largest = CURRENCIES[self.currency].maximum
-        if self.price_minor > largest:
-            too_large = PydanticCustomError("price_too_large", f"must be at most {largest} in {self.currency}")
-            wrong = InitErrorDetails(type=too_large, loc=("price_minor",), input=self.price_minor)
-            raise ValidationError.from_exception_data("InventoryUpdate", [wrong])
-        return self
+    price_minor: Annotated[int, Field(ge=1, le=LARGEST), AfterValidator(_within_the_largest_total)]

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from models.errors import OrderSagaError
+from models.sentences import sentence_of
 from models.stock import InventoryUpdate
 from services import storage
 from services.tables.table_stock import TableStock
@@ -46,7 +47,7 @@ def _update(row: dict[str, Any]) -> tuple[str, InventoryUpdate]:
     try:
         return sku, InventoryUpdate.model_validate(row)
     except ValidationError as invalid:
-        errors = [f"{error['loc'][0]} {error['msg'].removeprefix('Value error, ')}" for error in invalid.errors()]
+        errors = [f"{'.'.join(map(str, error['loc']))} {sentence_of(error)}" for error in invalid.errors()]
         raise WrongRow(f" The row of {sku} is wrong: {'; '.join(errors)}.") from None
 
 

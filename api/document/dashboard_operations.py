@@ -62,7 +62,7 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
             200: Reply("Parked orders and approvals come oldest first.", answers.Overview, OVERVIEW, POLLED),
             304: UNCHANGED,
         },
-        (503,),
+        (400, 503),
         parameters=(KNOWN,),
         says="Costs two reads of storage, however many orders there are: the unfinished, and those ended today (UTC).",
     ),
@@ -83,7 +83,7 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
                 },
             )
         },
-        (503,),
+        (400, 503),
     ),
     "get_timeline": Operation(
         TAG,
@@ -92,7 +92,7 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
             200: Reply("Its attempts, its waits, and its audit trail.", answers.Timeline, TIMELINE, POLLED),
             304: UNCHANGED,
         },
-        (404, 503),
+        (400, 404, 503),
         parameters=(KNOWN,),
         says="Attempts come from the orchestration's history while it exists; `history` is `gone` after that, and the "
         "audit trail is what is left. It holds no personal data.",
@@ -101,7 +101,7 @@ DASHBOARD_OPERATIONS: Mapping[str, Operation] = {
         TAG,
         "Show which orders hold units of a SKU",
         {200: Reply("At most 20, of the newest 1,000 unfinished orders.", answers.Holders, HOLDERS)},
-        (400, 503),
+        (400, 404, 503),
         says=f"Reads the index once, and the reservation of each order that names the SKU, such as {EXAMPLE_SKU}.",
     ),
 }

@@ -144,8 +144,8 @@ HEALTHY = {
 # By status: the `detail` of the problem, and further members of its body.
 PROBLEMS: dict[int, tuple[str, dict[str, Any]]] = {
     400: (
-        "1 field is wrong: #/items/0/quantity.",
-        {"errors": [{"pointer": "#/items/0/quantity", "detail": "Input should be greater than or equal to 1"}]},
+        "items/0/quantity: must be at least 1",
+        {"errors": [{"pointer": "#/items/0/quantity", "detail": "must be at least 1"}]},
     ),
     404: ("There is no order with this id.", {}),
     409: (f"Order {EXAMPLE_ID} is completed: it can no longer be cancelled.", {}),

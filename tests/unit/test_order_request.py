@@ -1,15 +1,17 @@
+# ruff: noqa: RUF001 - names are written with letters that look like others
 """The public edge's shape: what an order may look like, and what is named when it does not."""
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from models.order_request import PRINTABLE_RANGES, OrderRequest, printable
-from tests.unit.orders import body, request
+from models.order_request import PRINTABLE_RANGES, Decision, Evidence, OrderRequest, Reason, Remark, printable
+from tests.unit.orders import body, request, running_order
 
 
 def wrong_fields(**changes: Any) -> set[tuple[int | str, ...]]:
@@ -69,6 +71,13 @@ def test_every_wrong_field_is_named_at_once() -> None:
 def test_a_repeated_sku_is_refused_and_named() -> None:
     with pytest.raises(ValidationError, match="CRUNCHY-ARMCHAIR"):
         request(items=line() + line())
+    assert wrong_fields(items=line() + line() + line()) == {("items", 1, "sku"), ("items", 2, "sku")}
+
+
+def test_a_repeated_sku_is_named_beside_what_else_is_wrong_with_the_lines() -> None:
+    named = wrong_fields(items=[*line(quantity=0), *line(), {"sku": 7}], payment_method="visa")
+    lines = {("items", 0, "quantity"), ("items", 1, "sku"), ("items", 2, "sku"), ("items", 2, "quantity")}
+    assert named == {*lines, ("payment_method",)}
 
 
 def test_an_unprintable_character_of_an_address_is_named() -> None:
@@ -83,6 +92,72 @@ def test_a_customers_name_may_have_any_letters() -> None:
 @pytest.mark.parametrize("city", ["Łódź", "Ελλάδα", "Київ", "São Paulo", "Þórshöfn", "L'Aquila"])
 def test_an_address_may_be_latin_greek_or_cyrillic(city: str) -> None:
     assert request(shipping_address__city=city).shipping_address.city == city
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Ștefan Țepeș, Iași, Bistrița", "Nguyễn Thị Mỹ Phượng, Lạc Long Quân", "Ƶ", "Keʻeaumoku", "Dem\u02bcyan"),
+        *("Ǒ Ǘ", "Ɔfɔri Ɛdwoa", "Ⱥ", "Ἀθῆναι"),
+    ],
+)
+def test_an_address_is_spelled_as_its_country_spells_it(name: str) -> None:
+    """Also as some keyboards send it, with each accent behind its letter."""
+    for spelled in (name, unicodedata.normalize("NFD", name)):
+        assert request(shipping_address__name=spelled).shipping_address.name == name
+
+
+def test_an_accent_that_no_single_character_has_is_named() -> None:
+    with pytest.raises(ValidationError, match=r"the accent U\+0300 cannot be printed on a label"):
+        request(shipping_address__name="Ade\u0301bayo\u0323\u0300")
+
+
+UNSEEN = [
+    *range(0x202A, 0x202F),
+    *range(0x2066, 0x206A),
+    0x200B,
+    0x200E,
+    0xAD,
+    0x2060,
+    0xFEFF,
+    0x061C,
+    0x85,
+    0x1B,
+    0xE0041,
+]
+TEXTS = [
+    "customer__name",
+    *(f"shipping_address__{field}" for field in ("name", "line1", "line2", "city", "postal_code")),
+]
+
+
+@pytest.mark.parametrize("field", TEXTS)
+def test_a_character_that_is_not_seen_and_changes_what_is_read_is_refused(field: str) -> None:
+    for code in UNSEEN:
+        with pytest.raises(ValidationError, match=f"control or invisible character U\\+{code:04X}"):
+            request(**{field: f"Ada{chr(code)}Lovelace"})
+
+
+@pytest.mark.parametrize("model", [Reason, Evidence, Remark, Decision])
+def test_what_an_operator_says_has_no_such_character_either(model: type[BaseModel]) -> None:
+    said = {name: "a\u202eb\u200c" for name in model.model_fields if name != "approved"}
+    with pytest.raises(ValidationError) as invalid:
+        model.model_validate({**said, **({"approved": True} if model is Decision else {})})
+    assert {error["loc"][0] for error in invalid.value.errors()} == set(said)
+
+
+@pytest.mark.parametrize("name", ["علی\u200cرضا", "ශ්\u200dරී", "श्री क्\u200dष"])
+def test_a_persian_or_indic_name_keeps_its_joiners(name: str) -> None:
+    assert request(customer__name=name).customer.name == unicodedata.normalize("NFC", name)
+
+
+def test_joiners_alone_are_no_name() -> None:
+    assert wrong_fields(customer__name="\u200d \u200c") == {("customer", "name")}
+
+
+def test_a_text_that_was_stored_under_an_older_rule_is_read() -> None:
+    sent = running_order().sent.replace('"Ada"', '"Ada\\u202e"')
+    assert running_order(sent=sent).contents.customer.name == "Ada\u202e"
 
 
 @pytest.mark.parametrize("line2", ["", "  ", "\u00a0", None])

@@ -15,7 +15,9 @@ import pytest
 
 from api import inventory, overview, pages
 from api.operators import actor
+from api.problems import Problem
 from models.operations.order_list import Front, IndexEntry
+from models.stock import StockEntry, StockItem
 
 NOW = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
 STATIC = Path(pages.__file__).with_name("static")
@@ -97,6 +99,10 @@ class Stock:
     def __init__(self, held: Mapping[str, int]) -> None:
         self.held, self.reads = held, 0
 
+    def find(self, sku: str) -> StockEntry | None:
+        item = StockItem(sku=sku, on_hand=9, reserved=2, price_minor=1900, currency="gbp")
+        return StockEntry(item, "etag") if sku == "LAST-LAMP" else None
+
     def reserved_for(self, order_id: str, sku: str) -> int:
         self.reads += 1
         return self.held.get(order_id, 0)
@@ -112,6 +118,12 @@ def test_holders_of_a_sku_are_bounded_and_only_those_that_hold_it() -> None:
         "more": True,
     }
     assert stock.reads == inventory.MOST_HOLDERS
+
+
+def test_a_sku_that_does_not_exist_has_no_holders_but_a_404() -> None:
+    with pytest.raises(Problem) as problem:
+        asyncio.run(inventory.holders(request(sku="ZZ"), Stock({}), Index()))  # type: ignore[arg-type]
+    assert problem.value.status == 404
 
 
 # The files.

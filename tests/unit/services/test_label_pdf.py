@@ -1,8 +1,10 @@
+# ruff: noqa: RUF001 - names are written with letters that look like others
 """The label as a printer and a scanner see it: rendered, its symbols decoded, its text read back."""
 
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,10 +24,12 @@ LONDON = StoredAddress(name="Ada Lovelace", line1="12 St James Sq", city="London
 LODZ = StoredAddress(name="Zażółć Gęśl", line1="ul. Piotrkowska 12", city="Łódź", postal_code="90-001", country="PL")
 ATHENS = StoredAddress(name="Ελένη", line1="Ερμού 5", line2="Ελλάδα", city="Αθήνα", postal_code="105 63", country="GR")
 KYIV = StoredAddress(name="Лариса Їжак", line1="вул. Хрещатик, 1", city="Київ", postal_code="01001", country="UA")
+HANOI = StoredAddress(name="Nguyễn Phượng", line1="Ơ Ư Lạc", city="Đà Nẵng", postal_code="550000", country="VN")
+IASI = StoredAddress(name="Ștefan Țepeș", line1="Ș ș Ț ț Ƶ", city="Iași, Kauaʻi", postal_code="700115", country="RO")
 WIDEST = StoredAddress(
     name="Ẁ" * 200, line1="WM " * 66 + "W", line2="Ж" * 200, city="Ω" * 200, postal_code="9" * 200, country="PL"
 )
-ADDRESSES = [LONDON, LODZ, ATHENS, KYIV, WIDEST]
+ADDRESSES = [LONDON, LODZ, ATHENS, KYIV, HANOI, IASI, WIDEST]
 
 
 def page_of(pdf: bytes) -> Any:
@@ -89,6 +93,26 @@ def test_the_font_has_a_glyph_for_every_character_that_the_edge_lets_in() -> Non
     let_in = [code for code in range(sys.maxunicode + 1) if printable(chr(code))]
     assert len(let_in) > 900
     assert [f"U+{code:04X}" for code in let_in if not glyphs.get(code)] == []
+
+
+# The blocks of the three scripts that the font has as a whole, or all but a few letters of.
+BLOCKS = {
+    "Basic Latin to Latin Extended-B": (0x0000, 0x024F),
+    "IPA Extensions": (0x0250, 0x02AF),
+    "Spacing Modifier Letters": (0x02B0, 0x02FF),
+    "Greek and Coptic": (0x0370, 0x03FF),
+    "Cyrillic and its supplement": (0x0400, 0x052F),
+    "Latin Extended Additional": (0x1E00, 0x1EFF),
+    "Greek Extended": (0x1F00, 0x1FFF),
+    "Latin Extended-C": (0x2C60, 0x2C7F),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_the_edge_lets_in_every_character_of_a_script_that_the_font_has(block: str) -> None:
+    glyphs, (first, last) = TTFontFile(FONT_FILE).charToGlyph, BLOCKS[block]
+    had = [code for code in range(first, last + 1) if glyphs.get(code) and unicodedata.category(chr(code)) != "Cf"]
+    assert [f"U+{code:04X}" for code in had if not printable(chr(code))] == []
 
 
 def test_the_font_travels_with_its_licence() -> None:
