@@ -130,7 +130,11 @@ MALFORMED: dict[str, tuple[Callable[[], bytes], int, list[str]]] = {
     "no UTF-8": (lambda: b'{"order_id": "\xff"}', 400, ["#"]),
     "half a body": (lambda: json.dumps(example_order()).encode()[:-9], 400, ["#"]),
     "an array": (lambda: b"[]", 400, ["#"]),
-    "a name twice": (lambda: b'{"payment_method": "a", "payment_method": "b"}', 400, ["#/payment_method"]),
+    "a name twice, and most of an order missing": (
+        lambda: b'{"payment_method": "a", "payment_method": "b"}',
+        400,
+        ["#/payment_method", "#/customer", "#/items", "#/shipping_address"],
+    ),
     "an unknown field": (lambda: json.dumps(example_order(coupon="FREE")).encode(), 400, ["#/coupon"]),
     "a price from the client": (lambda: with_items({**LINE, "price_minor": 1}), 400, ["#/items/0/price_minor"]),
     "a quantity of nothing": (lambda: with_items({**LINE, "quantity": 0}), 400, ["#/items/0/quantity"]),
