@@ -135,7 +135,8 @@ SETTINGS = (
         "SMTP_URL",
         "smtp://127.0.0.1:1025",
         None,
-        "The mail server: `smtp[s]://[user:password@]host[:port]`.",
+        "The mail server: `smtp[s]://[user:password@]host[:port]`, user and password percent-encoded. The port is 465 "
+        "for smtps and 25 for smtp. Azure closes port 25 for most subscriptions: name 587 there.",
         _parsed(parse_smtp_url),
     ),
     Setting("MAIL_FROM", "orders@shop.example", None, "The sender of confirmations.", _parsed(parse_sender)),
