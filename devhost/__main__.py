@@ -5,7 +5,7 @@ import sys
 from devhost.worker_host.sdk_version import unfit
 
 if __name__ == "__main__" and (reason := unfit()):
-    sys.exit(reason)  # first: with another SDK, what is imported below may not be there
+    sys.exit(reason)  # first: with another SDK, a name that is imported below may be missing
 
 import argparse
 import asyncio
@@ -72,7 +72,7 @@ REFUSALS = (BadSettings, PortTaken, HubTaken, ForeignHub, routing.BadRoute, BadS
 
 
 def main() -> int:
-    """Serve; the exit status is 0 after a stop that was asked for, 1 when it could not serve."""
+    """Serve; the exit status is 0 after a requested stop, 1 when devhost could not serve."""
     arguments = parse_arguments(sys.argv[1:])
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -103,7 +103,7 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="replay an orchestration from its start in every turn",
     )
-    parser.add_argument("--cpu", action="store_true", help="say at the end where the CPU went")
+    parser.add_argument("--cpu", action="store_true", help="log at the end which part of devhost took how much CPU")
     parser.add_argument("--watch", action="store_true", help="replace the worker when a file of the app changes")
     arguments = parser.parse_args(words)
     if arguments.cpu and os.name == "nt":
@@ -138,12 +138,12 @@ def supervisor(app: Path, settings: Settings, binding: str) -> WorkerSupervisor:
 
 
 def function_key(settings: Settings) -> str:
-    """The one that is set, or a new one."""
+    """The function key of the settings, or a new one."""
     return settings.environment.get("DEVHOST_FUNCTION_KEY") or secrets.token_urlsafe(24)
 
 
 class Doors(NamedTuple):
-    """Who is let in; see HttpServer."""
+    """How HttpServer authorizes a request."""
 
     key: str | None
     secret: str
@@ -153,7 +153,7 @@ class Doors(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a running host is made of, before it is put together. `watch`: whose changes it follows, if any."""
+    """The parts of a host that is about to open. `watch`: the reloader whose changes it follows, if any."""
 
     settings: Settings
     worker: WorkerSupervisor
@@ -189,14 +189,14 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
         app.stop_timers()
         await engine.stop(STOP_WITHIN_S)
         await runner.cleanup()
-        log.info("Stopped. It made %d requests to storage.", retry.answered)
+        log.info("Stopped, after %d requests to storage.", retry.answered)
 
 
 Opened = tuple[Engine, web.ServerRunner, LoadedApp]
 
 
 async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Opened:
-    """Load the app, open the storage, continue what is unfinished, and listen."""
+    """Load the app, open the storage, resume unfinished instances, and listen."""
     settings, worker = parts.settings, parts.worker
     tables, blobs = Tables(settings.account, http, retry), Blobs(settings.account, http, retry)
     task_hub = TaskHub(settings.hub, tables, blobs, Queues(settings.account, http), settings.partitions)
@@ -242,13 +242,13 @@ def http_server(parts: Parts, app: LoadedApp, engine: Engine, entity_api: Entity
 
 
 def spare_the_collector() -> None:
-    """Look for cycles less often: what there is by now stays, and little that comes is ever part of one."""
+    """Look for cycles less often: today's objects stay, and few later ones are ever part of a cycle."""
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, 20, 50)
 
 
 def only_fault_of(opening: "asyncio.Task[Opened]") -> Opened:
-    """The result; a fault comes out of its group, because each one has a sentence of its own in `main`."""
+    """The result of opening; a fault is raised without its group, because `main` prints a sentence for each kind."""
     try:
         return opening.result()
     except ExceptionGroup as group:

@@ -1,6 +1,6 @@
-"""Where the host's CPU goes: samples of its own stack, taken each time it has used a few milliseconds more (`--cpu`).
+"""CPU of the host by part (`--cpu`): samples of its stack, one for each few milliseconds of CPU.
 
-The loop runs everything in one thread, so the innermost frame of a module that belongs to a part says whose work it is.
+The loop runs everything in one thread, so the innermost frame of a part's module names the part that is at work.
 Rejected: a profiler that counts calls (it makes small functions look dear), and timing each callback of the loop (one
 callback runs through several parts).
 """
@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-INTERVAL_S = 0.002  # no more often than the kernel's clock ticks: the samples are shares of what it took in all
+INTERVAL_S = 0.002  # at most once a tick of the kernel's clock: the samples are shares of the whole CPU time
 PARTS = {
     "storage": "storage",
     "HTTP": "http",
@@ -22,7 +22,7 @@ PART_OF = {room: part for part, rooms in PARTS.items() for room in rooms.split()
 
 
 class CpuAccount:
-    """Counts from `begin` on. Only for the main thread, and not on Windows, which has no such timer."""
+    """Counts from `begin` on. Works in the main thread only, and not on Windows, which has no such timer."""
 
     def __init__(self) -> None:
         self._samples: Counter[str] = Counter()
@@ -44,7 +44,7 @@ class CpuAccount:
 
 
 def part_of(frame: FrameType | None) -> str:
-    """The part that a stack is at work for."""
+    """The part of devhost that a stack belongs to."""
     while frame:
         path = Path(frame.f_code.co_filename)
         if "aiohttp" in path.parts:

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class FunctionRegistry:
-    """`described` is what the worker answers to `load`: one dict a function, see app_functions.Function.describe."""
+    """`described` is the worker's answer to `load`: one dict a function, see app_functions.Function.describe."""
 
     def __init__(self, described: list[dict[str, Any]], environment: dict[str, str]) -> None:
         self._environment = environment

@@ -1,4 +1,4 @@
-"""The app as the host serves it: its functions, its routes and its timers, which follow its code."""
+"""The loaded app: its functions, its routes and its timers, which are replaced with its code."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ log = logging.getLogger("devhost")
 
 
 class LoadedApp:
-    """Holders of `functions` and `routes` see those of newer code."""
+    """`functions` and `routes` are changed in place when newer code is loaded."""
 
     def __init__(self, worker: WorkerSupervisor, settings: Settings) -> None:
         self._worker, self._settings = worker, settings
@@ -29,9 +29,9 @@ class LoadedApp:
         self._replace(await self._worker.start())
 
     async def renew(self) -> str:
-        """Replace the workers by others with the app's code as it is now, all at one moment; the end of a sentence.
+        """Replace all workers at one moment by others with the app's present code; returns the end of a log sentence.
 
-        Raises as `load` does; the code from before is still served then.
+        Raises as `load` does; the old code is still served then.
         """
         workers = await self._worker.prepare()
         try:
@@ -48,7 +48,7 @@ class LoadedApp:
         return f"the {len(workers)} workers have been replaced, and have {functions} functions"
 
     def _replace(self, described: list[dict[str, Any]]) -> None:
-        """All of it or nothing."""
+        """Replace functions, routes and timers: all of them or none."""
         registry = FunctionRegistry(described, self._settings.environment)
         routes = routing.build(self._settings.route_prefix, registry.with_trigger("httpTrigger"))
         schedules = timer.schedules(registry.with_trigger("timerTrigger"), self._settings.environment)

@@ -1,10 +1,10 @@
-"""`--watch`: a changed file replaces the worker by one with the new code, and the host's functions follow it.
+"""`--watch`: a changed file replaces the worker by one with the new code, and reloads the host's functions.
 
-Files are found by looking, twice a second. For an app of two hundred files a look takes about a millisecond. It needs
-no library, and it works on every system and drive. The next look has to find the same before anything is done, so that
-a branch that is checked out is one change.
+Changes are found by polling, twice a second. For an app of two hundred files a poll takes about a millisecond. Polling
+needs no library, and it works on every system and drive. The worker is replaced only after two equal polls, so that a
+checkout of a branch is one change.
 
-An app that cannot be loaded changes nothing: the old worker stays, and a line says why.
+If the new code cannot be loaded, the old worker stays, and the log says why.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ Stamps = dict[str, tuple[int, int]]
 
 
 class Reloader:
-    """`follow` follows every change since this was made."""
+    """Watches for changes since its creation."""
 
     def __init__(self, app: Path) -> None:
         self._app, self._known = app, stamps(app)
 
     async def follow(self, renew: Callable[[], Awaitable[str]]) -> None:
-        """Look for changes for ever. `renew` replaces the workers and says so."""
+        """Look for changes for ever. `renew` replaces the workers and returns the end of a log sentence."""
         while True:
             current = await self._look()
             while current != self._known and current != (later := await self._look()):
@@ -50,10 +50,10 @@ class Reloader:
 
 
 async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> None:
-    """Replace the worker when code is among what has changed, and say the outcome in one line."""
+    """Replace the worker if code has changed, and log the outcome in one line."""
     for name in changed:
         if name in SETTINGS:
-            log.warning("%s has changed: it is read when devhost starts, so start it again.", name)
+            log.warning("%s has changed. devhost reads it only at its start, so restart devhost.", name)
     code = [name for name in changed if name not in SETTINGS]
     if not code:
         return
@@ -68,7 +68,7 @@ async def act_on(changed: list[str], renew: Callable[[], Awaitable[str]]) -> Non
 
 
 def stamps(app: Path) -> Stamps:
-    """When each file of the app was last written, and its size, by its path below the app's folder."""
+    """The time of the last write and the size of each file of the app, by its path below the app's folder."""
     by_path: Stamps = {}
     ignored = left_out(app)
     folders = [""]
@@ -85,14 +85,14 @@ def stamps(app: Path) -> Stamps:
 
 
 def is_code(folder: "os.DirEntry[str]") -> bool:
-    """Whether a folder may hold code of the app: not one with a dot, `__pycache__`, packages, or an environment."""
+    """Whether a folder may hold code of the app: no folder with a dot, `__pycache__`, packages, or an environment."""
     if folder.name.startswith((".", "__")) or folder.name == "node_modules":
         return False
     return not Path(folder.path, "pyvenv.cfg").exists()
 
 
 def left_out(app: Path) -> list[str]:
-    """The folders that `.funcignore` keeps back from publishing: they are no part of the app."""
+    """The folders that `.funcignore` excludes from publishing: they are no part of the app."""
     try:
         lines = (app / ".funcignore").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -35,7 +35,7 @@ COMMA = re.compile(STRING + r"|[\[{,:]\s*,|,(?=\s*[\]}])", re.DOTALL)
 
 
 class BadSettings(Exception):
-    """A setting that devhost cannot serve with; the text is one sentence for the person who can change it."""
+    """A setting with which devhost cannot serve; the text is one sentence that says how to change it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
 
 
 def _unserved(durable: dict[str, Any]) -> Iterator[str]:
-    """What host.json asks for and devhost does not do, a sentence each."""
+    """A sentence for each setting of host.json that devhost does not follow."""
     provider = _lower_keys(durable.get("storageprovider") or {})
     kept = "devhost keeps the hub in AzureWebJobsStorage."
     kind = str(provider.get("type") or OWN_PROVIDER)
@@ -152,7 +152,7 @@ def hub_name(value: Any, environment: dict[str, str]) -> str:
 
 
 def resolve(text: str, environment: dict[str, str]) -> str:
-    """A text with every %NAME% replaced by that setting. Raises BadSettings for one that is not set."""
+    """A text with every %NAME% replaced by that setting. Raises BadSettings for a setting that is missing."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in environment:
@@ -200,7 +200,7 @@ def _read_json(file: Path) -> dict[str, Any] | None:
 
 
 def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
-    """A part of host.json. Raises BadSettings for one that is no object."""
+    """A part of host.json. Raises BadSettings if it is no object."""
     for name in path:
         content = _lower_keys(content).get(name.lower()) or {}
         if not isinstance(content, dict):
@@ -229,7 +229,7 @@ def _flag(value: Any) -> bool:
 
 
 def _function_timeout(value: Any) -> float | None:
-    """`d.hh:mm:ss`, as .NET writes a span of time; None for -1, which is no limit."""
+    """The seconds of `d.hh:mm:ss`, .NET's form of a time span; None for -1, which is no limit."""
     if value is None:
         return DEFAULT_FUNCTION_TIMEOUT_S
     if str(value) == "-1":

@@ -1,9 +1,9 @@
 """The frames between the host and its worker: one JSON header and one raw body each.
 
-A frame is `>II` (length of header, length of body), the header as JSON, the body as bytes. Bodies are the things that
-can be large (HTTP bodies, orchestration histories): they travel raw, because base64 or a second JSON escape would cost
-more than everything else on the way. Rejected: multiprocessing's pickles (a class of the app would be needed on both
-sides) and gRPC as in the real host (a dependency and a code generator for two processes on one pipe).
+A frame is `>II` (length of header, length of body), the header as JSON, the body as bytes. Large values (HTTP bodies,
+orchestration histories) are bodies. They travel raw, because base64 or a second JSON escape would cost more than the
+rest of a call. Rejected: multiprocessing's pickles (both sides would need the app's classes) and gRPC as in the real
+host (a dependency and a code generator for two processes on one pipe).
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_SESSIONS = 1000
 
 @dataclass(frozen=True)
 class Reply:
-    """The worker's answer: `ok`, or `error` and `stack`; the rest depends on the call."""
+    """The worker's answer: `ok`, or `error` and `stack`; other fields depend on the call."""
 
     header: dict[str, Any]
     body: bytes
@@ -45,7 +45,7 @@ def encode(header: dict[str, Any], body: bytes = b"") -> bytes:
 
 
 def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """The next frame of a blocking stream, or None when the other side has gone."""
+    """The next frame of a blocking stream, or None when the other side has closed it."""
     prefix = stream.read(PREFIX.size)
     if len(prefix) < PREFIX.size:
         return None
@@ -57,7 +57,7 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 def cut(received: bytearray) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """The frames that have been received whole, cut off the beginning of what has been received."""
+    """The complete frames at the beginning of the received bytes, which are cut off."""
     while len(received) >= PREFIX.size:
         head_size, body_size = PREFIX.unpack_from(received)
         body_at = PREFIX.size + head_size

@@ -1,11 +1,11 @@
-"""Entities at work: what the outside asks of them, their batches, and the answers to their callers.
+"""Runs entities: takes their requests, runs their batches, and answers their callers.
 
-Each entity has two strands. One stores what comes, as soon as it comes: mailbox.py. The other runs batches, and begins
-a generation with the state after each. Both write under one lock. The rules are in scheduler.py; here is what they need
-a clock, a disk and a process for.
+Each entity has two strands. One stores requests as soon as they arrive: mailbox.py. The other runs batches, and begins
+a generation with the state after each. Both write under one lock. The rules are in scheduler.py; this module applies
+them to a clock, storage and the worker.
 
-An entity stays in memory once it was asked for, and after a start all of them are read: only their histories know
-whether operations wait.
+An entity stays in memory after its first request. After a start all entities are read, because only their histories
+show whether operations wait.
 """
 
 import asyncio
@@ -54,8 +54,8 @@ class EntityOptions:
 
 
 class EntityDispatcher:
-    """`deliver` gives an answer to its caller: a future that is done when the caller has stored it or has no use for
-    it, or None when the caller is not there.
+    """`deliver` sends an answer to its caller. It returns a future that is done when the caller has stored the answer
+    or cannot use it, or None when the caller is not in memory.
     """
 
     def __init__(
@@ -75,24 +75,26 @@ class EntityDispatcher:
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    # --- what the outside asks for ---
+    # --- requests ---
 
     async def signal(self, entity_id: EntityId, operation: str, body: str | None) -> None:
         """Signal an entity; returns when the signal is durable. `body`: the input as JSON text."""
         await self.send(str(entity_id), Request(str(uuid.uuid4()), operation, body, is_signal=True))
 
     def send(self, instance_id: str, request: Request) -> "asyncio.Future[None]":
-        """Take a request; the future is done when it is stored. Requests of a sender must come in their order."""
+        """Queue a request; the future is done when it is stored. A sender's requests must arrive in their order."""
         return self._mailbox.put(self._entity(instance_id), request)
 
     def forget(self, execution_id: str, instance_ids: Iterable[str]) -> None:
-        """An execution cannot send again: its row says that it has ended, or its history is the next generation's."""
+        """Drop the entries of an execution that cannot send again: its row says that it has ended, or its history has
+        been replaced by the next generation's.
+        """
         for entity in map(self._loaded.get, instance_ids):
             if entity:
                 entity.scheduler = entity.scheduler.without_sender(execution_id)
 
     async def read(self, entity_id: EntityId) -> Scheduler | None:
-        """The state of an entity after its last batch, or None when nobody ever asked for it."""
+        """The state of an entity after its last batch, or None for an entity that had no request."""
         entity = self._loaded.get(str(entity_id))
         if entity is None:
             return None
@@ -100,7 +102,7 @@ class EntityDispatcher:
         return entity.scheduler
 
     async def row(self, instance_id: str) -> Row | None:
-        """The Instances row of an entity as it is to be, or None."""
+        """The Instances row of an entity with its unwritten changes, or None."""
         entity = self._loaded.get(instance_id)
         if entity is None:
             return None
@@ -108,13 +110,13 @@ class EntityDispatcher:
         return entity.row.columns or None
 
     def resume(self, instance_id: str, row: Row) -> None:
-        """Read an entity that storage has, and run what waits for it. `row`: its Instances row as it is."""
+        """Read an entity from storage, and run its waiting operations. `row`: its stored Instances row."""
         entity = self._entity(instance_id)
         entity.row.columns = row
         self._mailbox.attend(entity)
 
     async def purge(self, instance_id: str) -> bool:
-        """Delete an entity with all that waits for it; whether it was one. Calls that wait get a failure."""
+        """Delete an entity with its waiting operations; whether it existed. Waiting calls get a failure."""
         entity = self._loaded.get(instance_id)
         if entity is None:
             return False
@@ -137,7 +139,7 @@ class EntityDispatcher:
                 await self._storage.write_row(entity)
 
     async def stop(self, patience_s: float) -> None:
-        """Let the writes that are under way end; start nothing new. Batches that run will run again."""
+        """Let the writes that are under way end; start nothing new. Interrupted batches run again after a start."""
         self._stopping = True
         self._mailbox.stop()
         self._storage.stop()
@@ -180,7 +182,9 @@ class EntityDispatcher:
         """Run the next operations, and store the state after them. False when there is no function for them."""
         lives, before = entity.lives, entity.scheduler
         if self._functions.entity(entity.entity_id.name) is None:
-            log.error("%s What waits for %s stays.", self._functions.no_entity(entity.entity_id.name), entity.id)
+            log.error(
+                "%s The waiting operations of %s are kept.", self._functions.no_entity(entity.entity_id.name), entity.id
+            )
             return False
         batch = before.queue[: 1 if entity.one_by_one else self._options.batch]
         outcome = await self._outcome(entity, batch)
@@ -198,7 +202,7 @@ class EntityDispatcher:
         return True
 
     async def _outcome(self, entity: LoadedEntity, batch: Batch) -> Outcome | None:
-        """The outcome of a batch. None when it has to be run in parts, because an operation of it ends the worker."""
+        """The outcome of a batch. None when its operations must run one by one, because one of them ends the worker."""
         function = self._functions.entity(entity.entity_id.name)
         assert function is not None
         body = context_of(entity.entity_id, entity.scheduler, batch, self._options.rollback)
@@ -215,10 +219,10 @@ class EntityDispatcher:
         return _logged(entity, batch, outcome)
 
     def _answer(self, entity: LoadedEntity, answer: EntityResponse) -> None:
-        """Deliver an answer. It is kept until its caller has stored it."""
+        """Deliver an answer, which is kept until its caller has stored it."""
         delivered = self._deliver(answer)
         if delivered is None:
-            return  # its caller asks again once it has been read
+            return  # the caller sends its request again once it has been read from storage
 
         def keep_no_longer(done: "asyncio.Future[Any]") -> None:
             if not done.cancelled() and done.exception() is None:

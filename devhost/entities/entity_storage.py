@@ -1,6 +1,6 @@
-"""What an entity has in storage: its requests, its generations and its Instances row.
+"""An entity in storage: its requests, its generations and its Instances row.
 
-What writes is called with the entity's lock held, which keeps the writes of one entity in their order.
+The methods that write are called with the entity's lock held, which keeps the writes of one entity in their order.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class EntityStorage:
         self._stopping = False
 
     def stop(self) -> None:
-        """Write no more rows late."""
+        """Write no more late rows."""
         self._stopping = True
 
     async def load(self, entity: LoadedEntity) -> None:
@@ -56,11 +56,11 @@ class EntityStorage:
         is_due = entity.row.is_due or entity.row.columns.get("ExecutionId") != history.execution_id
         self._change_row(entity, history.started, {}, entity.scheduler.status, history.events[-1].at)
         entity.row.is_due = is_due
-        if is_due and entity.has_blobs:  # only who writes a large text knows its address
+        if is_due and entity.has_blobs:  # only the write of a large text returns its address
             await self.begin_generation(entity, entity.scheduler)
 
     async def store(self, entity: LoadedEntity, requests: Iterable[Request]) -> None:
-        """Store requests. The row of a new entity comes first: what has no row is not found after a restart."""
+        """Store requests. A new entity's row is written first: without it the entity is not found after a restart."""
         events = [Event("OrchestratorStarted", now())]
         if not entity.execution_id:
             started = _started(entity, None)
@@ -76,7 +76,7 @@ class EntityStorage:
         entity.has_blobs = entity.has_blobs or bool(addresses)
 
     async def begin_generation(self, entity: LoadedEntity, scheduler: Scheduler) -> None:
-        """Write the state, the answers and what waits, as the beginning of a new generation: one transaction."""
+        """Write the state, the answers and the waiting requests as a new generation, in one transaction."""
         started = _started(entity, scheduler.text)
         execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         events = [Event("OrchestratorStarted", now()), started, Event("OrchestratorCompleted", now())]
@@ -89,9 +89,9 @@ class EntityStorage:
             await self._task_hub.drop_old_texts(entity.id, addresses.values())
 
     async def drop_ended_senders(self, entity: LoadedEntity) -> None:
-        """Drop what an earlier process kept for senders that have ended since: their rows say so.
+        """Drop the entries that an earlier process kept for senders whose rows now say that they have ended.
 
-        A row that is not there, or is of another execution, says nothing: that of a sub-orchestration comes late.
+        A missing row, or one of another execution, proves nothing: the row of a sub-orchestration is written late.
         """
         if entity.swept:
             return

@@ -10,7 +10,7 @@ from devhost.history.events import Row
 
 @dataclass
 class PendingRequest:
-    """A request that is on its way; `stored` is set once it is durable."""
+    """A request that is not stored yet; `stored` is set once it is durable."""
 
     request: Request
     stored: "asyncio.Future[None]"
@@ -18,9 +18,9 @@ class PendingRequest:
 
 @dataclass
 class EntityRow:
-    """The Instances row of an entity: its `columns` as they are to be; `is_due`: storage has yet to be told.
+    """The Instances row of an entity: its `columns` with unwritten changes; `is_due`: there are some.
 
-    `address` is that of the Input if it lies in a blob; `late` is the timer after which the row is written.
+    `address` is the Input's if it lies in a blob; `late` is the timer after which the row is written.
     """
 
     columns: Row = field(default_factory=dict)
@@ -31,12 +31,12 @@ class EntityRow:
 
 @dataclass(eq=False)
 class LoadedEntity:
-    """`scheduler` is what storage has, except for entries that are no longer needed.
+    """`scheduler` is the stored state, without the entries that are no longer needed.
 
     `storing` and `running`: a task stores its requests, or runs its batches. After a batch that ended the worker,
-    `one_by_one` has its operations run alone. `swept`: what an earlier process kept for ended senders is gone. `lives`
-    counts how often it was purged: what was begun in an earlier life is dropped. `event_count` and `has_blobs`
-    are of its current generation.
+    `one_by_one` has its operations run alone. `swept`: entries that an earlier process kept for ended senders are
+    dropped. `lives` counts how often the entity was purged: a batch that began in an earlier life is dropped.
+    `event_count` and `has_blobs` are of its current generation.
     """
 
     id: str
@@ -59,7 +59,7 @@ class LoadedEntity:
         return EntityId.parse(self.id)
 
     def forget_all(self) -> None:
-        """Begin another life, as an entity that nobody ever asked for."""
+        """Begin another life, as an entity that had no request."""
         self.lives += 1
         self.scheduler, self.execution_id, self.event_count = Scheduler(), "", 0
         self.row.columns, self.row.is_due = {}, False

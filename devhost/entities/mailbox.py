@@ -1,4 +1,4 @@
-"""The requests to entities are stored as soon as they come, also while a batch runs: a 202 waits for nothing else."""
+"""Stores requests to entities as soon as they arrive, also while a batch runs: a 202 waits for nothing else."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ STORED_AT_ONCE = 90
 
 
 class Mailbox:
-    """`run_waiting` runs what waits for an entity; `answer` delivers an answer that was given before; `spawn` runs a
+    """`run_waiting` runs the waiting operations of an entity; `answer` delivers a kept answer again; `spawn` runs a
     coroutine beside the caller.
     """
 
@@ -36,20 +36,20 @@ class Mailbox:
         self._stopping = True
 
     def put(self, entity: LoadedEntity, request: Request) -> "asyncio.Future[None]":
-        """Take a request; the future is done when it is stored. Requests of a sender must come in their order."""
+        """Queue a request; the future is done when it is stored. A sender's requests must arrive in their order."""
         pending = PendingRequest(request, asyncio.get_running_loop().create_future())
         entity.inbox.append(pending)
         self.attend(entity)
         return pending.stored
 
     def attend(self, entity: LoadedEntity) -> None:
-        """Load the entity if it is not in memory, store what is in its inbox, and run what waits for it."""
+        """Load the entity if it is not in memory, store the requests of its inbox, and run its waiting operations."""
         if not entity.storing:
             entity.storing = True
             self._spawn(self._store_all(entity))
 
     async def _store_all(self, entity: LoadedEntity) -> None:
-        """A refusal of storage is tried again: requests must stay in their order."""
+        """Store the inbox. A write that storage refuses is retried: requests must stay in their order."""
         pause = PAUSE_S
         while (entity.inbox or not entity.loaded.is_set()) and not self._stopping:
             try:

@@ -1,17 +1,17 @@
-"""What an entity is and does, as pure rules: no clock, no disk, no process.
+"""The rules of entities, pure: no clock, no storage, no process.
 
 An entity is an orchestration that never ends. Its input is its scheduler's state, and each batch of operations begins a
-new generation with the next one. `Scheduler` is that state. Four rules make each operation happen exactly once:
+new generation with the next state. `Scheduler` is that state. Four rules make each operation happen exactly once:
 
-1. A request is stored, as an EventRaised in the entity's history, before its sender hears that it is.
+1. A request is stored, as an EventRaised in the entity's history, before it is acknowledged to its sender.
 2. The new state of a batch, the answers to its calls and the requests that still wait are one text, written by one
-   transaction. So no operation can have been applied without its answer being kept, nor the other way round.
+   transaction. So an operation is applied if and only if its answer is kept.
 3. Of each execution that sends to it, the entity knows the highest sequence id that it has taken. Senders send in the
-   order of these ids, and after a crash again what was not acknowledged; what is not higher is not taken again.
-4. An answer is kept until the history of its caller has it. A call that comes again is answered from there.
+   order of these ids, and after a crash they send unacknowledged requests again. An id that is not higher is dropped.
+4. An answer is kept until the history of its caller has it. A repeated call gets the kept answer.
 
 Rejected: the provider's sorter of messages by time stamps and predecessors within a window of thirty minutes. With one
-host and ordered senders, a number does what it does, without the window.
+host and ordered senders, a number does the same without the window.
 """
 
 import json
@@ -27,7 +27,7 @@ MAX_ENTITY_KEY = 400
 
 
 class EntityId(NamedTuple):
-    """Names compare without case, keys with it."""
+    """Names compare without case, keys with case."""
 
     name: str
     key: str
@@ -43,7 +43,7 @@ class EntityId(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Where a request comes from: an execution of an orchestration, and the sequence id of its EventSent."""
+    """The sender of a request: an execution of an orchestration, and the sequence id of its EventSent."""
 
     instance_id: str
     execution_id: str
@@ -52,7 +52,7 @@ class Sender(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """One operation that is asked for. `input` is the JSON text that the entity's code is given; None without one.
+    """One requested operation. `input` is the JSON text that the entity's code gets; None without an input.
 
     `sender` is None for a signal of a client.
     """
@@ -106,7 +106,7 @@ class EntityResponse:
 
 
 class Outcome(NamedTuple):
-    """What a batch came to: whether the entity exists after it, its state, and a result for each operation."""
+    """The outcome of a batch: whether the entity exists after it, its state, and a result for each operation."""
 
     exists: bool
     state: str | None
@@ -115,10 +115,10 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Scheduler:
-    """The durable state of an entity, as a value: every step makes a new one.
+    """The durable state of an entity, as an immutable value.
 
-    `state` is JSON text. `taken` holds the last request of each execution that may send again; `answers` are those
-    that their callers do not have yet, by the id of the request.
+    `state` is JSON text. `taken` holds the last request of each execution that may send again. `answers` are the
+    answers that their callers have not stored yet, by the id of the request.
     """
 
     exists: bool = False
@@ -128,7 +128,7 @@ class Scheduler:
     answers: dict[str, EntityResponse] = field(default_factory=dict)
 
     def taking(self, requests: Iterable[Request]) -> "Scheduler":
-        """The state with the requests in its queue; those that it had before are left out."""
+        """The state with the requests in its queue; requests that it has taken before are left out."""
         queue, taken = list(self.queue), dict(self.taken)
         for request in requests:
             sender = request.sender
@@ -140,7 +140,7 @@ class Scheduler:
         return replace(self, queue=tuple(queue), taken=taken)
 
     def after(self, outcome: Outcome) -> "Scheduler":
-        """The state once the first operations of the queue have run, as many as have results; answers are kept."""
+        """The state after the first operations of the queue, one for each result; answers are kept."""
         count, answers = len(outcome.results), dict(self.answers)
         for request, result in zip(self.queue[:count], outcome.results, strict=True):
             if request.sender and not request.is_signal:
@@ -159,7 +159,7 @@ class Scheduler:
         return set({sender.execution_id: sender for sender in (*queued, *answered, *self.taken.values())}.values())
 
     def without_sender(self, execution_id: str) -> "Scheduler":
-        """The state once an execution cannot send again and waits for nothing. What it asked for is still done."""
+        """The state once an execution cannot send again and waits for nothing. Its queued requests still run."""
         taken = {key: last for key, last in self.taken.items() if key != execution_id}
         answers = {key: each for key, each in self.answers.items() if each.sender.execution_id != execution_id}
         queue = tuple(
@@ -196,13 +196,13 @@ class Scheduler:
 
     @property
     def status(self) -> str:
-        """The extension's EntityStatus: what it leaves out is false or zero."""
+        """The extension's EntityStatus: a field that is left out is false or zero."""
         cells: dict[str, Any] = {"entityExists": True} if self.exists else {}
         return compact_json(cells | ({"queueSize": len(self.queue)} if self.queue else {}))
 
 
 def context_of(entity: EntityId, scheduler: Scheduler, batch: tuple[Request, ...], rollback: bool) -> bytes:
-    """What the worker is given for a batch: the SDK's context, and how failures are to be treated."""
+    """The worker's input for a batch: the SDK's context, and whether a failed operation is rolled back."""
     operations = [
         {"name": each.operation, "input": each.input, "isSignal": each.is_signal, "id": each.id} for each in batch
     ]
@@ -222,7 +222,7 @@ def read_outcome(body: bytes) -> Outcome:
 
 
 def all_failed(scheduler: Scheduler, batch: tuple[Request, ...], text: str) -> Outcome:
-    """The outcome of a batch that could not be run: nothing changed, and every caller gets the failure."""
+    """The outcome of a batch that could not run: nothing changed, and every caller gets the failure."""
     results = [{"isError": True, "result": compact_json(text)} for _ in batch]
     return Outcome(scheduler.exists, scheduler.state, results)
 
@@ -233,5 +233,5 @@ def failed_response(text: str) -> dict[str, Any]:
 
 
 def _response(result: dict[str, Any]) -> dict[str, Any]:
-    """As the extension answers for a function out of its process: of a failure it keeps the text alone."""
+    """A ResponseMessage as the extension writes it for an out-of-process function: a failure is its text only."""
     return {"result": result["result"], **({"exceptionType": "Error"} if result["isError"] else {})}

@@ -1,1 +1,1 @@
-"""One execution of an orchestration in memory, and what its turns decide. Nothing here writes."""
+"""One execution of an orchestration in memory, and the decisions of its turns. Nothing here writes."""

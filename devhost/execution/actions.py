@@ -1,4 +1,4 @@
-"""The SDK's action types as tasks: what an orchestrator may yield, before it has a number.
+"""The SDK's action types as tasks that have no number yet.
 
 A new action type is one row of MAKERS.
 """
@@ -40,7 +40,7 @@ class Retry:
 class Task:
     """One numbered task. For timers `fire_at` is set; for others `name` and `input` (JSON text).
 
-    Of a request to an entity, `instance_id` is the entity's, and `request` the message that it is sent.
+    Of a request to an entity, `instance_id` is the entity's, and `request` the message that is sent.
     """
 
     id: int
@@ -64,7 +64,7 @@ def _activity(action: Action) -> Task:
 
 
 def _http(action: Action) -> Task:
-    """As the extension stores it: what this SDK cannot say is there, at its default."""
+    """The request as the extension stores it: fields that this SDK cannot set have their defaults."""
     defaults = {"asynchronousPatternEnabled": True, "retryOptions": None, "timeout": None, "tokenSource": None}
     return Task(-1, ACTIVITY, HTTP_ACTIVITY, compact_json({**defaults, **action["httpRequest"]}), action=action)
 
@@ -131,7 +131,7 @@ def flatten(actions: Iterable[Action]) -> list[Action]:
 
 @dataclass(frozen=True)
 class Listed:
-    """An action that is no compound, and the yield that it belongs to: its place, and the whole of it."""
+    """A simple action, and the yield that it belongs to: the yield's place, and its whole action."""
 
     step: int
     whole: Action
@@ -139,7 +139,7 @@ class Listed:
 
 
 def listed(actions: Iterable[Action], first: int = 0) -> list[Listed]:
-    """As flatten, with the yields; `first` is the place of the first one."""
+    """The actions as `flatten` returns them, each with its yield; `first` is the place of the first yield."""
     return [Listed(step, whole, each) for step, whole in enumerate(actions, first) for each in flatten([whole])]
 
 

@@ -1,18 +1,18 @@
-"""Where Azure's host would go another way: a watch over the order in which tasks are invoked.
+"""Warns of runs that Azure's host would take differently, by the order in which tasks are invoked.
 
 The SDK gives numbers to tasks as the orchestrator yields them, and devhost follows it. The extension of the real host
-walks the list of what was yielded: it invokes a step, awaits it, invokes the next, and numbers in that order, in every
-replay anew. Mostly that comes to the same. It does not
+walks the list of yielded actions: it invokes a step, awaits it, invokes the next, and numbers in that order, in every
+replay anew. Mostly the numbers are the same. They differ
 
-- where the orchestrator went on before the extension's wait is over: after the failure of one of a `task_all`, which
-  the extension waits for to the end, or by a winner of a `task_any` that an earlier step had yielded already;
-- where that wait is over earlier than the SDK's, because a timer of it is cancelled, and a retry has taken numbers
-  since: the next step then gets one of those.
+- where the orchestrator resumed before the extension's wait ends: after the failure of one task of a `task_all`, which
+  the extension awaits to the end, or by a winner of a `task_any` that an earlier step had yielded already;
+- where the extension's wait ends before the SDK's, because one of its timers is cancelled, and a retry has taken
+  numbers since: the next step then gets one of those numbers.
 
 `AzureCompatibility` reads the facts that the task table lists of each turn, in moments (one an event), and keeps the
 first difference as a sentence. It decides nothing. An execution that is read from its history is not watched: a history
 does not say when a wait for an event began. Rejected: a second walk over the whole history in every turn, which would
-cost as much as the replays that warm executions save; here a step costs the same however many came before it.
+cost as much as the replays that warm executions save; here a step costs the same however many steps came before.
 """
 
 import math
@@ -38,7 +38,7 @@ class Leaf:
 
 @dataclass
 class Step:
-    """One yield. `yielded`: the moment; `number`: the first that it took, if any."""
+    """One yield. `yielded`: its moment; `number`: the first number that it took, if any."""
 
     action: Action
     yielded: int
@@ -53,14 +53,14 @@ class AzureCompatibility:
         self.difference = ""
         self._moment = 0
         self._steps: list[Step] = []
-        self._ends: list[float] = []  # of the first steps, as far as they are known
+        self._ends: list[float] = []  # of the first steps, as far as the moments are known
         self._open: dict[int, Leaf] = {}
         self._waits: dict[str, list[Leaf]] = defaultdict(list)
         self._raised: dict[str, deque[int]] = defaultdict(deque)
         self._last_retry = 0
 
     def hear(self, facts: list[Fact], *, has_ended: bool) -> None:
-        """Take what the task table has taken in a turn, in its order; `has_ended`: the orchestrator ended with it."""
+        """Read the facts of a turn, in their order; `has_ended`: the orchestrator ended in it."""
         for fact in facts:
             match fact:
                 case EventTaken(raised, ended, again):
@@ -77,7 +77,7 @@ class AzureCompatibility:
             self._differs(f"it ended {self._too_early('the instance')}")
 
     def _event_raised(self, name: str) -> None:
-        """It ends the newest wait for it, or is kept for the next one."""
+        """An event ends the newest wait of its name, or is kept for the next one."""
         waits = self._waits[name.casefold()]
         if waits:
             waits.pop().over = self._moment
@@ -95,7 +95,7 @@ class AzureCompatibility:
             self._last_retry = self._moment
 
     def _task_yielded(self, number: int, whole: Action, task: Task) -> None:
-        """A task of a step, which is the next one or one that is known."""
+        """A task of the next step, or of a known one."""
         if number == len(self._steps):
             self._steps.append(Step(whole, self._moment))
         leaf, step = Leaf(describe(task.kind, task.name), number), self._steps[number]
@@ -107,7 +107,7 @@ class AzureCompatibility:
             self._open[task.id] = leaf
             step.number = task.id if step.number is None else step.number
             self._compare(number, leaf.description)
-        if task.kind in (CONTINUE, SIGNAL):  # nobody waits for it
+        if task.kind in (CONTINUE, SIGNAL):  # no task waits for it
             leaf.over = 0
 
     def _wait(self, leaf: Leaf, name: str) -> None:
@@ -118,7 +118,7 @@ class AzureCompatibility:
             self._waits[name.casefold()].append(leaf)
 
     def _timer_cancelled(self, number: int) -> None:
-        """From now on the extension's wait for it ends as soon as it starts."""
+        """From now on the extension's wait for this timer ends as soon as it starts."""
         leaf = self._open.get(number)
         if leaf is None:
             return
@@ -156,7 +156,7 @@ class AzureCompatibility:
         self.difference = self.difference or how
 
     def _invoked(self, step: int) -> float:
-        """The moment at which the extension, replaying what is known now, would invoke a step."""
+        """The moment at which the extension, replaying the facts so far, would invoke a step."""
         while len(self._ends) < step:
             before = self._ends[-1] if self._ends else 0
             known = self._steps[len(self._ends)]
@@ -168,7 +168,7 @@ class AzureCompatibility:
 
 
 def _end(action: Action, leaves: Iterator[Leaf]) -> float:
-    """When the extension's wait for an action is over; of an empty task_any it is over at once."""
+    """The moment at which the extension's wait for an action ends; an empty task_any ends at once."""
     if action["actionType"] not in (ALL, ANY):
         return next(leaves).over
     ends = [_end(child, leaves) for child in action["compoundActions"]]

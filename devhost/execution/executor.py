@@ -1,7 +1,7 @@
-"""What a turn decides: ask the orchestrator, number its tasks, see whether the execution has ended.
+"""Decides a turn: run the orchestrator, number its tasks, determine whether the execution has ended.
 
-The order of one turn is fixed here: replay, take the event (a retry may number tasks), take the actions (the new ones
-are numbered), refuse what could never end, and only then the end of the execution, which waits for open tasks.
+The order of one turn is fixed here: replay; take the event, whose retry may number tasks; number the new actions;
+refuse tasks that could never end; and last the end of the execution, which waits for open tasks.
 """
 
 import logging
@@ -41,7 +41,7 @@ LONG_WAIT = timedelta(minutes=1)
 class TurnResult:
     """The tasks to schedule, and the status of the execution after the turn.
 
-    `output` and `next_input`, which is that of continue-as-new, are JSON text. `left`: how many of the turn's events
+    `output` and `next_input`, the input of continue-as-new, are JSON text. `left`: how many of the turn's events
     came after the one that ended the execution.
     """
 
@@ -54,7 +54,7 @@ class TurnResult:
 
 
 class OrchestrationExecutor:
-    """`keep_warm`: whether executions stay in the worker between their turns, instead of being replayed in each."""
+    """`keep_warm`: whether executions stay in the worker between turns, instead of being replayed in each."""
 
     def __init__(
         self, calls: OrchestratorCalls, speculative: SpeculativeTurns, functions: FunctionRegistry, keep_warm: bool
@@ -65,11 +65,11 @@ class OrchestrationExecutor:
         self._warned: set[str] = set()
 
     def date_of_turn(self, instance: Instance, causes: list[Event]) -> datetime:
-        """When a turn is taken: now, or at the time of its cause if the worker may have taken it already."""
+        """The time of a turn: now, or the time of its cause if the worker may have run the turn already."""
         return causes[0].at if self._speculative.is_expected(instance.execution, causes) else now()
 
     async def decide(self, instance: Instance, fresh: list[Event], causes: list[Event], at: datetime) -> TurnResult:
-        """The result of a turn whose new events are `fresh`; `causes` are those among them that caused it."""
+        """The result of a turn with the new events `fresh`; `causes` are the ones among them that caused it."""
         for event in causes:
             if event.type == "ExecutionTerminated":
                 custom_status = instance.row.custom_status
@@ -93,7 +93,7 @@ class OrchestrationExecutor:
         return state
 
     async def _state(self, instance: Instance, fresh: list[Event], causes: list[Event]) -> State:
-        """From the speculative turn of the worker, or from the warm execution, or by a replay."""
+        """The SDK's state from the worker's speculative turn, or from the warm execution, or by a replay."""
         execution = instance.execution
         state: State | None = None
         if taken := await self._speculative.reply_to(execution, causes):
@@ -104,15 +104,15 @@ class OrchestrationExecutor:
         return state or await self.replay(instance, fresh)
 
     def _next_state(self, execution: Execution, reply: Reply, *, warm: bool) -> State | None:
-        """The state of a reply that continues from exactly what our task table knows."""
+        """The state of a reply that continues from exactly the actions in the task table."""
         if not reply.ok or reply.header.get("first") != execution.tasks.known:
             return None
         execution.turns += 1
         return read_state(reply, warm=warm)
 
     async def _check_determinism(self, instance: Instance, fresh: list[Event], warm: State) -> None:
-        """Replay an execution that ends, and fail it when that comes to something else: it is not deterministic, and a
-        restart would have taken it elsewhere. The first ends of each orchestrator are proved, and then a part of them.
+        """Replay an execution that ends, and fail it when the replay ends otherwise: it is not deterministic, and a
+        restart would have changed its result. The first ends of each orchestrator are checked, and then a part of them.
         """
         self._ended[instance.name] += 1
         if self._ended[instance.name] > PROVED_FIRST and self._ended[instance.name] % PROVED_EACH:
@@ -132,7 +132,7 @@ class OrchestrationExecutor:
         return read_state(reply, warm=False)
 
     def _reason(self, instance: Instance, reply: Reply) -> str:
-        """A sentence where the worker has one, and its stack in the log; else all that it says."""
+        """The worker's sentence for a dead end, with the stack in the log; else its whole error."""
         if "sentence" not in reply.header:
             return worker_message(reply)
         if reply.stack:
@@ -161,7 +161,7 @@ class OrchestrationExecutor:
         return result
 
     def _warn_of_azure(self, instance: Instance, *, has_ended: bool) -> None:
-        """What the real host would make of the turn, where that is something else."""
+        """Log how the real host would run the turn, where that differs."""
         facts, azure = instance.execution.tasks.take_facts(), instance.execution.azure
         if azure is None:
             return
@@ -179,7 +179,7 @@ class OrchestrationExecutor:
             )
 
     def _warn_once(self, instance: Instance, predicate: str) -> None:
-        """For each orchestrator; its instances would mostly say the same."""
+        """Log a warning once for each orchestrator; its instances would mostly repeat it."""
         if instance.name not in self._warned:
             self._warned.add(instance.name)
             log.warning("Orchestrator '%s' (instance %s) %s.", instance.name, instance.id, predicate)

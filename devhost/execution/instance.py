@@ -22,11 +22,11 @@ LIMITS = (
 
 @dataclass(eq=False)
 class Execution:
-    """One run of an orchestrator, which continue-as-new follows with another one. Empty without `started`.
+    """One run of an orchestrator; continue-as-new begins another. Empty without `started`.
 
-    While it is suspended, `held` are the events that it has stored and has not decided about, and `later` those that it
-    has yet to store. `turns` counts how often the SDK was asked. `entities` are those that it has sent requests to.
-    `azure` watches it; None for one that was read from its history.
+    While it is suspended, `held` are the stored events without a decision, and `later` the events that are not stored
+    yet. `turns` counts the turns of the SDK. `entities` are the ids of entities that it has sent requests to. `azure`
+    watches it; None for an execution that was read from its history.
     """
 
     started: Event | None = None
@@ -64,8 +64,8 @@ class Execution:
 
     @property
     def ids_on_record(self) -> int:
-        """How many ids the tasks of the stored events have taken. The task table may have counted further, by tasks
-        that were refused.
+        """How many ids the tasks of the stored events have taken. The task table may count more: tasks that were
+        refused.
         """
         return max((event.event_id + 1 for event in self._events if event.type in CREATES), default=0)
 
@@ -75,12 +75,12 @@ class Execution:
         return self._events[-1].at if self._events else datetime.now(UTC)
 
     def remember(self, events: list[Event], unseen: Sequence[Event] = ()) -> None:
-        """Take events that storage has acknowledged; `unseen` are those among them that the SDK has yet to be given."""
+        """Add events that storage has acknowledged; `unseen` are the ones among them that the SDK has not read."""
         self._events += events
         self._unseen += unseen
 
     def replay_context(self, instance_id: str, fresh: list[Event]) -> bytes:
-        """What the SDK's replay is given: the whole history and this turn's events, as one JSON text."""
+        """The input of the SDK's replay: the whole history and this turn's events, as one JSON text."""
         assert self.started is not None
         self._texts += map(to_sdk, self._events[len(self._texts) :])
         self._unseen.clear()
@@ -95,7 +95,7 @@ class Execution:
         return f'{{"history":[{history}],"input":{body or "null"},{fields},{LIMITS}'.encode()
 
     def unseen_by_sdk(self, fresh: list[Event]) -> bytes:
-        """What a warm execution is given: this turn's events, after those that it was not given before."""
+        """The input of a warm execution: the events that it has not read, and then this turn's."""
         events, self._unseen = [*self._unseen, *fresh], []
         return f"[{','.join(map(to_sdk, events))}]".encode()
 
@@ -107,7 +107,7 @@ class Execution:
 
 @dataclass
 class InstanceRow:
-    """The Instances row: its `columns` as they are to be, and those of them that are still `unwritten`.
+    """The Instances row: its current `columns`, and the ones among them that are still `unwritten`.
 
     `exists`: whether storage has the row at all. `late` is the timer after which it is written.
     """
@@ -126,7 +126,7 @@ class InstanceRow:
         return self.columns.get("CustomStatus") or "null"
 
     def says(self, status: str, custom_status: str, execution_id: str) -> bool:
-        """Whether a turn that leaves this behind changes nothing in the row; the rest follows from the execution."""
+        """Whether the row shows this status, custom status and execution already: then a turn changes nothing in it."""
         columns = self.columns
         stored = columns.get("RuntimeStatus"), columns.get("CustomStatus"), columns.get("ExecutionId")
         return stored == (status, custom_status, execution_id)
@@ -139,7 +139,7 @@ class InstanceRow:
 
 @dataclass(frozen=True)
 class ActivityRun:
-    """An activity that is to be run for an execution."""
+    """An activity that an execution is about to run."""
 
     execution: Execution
     task: Task
@@ -147,7 +147,7 @@ class ActivityRun:
 
 @dataclass(frozen=True)
 class Unread:
-    """What storage has of an instance that is to be read and continued; what is None is yet to be fetched."""
+    """The stored parts of an instance that is to be read and resumed; a part that is None is not fetched yet."""
 
     row: Row | None = None
     history: History | None = None
@@ -155,11 +155,11 @@ class Unread:
 
 @dataclass
 class Instance:
-    """`idle` is set while no task processes it, `ended` once it has ended.
+    """`idle` is set while no task processes the instance, `ended` once it has ended.
 
-    `finished`: nothing is processed any more, because it has ended or is to be forgotten. `unread`: it has to be read
-    from storage before anything else. `outgoing` are the requests that entities have yet to store, by their ids.
-    `next_run` is an activity that is due and not yet running.
+    `finished`: it is processed no more, because it has ended or is about to be dropped from memory. `unread`: it has to
+    be read from storage first. `outgoing` are the requests that entities have not stored yet, by their ids. `next_run`
+    is an activity that is due and not yet running.
     """
 
     id: str

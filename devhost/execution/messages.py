@@ -1,4 +1,4 @@
-"""What an instance is given to process, and what became of it."""
+"""The messages to an instance, and how each was settled."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from devhost.history.events import Event
 
 
 class Delivery(Enum):
-    """What became of an event that was raised for an instance."""
+    """How an event that was raised for an instance was settled."""
 
     STORED = auto()
     """It is durable."""
@@ -23,7 +23,7 @@ Receipt = asyncio.Future[Delivery]
 
 @dataclass
 class OutsideEvent:
-    """A start, an event that was raised, a termination, a suspension, a resumption, the reason of a rewind."""
+    """A start, a raised event, a termination, a suspension, a resumption, or the reason of a rewind."""
 
     event: Event
     receipt: Receipt | None = None
@@ -31,7 +31,7 @@ class OutsideEvent:
 
 @dataclass
 class TaskEnd:
-    """The end of a task, for the execution that scheduled it: the ids of a later execution are its own.
+    """The end of a task, for the execution that scheduled it: a later execution has ids of its own.
 
     The end of an entity's operation is an EventRaised.
     """
@@ -43,12 +43,12 @@ class TaskEnd:
 
 @dataclass
 class TurnDue:
-    """A turn without an event: the orchestrator has yielded what is not stored yet."""
+    """A turn without an event: the orchestrator has yielded actions that are not stored yet."""
 
 
 @dataclass
 class RowDue:
-    """The Instances row is to be written."""
+    """The Instances row is due to be written."""
 
     receipt: Receipt | None = None
 
@@ -61,14 +61,14 @@ def event_of(message: Message) -> Event | None:
 
 
 def settle(message: Message, delivery: Delivery) -> None:
-    """Tell the sender of a message what became of it, if it waits for that."""
+    """Answer the sender of a message, if it waits for the delivery."""
     receipt = _receipt(message)
     if receipt and not receipt.done():
         receipt.set_result(delivery)
 
 
 def fail(message: Message, fault: Exception) -> None:
-    """Let the sender of a message, if it waits, have the fault."""
+    """Raise the fault in the sender of a message, if it waits."""
     receipt = _receipt(message)
     if receipt and not receipt.done():
         receipt.set_exception(fault)

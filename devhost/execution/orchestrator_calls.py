@@ -1,4 +1,4 @@
-"""Asking the worker's SDK for a turn of an orchestrator, and reading its answer."""
+"""Asks the worker's SDK for a turn of an orchestrator, and reads its answer."""
 
 import asyncio
 import json
@@ -21,8 +21,8 @@ ADDRESS = re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE)
 class State:
     """The SDK's answer to a turn: its `output` as JSON text; a `stack` when user code raised.
 
-    `actions` is every action that was ever yielded, or, of a `warm` execution, those that it yielded in this turn;
-    `cancelled` are then the timers that it cancelled in it. `left`: how many events came after its end.
+    `actions` is every action that was ever yielded or, of a `warm` execution, the actions of this turn; `cancelled`
+    are then the timers that were cancelled in this turn. `left`: how many events came after the end.
     """
 
     done: bool
@@ -41,19 +41,19 @@ class State:
 
     @property
     def outcome(self) -> tuple[Any, ...]:
-        """What two runs of one history have to agree in. The addresses of objects in a failure are nobody's choice."""
+        """The part that two runs of one history must have in common: all but the addresses of objects in a failure."""
         return self.done, self.output, self.error and ADDRESS.sub("", self.error), self.custom_status
 
 
 class OrchestratorCalls:
-    """`at_once`: how many turns the worker is asked for at the same time."""
+    """`at_once`: how many turns may be asked of the worker at the same time."""
 
     def __init__(self, worker: WorkerSupervisor, functions: FunctionRegistry, at_once: int) -> None:
         self._worker, self._functions = worker, functions
         self._slots = asyncio.Semaphore(at_once)
 
     async def ask(self, kind: str, instance: Instance, body: bytes) -> Reply:
-        """Ask for the next turn of an instance. Raises OrchestrationFault when there is none to be had."""
+        """Ask for the next turn of an instance. Raises OrchestrationFault when the worker cannot answer it."""
         function = self._functions.orchestrator(instance.name)
         if function is None:
             raise OrchestrationFault(self._functions.no_orchestrator(instance.name))

@@ -1,4 +1,4 @@
-"""What one turn of an orchestration decides, as pure rules: no clock, no disk, no process.
+"""The rules by which a turn numbers tasks, pure: no clock, no storage, no process.
 
 A turn feeds the SDK's replay with events and reads back the list of every action that the orchestrator has yielded so
 far. `TaskTable` turns that list into numbered tasks. Three rules carry the weight:
@@ -60,7 +60,7 @@ CREATES = {
 
 
 class EventTaken(NamedTuple):
-    """An event: the name of one that was raised, or the id of the task that it ends; `again`: the id of its retry."""
+    """An event: its name if it was raised, or the id of the task that it ends; `again`: the id of that task's retry."""
 
     raised: str | None
     ended: int | None
@@ -68,7 +68,7 @@ class EventTaken(NamedTuple):
 
 
 class TaskYielded(NamedTuple):
-    """A task of a yield, with its number if it took one. `step`: the place of the yield; `whole`: all of its action."""
+    """A task of a yield, with its number if it took one. `step`: the place of the yield; `whole`: its whole action."""
 
     step: int
     whole: Action
@@ -80,7 +80,7 @@ class TimerCancelled(NamedTuple):
 
 
 Fact = EventTaken | TaskYielded | TimerCancelled
-"""What the task table has taken, in this order; azure_compatibility.py reads the list of each turn."""
+"""The facts of a turn, in their order; azure_compatibility.py reads them."""
 
 
 class TaskTable:
@@ -100,18 +100,18 @@ class TaskTable:
         self._answers: dict[str, int] = {}
 
     def sent(self, event: Event) -> None:
-        """Take an EventSent: the answer to a call is an event of the name that the request has as its id."""
+        """Take an EventSent: the answer to a call is an event whose name is the id of the request."""
         self._answers[json.loads(event.fields["Input"])["id"]] = event.event_id
 
     def ended_by(self, event: Event) -> int | None:
-        """The id of the task that an event is the end of, whether it is open or not."""
+        """The id of the task that an event ends, whether the task is open or not."""
         if event.type == "EventRaised":
             return self._answers.get(event.fields["Name"])
         column = COMPLETES.get(event.type)
         return None if column is None else event.fields[column]
 
     def observe(self, event: Event, now: datetime) -> list[Task]:
-        """Take an event that completes a task; the tasks that a retry starts because of it, numbered."""
+        """Take an event that completes a task; returns the tasks of the retry that it causes, numbered."""
         ended = self.ended_by(event)
         task = None if ended is None else self.open.pop(ended, None)
         again = self._next_attempt(task.retry, event, now) if task and task.retry else []
@@ -120,20 +120,20 @@ class TaskTable:
         return again
 
     def take_facts(self) -> list[Fact]:
-        """What the table has taken since it was last asked."""
+        """The facts since the last call."""
         facts, self._facts = self._facts, []
         return facts
 
     def accept(self, actions: list[Action]) -> list[Task]:
-        """Compare the SDK's list with what is known and number its new tail; the new tasks, in order of their ids."""
+        """Compare the SDK's list with the known actions and number its new tail; the new tasks, in id order."""
         flat = flatten(actions)
         self.refuse_changes(flat)
         cancelled = [index for index in self._open_timers if flat[index].get("isCanceled")]
         return self._extend(listed(actions)[len(self._known) :], cancelled)
 
     def extend(self, actions: list[Action], cancelled: Iterable[int]) -> list[Task]:
-        """Number the actions of yields that are new; the tasks, in order of their ids. `cancelled`: which listed ones
-        are now cancelled timers, counted from the first action.
+        """Number the actions of new yields; the tasks, in order of their ids. `cancelled`: the places of timers that
+        are now cancelled, counted from the first action.
         """
         return self._extend(listed(actions, self._steps), cancelled)
 
@@ -171,14 +171,14 @@ class TaskTable:
 
     @property
     def blocking(self) -> bool:
-        """Whether a task is open that must end before the instance may: a cancelled timer need not, and the answer of
-        an entity is a wait for an event.
+        """Whether a task is open that must end before the instance may end. A cancelled timer need not, and the answer
+        of an entity is a wait for an event.
         """
         return any(not task.cancelled and task.kind != CALL for task in self.open.values())
 
     @property
     def only_waits_until(self) -> datetime | None:
-        """When the last timer fires that is all that the instance still waits for."""
+        """The time at which the last open timer fires, if the instance waits only for timers."""
         waiting = [task for task in self.open.values() if not task.cancelled]
         times = [task.fire_at for task in waiting if task.fire_at]
         return max(times) if times and len(times) == len(waiting) else None

@@ -1,1 +1,1 @@
-"""The history of an orchestration: its events, how they are built, how statuses and failures are worded."""
+"""The history of an orchestration: its events, their builders, and the texts of statuses and failures."""

@@ -67,7 +67,7 @@ def execution_started(
 
 
 def started_again(instance_id: str, row: Row) -> Event:
-    """The first event of an instance that was started, but not begun, before a crash: from its Pending row."""
+    """The first event of an instance that was Pending before a crash, from its row."""
     event = execution_started(instance_id, row["Name"], row.get("Input"), row.get("Version") or "")
     event.fields["OrchestrationInstance"]["ExecutionId"] = row["ExecutionId"]
     event.fields["Generation"] = row.get("Generation") or 0
@@ -79,12 +79,12 @@ def execution_completed(status: str, result: str | None, event_id: int, at: date
 
 
 def task_scheduled(task_id: int, name: str, body: str | None, at: datetime) -> Event:
-    """`body`: the inputs of the activity as a JSON list, None when they are not to be stored."""
+    """`body`: the inputs of the activity as a JSON list, None when inputs are not stored."""
     return Event("TaskScheduled", at, task_id, fields={"Name": name, "Version": "", "Input": body})
 
 
 def sub_orchestration_created(task_id: int, child: Child, body: str | None, at: datetime) -> Event:
-    """`body`: the input as JSON text, None when it is not to be stored."""
+    """`body`: the input as JSON text, None when inputs are not stored."""
     fields = {"Name": child.name, "Version": child.version, "InstanceId": child.instance_id, "Input": body}
     return Event("SubOrchestrationInstanceCreated", at, task_id, fields=fields)
 
@@ -98,7 +98,7 @@ def timer_fired(timer_id: int, fire_at: datetime) -> Event:
 
 
 def event_sent(task_id: int, entity_id: str, request: str, at: datetime) -> Event:
-    """A request to an entity. Its input is stored in any case: after a crash it is sent again from here."""
+    """A request to an entity. Its input is always stored: after a crash the request is sent again from this event."""
     return Event("EventSent", at, task_id, fields={"InstanceId": entity_id, "Name": "op", "Input": request})
 
 

@@ -1,7 +1,7 @@
 """The events of an orchestration's history, and their three shapes: in memory, as a table row, as JSON for the SDK.
 
 Each event type is one row of SPECS: its number in the protocol and its columns, in the Azure Storage provider's names.
-Everything that differs between the shapes follows from a column's kind, so a new event type needs one row here.
+A column's kind determines how the shapes differ, so a new event type needs one row here.
 """
 
 import json
@@ -97,7 +97,7 @@ class Event:
 
 
 def to_row(event: Event) -> Row:
-    """The columns of an event; keys and ExecutionId are the store's. JSON columns without a value hold `null`."""
+    """The columns of an event; the store adds keys and ExecutionId. JSON columns without a value hold `null`."""
     row: Row = {
         "EventId": event.event_id,
         "IsPlayed": event.played,
@@ -153,9 +153,9 @@ def task_completed(task_id: int, result: str, at: datetime) -> Event:
 
 
 def compact_json(value: Any) -> str:
-    """JSON without spaces and without escapes for letters, as the real host stores it; valid whatever the value holds.
+    """JSON without spaces and without escapes for letters, as the real host stores it. It is valid for every value.
 
-    What is not a number in JSON becomes a string, as .NET writes it: NaN and the infinities.
+    NaN and the infinities, which JSON does not have, become strings, as .NET writes them.
     """
     text = COMPACT.encode(value)
     if "NaN" in text or "Infinity" in text:
@@ -164,9 +164,9 @@ def compact_json(value: Any) -> str:
 
 
 def fit_for_utf8(text: str) -> str:
-    """JSON text with halves of surrogate pairs as escapes: such a half is legal in JSON so, and not in UTF-8.
+    """JSON text with halves of surrogate pairs as escapes: JSON allows an escaped half, and UTF-8 allows none.
 
-    So are U+2028 and U+2029: Azurite takes them for ends of lines in a batch, and answers 500. .NET escapes them too.
+    U+2028 and U+2029 are escaped too, as by .NET: Azurite takes them for ends of lines in a batch, and answers 500.
     """
     return text if text.isascii() else ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -177,6 +177,6 @@ def iso_time(moment: datetime) -> str:
 
 
 def utc_text(moment: datetime) -> str:
-    """Date and time in UTC with six digits of fraction and no zone; by the shortest way, because it is done often."""
+    """Date and time in UTC with six digits of fraction and no zone. Optimized, because it is called often."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat(timespec="microseconds")[: -len("+00:00")]

@@ -1,7 +1,7 @@
 """The texts of failures, as the Functions host and the Durable extension word them.
 
-An orchestrator can only read texts: what a failed activity raised reaches it as Reason and Details of TaskFailed. So
-the wording is part of the contract: programs look for pieces of it.
+An orchestrator can only read texts: the exception of an activity reaches it as Reason and Details of TaskFailed. So
+the wording is part of the contract: programs search for pieces of it.
 """
 
 import traceback
@@ -16,7 +16,7 @@ def error_of(fault: BaseException) -> str:
 
 
 def text_of(fault: BaseException) -> str:
-    """The text of an exception, which is the app's own code; a sentence where that code fails."""
+    """The text of an exception. The app's code makes it; where that code fails, a sentence says so."""
     try:
         return str.__str__(str(fault))
     except BaseException as another:

@@ -1,4 +1,4 @@
-"""The status of an instance as the HTTP API shows it: from its Instances row, and its history if asked for."""
+"""The status of an instance as the HTTP API shows it: from its Instances row and, on request, its history."""
 
 import json
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def status_body(instance_id: str, row: Row, show_input: bool) -> dict[str, Any]:
 
 
 def history_body(events: list[Event], show_input: bool, show_output: bool) -> list[dict[str, Any]]:
-    """The history for readers: a scheduled task and its end are one entry, the bookkeeping of turns is left out."""
+    """The history for readers: a scheduled task and its end are one entry; the events of turns are left out."""
     created = {(event.type, event.event_id): event for event in events if event.event_id >= 0}
     ended = {(ENDED[event.type], _task_id(event)) for event in events if event.type in ENDED}
     shown = [
@@ -84,7 +84,7 @@ def _cell(column: str, value: Any) -> Any:
 
 
 def parsed(text: str | None) -> Any:
-    """A stored text as JSON, or as the text that it is: also one that is nested too deeply for an answer to hold it."""
+    """A stored text parsed as JSON. A text that is no JSON, or nested too deeply for an answer, stays a text."""
     if text is None:
         return None
     try:

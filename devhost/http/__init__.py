@@ -1,1 +1,1 @@
-"""What a caller of devhost meets: routes of the app, the HTTP API of Durable Functions, and their answers."""
+"""The HTTP edge of devhost: routes of the app, the HTTP API of Durable Functions, and their answers."""

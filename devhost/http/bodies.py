@@ -1,8 +1,8 @@
-"""Bodies of requests, bounded while they are read: in size, and in how slowly they may come.
+"""Bodies of requests, bounded while they are read: by a largest size and a least rate.
 
 The size is the Functions host's (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT), the least rate is that of its server, Kestrel
 (https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options#minimum-request-body-data-rate), with more
-patience at the beginning. Nothing is inflated: a compressed body is the function's own matter, as on the real host.
+patience at the beginning. Nothing is inflated: the function itself decompresses a body, as on the real host.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientGone(Exception):
-    """The client closed its connection: there is nobody left to answer."""
+    """The client closed its connection, so that no answer can reach it."""
 
 
 @dataclass(frozen=True)
 class Bodies:
-    """`limit` is in bytes; `grace_s` is how long a body may take however slowly it comes."""
+    """`limit` is in bytes; `grace_s` is how long a body may take at any rate."""
 
     limit: int
     grace_s: float = 30.0
@@ -37,7 +37,7 @@ class Bodies:
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if request.headers.get("Expect", "").lower() == "100-continue" and not content.is_eof():
             await request.writer.write(CONTINUE)
-            request.writer.output_size = 0  # nothing of the answer has been sent
+            request.writer.output_size = 0  # no part of the answer has been sent
         try:
             if content.is_eof() and content.total_bytes <= self.limit:
                 return content.read_nowait(-1)

@@ -32,7 +32,7 @@ def management_urls(base: str, instance_id: str, query: str) -> dict[str, str]:
 def client_binding(port: int, hub: str, key: str, secret: str) -> str:
     """The binding's text. The SDK replaces the origin of these URLs by the origin of the request it answers.
 
-    `secret` is the worker's own: the address that its client calls holds it, and is asked for no key.
+    `secret` is the worker's: the address that its client calls contains it, and needs no key.
     """
     base, code = f"http://127.0.0.1:{port}{WEBHOOK}", quote(key, safe="")
     start = f"{base}/orchestrators/{{functionName}}[/{{instanceId}}]"

@@ -31,7 +31,7 @@ class EntityApi:
         return await self._signal(request, query.get("op", ""), values)
 
     async def delete(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        """What the entity does at its operation `delete` is its own matter, as in Azure."""
+        """Signal the operation `delete`. The entity's code decides what that does, as in Azure."""
         return await self._signal(request, "delete", values)
 
     async def _signal(self, request: web.BaseRequest, operation: str, values: dict[str, str]) -> web.Response:
@@ -45,7 +45,7 @@ class EntityApi:
         return empty(HTTPStatus.ACCEPTED)
 
     async def list(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        """The entities that exist, a page at a time. A page may hold fewer than were asked for, or none."""
+        """The entities that exist, a page at a time. A page may hold fewer entities than requested, or none."""
         top = page_size(query)
         await self._entities.write_rows()
         rows, following = await page(request, self._task_hub, _condition(query, values.get("name")), top)

@@ -1,8 +1,8 @@
-"""Whether the disk under the data has room: devhost takes nothing new without it.
+"""Whether the disk of the data folder has room: without it devhost accepts nothing new.
 
-Azurite answers 201 to a write that it cannot save, and drops it at its end (3.36, tried on a full disk). So devhost
-looks at the disk itself. What is left below the limit is for the instances that are under way. Azurite saves by writing
-a whole new file beside the old one, so the limit is above the size of its files.
+Azurite answers 201 to a write that it cannot save, and loses the write when it stops (3.36, tried on a full disk). So
+devhost measures the disk itself. The space below the limit is for the instances that are under way. Azurite saves by
+writing a whole new file beside the old one, so the limit is above the size of its files.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ TAKING = {"POST", "PUT", "PATCH"}
 
 
 class FreeSpace:
-    """`fault` is why nothing new is taken, as a sentence without a path; None while there is room."""
+    """`fault` is the reason for refusing new work, as a sentence without a path; None while there is room."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Without the setting of the folder nothing is watched. Raises BadSettings for a limit that is no number."""
+        """Without the setting of the folder no disk is watched. Raises BadSettings for a limit that is no number."""
         limit = environment.get(LIMIT) or DEFAULT_LIMIT_MB
         if not (limit.isascii() and limit.isdecimal()):
             raise BadSettings(f"{LIMIT} must be a whole number of MB (0: no limit); it is '{limit}'.")
@@ -42,7 +42,7 @@ class FreeSpace:
         self.look()
 
     def look(self) -> None:
-        """Look at the disk now, and log a change."""
+        """Measure the disk now, and log a change."""
         before, self.fault = self.fault, self._fault()
         if self.fault and not before:
             log.warning("%s Nothing new is taken until then. The folder is %s.", self.fault, self._folder)
@@ -50,13 +50,13 @@ class FreeSpace:
             log.info("The disk of the data folder has room again: requests are taken as before.")
 
     async def watch(self) -> None:
-        """Look for ever."""
+        """Measure the disk for ever."""
         while self._folder and self._limit_mb:
             await asyncio.sleep(LOOK_EACH_S)
             self.look()
 
     def check(self, method: str) -> None:
-        """Raises Refusal for a request that would bring something new. DELETE is let through: it frees space."""
+        """Raises Refusal for a request that would store something new. DELETE is allowed: it frees space."""
         if self.fault and method in TAKING:
             raise LowOnSpace(HTTPStatus.SERVICE_UNAVAILABLE, self.fault)
 
@@ -77,7 +77,7 @@ class FreeSpace:
 
 
 class LowOnSpace(Refusal):
-    """The answer while there is too little room: a problem document (RFC 9457) that says when to ask again."""
+    """The answer while there is too little room: a problem document (RFC 9457) with the time until a retry."""
 
     def response(self) -> web.Response:
         status = HTTPStatus.SERVICE_UNAVAILABLE

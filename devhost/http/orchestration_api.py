@@ -50,7 +50,7 @@ MAX_ID = 256
 MAX_WAIT_S, LEAST_PAUSE_S = 230.0, 0.1
 """How long Azure's load balancer lets an answer take, and how often the status is read at most."""
 LOOK_AFTER_S = 1.0
-"""How often a start that waits looks whether its client still does."""
+"""How often a start that waits checks that its client is still connected."""
 ANY = "*"
 
 Handler = Callable[["OrchestrationApi", web.BaseRequest, Query, dict[str, str]], Awaitable[web.Response]]
@@ -102,7 +102,7 @@ class OrchestrationApi:
     async def _waited(
         self, request: web.BaseRequest, query: Query, instance_id: str, timeout: float, pause: float
     ) -> web.Response:
-        """The end of an instance, or the answer of a start once the time is over. Raises ClientGone."""
+        """The status of an instance at its end, or the answer of a start once the time is over. Raises ClientGone."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         ended: Row | None = None
@@ -207,7 +207,7 @@ class OrchestrationApi:
         return json_response(HTTPStatus.OK, {"instancesDeleted": len(ended)}) if ended else empty(HTTPStatus.NOT_FOUND)
 
     async def make_primary(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
-        """Ask this host to be the one that works on the hub: it always is."""
+        """A request that this host become the primary of the hub, which it always is."""
         return empty(HTTPStatus.OK)
 
 
@@ -247,7 +247,7 @@ def _delivered(delivery: Delivery) -> web.Response:
 
 
 def checked_id(instance_id: str) -> str:
-    """An id that a client may start. Raises Refusal (400)."""
+    """The id, if a client may use it for a start. Raises Refusal (400)."""
     length = len(instance_id.encode("utf-16-le")) // 2  # as .NET counts characters
     if BAD_ID.search(instance_id) or instance_id.startswith("@") or length > MAX_ID or is_no_key(instance_id):
         raise argument_fault(

@@ -1,7 +1,7 @@
-"""How the HTTP API reads queries and JSON, and the extension's bodies for what it refuses.
+"""How the HTTP API reads queries and JSON, and the extension's bodies for its refusals.
 
-Whatever a client sends becomes a value that storage takes, or is refused with 400: texts in a filter are quoted,
-numbers and times are read by their form and bounded, and a continuation token is one that an earlier page gave.
+A client's text becomes a value that storage accepts, or is refused with 400: texts in a filter are quoted, numbers
+and times are parsed and bounded, and a continuation token must be one that an earlier page gave.
 """
 
 import json
@@ -26,7 +26,7 @@ DEFAULT_PAGE, MAX_PAGE = 100, 1000
 TOKEN_HEADER = "x-ms-continuation-token"  # noqa: S105 - the name of a header
 TOKEN_PARTS = frozenset({"NextPartitionKey", "NextRowKey"})
 BODY = web.RequestKey("body", str)
-"""The key of a request under which the text of its body is kept."""
+"""The key under which a request keeps the text of its body."""
 MAX_DEPTH = 64
 """Newtonsoft.Json's own, since its version 13."""
 JSON_MARKS = re.compile(r'"(?:[^"\\]+|\\.)*"|[\[\]{}]', re.DOTALL)
@@ -39,7 +39,7 @@ Query = dict[str, str]
 
 
 def query_of(request: web.BaseRequest) -> Query:
-    """The query by lower-case names; of a name that is there twice, the last value."""
+    """The query by lower-case names; of a repeated name, the last value."""
     return {readable(name).lower(): readable(value) for name, value in request.query.items()}
 
 
@@ -52,7 +52,7 @@ def json_text(request: web.BaseRequest, body: bytes) -> str:
 
 
 def json_body(text: str) -> Any:
-    """A request's JSON. Raises Refusal with the extension's answer for what is not."""
+    """A request's JSON. Raises Refusal with the extension's answer for a body that is none."""
     try:
         if is_deeper_than(MAX_DEPTH, text):
             raise ValueError(f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded.")
@@ -67,7 +67,7 @@ def json_body(text: str) -> Any:
 
 
 def is_deeper_than(most: int, text: str) -> bool:
-    """Whether arrays and objects of a JSON text lie in each other more than `most` deep."""
+    """Whether arrays and objects of a JSON text are nested more than `most` deep."""
     if text.count("[") + text.count("{") <= most:
         return False
     depth = 0
@@ -109,16 +109,16 @@ def seconds(query: Query, name: str) -> float:
 
 
 def flag(query: Query, name: str, default: bool) -> bool:
-    """A parameter that is true or false in any case; the default where it is neither, as .NET parses it."""
+    """A parameter that is true or false, in upper or lower case; otherwise the default, as .NET parses it."""
     return {"true": True, "false": False}.get(query.get(name, "").strip().lower(), default)
 
 
 def moment(text: str) -> datetime:
-    """A time of a query in UTC, which it is where it names no zone. Raises Refusal (400)."""
+    """A time of a query in UTC, which is the default zone. Raises Refusal (400)."""
     try:
         time = datetime.fromisoformat(text)
         return max(time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC), EARLIEST)
-    except (ValueError, OverflowError) as fault:  # overflow: a zone that leads out of the years that there are
+    except (ValueError, OverflowError) as fault:  # overflow: in UTC the year is outside datetime's range
         raise argument_fault(f"'{text}' is not a time.") from fault
 
 
@@ -129,7 +129,7 @@ def since(query: Query, column: str, name: str) -> list[str]:
 
 
 def statuses(request: web.BaseRequest) -> list[str]:
-    """The OData condition of `runtimeStatus`: a list with commas, or the name several times; none when it is empty."""
+    """The OData conditions of `runtimeStatus`, a list with commas or a repeated name; none when it is empty."""
     known = {status.lower(): status for status in STATUS_NUMBERS}
     texts = [readable(text) for name, text in request.query.items() if name.lower() == "runtimestatus"]
     names = [each.strip().lower() for text in texts for each in text.split(",") if each.strip()]

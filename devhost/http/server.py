@@ -32,17 +32,17 @@ log = logging.getLogger("devhost.http")
 
 STARTS = re.compile(r"orchestrators/|entities/|instances/[^/]+/restart", re.IGNORECASE)
 HEADERS_WITHIN_S = 30.0
-"""How long a connection may take to send the headers of its next request, and so be idle. Kestrel's, for headers."""
+"""How long a connection may be idle, or take to send the headers of a request: Kestrel's limit for headers."""
 CLIENTS_FAULTS = (ConnectionError, HttpProcessingError, RequestPayloadError, PayloadAccessError)
 FRAMING = ("content-length", "transfer-encoding", "connection")
 HOME_PAGE = "<!doctype html><title>devhost</title><p>Your Durable Functions app is up and running.</p>"
 
 
 class HttpServer:
-    """`key` is the function, admin and system key; None: no key is asked for, as under `func start`.
+    """`key` is the function, admin and system key; None: no key is needed, as under `func start`.
 
-    `front`: what `/` shows, the path of the app's own front page, if it has one; None: nothing.
-    `secret` stands in the address of the Durable API that the worker's client calls; it stands in for the key there.
+    `front`: the path of the app's front page, which `/` shows if the app has one; None: `/` shows nothing.
+    `secret` is part of the address of the Durable API that the worker's client calls, and replaces the key there.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class HttpServer:
         self._key, self._secret, self._front = key, secret, front
 
     async def serve(self, listener: socket.socket) -> web.ServerRunner:
-        """Answer what comes to a bound socket, until the runner is cleaned up."""
+        """Answer the requests of a bound socket until the runner is cleaned up."""
         logging.getLogger("aiohttp.server").addFilter(is_no_fault_of_a_client)
         options: dict[str, Any] = {"auto_decompress": False, "keepalive_timeout": HEADERS_WITHIN_S}
         runner = web.ServerRunner(web.Server(self.handle, access_log=None, **options), shutdown_timeout=1.0)
@@ -109,12 +109,12 @@ class HttpServer:
         key, _, rest = path.partition("/")
         if not is_same(key, self._secret):
             return await self._webhook(request, path)
-        if STARTS.match(rest):  # a function may still wake or end what is under way
+        if STARTS.match(rest):  # a function may still wake or end an instance that is under way
             self._space.check(request.method)
         return await self._management.handle(request, f"/{rest}")
 
     async def _home(self, request: web.BaseRequest) -> web.Response:
-        """The app's own front page, where it serves one at the root of its routes; else that the app runs."""
+        """The app's front page, if it serves one at the root of its routes; else a page that says that it runs."""
         if self._front is None:
             return empty(HTTPStatus.NO_CONTENT)
         match = routing.find(self._routes, request.method, self._front)
@@ -149,7 +149,7 @@ class HttpServer:
 
 
 def is_same(key: str, secret: str) -> bool:
-    """Whether a text of any characters is the secret, in a time that tells nothing of where they differ."""
+    """Whether a text is the secret. The time taken does not show where they differ."""
     return hmac.compare_digest(key.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
@@ -160,7 +160,7 @@ def refusal_in_words(refused: Refused) -> web.Response:
 
 
 def is_no_fault_of_a_client(record: logging.LogRecord) -> bool:
-    """For the log of aiohttp's server: a client that leaves, or sends what is no HTTP, is no traceback."""
+    """A filter for the log of aiohttp's server: a client that leaves, or sends no HTTP, gives no traceback."""
     return record.exc_info is None or not isinstance(record.exc_info[1], CLIENTS_FAULTS)
 
 
@@ -184,6 +184,6 @@ def request_fields(request: web.BaseRequest) -> dict[str, Any]:
 
 
 def function_response(header: dict[str, Any], body: bytes) -> web.Response:
-    """The app's response; its length is ours to state, and names are written as people expect them."""
+    """The app's response; devhost sets its length, and writes header names in their usual case."""
     pairs = [(name.title(), value) for name, value in header["headers"] if name.lower() not in FRAMING]
     return web.Response(status=header["status"], body=body, headers=CIMultiDict(pairs))

@@ -1,7 +1,7 @@
-"""Running activities: within the limit, again when their worker died, and each outcome as an event.
+"""Runs activities: within the limit, again when their worker died, and each outcome as an event.
 
-An activity whose worker died is run again, because nobody can know how far it came; after the third death it fails,
-named.
+An activity whose worker died is run again, because its effects are unknown; after the third death it fails with its
+name in the log.
 """
 
 import asyncio

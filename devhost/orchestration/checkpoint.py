@@ -1,7 +1,7 @@
-"""What a turn leaves in storage: its events, in one transaction, and then the Instances row, if it changed.
+"""Stores a turn: its events, in one transaction, and then the Instances row, if it changed.
 
-The row of a running instance is written behind: a moment later, with all that changed meanwhile, and off the path of
-its steps. The history holds everything, and requests are answered from memory.
+The row of a running instance is written behind: a moment later, with all changes until then, so that its steps do not
+wait for it. The history holds everything, and requests are answered from memory.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class InstanceRowWriter:
         self._task_hub, self._post = task_hub, post
 
     async def update(self, instance: Instance, result: TurnResult, at: datetime, addresses: dict[str, str]) -> None:
-        """Note what this turn changes in the Instances row; write it now if the instance does not run after it."""
+        """Note this turn's changes to the Instances row; write it now if the instance does not run after the turn."""
         row, started = instance.row, instance.execution.started
         if row.says(result.status, result.custom_status, instance.execution.id) and result.output is None:
             return
@@ -45,7 +45,7 @@ class InstanceRowWriter:
             return
         row.unwritten |= {**changed, **by_address(changed, addresses)}
         if result.status != "Running":
-            await self.write(instance)  # before the answer: a client that hears of an end may start the id again
+            await self.write(instance)  # before the answer: a client that reads of an end may start the id again
         row.columns = {**row.columns, **changed, "LastUpdatedTime": at}
         if row.unwritten and row.late is None:
             row.late = asyncio.get_running_loop().call_later(LATE_ROW_S, self._post, instance, RowDue())
@@ -66,7 +66,7 @@ class InstanceRowWriter:
 
 
 class Checkpoint:
-    """`store_inputs`: whether the inputs of tasks are stored; `default_version`: that of sub-orchestrations."""
+    """`store_inputs`: whether inputs of tasks are stored; `default_version`: the version of sub-orchestrations."""
 
     def __init__(
         self, task_hub: TaskHub, rows: InstanceRowWriter, outbox: EntityOutbox, *, store_inputs: bool, version: str
@@ -78,7 +78,7 @@ class Checkpoint:
         self, instance: Instance, fresh: list[Event], result: TurnResult, unseen: Sequence[Event] = ()
     ) -> None:
         """Write a turn, then the Instances row if it cannot wait. `fresh`: the events of the turn before its tasks;
-        `unseen`: those of them that the SDK has yet to be given.
+        `unseen`: the events among them that the SDK has not read.
         """
         execution, at, has_ended = instance.execution, now(), result.status in FINISHED
         events = self._events(instance, fresh, result.tasks, at)
@@ -97,10 +97,10 @@ class Checkpoint:
         await self._rows.update(instance, result, at, addresses)
 
     async def write_last_requests(self, instance: Instance, fresh: list[Event], result: TurnResult) -> None:
-        """Have all that a generation has sent stored by the entities.
+        """Have all requests of a generation stored by their entities.
 
-        What it sends in the turn that ends it is stored in its history for that. The turn would otherwise leave no
-        trace, because the next generation is written over it.
+        The requests of its last turn are stored in its history first. They would otherwise leave no trace, because the
+        next generation is written over it.
         """
         if any(task.kind in (CALL, SIGNAL) for task in result.tasks):
             at = now()
@@ -129,7 +129,7 @@ class Checkpoint:
 
 
 def _activity(task: Task, at: datetime, store_inputs: bool) -> Event:
-    # The request of call_http is an object in the list; every other input is the JSON text that the SDK gave.
+    # The request of call_http is an object in the list; every other input is the SDK's JSON text.
     body = json.loads(task.input or "null") if task.name == HTTP_ACTIVITY else task.input
     return builders.task_scheduled(task.id, task.name, compact_json([body]) if store_inputs else None, at)
 

@@ -1,4 +1,4 @@
-"""What a stored turn starts: its activities, timers and sub-orchestrations; and what the end of an instance causes."""
+"""Starts the activities, timers and sub-orchestrations of a stored turn, and reports the end of an instance."""
 
 import asyncio
 from collections.abc import Callable
@@ -41,12 +41,12 @@ class TaskDispatcher:
             self.start_next_run(instance)
 
     def start_one(self, instance: Instance, task: Task) -> None:
-        """Requests to entities are not started here: they are sent when their rows are written."""
+        """Start a task. Requests to entities are not started here: they are sent when their rows are written."""
         if task.kind in self._starts:
             self._starts[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        """Leave it to the task that processes the instance. One that was left there before gets a task of its own."""
+        """Leave an activity to the task that processes the instance. An earlier one there gets a task of its own."""
         self.start_next_run(instance)
         self._speculative.after_activity(instance, task)
         instance.next_run = ActivityRun(instance.execution, task)
@@ -107,7 +107,7 @@ class TaskDispatcher:
 
 
 def has_receipt(instance: Instance) -> bool:
-    """Whether the row says that this execution has ended: then entities have all that it sent, and may have forgotten
-    it. A child that has ended is read again when its parent has yet to hear of that.
+    """Whether the row says that this execution has ended: then entities have stored all its requests, and may have
+    dropped its entries. A child that has ended is read again while its parent has no result of it.
     """
     return instance.row.status in FINISHED and instance.row.columns.get("ExecutionId") == instance.execution.id

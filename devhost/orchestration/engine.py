@@ -1,19 +1,19 @@
-"""The engine: what the outside asks of orchestrations, and the parts that carry it out, put together.
+"""The engine: the operations on orchestrations, and the parts that carry them out.
 
 Four rules let an instance survive a crash at any point:
 
-1. **History is the truth.** Whatever an instance is waiting for can be found again in its History rows; memory only
-   saves reading them. After a restart, and after a fault, an instance is read again and resumes (recovery.py).
+1. **History is the truth.** The History rows of an instance contain everything that it waits for; memory only saves
+   reading them. After a restart, and after a fault, an instance is read again and resumes (recovery.py).
 2. **Acknowledged, then dispatched.** A turn's events are written in one transaction; then the Instances row, if it
-   changed (checkpoint.py); and only then activities, timers and sub-orchestrations start (dispatcher.py). So nothing
-   runs whose cause could be lost, and at worst something runs again.
-3. **One turn at a time for each instance; instances do not wait for each other.** What came while a turn was written
-   is taken by the next one together (instance_loop.py).
-4. **What the outside raises is answered when it is durable.** An event or a termination is taken by a turn like any
+   changed (checkpoint.py); and only then activities, timers and sub-orchestrations start (dispatcher.py). So a crash
+   can lose no cause of a running task; at worst a task runs again.
+3. **One turn at a time for each instance; instances do not wait for each other.** Messages that arrive while a turn is
+   written share the next turn (instance_loop.py).
+4. **A request from outside is answered when it is durable.** An event or a termination is taken by a turn like any
    other event, and its caller waits for that turn's write.
 
-Rejected: queues in storage as the real provider has them. They cost two thirds of its transactions, and with one host
-for a hub, held by storage/hub_lock.py, they would protect from nobody.
+Rejected: queues in storage as the real provider has them. They cost two thirds of its transactions, and they would
+protect from no other host: storage/hub_lock.py keeps one host for a hub.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ from devhost.storage.task_hub import TaskHub
 
 
 class WrongState(Exception):
-    """The instance is in a state in which this cannot be asked of it; the text is its RuntimeStatus."""
+    """The instance is in a state that does not allow the operation; the text is its RuntimeStatus."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """host.json's durableTask settings that the engine follows; how many events may share a turn."""
+    """host.json's durableTask settings that the engine follows, and how many events may share a turn."""
 
     store_inputs: bool
     override_any_state: bool
@@ -58,7 +58,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Collaborators:
-    """What the engine works with: the storage, the SDK's turns, the activities, and the entities."""
+    """The parts that the engine uses: the storage, the SDK's turns, the activities, and the entities."""
 
     task_hub: TaskHub
     executor: OrchestrationExecutor
@@ -89,7 +89,7 @@ class Engine:
         self._loop = InstanceLoop(registry, turns, recovery, dispatcher, options.joined_events)
 
     async def open(self) -> int:
-        """Continue every unfinished instance of the hub; how many there are. Returns before they have been read."""
+        """Resume every unfinished instance of the hub; returns their number, before they have been read."""
         self._loop.start()
         count = 0
         async for row in self._task_hub.instances.unfinished():
@@ -136,11 +136,11 @@ class Engine:
         return await self._deliver(instance_id, Event("ExecutionTerminated", now(), fields={"Input": reason}))
 
     async def suspend(self, instance_id: str, reason: str) -> Delivery:
-        """As raise_event. Raises WrongState when it is suspended already."""
+        """As raise_event. Raises WrongState when the instance is suspended already."""
         return await self._switch(instance_id, "ExecutionSuspended", reason, suspended=False)
 
     async def resume(self, instance_id: str, reason: str) -> Delivery:
-        """As raise_event. Raises WrongState when it is not suspended."""
+        """As raise_event. Raises WrongState when the instance is not suspended."""
         return await self._switch(instance_id, "ExecutionResumed", reason, suspended=True)
 
     async def _switch(self, instance_id: str, event_type: str, reason: str, suspended: bool) -> Delivery:
@@ -176,13 +176,13 @@ class Engine:
         return Delivery.STORED
 
     def _read(self, instance: Instance, row: Row) -> None:
-        """Have an unfinished instance read from storage and continued."""
+        """Have an unfinished instance read from storage and resumed."""
         instance.unread = Unread(row)
         self._registry.add(instance)
         self._registry.wake(instance)
 
     async def end_of(self, instance_id: str, within_s: float) -> Row | None:
-        """The row of an active instance when it ends within so many seconds."""
+        """The row of an active instance, if it ends within so many seconds."""
         instance = self._registry.get(instance_id)
         if instance is None:
             await asyncio.sleep(within_s)

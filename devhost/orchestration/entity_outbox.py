@@ -1,10 +1,10 @@
 """The requests of orchestrations to entities: sent in order, sent again after a crash, and flushed before their history
 is gone.
 
-The EventSent of a request is stored before the request is sent. While that history is read, a crash loses nothing: its
-requests are sent again, and the entity knows which of them it has taken. The history is read no more once the row says
-that the instance has ended, or once a new generation is written over it. Before that, every request must be stored by
-its entity. Then the row, or the new generation, is the receipt.
+The EventSent of a request is stored before the request is sent. As long as a restart reads that history, a crash loses
+no request: all are sent again, and the entity knows which of them it has taken. A restart reads the history no more
+once the row says that the instance has ended, or once a new generation is written over it. Before that, every request
+must be stored by its entity. Then the row, or the new generation, is the receipt.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ LOST = "The orchestration had failed before this call was answered, and was rewo
 
 
 def message_of(instance: Instance, task: Task) -> str:
-    """The message of a call or a signal that was just numbered."""
+    """The message of a newly numbered call or signal."""
     sender = Sender(instance.id, instance.execution.id, task.id)
     request = request_of(sender, task.action["operation"], task.input, task.kind == SIGNAL)
     return compact_json(request.to_json())
 
 
 class EntityOutbox:
-    """The side of the senders."""
+    """The senders' side of requests to entities."""
 
     def __init__(self, entities: EntityDispatcher) -> None:
         self._entities = entities
@@ -43,10 +43,10 @@ class EntityOutbox:
                 self._send(instance, event, _request(event))
 
     def send_again(self, instance: Instance, events: list[Event]) -> list[Event]:
-        """Send the unanswered requests of a history that was read; the answers for those that were lost.
+        """Send the unanswered requests of a history that was read; returns the answers to calls that are lost.
 
         The requests of an instance were flushed when it failed. After a rewind its signals need not be sent again, and
-        its calls must not: the entity has forgotten them.
+        its calls must not: the entity has dropped their entries.
         """
         answered = {event.fields["Name"] for event in events if event.type == "EventRaised"}
         flushed = max((index for index, event in enumerate(events) if _is_rewound_end(event)), default=-1)
@@ -70,11 +70,11 @@ class EntityOutbox:
             await asyncio.wait(list(instance.outgoing.values()))
 
     def end(self, execution: Execution) -> None:
-        """The execution is over for good, and storage says so."""
+        """Have entities drop their entries of an execution whose end is stored."""
         self._entities.forget(execution.id, execution.entities)
 
     def _send(self, instance: Instance, event: Event, request: Request) -> None:
-        """Not twice at a time: the entity may forget a sender only when nothing of it is under way."""
+        """Send a request that is not under way yet: the entity may drop a sender only when none of its requests is."""
         instance.execution.entities.add(event.fields["InstanceId"])
         if request.id in instance.outgoing:
             return
@@ -84,7 +84,7 @@ class EntityOutbox:
 
 
 def deliver(registry: InstanceRegistry, answer: EntityResponse) -> Receipt | None:
-    """Give a caller the answer of an entity; done when it is stored or too late. None when the caller is not there."""
+    """Send an entity's answer to its caller; done when it is stored or too late. None: the caller is not in memory."""
     instance = registry.get(answer.sender.instance_id)
     if instance is None or instance.execution.id != answer.sender.execution_id:
         return None

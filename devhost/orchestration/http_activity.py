@@ -1,7 +1,7 @@
 """`call_http`: the built-in activity that makes an HTTP request for an orchestrator.
 
-The host makes it, not the app's worker, as in Azure. Any answer is a success, whatever its status; only a request that
-had no answer fails. Like every activity it may be made again after a crash.
+The host makes it, not the app's worker, as in Azure. An answer of any status is a success; only a request without an
+answer fails. Like every activity it may be repeated after a crash.
 """
 
 import json
@@ -45,7 +45,7 @@ def _content(request: dict[str, Any]) -> bytes | None:
 
 
 def _headers(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    """All but those of the content, as the extension answers them; a header that comes twice is a list."""
+    """All headers but the content's, as the extension returns them; a repeated header is a list."""
     names = [name for name in dict.fromkeys(answer.headers) if not name.lower().startswith(CONTENT_HEADERS)]
     values = {name: answer.headers.getall(name) for name in names}
     return {name: texts[0] if len(texts) == 1 else texts for name, texts in values.items()}

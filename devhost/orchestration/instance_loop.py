@@ -1,6 +1,6 @@
 """The loop that processes instances: one turn at a time for each, and they do not wait for each other.
 
-What came while a turn was written is taken by the next one together, in batches.
+Messages that arrive while a turn is written share the next turn.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class InstanceLoop:
         self._joined_events, self._stopping = joined_events, False
 
     def start(self) -> None:
-        """Process what becomes ready, until `stop`."""
+        """Process the instances that become ready, until `stop`."""
         self._registry.spawn(self._run())
 
     async def stop(self, patience_s: float) -> None:
@@ -52,7 +52,7 @@ class InstanceLoop:
             task.cancel()
 
     async def abandon(self, instance: Instance) -> None:
-        """Process an instance no more, and forget it once the turn that is under way has ended."""
+        """Stop processing an instance, and drop it from memory once the turn that is under way has ended."""
         instance.finished = True
         await instance.idle.wait()
         self._dismiss(instance)
@@ -62,8 +62,8 @@ class InstanceLoop:
             self._registry.spawn(self._process(await self._registry.next_ready()))
 
     async def _process(self, instance: Instance) -> None:
-        """Take the turns of an instance, run the activity that is due after them, take the turns that this causes, and
-        so on: steps that follow one another share a task.
+        """Take the turns of an instance, run the activity that is due after them, take the turns that follow, and so
+        on: steps that follow one another share a task.
         """
         await self._attend(instance)
         while run := instance.take_next_run():
@@ -77,7 +77,7 @@ class InstanceLoop:
             await self._attend(instance)
 
     async def _attend(self, instance: Instance) -> None:
-        """Take the turns of an instance. After an unforeseen fault its memory is thrown away and read again."""
+        """Take the turns of an instance. After an unforeseen fault it is dropped from memory and read again."""
         pause = REREAD_PAUSE_S
         while True:
             try:
@@ -115,7 +115,7 @@ class InstanceLoop:
                 settle(message, Delivery.STORED)
 
     def _dismiss(self, instance: Instance) -> None:
-        """Forget a finished instance. The senders of messages that still wait for it hear that they came too late."""
+        """Drop a finished instance from memory. Messages that still wait for it are answered as too late."""
         self._registry.remove(instance)
         instance.execution.cancel_timers()
         instance.row.cancel_late()
@@ -124,7 +124,7 @@ class InstanceLoop:
 
 
 def take_batch(instance: Instance, at_most: int) -> list[Message]:
-    """Take the messages of the next turn: one, or those that came while the turn before it was written.
+    """Take the messages of the next turn: one, or all that arrived while the turn before it was written.
 
     A message that no longer concerns the execution is settled. While the instance is suspended, the end of a task that
     has a turn of its own is kept for later.
@@ -152,7 +152,7 @@ def take_batch(instance: Instance, at_most: int) -> list[Message]:
 
 def may_share_a_turn(execution: Execution, message: Message) -> bool:
     """Whether the event may share a turn with others. The end of a retried task may not: it numbers a task itself, and
-    where among the others' that falls only the SDK knows.
+    only the SDK knows the place of that number among the others.
     """
     if not isinstance(message, OutsideEvent | TaskEnd):
         return False
@@ -171,7 +171,7 @@ def concerns(execution: Execution, message: Message) -> bool:
 
 
 def ended_task(message: Message) -> tuple[str, Any] | None:
-    """The task that a message says the end of, so that one turn does not hear it twice."""
+    """The task that a message ends, so that one turn does not take it twice."""
     if not isinstance(message, TaskEnd):
         return None
     event: Event = message.event
@@ -180,7 +180,7 @@ def ended_task(message: Message) -> tuple[str, Any] | None:
 
 
 def is_about_content(fault: Exception) -> bool:
-    """Whether storage refused what was to be written, so that to write it again would be refused again."""
+    """Whether storage refused the content of a write, so that a retry would be refused too."""
     return isinstance(fault, StorageRefused) and fault.status in (
         HTTPStatus.BAD_REQUEST,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -1,7 +1,7 @@
 """The instances in memory, by id, and the tasks that process them.
 
-What has something for an instance posts it here and knows nothing of who processes it: the loop of instance_loop.py
-takes the instances that have become ready.
+Senders post messages to an instance here and do not know what processes it: the loop of instance_loop.py takes the
+instances that have become ready.
 """
 
 import asyncio
@@ -28,16 +28,16 @@ class InstanceRegistry:
         return self._instances.get(instance_id)
 
     def add(self, instance: Instance) -> None:
-        """Keep an instance, in place of another one of its id."""
+        """Keep an instance, in place of another with its id."""
         self._instances[instance.id] = instance
 
     def remove(self, instance: Instance) -> None:
-        """Forget an instance, unless another one of its id has taken its place."""
+        """Drop an instance, unless another with its id has taken its place."""
         if self._instances.get(instance.id) is instance:
             del self._instances[instance.id]
 
     def post(self, instance: Instance, message: Message) -> None:
-        """Give an instance a message."""
+        """Put a message into an instance's inbox."""
         instance.inbox.append(message)
         self.wake(instance)
 

@@ -1,4 +1,4 @@
-"""After a restart, and after a fault: an instance is read from storage and continues where its history ends."""
+"""Reads an instance from storage after a restart or a fault, and resumes it where its history ends."""
 
 import contextlib
 
@@ -35,7 +35,7 @@ class Recovery:
         self._rows, self._dispatcher, self._outbox = rows, dispatcher, outbox
 
     async def recover(self, instance: Instance, unread: Unread) -> None:
-        """Read what is `unread` of an unfinished instance, and start again what was under way."""
+        """Read the `unread` parts of an unfinished instance, and start its open tasks again."""
         if unread.history:
             await self._adopt(instance, unread.history)
             return
@@ -52,7 +52,7 @@ class Recovery:
             await self._adopt(instance, history)
 
     async def _adopt(self, instance: Instance, history: History) -> None:
-        """Rebuild an instance from its history, and start again what was under way."""
+        """Rebuild an instance from its history, and start its open tasks again."""
         instance.begin(history.started)
         if not has_receipt(instance):
             for lost in self._outbox.send_again(instance, history.events):
@@ -67,8 +67,8 @@ class Recovery:
             await self._turns.fail(instance, fault)
 
     async def _repair_finished(self, instance: Instance, history: History, ended: Event) -> None:
-        """The history ended, but a crash came before the Instances row or the parent knew. The last custom status is
-        then in neither: only the orchestrator can tell it.
+        """Repair an instance whose history has ended, but whose Instances row or parent lacks the end after a crash.
+        The last custom status is in neither, so the orchestrator is replayed for it.
         """
         status, output = ended.fields["OrchestrationStatus"], ended.fields["Result"]
         result = TurnResult(status=status, output=output, custom_status=instance.row.custom_status)
@@ -102,7 +102,7 @@ class Recovery:
         self._dispatcher.start_next_run(instance)
 
     async def _continue_child(self, instance: Instance, task: Task, events: list[Event]) -> None:
-        """A running child continues by itself; one that never ran starts; one that ended reports again."""
+        """Resume a sub-orchestration: a running one resumes by itself, a new one starts, an ended one reports again."""
         created = next(e for e in events if e.type == "SubOrchestrationInstanceCreated" and e.event_id == task.id)
         task.instance_id = child_id = str(created.fields["InstanceId"])
         task.version = created.fields["Version"]
@@ -127,6 +127,6 @@ def is_suspended(events: list[Event]) -> bool:
 
 
 def is_called_by(history: History, parent: Execution, task: Task) -> bool:
-    """Whether a history is of the execution that exactly this task of the parent called for."""
+    """Whether a history is of the execution that this task of the parent started."""
     caller = Parent.from_json(history.started.fields["ParentInstance"])
     return caller is not None and (caller.execution_id, caller.task_id) == (parent.id, task.id)

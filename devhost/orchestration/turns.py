@@ -1,4 +1,4 @@
-"""One turn of an instance: by its kind, decide or only store, then write, and only then dispatch."""
+"""One turn of an instance: decide or only store, then write, and only then dispatch."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,7 +39,7 @@ class TurnRunner:
         }
 
     async def take(self, instance: Instance, batch: list[Message]) -> None:
-        """Take a turn about the messages of a batch."""
+        """Take the turn of a batch of messages."""
         if isinstance(batch[0], RowDue):
             await self._rows.write(instance)
             return
@@ -72,7 +72,7 @@ class TurnRunner:
         await self._store_only(instance, causes, causes[0].fields["Reason"])
 
     async def _store_only(self, instance: Instance, causes: list[Event], reason: str | None = None) -> None:
-        """Store events, and decide nothing: the SDK knows of no suspension, so it is not asked."""
+        """Store events, and decide nothing: the SDK has no suspension, so it is not asked."""
         if not causes:
             return
         fresh = [Event("OrchestratorStarted", now()), *causes]
@@ -81,7 +81,7 @@ class TurnRunner:
         instance.execution.held += causes
 
     async def _resume(self, instance: Instance, causes: list[Event]) -> None:
-        """Decide about everything that came meanwhile. What numbers a task by itself comes after it, one at a time."""
+        """Decide about the events that were held. Those that number a task by themselves follow, one at a time."""
         at, execution = now(), instance.execution
         fresh = [Event("OrchestratorStarted", at), *causes]
         held, execution.held, execution.suspended = execution.held, [], False
@@ -102,10 +102,10 @@ class TurnRunner:
         await self._next_generation(instance, result, [event for event in left if event.type == "EventRaised"])
 
     async def _next_generation(self, instance: Instance, ended: TurnResult, carried: list[Event]) -> None:
-        """Begin anew, with the events that came in the very turn that ended the generation before.
+        """Begin the next generation, with the remaining events of the turn that ended the last one.
 
-        The row may not say Pending any more when the history is another execution's: after a crash that would be read
-        as a start that never ran.
+        The row must not say Pending when the history is another execution's: after a crash that would be read as a
+        start that never ran.
         """
         before = instance.execution
         assert before.started is not None
@@ -122,7 +122,7 @@ class TurnRunner:
         fresh = [Event("OrchestratorStarted", at), *causes, Event("OrchestratorCompleted", at)]
         result = await self._executor.decide(instance, fresh, causes, at)
         if result.status == "ContinuedAsNew":
-            # It is written although it ended at once: between an endless row of generations others get their turn.
+            # Written even if it ended at once, so that other instances get their turns between endless generations.
             result = TurnResult(result.tasks, custom_status=result.custom_status)
             instance.inbox.append(TurnDue())
         await self._commit(instance, fresh, result)
@@ -131,7 +131,7 @@ class TurnRunner:
     async def _commit(
         self, instance: Instance, fresh: list[Event], result: TurnResult, unseen: Sequence[Event] = ()
     ) -> None:
-        """Write the turn, and then start what it decided."""
+        """Write the turn, and then start its tasks."""
         await self._checkpoint.write(instance, fresh, result, unseen)
         if result.status in FINISHED:
             self._dispatcher.finish(instance, result)

@@ -1,1 +1,1 @@
-"""The task hub in an Azure Storage account: tables, blobs, queues, and the clients that reach them."""
+"""The task hub in an Azure Storage account: tables, blobs, queues, and their clients."""

@@ -1,4 +1,4 @@
-"""A storage account as devhost sees it: endpoints, key and the signatures of requests.
+"""A storage account: endpoints, key and the signatures of requests.
 
 devhost signs its own requests instead of going through azure-data-tables: measured against the same Azurite, that SDK
 spends about 6 ms of CPU on one entity-group transaction, which would be most of the cost of an orchestration's turn.
@@ -36,7 +36,7 @@ class StorageAccount:
         return {"x-ms-date": date, "Authorization": f"SharedKeyLite {self.name}:{signature}"}
 
     def sign_request(self, method: str, url: str, headers: dict[str, str], length: int) -> dict[str, str]:
-        """The headers of a request for blobs or queues, the given ones included."""
+        """The headers of a request for blobs or queues, including those of the argument."""
         full = {**headers, "x-ms-date": http_date(int(time.time())), "x-ms-version": SERVICE_VERSION}
         lines = [method, "", "", str(length) if length else "", "", full.get("Content-Type", "")]
         lines += ["", "", full.get("If-Match", ""), full.get("If-None-Match", ""), "", ""]
@@ -55,19 +55,19 @@ class StorageAccount:
 
 @lru_cache(maxsize=2)
 def http_date(second: int) -> str:
-    """A second since 1970 as HTTP writes it; many requests are signed in the same one."""
+    """A second since 1970 as an HTTP date; cached, because many requests are signed in the same second."""
     return formatdate(second, usegmt=True)
 
 
 def _path(url: str) -> str:
-    """The path of an absolute URL, by hand: to take it apart with urllib is a third of a signature's time."""
+    """The path of an absolute URL, cut by hand: urllib would take a third of a signature's time."""
     start = url.index("/", url.index("://") + 3)
     end = url.find("?", start)
     return url[start:] if end < 0 else url[start:end]
 
 
 def parse_connection_string(text: str) -> StorageAccount:
-    """The account that a storage connection string names. Raises ValueError with a sentence for the person."""
+    """The account that a storage connection string names. Raises ValueError with a sentence for the user."""
     parts = dict(part.split("=", 1) for part in text.strip().strip(";").split(";") if "=" in part)
     if parts.get("UseDevelopmentStorage", "").lower() == "true":
         return parse_connection_string(EMULATOR)
@@ -78,7 +78,7 @@ def parse_connection_string(text: str) -> StorageAccount:
             "or UseDevelopmentStorage=true."
         )
     blobs, tables = _endpoint(parts, "blob"), _endpoint(parts, "table")
-    # Who names the address of the blobs and none of the queues has none.
+    # A string with an address for blobs and none for queues means that there are no queues.
     queues = "" if "BlobEndpoint" in parts and "QueueEndpoint" not in parts else _endpoint(parts, "queue")
     return StorageAccount(name, _decoded(key), blobs, tables, queues)
 

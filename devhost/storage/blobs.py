@@ -1,7 +1,7 @@
 """A blob client of the few calls that devhost makes: containers, put, get, list and delete by prefix.
 
 The large payloads of an orchestration and the marker of a task hub are blobs. Raw REST as in tables.py, so that one
-set of connections, one signature module and one way of waiting for storage serve both.
+set of connections, one signature module and one retry serve both.
 """
 
 from collections.abc import Collection

@@ -1,7 +1,7 @@
 """The table `<hub>History`: the events of each instance's current execution, a row each, and a sentinel row.
 
-A turn's events are one transaction. Writes replace what is there, so that a write whose answer was lost can be made
-again.
+A turn's events are one transaction. Writes replace existing rows, so that a write whose answer was lost can be
+repeated.
 """
 
 from collections.abc import Iterable
@@ -48,10 +48,10 @@ class HistoryTable:
     ) -> dict[str, str]:
         """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
 
-        One transaction, unless there are too many rows: then the last one completes the checkpoint. The sentinel is in
-        the first turn, in the `last`, and wherever it takes several transactions. It is there to tell which execution
-        the rows belong to and whether a checkpoint is whole: a turn of one transaction in between changes neither.
-        `over`: rows of an earlier execution are expected where these are written.
+        One transaction, unless there are too many rows: then the last transaction completes the checkpoint. The
+        sentinel says to which execution the rows belong, and whether a checkpoint is whole. So it is written in the
+        first turn, in the `last`, and in turns of several transactions. `over`: rows of an earlier execution are
+        expected under the same keys.
         """
         partition = escape_key(instance_id)
         keys = {"PartitionKey": partition, "RowKey": "", "ExecutionId": execution_id}
@@ -70,10 +70,10 @@ class HistoryTable:
         return addresses
 
     async def _write(self, rows: list[Row], sentinels: list[Row], over: bool) -> None:
-        """Write rows that are new and the sentinel; when something of them is there already, replace it.
+        """Write new rows and the sentinel; replace them if any exists already.
 
-        Rows are there after an earlier execution of the id, and when the answer to this very write was lost. Trying the
-        inserts first is worth it: Azurite looks a row up once for an insert, and twice for a replacement.
+        Rows exist after an earlier execution of the id, and when the answer to this write was lost. Inserts are tried
+        first, because Azurite looks a row up once for an insert, and twice for a replacement.
         """
         begins = rows[0]["RowKey"] == row_key(0)
         if over:
@@ -93,7 +93,7 @@ class HistoryTable:
         await self._tables.transact(self._name, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
 
     async def read(self, instance_id: str) -> History:
-        """The events of the current execution. Rows after a checkpoint that never became complete are left out."""
+        """The events of the current execution. Rows of an incomplete checkpoint are left out."""
         rows, sentinel = await self._current(instance_id)
         if sentinel is None:
             return History()
@@ -107,7 +107,7 @@ class HistoryTable:
         return (await self._current(instance_id))[0]
 
     async def _current(self, instance_id: str) -> tuple[list[Row], Row | None]:
-        """The rows of the current execution in order, and the sentinel that tells which one that is."""
+        """The rows of the current execution in order, and the sentinel that names the execution."""
         rows = [row async for row in self._tables.query(self._name, _of(instance_id))]
         sentinel = next((row for row in rows if row["RowKey"] == SENTINEL), None)
         current = sentinel["ExecutionId"] if sentinel else None
@@ -144,7 +144,7 @@ def _sentinel(partition: str, execution_id: str, *, is_complete: bool) -> Row:
 
 
 def _are_small(events: list[Event]) -> bool:
-    """Whether the rows of a turn fit one transaction, and each of its texts a cell, as their lengths alone tell."""
+    """Whether the rows of a turn fit one transaction, and each of its texts a cell, by their lengths alone."""
     texts = sum(len(value) for event in events for value in event.fields.values() if value.__class__ is str)
     return len(events) <= MAX_ROWS and texts * 4 <= LARGE_TEXT_BYTES
 

@@ -1,12 +1,13 @@
 """HTTP/1.1 to storage: one request at a time on each connection, connections kept and used again.
 
-Of its own because the client was most of what a write cost: the eight requests of a trivial orchestration took 4 ms of
-CPU through aiohttp, and half of it here, signatures and rows included, where Azurite takes 5 to answer them. It knows
-what storage services answer with: a status, headers, and a body of a stated length, in chunks, or none. Redirects,
-compression, cookies and proxies are not there to be had. What is done for others (call_http) goes through aiohttp.
+devhost has its own client because aiohttp was most of the cost of a write: the eight requests of a trivial
+orchestration took 4 ms of CPU through aiohttp, and take half of it here, signatures and rows included; Azurite takes 5
+to answer them. The client reads the answers of storage services: a status, headers, and a body of a stated length, in
+chunks, or none. It has no redirects, compression, cookies or proxies. Requests of the app (call_http) go through
+aiohttp.
 
-A connection that storage has closed meanwhile is found out by using it. Such a request is made once more, on a new
-connection: every write of devhost can be made again.
+If storage has closed a connection meanwhile, the next request on it fails. That request is repeated once on a new
+connection: every write of devhost can be repeated.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
 
-IDLE_S = 4.0  # Node closes a connection that was idle for 5
+IDLE_S = 4.0  # Node closes a connection after 5 idle seconds
 TIMEOUT_S = 30.0
 MAX_CONNECTIONS = 64
 NO_BODY = (204, 304)
@@ -25,7 +26,7 @@ HEAD_END = b"\r\n\r\n"
 
 
 class BadResponse(ConnectionError):
-    """What came is no HTTP answer."""
+    """The received bytes are no HTTP answer."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(request)
             answer = await self._waiting
         except BaseException:
-            self.close()  # whatever still comes belongs to nobody
+            self.close()  # later bytes belong to no request
             raise
         self.used_at = time.monotonic()
         if answer.headers.get("connection", "").lower() == "close":
@@ -90,7 +91,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def give_up(self) -> None:
-        """The answer takes too long: fail the request that waits for it."""
+        """Fail the waiting request, because its answer takes too long."""
         self._fail(TimeoutError(f"no answer within {TIMEOUT_S:.0f} s"))
 
     def _fail(self, fault: Exception) -> None:
@@ -98,7 +99,7 @@ class _Connection(asyncio.Protocol):
             self._waiting.set_exception(fault)
 
     def _answer(self) -> StorageResponse | None:
-        """The answer, once all of it is there."""
+        """The answer, once it is complete."""
         if self._head is None:
             end = self._received.find(HEAD_END)
             if end < 0:
@@ -110,7 +111,7 @@ class _Connection(asyncio.Protocol):
         return None if body is None else StorageResponse(status, headers, body)
 
     def _body(self, status: int, headers: Mapping[str, str]) -> bytes | None:
-        """The body, or None when there is more to come."""
+        """The body, or None while it is incomplete."""
         if status in NO_BODY:
             return b""
         if "chunked" in headers.get("transfer-encoding", "").lower():
@@ -142,7 +143,7 @@ def _head(text: bytes) -> tuple[int, dict[str, str]]:
 
 @dataclass
 class _Endpoint:
-    """One address, its connections that wait for an answer, and those that nobody uses, the last used at the end."""
+    """One address, its connections that wait for an answer, and its idle ones, the last used at the end."""
 
     host: str
     port: int
@@ -171,7 +172,7 @@ class StorageHttp:
         self._clock: asyncio.TimerHandle | None = None
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> StorageResponse:
-        """Make a request; `url` and `headers` as they go over the wire. Raises OSError (TimeoutError included)."""
+        """Make a request; `url` and `headers` are sent as they are. Raises OSError (TimeoutError included)."""
         origin, slash, path = _split(url)
         endpoint = self._endpoints.get(origin) or self._add(origin)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -200,7 +201,7 @@ class StorageHttp:
                 endpoint.busy.discard(connection)
 
     def _wind_clock(self) -> None:
-        """Look after all requests now and then: a timer for each would cost as much as to take its answer apart."""
+        """Check all requests for time-outs now and then: a timer for each would cost as much as parsing its answer."""
         self._clock = asyncio.get_running_loop().call_later(TIMEOUT_S / 20, self._look_for_late)
 
     def _look_for_late(self) -> None:

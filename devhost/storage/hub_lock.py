@@ -1,7 +1,7 @@
 """One devhost for a task hub on this machine, by a lock of the operating system.
 
-The kernel drops the lock when the process dies, in whatever way; a lease in storage would have to run out first, and a
-restart after a crash would wait for it.
+The kernel drops the lock however the process dies. A lease in storage would have to expire first, and a restart after
+a crash would wait for it.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ from typing import IO
 
 
 class HubTaken(Exception):
-    """Another devhost serves the hub, or another user's did, or the lock cannot be made."""
+    """Another devhost serves the hub, or another user's has served it, or the lock cannot be made."""
 
 
 def lock_hub(account_endpoint: str, hub: str) -> IO[str]:
-    """The open, locked file: the lock lives as long as it. Raises HubTaken."""
+    """The open, locked file: closing it releases the lock. Raises HubTaken."""
     name = hashlib.sha256(f"{account_endpoint}|{hub.lower()}".encode()).hexdigest()[:20]
     path = Path(tempfile.gettempdir()) / f"devhost-{name}.lock"
     try:

@@ -1,7 +1,7 @@
-"""The table `<hub>Instances`: one row for each instance, and which columns it has when.
+"""The table `<hub>Instances`: one row for each instance, and its columns in each state.
 
-Writes are merges, so that a write whose answer was lost can be made again; the one exception is the row of a new
-instance, whose Insert is what makes a start happen once.
+Writes are merges, so that a write whose answer was lost can be repeated. The one exception is the row of a new
+instance: its Insert makes a start happen once.
 """
 
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from devhost.storage.tables import INSERT, MERGE, UPSERT_MERGE, Tables, replace_
 
 
 class InstanceExists(Exception):
-    """An instance of that id is there already; `status` is its RuntimeStatus."""
+    """An instance of that id exists already; `status` is its RuntimeStatus."""
 
     def __init__(self, status: str) -> None:
         super().__init__(status)
@@ -31,7 +31,7 @@ class InstancesTable:
         await self._tables.create_table(self._name)
 
     async def insert(self, instance_id: str, columns: Row, any_state: bool) -> int:
-        """Insert the row of a new instance, or replace a finished one's; its generation. Raises InstanceExists."""
+        """Insert the row of a new instance, or replace a finished one's; the generation. Raises InstanceExists."""
         row = await self._payloads.store_in_instance(_row(instance_id, {**columns, "Generation": 0}), "Input")
         try:
             await self._tables.write(self._name, row, INSERT)
@@ -61,7 +61,7 @@ class InstancesTable:
         return generation
 
     async def merge(self, instance_id: str, columns: Row, exists: bool) -> None:
-        """Merge columns into an instance's row. A sub-orchestration's does not exist before its first checkpoint."""
+        """Merge columns into an instance's row. A sub-orchestration has no row before its first checkpoint."""
         await self._tables.write(self._name, _row(instance_id, columns), MERGE if exists else UPSERT_MERGE)
 
     async def get(self, instance_id: str) -> Row | None:
@@ -117,8 +117,8 @@ def _columns(started: Event, status: str, hub: str) -> Row:
 
 
 def output_columns(status: str, output: str | None, at: datetime) -> Row:
-    """The columns that a turn adds with an output: the end of an execution, or the reason of a suspension or of its
-    end, which the provider writes there too.
+    """The columns that a turn adds with an output: the end of an execution, or the reason of a suspension or a
+    resumption, which the provider writes into the same column.
     """
     if status in FINISHED:
         return {"Output": output, "CompletedTime": at}
@@ -126,6 +126,6 @@ def output_columns(status: str, output: str | None, at: datetime) -> Row:
 
 
 def by_address(columns: Row, addresses: dict[str, str]) -> Row:
-    """Those of the columns whose text the History keeps in a blob, with the blob's address in place of the text."""
+    """The columns whose text the History keeps in a blob, with the blob's address in place of the text."""
     origins = {"Input": "ExecutionStarted.Input", "Output": "ExecutionCompleted.Result"}
     return {name: addresses[origin] for name, origin in origins.items() if name in columns and origin in addresses}

@@ -33,7 +33,7 @@ def unescape_key(key: str) -> str:
 
 
 def is_no_key(instance_id: str) -> bool:
-    """Whether an id cannot be a key of a table: one has at most 1 KiB of UTF-16, and Azurite finds none with U+2028 or
+    """Whether an id cannot be a key of a table: a key has at most 1 KiB of UTF-16, and Azurite fails on U+2028 and
     U+2029 in a batch.
     """
     key = escape_key(instance_id)

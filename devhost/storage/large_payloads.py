@@ -28,7 +28,7 @@ class LargePayloads:
         self._exists = False
 
     async def store_in_instance(self, row: Row, column: str) -> Row:
-        """The row of an instance, with the text of the column in a blob if it is large."""
+        """The row of an instance; a large text of the column is stored as a blob."""
         if not is_large(row.get(column)):
             return row
         return {**row, column: self._blobs.url(self._container, await self._store(row, column, column))}

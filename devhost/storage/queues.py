@@ -1,6 +1,6 @@
-"""The queues of a hub, made and never used: so that the account looks to its readers as the real provider leaves it.
+"""The queues of a hub: created so that the account looks as the real provider leaves it, and never used.
 
-Nothing depends on them, so one attempt is enough; a storage without a queue service serves devhost as well.
+Nothing depends on them, so one attempt is enough. devhost works with storage that has no queue service.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Queues:
         self._account, self._http = account, http
 
     async def create(self, names: list[str]) -> None:
-        """Make queues that are not there yet, if the account has queues."""
+        """Create the missing queues, if the account has queues."""
         if not self._account.queue_endpoint:
             return
         try:

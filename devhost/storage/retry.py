@@ -1,7 +1,7 @@
-"""Storage that does not answer is waited for; storage that refuses raises.
+"""Waits for storage that does not answer, and raises for storage that refuses.
 
-A development storage is stopped and started all day, and nothing that was acknowledged may depend on it being there. So
-a request is repeated until it is answered. The log says it once when storage goes, and once when it is back.
+A development storage is stopped and started all day, and no acknowledged work may be lost by that. So a request is
+repeated until it is answered. The log has a line when storage stops answering, and one when it answers again.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ MAX_WAIT_S = 2.0
 
 
 class StorageRefused(Exception):
-    """Storage answered, and the answer is no: `status` is the HTTP status, the text says what storage said."""
+    """Storage refused a request: `status` is the HTTP status, the text contains storage's answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"storage answered {status}: {text[:500]}")
@@ -24,11 +24,11 @@ class StorageRefused(Exception):
 
 
 class NotNow(Exception):
-    """Storage answered that it cannot at the moment."""
+    """Storage answered that it is busy at the moment."""
 
 
 class StorageRetry:
-    """Waits for a storage that does not answer; speaks once when it goes and once when it is back.
+    """Repeats a request until storage answers; logs once when answers stop and once when they are back.
 
     `answered` counts the requests that were answered.
     """
@@ -53,7 +53,9 @@ class StorageRetry:
 
     def _say_away(self, fault: Exception) -> None:
         if not self._away:
-            log.warning("Storage does not answer (%s): is Azurite running? Waiting for it; nothing is lost.", fault)
+            log.warning(
+                "Storage does not answer (%s): is Azurite running? devhost waits for it; nothing is lost.", fault
+            )
         self._away = True
 
     def _say_back(self) -> None:

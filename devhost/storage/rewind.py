@@ -1,8 +1,8 @@
-"""Rewinding a failed instance: what becomes of its history's rows, as pure rules.
+"""The rules of a rewind: how the history rows of a failed instance change. Pure, and as in the Azure Storage provider.
 
-The failures are taken out of the history in place: their rows turn into events of a kind that replays ignore, each with
-a reason that says what it was. The tasks that failed are then scheduled again under the ids that they had. As the
-Azure Storage provider does it; like there, the attempts of a task with retries leave their timers behind.
+The failures are removed from the history in place: their rows become events of a kind that replays ignore, each with a
+reason that names the old event. The failed tasks are then scheduled again under their old ids. As in the provider, the
+attempts of a task with retries leave their timers behind.
 """
 
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ TASK_FAILURES = ("TaskFailed", "SubOrchestrationInstanceFailed")
 
 
 class Rewound(NamedTuple):
-    """The rows to replace, and the instance ids of the sub-orchestrations that have to be rewound too."""
+    """The rows to replace, and the instance ids of the sub-orchestrations that must be rewound too."""
 
     rows: list[Row]
     children: list[str]
@@ -38,7 +38,7 @@ def is_failure(row: Row) -> bool:
 
 
 def _generic(row: Row) -> Row:
-    """The columns of the old event stay: the provider overwrites only the two."""
+    """The row as a GenericEvent. The other columns of the old event stay: the provider overwrites only two."""
     return {**row, "EventType": "GenericEvent", "Reason": _reason(row)}
 
 
@@ -47,5 +47,5 @@ def _reason(row: Row) -> str:
 
 
 def without_service_columns(row: Row) -> dict[str, Any]:
-    """The row as it can be written again."""
+    """The row without the columns that a write must not have."""
     return {column: value for column, value in row.items() if not column.startswith("odata.") and column != "Timestamp"}

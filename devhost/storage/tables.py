@@ -47,11 +47,11 @@ DELETE = WriteMode("DELETE", "*")
 
 
 def replace_if(etag: str) -> WriteMode:
-    """Replace the row if it is still the one of the etag (else 412)."""
+    """Replace the row if its etag is still this one (else 412)."""
     return WriteMode("PUT", etag)
 
 
-# One for all: no text that a row can hold is the same as what was drawn when this process began.
+# One boundary for all requests: it is random for each process, so that no text of a row contains it.
 BATCH, CHANGES = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
 BATCH_FAILURE = re.compile(rb"HTTP/1\.1 ([45]\d\d)[^\r\n]*")
 
@@ -96,7 +96,7 @@ class Tables:
         return rows, _continuation(answer.headers)
 
     async def write(self, table: str, row: Row, mode: WriteMode) -> None:
-        """Write one row. Raises StorageRefused: 409 for an insert of what exists, 412 for a condition not met."""
+        """Write one row. Raises StorageRefused: 409 for an insert of an existing row, 412 for a failed condition."""
         path = f"/{table}" if mode == INSERT else _entity_path(table, row["PartitionKey"], row["RowKey"])
         condition = {"If-Match": mode.condition} if mode.condition else {}
         _refuse_errors(await self._send(mode.verb, path, encode_row(row), condition))
@@ -169,12 +169,12 @@ def _continuation(headers: dict[str, str]) -> dict[str, str]:
 
 
 def encode_row(row: Row) -> bytes:
-    """A row as the service's JSON; None is left out, as the service itself would do."""
+    """A row as the service's JSON; None is left out, as by the service itself."""
     cells = [CELLS[value.__class__](column, value) for column, value in row.items() if value is not None]
     return fit_for_utf8(f"{{{','.join(cells)}}}").encode()
 
 
-# By hand: a dict of cells and then the encoder took twice as long, 26 times an order. Names of columns need no escapes.
+# By hand: a dict of cells and the encoder took twice as long, 26 times an order. Names of columns need no escapes.
 CELLS: dict[type, Callable[[str, Any], str]] = {
     str: lambda column, value: f'"{column}":{encode_basestring(value)}',
     bool: lambda column, value: f'"{column}":{"true" if value else "false"}',
@@ -189,7 +189,7 @@ def odata_time(value: datetime) -> str:
 
 
 def decode_row(cells: dict[str, Any]) -> Row:
-    """A row of the service's JSON; `odata.etag` stays, as the handle for a conditional write."""
+    """A row of the service's JSON. `odata.etag` stays, for conditional writes."""
     row: Row = {}
     for column, value in cells.items():
         if "@odata" in column:

@@ -1,4 +1,4 @@
-"""A task hub: its tables and containers, in the Azure Storage provider's names and types. It knows no decisions."""
+"""A task hub: its tables and containers, in the Azure Storage provider's names and types. It decides nothing."""
 
 import json
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class ForeignHub(Exception):
 
 
 class TaskHub:
-    """`instances` and `history` are its two tables; what concerns both, or all of the hub, is here."""
+    """The operations on both tables, `instances` and `history`, or on the whole hub."""
 
     def __init__(self, name: str, tables: Tables, blobs: Blobs, queues: Queues, partitions: int) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class TaskHub:
         self.history = HistoryTable(tables, self._payloads, f"{name}History")
 
     async def open(self) -> None:
-        """Create what is missing. Raises ForeignHub for a hub that another host has used."""
+        """Create missing tables, containers and queues. Raises ForeignHub for a hub that another host has used."""
         await self._blobs.create_container(self._leases)
         await self._claim()
         await self.instances.create()
@@ -53,15 +53,15 @@ class TaskHub:
             )
 
     async def _create_provider_objects(self) -> None:
-        """Create what the real provider has beside the tables, and devhost never uses, for readers of the account."""
+        """Create the provider's other containers and queues, which devhost never uses, for readers of the account."""
         hub = self.name.lower()
         control = [f"{hub}-control-{number:02}" for number in range(self._partitions)]
         await self._queues.create([*control, f"{hub}-workitems"])
         await self._blobs.create_container(f"{hub}-applease")
 
     async def rewind(self, instance_id: str) -> list[str]:
-        """Take the failures out of a failed instance's history, and of its failed children's; the ids of all that were
-        rewound, the deepest first.
+        """Remove the failures from the histories of a failed instance and its failed children; the ids of all rewound
+        instances, the deepest first.
         """
         changed, children = rewound(await self.history.rows(instance_id))
         ids = [each for child in children for each in await self.rewind(child)]
@@ -77,5 +77,5 @@ class TaskHub:
         await self.instances.delete(instance_id)
 
     async def drop_old_texts(self, instance_id: str, kept: Iterable[str]) -> None:
-        """Delete the large payloads of an instance, but for those at the given addresses."""
+        """Delete the large payloads of an instance, except for those at the addresses."""
         await self._payloads.delete(instance_id, kept)

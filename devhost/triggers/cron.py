@@ -1,7 +1,7 @@
 """NCRONTAB schedules: six fields from seconds to days of the week (five mean second zero), and plain intervals.
 
-`next_after` walks the fields from the months down and jumps over whole months, days and hours that cannot match: the
-29th of February is found at once. Rejected: a cron package, because the Functions host has a dialect of its own.
+`next_after` walks the fields from the months down and skips whole months, days and hours that cannot match: it finds
+the 29th of February at once. Rejected: a cron package, because the Functions host has a dialect of its own.
 """
 
 import calendar
@@ -74,7 +74,7 @@ def _day_fits(cron: Cron, at: datetime) -> bool:
     return at.day in cron.days and at.isoweekday() % 7 in cron.weekdays
 
 
-# From the coarsest field down: what must fit, and where to go on when it does not.
+# From the coarsest field down: the condition, and the next candidate when it fails.
 STEPS: tuple[tuple[Callable[[Cron, datetime], bool], Callable[[datetime], datetime]], ...] = (
     (lambda cron, at: at.month in cron.months, _next_month),
     (_day_fits, lambda at: _floor(at, hour=0) + timedelta(days=1)),

@@ -1,7 +1,7 @@
 """Timer triggers: each timer function is called at the times of its schedule, one call at a time.
 
-As on the real host, a run that outlasts the next due time delays it. The last run is not kept over a restart: what was
-missed while devhost was down is not made up for.
+As on the real host, a run that outlasts the next due time delays it. The last run is not stored: runs that were missed
+while devhost was down are not made up for.
 """
 
 import asyncio

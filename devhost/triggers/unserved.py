@@ -1,7 +1,7 @@
-"""What of an app devhost does not serve, said once at load, with the function's name. Pure rules over descriptions.
+"""The features of an app that devhost does not serve, logged once at load with the function's name. Pure rules.
 
-Served are the triggers below and the bindings that worker/app_functions.py knows; whatever else azure-functions has,
-now or later, is named.
+devhost serves the triggers below and the bindings that worker/app_functions.py knows. Any other feature of
+azure-functions, now or later, is named.
 """
 
 import re
@@ -15,11 +15,11 @@ RETURN = "$return"
 OWN_CONNECTIONS = ("", "Storage", "AzureWebJobsStorage")
 TIME_ZONES = ("WEBSITE_TIME_ZONE", "TZ")
 UTC = re.compile(r":?(Etc/)?(UTC|UCT|GMT|Universal|Zulu|Greenwich)?[+-]?0*|Coordinated Universal Time", re.IGNORECASE)
-# The names that Azure's host takes, of functions and of bindings: Utility.cs of azure-functions-host.
+# The names of functions and of bindings that Azure's host accepts: Utility.cs of azure-functions-host.
 FUNCTION_NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 BINDING_NAME = re.compile(r"(?!.*__)[a-z_][a-z0-9_]{0,127}|\$return", re.IGNORECASE)
 
-# What is said of a function of which the worker has found this.
+# The sentence for each finding of the worker about a function.
 FACTS = {
     "retries": "it is tried once, because devhost does not follow its retry policy",
     "streams": "each of its calls fails, because devhost does not serve requests as streams",
@@ -32,7 +32,7 @@ Described = dict[str, Any]
 
 
 def sentences(described: list[Described], settings: Settings) -> list[str]:
-    """One for each function with something that is not served; `described` as by app_functions.Function.describe."""
+    """A sentence for each function with an unserved feature; `described` as by app_functions.Function.describe."""
     remarks = ((function["name"], "; ".join(_of_function(function, settings))) for function in described)
     return [f"Function '{name}': {remark}." for name, remark in remarks if remark]
 
@@ -87,5 +87,5 @@ def _of_zone(function: Described, settings: Settings) -> Iterator[str]:
 def _resolved(text: str, settings: Settings) -> str:
     try:
         return resolve(text, settings.environment)
-    except BadSettings:  # the reader of the setting says so
+    except BadSettings:  # the reader of the setting logs it
         return text

@@ -1,8 +1,8 @@
 """The worker: the child process that imports the app and runs its functions.
 
-It reads calls as frames on its stdin and answers on what was its stdout. The file descriptor 1 that the app sees points
-at stderr, so a print in a function cannot corrupt a frame. The worker ends when its stdin does: it never outlives its
-host. How it runs the calls is in calls.py.
+It reads calls as frames on its stdin and answers on its original stdout. The app's file descriptor 1 points at stderr,
+so a print in a function cannot corrupt a frame. The worker ends when its stdin closes, so it never outlives its host.
+calls.py runs the calls.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere the end of stdin does it."""
+    """Ask Linux to kill this process when its parent dies; elsewhere the end of stdin ends it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -41,9 +41,9 @@ def configure_logging() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    # Every request of an Azure client as a record of ten lines would bury what the app says.
+    # An Azure client logs ten lines for each request, which would bury the app's own lines.
     logging.getLogger("azure").setLevel(logging.WARNING)
     logging.captureWarnings(True)
-    # Correct replays of SDK 1.7 cause these two: a buffered event, and a codec without declared types.
+    # Correct replays of SDK 1.7 cause these two warnings: a buffered event, and a codec without declared types.
     warnings.filterwarnings("ignore", message="Potential duplicate Task completion")
     warnings.filterwarnings("ignore", message=".*df_loads.*")

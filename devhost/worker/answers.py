@@ -1,4 +1,4 @@
-"""The worker's answer to a call: a header with `ok` and what depends on the call, and a body."""
+"""The worker's answer to a call: a header with `ok` and fields that depend on the call, and a body."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def failure(fault: BaseException) -> Answer:
 
 
 def frame_of(call_id: int, answer: Answer) -> bytes:
-    """The frame of an answer; a failure where the app has put something into it that is neither JSON nor bytes."""
+    """The frame of an answer; a failure if the app has put a value into it that is neither JSON nor bytes."""
     try:
         return worker_protocol.encode({"id": call_id, **answer[0]}, answer[1])
     except Exception as fault:

@@ -1,4 +1,4 @@
-"""The functions of the app, as the worker finds, calls and describes them."""
+"""Finds, calls and describes the functions of the app."""
 
 import importlib
 import inspect
@@ -43,9 +43,9 @@ class Function:
         self._signature = inspect.signature(self.code).parameters
 
     def arguments(self, value: Any, client: str, headers: dict[str, str]) -> dict[str, Any]:
-        """The keyword arguments of a call: the trigger's value, durable clients, `context` where it is asked for.
+        """The keyword arguments of a call: the trigger's value, durable clients, and `context` if it is a parameter.
 
-        `headers` are those of the request, if there is one. Raises NotServed.
+        `headers` are the request's, if there is one. Raises NotServed.
         """
         if self._missing:
             raise NotServed(f"devhost does not serve the {' and the '.join(self._missing)} of this function")
@@ -56,7 +56,7 @@ class Function:
         return arguments
 
     def describe(self) -> dict[str, Any]:
-        """What the host needs to know of it, as plain JSON."""
+        """The description of the function for the host, as plain JSON."""
         trigger = self._of_trigger
         durable_name = trigger.get("orchestration") or trigger.get("activity") or trigger.get("entityName") or self.name
         return {
@@ -88,7 +88,7 @@ def _plain(binding: Any) -> dict[str, Any]:
 
 
 def _missing(bindings: list[dict[str, Any]]) -> list[str]:
-    """The parameters that a function is called with in Azure and not here."""
+    """The parameters that a function gets in Azure and not here."""
     return [
         f"{'output' if each['direction'] == 'out' else 'input'} '{each['name']}' ({each['type']})"
         for each in bindings
@@ -97,13 +97,13 @@ def _missing(bindings: list[dict[str, Any]]) -> list[str]:
 
 
 def _serves_streams() -> bool:
-    """Whether the app wants its requests from a library of streams: the worker then gives it nothing else."""
+    """Whether the app takes its requests as streams: the real worker then passes no other requests."""
     base = sys.modules.get(TYPES_OF_THEIR_OWN)
     return base is not None and bool(base.HttpV2FeatureChecker.http_v2_enabled())
 
 
 def _of_async(code: Any) -> dict[str, bool]:
-    """Where the SDK awaits what is not async, or does not await what is."""
+    """Whether the SDK awaits a function that is not async, or does not await one that is."""
     wrapped = getattr(code, "orchestrator_function", None) or getattr(code, "entity_function", None)
     client = getattr(code, "client_function", None)
     return {
@@ -113,9 +113,9 @@ def _of_async(code: Any) -> dict[str, bool]:
 
 
 def import_app(folder: str) -> Any:
-    """The app's module in the folder, which is on the path. Raises Unloadable, and what the import raises.
+    """The app's module in the folder, which is on the path. Raises Unloadable, and any exception of the import.
 
-    As in Azure a setting may give its file another name.
+    As in Azure a setting may name another file.
     """
     module = os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py").removesuffix(".py")
     try:

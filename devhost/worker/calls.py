@@ -1,8 +1,8 @@
-"""Running the calls of the host: each in its thread or on the loop, and each answered, whatever its function does.
+"""Runs the calls of the host, each in a thread or on the loop, and answers each one.
 
 Sync functions run in as many threads as in the real worker, async ones on the main thread's loop, and orchestrators
-beside them in a few threads of their own, so that activities which block cannot keep an orchestration from deciding.
-A function that fails in any way, sys.exit included, is an answer; only os._exit and a crash take the worker down.
+in a few threads of their own, so that blocking activities cannot delay orchestrations. A function that fails in any
+way, sys.exit included, gives an answer; only os._exit and a crash end the worker.
 """
 
 import asyncio
@@ -34,12 +34,14 @@ log = logging.getLogger("devhost.worker")
 Work = Callable[[], Answer]
 
 THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
-MOST_THREADS = 1000  # all of them are started at once here; Azure's worker takes any number and starts them as needed
+MOST_THREADS = (
+    1000  # devhost starts all of them at once; Azure's worker accepts any number and starts threads as needed
+)
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 
 
 class ThreadPool:
-    """So many threads, and calls in their order. A call must not raise."""
+    """A fixed number of threads, which take calls in their order. A call must not raise."""
 
     def __init__(self, name: str, threads: int) -> None:
         self._calls: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
@@ -56,7 +58,7 @@ class ThreadPool:
 
 
 class Calls:
-    """`frames` are the calls that come, `answers_fd` is where their answers go."""
+    """`frames` are the incoming calls, `answers_fd` is the descriptor for their answers."""
 
     def __init__(self, frames: BinaryIO, answers_fd: int) -> None:
         self._frames, self._answers_fd = frames, answers_fd
@@ -71,10 +73,10 @@ class Calls:
         self._cpu_lock = threading.Lock()
 
     def run(self) -> None:
-        """Run calls until no more can come; then the process ends."""
+        """Run calls until the host closes the pipe; then the process ends."""
         threading.Thread(target=self._read, name="calls", daemon=True).start()
         while True:
-            # A task that the app has made and that exits ends this loop; the calls that wait on it still get answers.
+            # A task of the app that exits ends this loop; the calls that wait on the loop still get answers.
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
@@ -83,12 +85,12 @@ class Calls:
             header, body = frame
             try:
                 self._start(header, body)
-            except Exception as fault:  # answered, so that the host can name it
+            except Exception as fault:  # answered, so that the host can name the function
                 self._send(header["id"], failure(fault))
         os._exit(0)
 
     def _start(self, header: dict[str, Any], body: bytes) -> None:
-        """Give a call to the loop or to one of the pools."""
+        """Pass a call to the loop or to one of the pools."""
         if header["kind"] == "load":
             # On the main thread: some libraries refuse to be imported on another one.
             self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
@@ -128,7 +130,7 @@ class Calls:
 
     @contextlib.contextmanager
     def _counted(self, account: str) -> Iterator[None]:
-        """Add the CPU of a block to the account of what it is for."""
+        """Add the CPU of a block to its account."""
         before = time.thread_time()
         try:
             yield
@@ -147,7 +149,7 @@ class Calls:
             return turn(self._sessions, function, header, body)
 
     def _speculate(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
-        """Run the turn after an activity, unless another turn has come before it: then the session is left alone."""
+        """Run the turn after an activity, unless another turn was run first: then the session is left alone."""
         if not self._sessions.has_next_turn(then["session"], then["turn"]):
             return GONE
         with self._counted("replays"):
@@ -164,7 +166,7 @@ class Calls:
             answer = finish(await function.code(**arguments()))
         except BaseException as fault:  # as above
             answer = failure(fault)
-        if "then" in header:  # not on this loop: an orchestrator that takes long would hold all that is async
+        if "then" in header:  # not on this loop: a slow orchestrator would delay all async functions
             self._loop.run_in_executor(None, self._answer, header, lambda: answer)
         else:
             self._send(header["id"], answer)
@@ -176,7 +178,7 @@ class Calls:
                 frame = frame[os.write(self._answers_fd, frame) :]
 
     def _load(self, header: dict[str, Any]) -> Answer:
-        """Import the app, index its functions, ask it for the faults of its set-up."""
+        """Import the app, index its functions, and check its set-up."""
         self._client, self._turns = header["client"], threading.Semaphore(header["turns"])
         self._speculative = SpeculativeTurns(self._speculate, self._send, self._turns)
         try:
@@ -186,13 +188,13 @@ class Calls:
         except Unloadable as fault:
             return {"ok": False, "sentence": str(fault)}, b""
         self._functions = {function.name: function for function in functions}
-        gc.freeze()  # what is imported stays: there is nothing in it to collect
+        gc.freeze()  # imported objects live as long as the process: the collector need not look at them
         faults += module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
         return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
 
 
 def thread_count(setting: str | None) -> int:
-    """PYTHON_THREADPOOL_THREAD_COUNT; what is no number of threads leaves the default, as in Azure's worker."""
+    """PYTHON_THREADPOOL_THREAD_COUNT; the default if the setting is no number of threads, as in Azure's worker."""
     default = min(32, (os.cpu_count() or 1) + 4)
     if not setting:
         return default

@@ -1,7 +1,7 @@
-"""What a function is called with, and what is answered of its return value: a pair of functions for each trigger.
+"""Converters of arguments and return values: a pair of functions for each trigger.
 
-`prepare` makes the value of the trigger's parameter of a call's header and body; `finish` makes an answer of what the
-function returned. Both use the converters of azure-functions, as the real worker does.
+`prepare` makes the trigger's parameter from a call's header and body; `finish` makes an answer from the return value.
+Both use the converters of azure-functions, as the real worker does.
 """
 
 import json
@@ -59,7 +59,7 @@ def finish_http(value: Any) -> Answer:
 
 
 def _finish_text(text: str) -> Answer:
-    """A plain text, unless it is a JSON object with a `body`: that is read as a description of a response."""
+    """A plain text, unless it is a JSON object with a `body`, which is read as a description of a response."""
     try:
         described = json.loads(text)
     except ValueError:
@@ -74,7 +74,7 @@ def _finish_text(text: str) -> Answer:
 
 
 def _status(value: Any) -> int:
-    """The status of an answer. Raises ValueError for one with which a client would not take it as an answer."""
+    """The status of an answer. Raises ValueError for one that clients do not take for a final answer."""
     status = int(value)
     if not HTTPStatus.OK <= status <= MAX_STATUS:
         raise ValueError(f"an HTTP function must answer with a status from 200 to {MAX_STATUS}, not {status}")

@@ -1,4 +1,4 @@
-"""Where an execution cannot go on, and the SDK has no word for it: told in a sentence, in place of the SDK's insides.
+"""Sentences for executions that cannot continue, in place of the SDK's internal errors.
 
 Each of these hangs in Azure, or fails there with an error of the SDK's own code.
 """
@@ -23,7 +23,7 @@ OF_ENDED_TASKS = "the orchestrator yields too many tasks that have ended already
 
 
 class DeadEnd(Exception):
-    """The execution cannot go on; the text says why, for the author of the orchestrator."""
+    """The execution cannot continue; the text says why, for the author of the orchestrator."""
 
     def __init__(self, sentence: str, stack: str = "") -> None:
         super().__init__(sentence)
@@ -31,7 +31,7 @@ class DeadEnd(Exception):
 
 
 def dead_end(executor: Any, fault: Exception | None, step: int) -> DeadEnd | None:
-    """Why the SDK's executor cannot go on, if it cannot. `fault`: what it raised; `step`: of the last yield."""
+    """Why the SDK's executor cannot continue, or None. `fault`: the exception it raised; `step`: of the last yield."""
     out_of_stack = next((each for each in (fault, executor.exception) if isinstance(each, RecursionError)), None)
     if out_of_stack:
         return DeadEnd(_out_of_stack(executor, out_of_stack), stack_of(out_of_stack))
@@ -51,7 +51,7 @@ def _needs_signal(task: Any) -> bool:
 
 
 def _out_of_stack(executor: Any, fault: RecursionError) -> str:
-    """Of the SDK's recursion, or of the orchestrator's own."""
+    """The sentence for a RecursionError of the SDK, or of the orchestrator itself."""
     if _depth_of_sdk(fault) < DEEP:
         return error_of(fault)
     early = ", ".join(f"'{key}'" for key in executor.context.deferred_tasks if isinstance(key, str))
@@ -62,7 +62,7 @@ def _out_of_stack(executor: Any, fault: RecursionError) -> str:
 
 
 def _depth_of_sdk(fault: BaseException) -> int:
-    """How often the SDK had resumed the orchestrator inside of itself when the fault was raised."""
+    """How deep the SDK's resumptions of the orchestrator were nested when the fault was raised."""
     resume = getattr(TaskOrchestrationExecutor, "resume_user_code", None)
     code = getattr(resume, "__code__", None)
     raised_at = [frame for frame, _ in traceback.walk_tb(fault.__traceback__)][-1:]

@@ -1,9 +1,8 @@
-"""Operations of one entity, as the worker runs them: through the SDK's own handler, in order.
+"""Runs operations of one entity through the SDK's own handler, in order.
 
-The SDK runs a batch in one call and gives back one state for all of it. What an operation changed before it raised
-would stay, and an operation without a result would answer with the one before it. So with rollback, which is the
-default, each operation is a call of its own from the state that the one before it left; without it, the batch is one
-call, as the SDK has it.
+The SDK runs a batch in one call and returns one state for all of it. Changes of an operation that raises would stay,
+and an operation without a result would return the previous one's. So with rollback, which is the default, each
+operation is a call of its own from the state after the previous one. Without rollback the batch is one call.
 """
 
 import inspect
@@ -37,7 +36,7 @@ def run_batch(handler: Handler, body: bytes) -> bytes:
 
 
 def _run(handler: Handler, self_: Any, state: State, batch: list[Any]) -> tuple[State, list[dict[str, Any]]]:
-    """One call of the SDK; a fault of the whole call (a state that is not JSON, sys.exit) is each operation's."""
+    """One call of the SDK. If the whole call fails (a state that is not JSON, sys.exit), each operation fails."""
     context = {"self": self_, "exists": state[0], "state": state[1], "batch": batch}
     try:
         if inspect.iscoroutinefunction(getattr(handler, "entity_function", None)):

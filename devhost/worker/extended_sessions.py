@@ -1,13 +1,13 @@
 """Extended sessions: the worker keeps the SDK's executor of an execution between its turns.
 
 If each turn replayed the history from its start, each turn would cost more than the one before, and a chain of a
-thousand steps would be quadratic. So the worker keeps an execution that it has replayed once. It gets only the new
-events then, and its answer holds only what it newly yielded. It is the same executor and the same generator that a
-replay would have rebuilt, as with the extended sessions of the .NET extension. Nothing depends on a session: one that
-is gone (too many, too old, in another worker) is replayed from the history. A replay at the end of an execution checks
-that both agree (execution/executor.py).
+thousand steps would be quadratic. So the worker keeps an execution that it has replayed once. The execution then gets
+only the new events, and its answer holds only the new actions. It is the same executor and the same generator that a
+replay would have rebuilt, as with the extended sessions of the .NET extension. Nothing depends on a session: if it is
+gone (too many, too old, in another worker), the history is replayed. A replay at the end of an execution checks that
+both agree (execution/executor.py).
 
-The executor's methods are the SDK's own inside. Where an SDK has others, every turn is a replay.
+The executor's methods are internals of the SDK. With an SDK that has other methods, every turn is a replay.
 """
 
 import json
@@ -33,16 +33,16 @@ TurnAnswer = tuple[dict[str, Any], State]
 
 
 def supported(code: Any) -> bool:
-    """Whether the SDK is one whose executor can be kept, for this orchestrator's handler."""
+    """Whether the SDK's executor can be kept, for this orchestrator's handler."""
     methods = ("execute", "process_event", "get_orchestrator_state_str")
     known = all(hasattr(TaskOrchestrationExecutor, method) for method in methods)
     return known and callable(getattr(code, "orchestrator_function", None))
 
 
 class ExtendedSession:
-    """One execution; `turn` is the number of the last turn that it has taken.
+    """One execution; `turn` is the number of its last turn.
 
-    `resume` takes only the events that came after those of the turns before.
+    `resume` takes only the events after those of the previous turns.
     """
 
     def __init__(self, code: Any, context: str, turn: int) -> None:
@@ -58,11 +58,11 @@ class ExtendedSession:
 
     @property
     def ended(self) -> bool:
-        """Whether the orchestrator has: what may still come does not need it any more."""
+        """Whether the orchestrator has ended: later events do not need the session."""
         return bool(self._executor.has_execution_completed)
 
     def start(self) -> TurnAnswer:
-        """Replay the whole history. The state is a function, because to ask the SDK for it may raise."""
+        """Replay the whole history. The state is returned as a function, because the SDK's property may raise."""
         context = self._context
         return self._run_turn(
             len(context.histories), lambda: self._executor.execute(context, context.histories, self._function)
@@ -88,9 +88,9 @@ class ExtendedSession:
         self._take(event)
 
     def _run_turn(self, events: int, work: State) -> TurnAnswer:
-        """Do the work of a turn of so many events. The host needs beside its state: `first`, the number of actions that
-        were yielded before this turn's; `cancelled`, which of all are timers that were cancelled in this turn; `left`,
-        how many events followed the end.
+        """Do the work of a turn of so many events. Beside the state the host gets `first`, the number of actions
+        before this turn; `cancelled`, the places of the timers that were cancelled in this turn; and `left`, how many
+        events followed the end.
         """
         state, fault = _attempt(work)
         first, left = self._yielded, events - self._taken
@@ -115,7 +115,7 @@ class ExtendedSessions:
         self._lock = threading.Lock()
 
     def keep(self, key: str, session: ExtendedSession) -> None:
-        """Keep a session until it has ended, or others need the room, or nobody has asked for it in time."""
+        """Keep a session until it has ended, or others need the room, or it was not used in time."""
         with self._lock:
             if not session.ended:
                 self._kept[key] = session
@@ -124,9 +124,9 @@ class ExtendedSessions:
                 self._kept.popitem(last=False)
 
     def take(self, key: str, turn: int) -> ExtendedSession | None:
-        """The session whose next turn has that number, out of the table: its user puts it back unless it failed.
+        """Take the session whose next turn has that number out of the table; its user puts it back unless it failed.
 
-        One that is in another turn has taken what the host has not, or not taken what it has: it is let go.
+        A session that is at another turn has events that the host lacks, or lacks events: it is dropped.
         """
         with self._lock:
             session = self._kept.pop(key, None)
@@ -159,7 +159,7 @@ def read_events(body: bytes) -> list[dict[str, Any]]:
 
 
 def _attempt(work: State) -> tuple[State, Exception | None]:
-    """What gives the result of the work, or raises what it raised."""
+    """A function that returns the result of the work, or raises its exception."""
     try:
         text = work()
     except Exception as fault:

@@ -1,7 +1,7 @@
-"""What Azure's worker refuses when it indexes an app, in the worker's own words (azure_functions_runtime/functions.py).
+"""The refusals of Azure's worker when it indexes an app, in its own words (azure_functions_runtime/functions.py).
 
-The worker stops at its first refusal; here an author is told all of them. That both refuse the same functions is proved
-by a test that runs both. The library itself is not needed to serve an app, and wants a Python of its own.
+The worker stops at its first refusal; devhost lists all of them. A test runs both and shows that they refuse the same
+functions. The library itself is not needed to serve an app, and needs a Python of its own.
 """
 
 import inspect
@@ -108,7 +108,7 @@ def _is_out(annotation: Any) -> bool:
 
 
 def _is_generic(annotation: Any) -> bool:
-    """Of the kinds that the worker knows: `list[int]` is none, and `typing.List[int]` is one."""
+    """Whether the worker takes a type for a generic: `list[int]` is none, and `typing.List[int]` is one."""
     if isinstance(annotation, type):
         return issubclass(annotation, typing.Generic)
     special = (typing.Union, tuple, typing.ClassVar, Callable)
@@ -116,15 +116,15 @@ def _is_generic(annotation: Any) -> bool:
 
 
 def _kind(kind: str, annotation: Any) -> str:
-    """Texts are taken from any binding but those whose result is what the function returns."""
+    """The kind to check an annotation against: str and bytes fit any binding without an implicit output."""
     converter = func.get_binding_registry().get(kind)
     has_implicit_output = getattr(converter, "has_implicit_output", bool)()
     return "generic" if annotation in (str, bytes) and not has_implicit_output else kind
 
 
 def _takes(kind: str, annotation: Any, is_out: bool) -> bool:
-    """Whether the converter of a binding's type takes what a parameter is annotated with."""
-    if TYPES_OF_THEIR_OWN in sys.modules:  # only that library knows what it takes
+    """Whether the converter of a binding's type accepts the annotation of a parameter."""
+    if TYPES_OF_THEIR_OWN in sys.modules:  # only that library knows its types
         return True
     converter = func.get_binding_registry().get(kind)
     if converter is None:
@@ -133,12 +133,12 @@ def _takes(kind: str, annotation: Any, is_out: bool) -> bool:
     try:
         check = converter.check_output_type_annotation if is_out else converter.check_input_type_annotation
         return bool(check(annotation))
-    except Exception:  # a converter of one direction has no check of the other, and most take classes alone
+    except Exception:  # a converter of one direction has no check of the other, and most accept classes only
         return False
 
 
 def _of_return(bindings: list[Any], annotations: dict[str, Any]) -> Iterator[str]:
-    """Of a function that has a $return binding and an annotation for it."""
+    """The refusal of a function that has a $return binding and an annotation for it."""
     kind = next((each.type for each in bindings if each.name == RETURN), None)
     if kind is None or "return" not in annotations:
         return

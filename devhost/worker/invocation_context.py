@@ -16,14 +16,14 @@ LOCAL = threading.local()
 
 @dataclass(frozen=True)
 class TraceContext:
-    """W3C's trace context: of the request, or new."""
+    """W3C's trace context: the request's, or a new one."""
 
     trace_parent: str
     trace_state: str
     attributes: dict[str, str] = field(default_factory=dict)
 
     @property
-    def Traceparent(self) -> str:  # the names that the worker had first
+    def Traceparent(self) -> str:  # the worker's older names
         return self.trace_parent
 
     @property
@@ -46,7 +46,7 @@ class RetryContext:
 
 
 class InvocationContext(func.Context):  # type: ignore[misc] # the base class has no types
-    """Made in the thread that runs the call. `headers` are those of the request, if it has one."""
+    """Made in the thread that runs the call. `headers` are the request's, if the call has one."""
 
     def __init__(self, name: str, headers: Mapping[str, str]) -> None:
         self._name, self._id = name, str(uuid.uuid4())
@@ -67,7 +67,7 @@ class InvocationContext(func.Context):  # type: ignore[misc] # the base class ha
 
     @property
     def function_directory(self) -> str:
-        """The app's folder, which the worker made its own."""
+        """The app's folder, which is the worker's working directory."""
         return str(Path.cwd())
 
     @property

@@ -1,7 +1,7 @@
-"""Spots of the SDK that cost more than all the rest of a turn, done faster with the same results.
+"""Faster versions, with the same results, of SDK functions that cost more than the rest of a turn.
 
-They are replaced by name in the SDK's own modules, once the app has imported it. An SDK without these names is left as
-it is.
+They are replaced by name in the SDK's own modules, once the app has imported the SDK. An SDK without these names stays
+unchanged.
 """
 
 import functools
@@ -18,7 +18,7 @@ Parse = Callable[[str], datetime]
 
 
 def apply_patches() -> None:
-    """Speed up what is loaded of the SDK. Call it once."""
+    """Patch the loaded modules of the SDK. Call it once."""
     for module, name, better in PATCHES:
         names = vars(sys.modules[module]) if module in sys.modules else {}
         if name in names:
@@ -26,7 +26,7 @@ def apply_patches() -> None:
 
 
 def quick_parse(parse: Parse) -> Parse:
-    """The parser, with a short way for times as the host writes them; and each text is parsed once."""
+    """The parser with a fast path for times as the host writes them, and a cache."""
     utc = parse("2026-01-01T00:00:00Z").tzinfo
 
     def quick(text: str) -> datetime:
@@ -36,10 +36,10 @@ def quick_parse(parse: Parse) -> Parse:
 
 
 PATCHES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
-    # The time of each event: its parser takes any format there is, a tenth of a millisecond each.
+    # The time of each event: its parser accepts any format, and takes a tenth of a millisecond each time.
     ("azure.durable_functions.models.history.HistoryEvent", "dt_parse", quick_parse),
-    # A look at an environment variable for each value that is encoded or decoded.
+    # An environment variable is read for each value that is encoded or decoded.
     ("azure.functions._durable_functions", "_is_strict_mode", functools.lru_cache),
-    # A class of its own for each execution: to make one takes a third of a millisecond.
+    # Each execution defines a class, which takes a third of a millisecond.
     ("azure.durable_functions.models.TaskOrchestrationExecutor", "namedtuple", functools.lru_cache),
 )

@@ -1,11 +1,11 @@
 """Speculative turns: the turn that an activity's end will cause, run at once and answered together with the activity.
 
 In a saga one step follows the other, and the worker that has just run an activity mostly has the extended session of
-its orchestration too. It runs the next turn without being asked, which saves a trip through both processes. The host
-uses that turn if nothing else happened in between, and else asks for another (execution/speculative_turns.py). The host
-decides when the turn's effects are carried out: not before the activity's result is stored.
+its orchestration too. The worker runs the next turn without a call from the host, which saves a trip through both
+processes. The host uses that turn if no other event arrived before it, and otherwise asks for another
+(execution/speculative_turns.py). The host carries out the turn's decisions only after the activity's result is stored.
 
-A slow turn delays no activity: after half a second the answer is sent without it.
+A slow turn delays no activity: after half a second the answer is sent without the turn.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ class SpeculativeTurns:
         threading.Thread(target=self._watch, name="speculative turns", daemon=True).start()
 
     def answer(self, call_id: int, then: dict[str, Any], ended: dict[str, Any], result: bytes) -> None:
-        """Answer an activity, with the turn that follows it. The failure of an activity is left to the host."""
+        """Answer an activity, with the turn that follows it. After a failed activity the host asks for the turn."""
         alone = ended, result
         if not ended["ok"] or not self._slots.acquire(blocking=False):
             self._send(call_id, alone)
@@ -42,7 +42,7 @@ class SpeculativeTurns:
             self._waiting[call_id] = time.monotonic(), alone
         answer = alone
         try:
-            # If the turn fails in any way, the host asks for it again and gets the fault as the answer.
+            # If the turn fails in any way, the host asks for the turn again and gets the fault as the answer.
             with contextlib.suppress(BaseException):
                 turn, state = self._run_turn(then, causes(then, ended["at"], result))
                 answer = {**ended, "turn": {**turn, "after": len(result)}}, result + state
@@ -69,7 +69,7 @@ class SpeculativeTurns:
 
 
 def causes(then: dict[str, Any], ended_at: str, result: bytes) -> list[dict[str, Any]]:
-    """The events of the turn that the end of an activity causes, dated like it."""
+    """The events of the turn that the end of an activity causes, with its time."""
     at = datetime.fromisoformat(ended_at)
     events = [Event("OrchestratorStarted", at), task_completed(then["task"], result.decode(), at)]
     return [sdk_cells(event) for event in events]

@@ -38,12 +38,12 @@ def start_session(sessions: ExtendedSessions, function: Function, header: dict[s
 
 
 def resume_session(sessions: ExtendedSessions, _function: Function, header: dict[str, Any], body: bytes) -> Answer:
-    """Run one more turn of a session. `gone`: the session is not kept any more, or the SDK could not continue."""
+    """Run one more turn of a session. `gone`: the session is dropped, or the SDK could not continue."""
     return next_turn(sessions, header, read_events(body))
 
 
 def next_turn(sessions: ExtendedSessions, header: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
-    """Give the events of a turn to the session that `header` names, if that is its next turn."""
+    """Run the events of a turn in the session that `header` names, if it is the session's next turn."""
     session = sessions.take(header["session"], header["turn"])
     if session is None:
         return GONE
@@ -78,7 +78,7 @@ def _state(state: State) -> Answer:
 def _state_in(fault: Exception) -> str | None:
     """The state that the SDK packs behind the message of a failing orchestrator.
 
-    It is cut off by the length of the message, not searched for, because the message may itself quote such a text.
+    The length of the message finds the state, not a search, because the message may itself quote such a text.
     """
     start = len(text_of(fault.__cause__ or fault)) + len(OUT_OF_PROC_LABEL)
     text = text_of(fault)

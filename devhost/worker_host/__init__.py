@@ -1,1 +1,1 @@
-"""The host's side of the worker: its process, its calls, and what happens when it dies."""
+"""The host's side of the worker: its process, its calls, and its replacement when it dies."""

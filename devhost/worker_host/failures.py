@@ -1,4 +1,4 @@
-"""How a call of the worker can fail without an answer, and how an app can be refused."""
+"""The failures of a worker's call without an answer, and the refusal of an app."""
 
 
 class WorkerDied(Exception):
@@ -24,7 +24,7 @@ class CallTimedOut(Exception):
 
 
 class AppRefused(Exception):
-    """The app cannot be served: one sentence for each reason, and all of it in one line."""
+    """The app cannot be served: one sentence for each reason. The exception's text is all of them in one line."""
 
     def __init__(self, sentences: list[str], in_short: str = "") -> None:
         super().__init__("\n".join(sentences))

@@ -1,11 +1,11 @@
-"""Which of the workers takes a call: the one in which the execution is warm, else the one with the least to do.
+"""Chooses the worker of a call: the one in which the execution is warm, else the least busy one.
 
-A call spreads evenly: it goes to the worker with the fewest calls that it has yet to answer, and among equals to the
-one that was chosen longest ago. The turns of an execution go where its extended session is. So does the activity whose
-end causes the next turn, unless that worker has much more to do than another.
+Calls spread evenly: a call goes to the worker with the fewest unanswered calls, and among equals to the one that was
+chosen longest ago. A turn of an execution goes to the worker with its extended session. So does the activity whose end
+causes the next turn, unless that worker is much busier than another.
 
-A turn that continues an execution goes to the worker that had its last turn or to none, because an older session that
-another worker may still hold of it is not to be taken for the latest.
+A turn that resumes an execution goes to the worker of its last turn or to none, because another worker may still have
+an older session of the execution.
 """
 
 from collections import OrderedDict
@@ -22,7 +22,7 @@ Header = dict[str, Any]
 class Placement:
     """The workers that serve, the one that was chosen longest ago first.
 
-    `apart` is one that runs a call in quarantine: it gets no others if there is another worker.
+    `apart` is the worker that runs a call in quarantine: it gets no other calls if there is another worker.
     """
 
     def __init__(self) -> None:
@@ -34,15 +34,15 @@ class Placement:
         self.serving.append(worker)
 
     def remove(self, worker: Worker) -> None:
-        """Where it is not, nothing changes."""
+        """Remove a worker, if it is listed."""
         if worker in self.serving:
             self.serving.remove(worker)
             self._warm = OrderedDict((session, each) for session, each in self._warm.items() if each is not worker)
 
     def choose(self, call: Header) -> tuple[Worker | None, Header]:
-        """The worker of a call, and the call as it is to be sent. None: the execution of the turn is warm nowhere.
+        """The worker of a call, and the header to send. None: the execution of the turn is warm in no worker.
 
-        There has to be one that serves.
+        At least one worker must serve.
         """
         if call["kind"] == "resume_session":
             worker = self._warm_for(call["session"])
@@ -57,7 +57,7 @@ class Placement:
         return worker, call
 
     def _of_activity(self, call: Header) -> tuple[Worker, Header]:
-        """An activity that a turn follows. Where the execution is not warm, the worker cannot run that turn."""
+        """The worker of an activity that a turn follows. A worker without the warm execution cannot run that turn."""
         warm, other = self._warm_for(call["then"]["session"]), self.least_busy()
         if warm and len(warm.waiting) <= 2 * len(other.waiting) + UNEVEN:
             return warm, call
@@ -72,7 +72,7 @@ class Placement:
         self.serving.append(worker)
 
     def keep_warm(self, session: str, worker: Worker) -> None:
-        """The execution is warm in this worker from now on. As many are remembered as the workers keep."""
+        """Note that the execution is warm in this worker. As many notes are kept as the workers keep sessions."""
         self._warm[session] = worker
         self._warm.move_to_end(session)
         if len(self._warm) > MAX_SESSIONS * len(self.serving):

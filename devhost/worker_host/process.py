@@ -1,6 +1,6 @@
-"""The process of a worker, and the frames that go into it and come out of it.
+"""The process of a worker, and the frames to and from it.
 
-A protocol of its own on the pipes: with asyncio's streams each frame would wait for a task that reads, twice.
+It is an asyncio protocol on the pipes: with asyncio's streams each frame would wait for a reading task, twice.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ Take = Callable[[dict[str, Any], bytes], None]
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
-    """`take` is called with each frame that comes. `silent` is set when no more will come, `exited` at its end."""
+    """`take` is called with each incoming frame. `silent` is set after the last frame, `exited` at the process's end."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -32,14 +32,14 @@ class WorkerProcess(asyncio.SubprocessProtocol):
 
     @classmethod
     async def start(cls, app: Path, environment: dict[str, str], take: Take) -> "WorkerProcess":
-        """Start a process that imports the app of a folder when it is told to."""
+        """Start a process that imports the app of a folder when it gets the call `load`."""
         command = (sys.executable, "-P", "-c", BOOT.format(root=ROOT), str(app))
-        # Not in the app's folder yet: the SDK, when it is imported, reads a host.json there, and fails on a comment.
+        # Not in the app's folder yet: the import of the SDK reads a host.json there, and fails on a comment.
         options: dict[str, Any] = {"stderr": None, "env": environment, "cwd": HERE}
         return (await asyncio.get_running_loop().subprocess_exec(lambda: cls(take), *command, **options))[1]
 
     def send(self, frame: bytes) -> None:
-        """Raises BrokenPipeError when it does not listen any more."""
+        """Send a frame. Raises BrokenPipeError when the process has closed its end."""
         if self._calls is None or self._calls.is_closing():
             raise BrokenPipeError
         self._calls.write(frame)
@@ -53,7 +53,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def exit_code(self) -> int | None:
         return self._transport.get_returncode() if self._transport else None
 
-    # --- what asyncio calls ---
+    # --- callbacks of asyncio ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.SubprocessTransport, transport)

@@ -1,4 +1,4 @@
-"""Whether the Durable SDK that is installed is one that devhost can serve. Asked before anything else is imported."""
+"""Whether devhost can serve the installed Durable SDK. Checked before any other import."""
 
 import importlib.util
 import sys
@@ -10,7 +10,7 @@ EXECUTOR = Path("models", "TaskOrchestrationExecutor.py")
 
 
 def unfit() -> str | None:
-    """What is wrong with the SDK, in one sentence; None when it can be served. Nothing of it is imported."""
+    """The fault of the installed SDK, in one sentence; None when devhost can serve it. The SDK is not imported."""
     way_out = f"install one with: {sys.executable} -m pip install '{SDK}<2'."
     azure = importlib.util.find_spec("azure")
     folders = [Path(each, "durable_functions") for each in (azure and azure.submodule_search_locations) or ()]

@@ -1,18 +1,17 @@
 """The host's side of the workers: start them, call them, replace one that dies.
 
-There are as many as FUNCTIONS_WORKER_PROCESS_COUNT says, and placement.py chooses the one for a call. A call whose
-worker died raises WorkerDied. A new worker is started at once; the others serve meanwhile, and if there is none, calls
-wait.
+FUNCTIONS_WORKER_PROCESS_COUNT is the number of workers, and placement.py chooses one for a call. A call whose worker
+died raises WorkerDied. A new worker is started at once; the others serve meanwhile. If there is none, calls wait.
 
-What is safe to repeat (activities, replays) goes through `call_repeatedly`: nobody can know which call ended a worker,
-so after one death the calls that saw it run one at a time, in a worker that takes no others if there is another one.
-The call that kills workers is then found by its third death, and its neighbours are not blamed. A call that has lived
-for a while in that quarantine lets the next one in.
+Calls that are safe to repeat (activities, replays) go through `call_repeatedly`. The call that ended a worker is
+unknown, so after a death all calls of that worker run one at a time, in a worker that gets no others if there is
+another worker. The call that kills workers is then found by its third death, and its neighbours are not blamed. A call
+that has run for a while in that quarantine lets the next one in.
 
 A worker is also replaced while it lives: for new code, which replaces all of them at one moment, and when a call has
-outlived its limit, because a thread cannot be killed. The next one is loaded beside it, and takes over when it has
-loaded; the old one has a short while to finish its calls. Calls that it has not answered by then run again, and do not
-count as deaths.
+outlived its limit, because a thread cannot be killed. The new worker is loaded beside the old one, and takes over when
+it has loaded; the old one has a short while to finish its calls. Calls that it has not answered by then run again, and
+do not count as deaths.
 """
 
 import asyncio
@@ -40,8 +39,8 @@ GONE = Reply({"ok": True, "gone": True}, b"")
 
 
 class WorkerSupervisor:
-    """`turns`: how many orchestrators may run at once in each worker. `limit_s`: how long a call may take, None for as
-    long as it likes. A turn of an orchestrator has a minute. `count`: how many workers there are.
+    """`turns`: how many orchestrators may run at once in each worker. `limit_s`: how long a call may take, None for no
+    limit; a turn of an orchestrator has a minute. `count`: the number of workers.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class WorkerSupervisor:
         self._limit_s, self._turn_limit_s = limit_s, min(limit_s or TURN_WITHIN_S, TURN_WITHIN_S)
         self.count = count
         self._placement = Placement()
-        self._current: set[Worker] = set()  # those that serve, and dead ones until another takes their place
+        self._current: set[Worker] = set()  # the workers that serve, and dead ones until they are replaced
         self._workers: set[Worker] = set()
         self._some, self._all = asyncio.Event(), asyncio.Event()
         self._closing = False
@@ -66,13 +65,13 @@ class WorkerSupervisor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> list[dict[str, Any]]:
-        """Start the workers and load the app; its functions. Raises AppRefused."""
+        """Start the workers and load the app; returns its functions. Raises AppRefused."""
         workers = await self.prepare()
         self.adopt(workers)
         return workers[0].functions
 
     async def prepare(self) -> list[Worker]:
-        """Start other workers with the app's code as it is now; they serve when they are adopted. Raises AppRefused."""
+        """Start other workers with the app's present code; they serve once they are adopted. Raises AppRefused."""
         loading = [asyncio.ensure_future(self._load_one()) for _ in range(self.count)]
         try:
             return await asyncio.gather(*loading)
@@ -85,21 +84,21 @@ class WorkerSupervisor:
             raise
 
     def adopt(self, workers: list[Worker]) -> None:
-        """Let prepared workers serve, and nobody else. Those before them may finish what they do for a short while."""
+        """Let only the prepared workers serve. The old ones have a short while to finish their calls."""
         for old in list(self._current):
             self._dismiss(old)
         for worker in workers:
             self._admit(worker)
 
     async def call(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply:
-        """Run a function. Raises WorkerDied when the worker ended before it answered, and CallTimedOut."""
+        """Run a function. Raises WorkerDied when the worker ended before its answer, and CallTimedOut."""
         while not self._placement.serving:
             await self._some.wait()
         worker, call = self._placement.choose({"kind": kind, "function": function, **header})
         return await self._ask(worker, call, body) if worker else GONE
 
     async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
-        """Run a function that may run again. As `call`; WorkerDied only when its worker died each of three times."""
+        """Run a function that may be repeated. As `call`; raises WorkerDied only after its third death."""
         deaths = 0
         while True:
             run = self._call_in_quarantine if deaths else self.call
@@ -112,7 +111,7 @@ class WorkerSupervisor:
                 if deaths == MAX_DEATHS:
                     raise
                 log.warning("'%s' runs again, because its worker died.", function)
-            header.pop("then", None)  # alone: what was to follow may have been what the worker died of
+            header.pop("then", None)  # without the turn that follows: it may be what killed the worker
 
     async def _call_in_quarantine(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         if kind == "resume_session":  # its session died with the worker
@@ -129,7 +128,7 @@ class WorkerSupervisor:
         return await call
 
     async def _set_apart(self) -> Worker:
-        """A worker for a call in quarantine, if possible after the dead one has been replaced: the new one is idle."""
+        """A worker for a call in quarantine, if possible the new one, which is idle."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(QUARANTINE_S):
                 await self._all.wait()
@@ -139,7 +138,7 @@ class WorkerSupervisor:
         return worker
 
     async def _ask(self, worker: Worker, call: dict[str, Any], body: bytes) -> Reply:
-        """Within the limit of its kind."""
+        """Send a call, with the time limit of its kind."""
         is_turn = call["kind"] in TURNS
         if not is_turn and not self._limit_s:
             return await worker.ask(call, body)
@@ -153,7 +152,7 @@ class WorkerSupervisor:
             raise CallTimedOut(call["function"], (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
 
     async def cpu(self) -> dict[str, float]:
-        """Seconds of CPU that the workers took since their start, by what they ran. Raises WorkerDied."""
+        """Seconds of CPU that the workers took since their start, by kind of call. Raises WorkerDied."""
         replies = await asyncio.gather(*(each.ask({"kind": "cpu"}, b"") for each in self._placement.serving))
         return dict(sum((Counter(reply.header["seconds"]) for reply in replies), Counter[str]()))
 
@@ -201,10 +200,10 @@ class WorkerSupervisor:
             event.set() if is_so else event.clear()
 
     async def _attend(self, worker: Worker) -> None:
-        """Wait for the end of a worker; fail what it has not answered, and replace it if it still served."""
+        """Wait for the end of a worker; fail its unanswered calls, and replace it if it still served."""
         await worker.process.silent.wait()
         worker.ended = True
-        self._placement.remove(worker)  # first, so that what is called again waits for the next worker
+        self._placement.remove(worker)  # first, so that repeated calls wait for the next worker
         self._note_who_serves()
         await worker.process.exited.wait()
         self._workers.discard(worker)
@@ -218,7 +217,7 @@ class WorkerSupervisor:
             worker = await self._load_one()
         except AppRefused as refusal:
             log.error("%s", refusal)
-            stuck.retired = True  # what else runs in it is not to blame
+            stuck.retired = True  # its other calls are not to blame
             stuck.kill()
             return
         self._put_in_place_of(stuck, worker)
@@ -239,7 +238,7 @@ class WorkerSupervisor:
         if old in self._current:
             self._dismiss(old)
             self._admit(worker)
-        else:  # those with newer code have taken over meanwhile
+        else:  # workers with newer code have taken over meanwhile
             worker.kill()
 
     def _keep(self, work: Any) -> None:

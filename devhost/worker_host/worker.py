@@ -1,4 +1,4 @@
-"""One worker as its host sees it: loaded with the app, asked, timed, and given up."""
+"""One worker on the host's side: it is loaded with the app, called, timed, and ended."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ FINISH_WITHIN_S = 3.0
 
 @dataclass(eq=False)
 class Worker:
-    """One worker process, what it was loaded with, and the calls that it has yet to answer.
+    """One worker process, the description of its app, and its unanswered calls.
 
     `outlived`: one of its calls has outlived its limit. `retired`: another worker has taken its place.
     """
@@ -61,7 +61,7 @@ class Worker:
             self.waiting.pop(call_id, None)
 
     def settle(self, header: dict[str, Any], body: bytes) -> None:
-        """Take an answer."""
+        """Complete a call with its answer."""
         future = self.waiting.pop(header["id"], None)
         if future and not future.done():
             future.set_result(Reply(header, body))
@@ -76,14 +76,14 @@ class Worker:
         self.process.kill()
 
     async def finish(self) -> None:
-        """Give it a short while to finish its calls, and end it."""
+        """Let the worker finish its calls for a short while, and end it."""
         if self.waiting:
             await asyncio.wait(list(self.waiting.values()), timeout=FINISH_WITHIN_S)
         self.kill()
 
     @contextlib.asynccontextmanager
     async def turn(self, limit_s: float) -> AsyncIterator[None]:
-        """A limit for one turn, whose time begins when the worker has a thread for it: it takes them in their order."""
+        """The time limit of a turn, which begins when the worker has a thread for it; turns start in their order."""
         async with asyncio.timeout(None) as clock:
             self.turns.append(clock)
             self._start_clocks(limit_s)
@@ -95,7 +95,7 @@ class Worker:
                     self._start_clocks(limit_s)
 
     def _start_clocks(self, limit_s: float) -> None:
-        if self.outlived:  # a thread is stuck, and the worker is about to go: no other turn is to blame
+        if self.outlived:  # a thread is stuck, and the worker is about to be replaced: no other turn is to blame
             return
         for clock in self.turns[:ORCHESTRATOR_THREADS]:
             if clock.when() is None:

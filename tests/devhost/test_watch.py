@@ -111,7 +111,7 @@ def test_an_instance_that_waits_goes_on_with_the_new_code(host: Devhost, tmp_pat
 def test_changed_settings_ask_for_a_restart_and_replace_nothing(host: Devhost) -> None:
     host_json = host.app / "host.json"
     host_json.write_text(json.dumps(json.loads(host_json.read_text())))
-    until(lambda: "host.json has changed: it is read when devhost starts, so start it again." in host.log)
+    until(lambda: "host.json has changed. devhost reads it only at its start, so restart devhost." in host.log)
     assert "has been replaced" not in host.log
 
 
