@@ -1,1 +1,1 @@
-"""What development runs and the app never imports: `dev.py` starts these."""
+"""The tools of development, which `dev.py` starts and the app never imports."""

@@ -1,4 +1,4 @@
-"""A client of the public API: where the deployment is, which key it wants, and its refusals as sentences."""
+"""A client of the public API: the deployment's address and key, and its refusals as sentences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_VARIABLE = "ORDER_API_KEY"
 
 
 class Refused(Trouble):
-    """The API answered, and said no. `status` is the HTTP status."""
+    """The API refused a request. `status` is the HTTP status."""
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -27,12 +27,12 @@ class Refused(Trouble):
 
 
 class Away(Trouble):
-    """Nobody answered, or somebody who said 503: it may be otherwise in a moment."""
+    """No answer, or a 503: a retry in a moment may succeed."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A deployment. `origin` is scheme, host and port; `urls` is what `start` wrote, for the product it runs."""
+    """A deployment. `origin` is scheme, host and port; `urls` is the urls.json of `start`, for the product it runs."""
 
     origin: str
     key: str | None
@@ -44,14 +44,14 @@ class Target:
 
 
 def target(url: str | None, key: str | None, data: Path) -> Target:
-    """The deployment that was named, else the product that `dev.py start --data DATA` runs. Raises Trouble."""
+    """The named deployment, else the product that `dev.py start --data DATA` runs. Raises Trouble."""
     key = key or os.environ.get(KEY_VARIABLE) or None
     if url is None:
         urls = started(data)
         return Target(str(urls["host"]), key, urls)
     parts = _parts(url)
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise Trouble("--url is the origin alone, such as https://shop.azurewebsites.net: without /api behind it.")
+        raise Trouble("--url is the origin alone, such as https://shop.azurewebsites.net: without /api.")
     deployment = Target(f"{parts.scheme}://{parts.netloc}", key, _started_there(parts, data))
     if key and parts.scheme != "https" and not deployment.is_local:
         raise Trouble("--url must begin with https://, because the function key would travel in clear.")
@@ -59,7 +59,7 @@ def target(url: str | None, key: str | None, data: Path) -> Target:
 
 
 def _started_there(parts: Any, data: Path) -> dict[str, Any] | None:
-    """The urls.json of the product that `start` runs, if that is what the address names."""
+    """The urls.json of the product that `start` runs, if the address names that product."""
     try:
         urls = started(data)
     except Trouble:
@@ -146,7 +146,7 @@ class Api:
 
 
 def read(answer: httpx.Response, to: Target) -> Any:
-    """The JSON of a success; see Api for what it raises."""
+    """The JSON of a success. Raises as Api says."""
     if answer.status_code == 503:
         raise Away(_sentence(answer, to))
     if not answer.is_success:
@@ -158,7 +158,7 @@ def read(answer: httpx.Response, to: Target) -> Any:
 
 
 def _sentence(answer: httpx.Response, to: Target) -> str:
-    """The problem in its own words, or what the status means. A fault that its detail says already is said once."""
+    """The problem in its own words, or the meaning of the status. A fault that the detail has already is left out."""
     if answer.status_code == 401:
         return "The key is wrong." if to.key else f"This deployment asks for a function key: --key, or {KEY_VARIABLE}."
     try:

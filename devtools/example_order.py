@@ -1,4 +1,4 @@
-"""The order that is placed where any good order will do."""
+"""The order that tools place when they need any valid one."""
 
 from __future__ import annotations
 

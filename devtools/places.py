@@ -1,4 +1,4 @@
-"""Where what is run is: this folder, its environment, its data, and how the system names things."""
+"""Paths of this folder, its environment and its data, and the system's names for programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Another environment for another Python, as the tests on each of them want it.
+# Another environment for another Python, for the tests on each of them.
 VENV = ROOT / os.environ.get("DEV_VENV", ".venv")
 AZURITE = ROOT / "devtools" / "azurite"
 DATA = ROOT / ".local"

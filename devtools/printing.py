@@ -1,4 +1,4 @@
-"""What the person at the terminal reads."""
+"""Prints for the person at the terminal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 
 
 def say(text: str) -> None:
-    """Print at once. The reader may be gone (a closed terminal, a closed pipe): work and stopping go on without one."""
+    """Print at once. If the reader is gone (a closed terminal, a closed pipe), work and stopping continue."""
     try:
-        sys.stdout.write(text + "\n")  # in one piece: print writes the end of a line by itself, and threads get between
+        sys.stdout.write(
+            text + "\n"
+        )  # in one write: print writes the end of a line separately, and other threads could write in between
         sys.stdout.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,7 @@
-"""What the tools print, and for whom: a person at a terminal, a pipe, a narrow window, one without colours.
+"""The output of the tools for a terminal, a pipe, a narrow window, or a terminal without colours.
 
-All text that a server sent is untrusted. Control characters, also those that turn the direction of writing around, are
-shown as their code points, and square brackets are no markup.
+All text that a server sent is untrusted. Control characters, also those that change the direction of writing, are shown
+as their code points, and square brackets are no markup.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STYLES = {
 
 
 def inert(text: object) -> str:
-    """As it is, but for characters that would act on a terminal: those become `\\u{1b}`."""
+    """The text with characters that would act on a terminal shown as `\\u{1b}`."""
     return "".join(each if is_shown(each) else f"\\u{{{ord(each):x}}}" for each in str(text))
 
 
@@ -47,12 +47,12 @@ def is_shown(character: str) -> bool:
 
 
 def word(status: object) -> Text:
-    """A status in its colour; the word says the same without one."""
+    """A status in its colour; the word is enough without it."""
     return Text(inert(status), style=STYLES.get(str(status), ""))
 
 
 def console(*, error: bool = False) -> Console:
-    """NO_COLOR and the terminal's width are respected. A line into a pipe is as long as it is: it is not cut."""
+    """A console that follows NO_COLOR and the terminal's width. Lines into a pipe are not cut."""
     is_terminal = (sys.stderr if error else sys.stdout).isatty()
     return Console(
         stderr=error,
@@ -66,12 +66,12 @@ def console(*, error: bool = False) -> Console:
 
 
 def can_redraw(of: Console) -> bool:
-    """Whether a picture can be replaced by the next one."""
+    """Whether the output can be redrawn in place."""
     return of.is_terminal and not of.is_dumb_terminal
 
 
 def write_what_can_be_written() -> None:
-    """A letter that the output's encoding lacks is written as its code point, and stops nothing."""
+    """Have letters that the output's encoding lacks written as their code points, instead of an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What goes wrong on this machine and can be mended by the person at the terminal, as one sentence each.
+"""Faults of this machine that the person at the terminal can mend, as one sentence each.
 
 A fault of the file system is a kind: any file that is read or written can be damaged, unreadable, a folder, on a full
 disk or on a disk that is read-only. So the sentence is made in one place, from the error, and `dev.py` prints it for
@@ -15,10 +15,10 @@ from pathlib import Path
 
 
 class Trouble(Exception):
-    """Something the person at the terminal can mend; the text is one clear sentence for them."""
+    """A fault that the person at the terminal can mend; the text is one clear sentence for them."""
 
 
-# What is wrong with the file and the way out, as the end of a sentence that begins with the file's path.
+# The fault of a file and the way out, as the end of a sentence that begins with the file's path.
 FAULTS = {
     errno.ENOSPC: "cannot be written, because the disk is full: free some space on it",
     errno.EDQUOT: "cannot be written, because your quota of the disk is used up: free some space on it",
@@ -46,7 +46,7 @@ def sentence_of(fault: OSError) -> str | None:
 
 @contextlib.contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """A write to a full disk fails without naming its file: give such a fault the file's name."""
+    """Add the file's name to a fault: a write to a full disk fails without it."""
     try:
         yield
     except OSError as fault:
@@ -56,7 +56,7 @@ def naming(file: Path) -> Iterator[None]:
 
 
 def exit_status_of(work: Callable[[], int]) -> int:
-    """Run it; trouble, and a fault of a file, become one sentence on the standard error and status 1."""
+    """Run a command; Trouble, and a fault of a file, become one sentence on the standard error and status 1."""
     try:
         return work()
     except Trouble as found:

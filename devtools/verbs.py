@@ -1,7 +1,7 @@
-"""The verbs of `dev.py`: what each is, what it needs, and where it is.
+"""The verbs of `dev.py`: the help, the needs and the module of each.
 
-Standard library alone, as are the modules that read a verb's command line: a help, and the refusal of a wrong argument,
-need no set-up.
+This module uses the standard library alone, as do the modules that read a verb's command line: so a help, and the
+refusal of a wrong argument, need no set-up.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ VERBS = (
     ),
     Verb(
         "proof",
-        "the proof: --orders N --seed S (--help tells the rest)",
+        "the proof: --orders N --seed S (see --help)",
         "tests.proof",
         TESTING,
         "tests.proof.options",
@@ -62,7 +62,7 @@ VERBS = (
     ),
     Verb(
         "bench",
-        "measured speeds, as a table (--help tells the rest)",
+        "measured speeds, as a table (see --help)",
         "devtools.bench",
         TESTING,
         "devtools.bench.options",
@@ -70,21 +70,21 @@ VERBS = (
     ),
     Verb(
         "order",
-        "place, follow and steer orders (--help tells the rest)",
+        "place, follow and steer orders (see --help)",
         "devtools.orders",
         [RUN_PACKAGES],
         "devtools.orders.arguments",
     ),
     Verb(
         "load",
-        "many orders at once, and a judgement (--help tells the rest)",
+        "many orders at once, and a judgement (see --help)",
         "devtools.load",
         [RUN_PACKAGES],
         "devtools.load.arguments",
     ),
     Verb(
         "pictures",
-        "the pictures of the documents (--help tells the rest)",
+        "the pictures of the documents (see --help)",
         "devtools.pictures",
         [TEST_PACKAGES, AZURITE_PACKAGE],
         "devtools.pictures.arguments",
@@ -93,7 +93,7 @@ VERBS = (
 
 
 def chosen(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
-    """The verb and its own words. A help, a missing verb and a wrong word end the process, as argparse does."""
+    """The verb and its own words. A help, a missing verb or a wrong word ends the process, as argparse does."""
     parser = argparse.ArgumentParser(prog="dev.py", description="The one entrance of this project.")
     listed = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:

@@ -1,1 +1,1 @@
-"""What devhost and the sandbox have in common: both serve a laptop, which every web page can reach. Not deployed."""
+"""Shared by devhost and the sandbox: both serve a laptop, which every web page can reach. Not deployed."""

@@ -1,10 +1,10 @@
-"""Which requests a server on 127.0.0.1 answers, because every web page in a browser on this machine can reach it.
+"""Refuses requests of foreign web pages: every page in a browser on this machine can reach a server on 127.0.0.1.
 
-Two ways in are closed. A page whose own name leads to 127.0.0.1 (DNS rebinding) sends that name as `Host`: 421. A page
-of another site that sends a form or a `fetch` here has a foreign `Origin`, or a browser that says so in
-`Sec-Fetch-Site`: 403. A top-level navigation is let through, because a link in a mail and the way back from a bank are
-one; what it asks for is a `GET`. Programs send none of these headers. Behind that, a body of JSON is taken only when it
-is declared as JSON (`is_json`): a form of another site cannot do that.
+Two attacks are refused. A page whose own name leads to 127.0.0.1 (DNS rebinding) sends that name as `Host`: 421. A page
+of another site that sends a form or a `fetch` has a foreign `Origin`, or its browser says so in `Sec-Fetch-Site`: 403.
+A top-level navigation is allowed, because a link in a mail and the way back from a bank are one; it is a `GET`.
+Programs send none of these headers. Routes also accept a body of JSON only when it is declared as JSON (`is_json`),
+which a form of another site cannot do.
 
 Rejected: a token in each form (programs would have to fetch one first), and a list of allowed origins (a page that the
 server itself has served has its origin in `Host`).
@@ -25,7 +25,7 @@ FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 
 
 class Refused(NamedTuple):
-    """The answer to a request that is not let in: the status, and a sentence for who sent it."""
+    """The answer to a refused request: the status, and a sentence for its sender."""
 
     status: int
     sentence: str
@@ -38,7 +38,7 @@ class Visitors:
         self._names = frozenset((*LOOPBACK_NAMES, *names))
 
     def refused(self, method: str, headers: CIMultiDictProxy[str], *, keyless: bool) -> Refused | None:
-        """Why this request is not answered, or None. `keyless`: the server asks nobody for a key."""
+        """The refusal of this request, or None. `keyless`: the server needs no key."""
         hosts = headers.getall("Host", [])
         if len(hosts) != 1:  # RFC 9112, section 3.2
             return Refused(400, "A request names one Host.")
@@ -60,7 +60,7 @@ def is_json(content_type: str) -> bool:
 
 
 def host_name(text: str) -> str:
-    """A host as `Visitors` takes it: lower-case, without the port. Raises ArgumentTypeError."""
+    """A host in the form of `Visitors`: lower-case, without the port. Raises ArgumentTypeError."""
     match = HOST.fullmatch(text.lower())
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no name of a host")
@@ -74,11 +74,11 @@ ALLOW_HOST: dict[str, Any] = {
     "metavar": "NAME",
     "help": "answer requests that name this host, too (a tunnel, a container's name for this machine)",
 }
-"""What argparse is to make of `--allow-host NAME`, which may be given several times."""
+"""The options of argparse for `--allow-host NAME`, which may be repeated."""
 
 
 def _is_foreign(host: str, headers: CIMultiDictProxy[str]) -> bool:
-    """Whether a browser says that a page of another site asks. A page's own origin is the host that it calls.
+    """Whether a browser says that a page of another site sent the request. A page's own origin is the called host.
 
     A form of a page with `Referrer-Policy: no-referrer` has the origin `null`, as a sandboxed frame has: the browser's
     own `Sec-Fetch-Site`, which no page can set, tells them apart.

@@ -4,17 +4,17 @@ A plan is `{"seed": 7, "rules": [{"operation", "fault", "order_id", "times", "pr
 Of the rules that match an operation (and, where the rule names one, its order), the first that fires decides; a rule
 fires at most `times` times.
 
-A draw depends on nothing but the seed, the rule, the order and how often that rule has matched that order. So the
-fate of one order is the same in every run, however the orders of a test happen to interleave; one shared random
-generator would not give that.
+A draw depends only on the seed, the rule, the order and how often that rule has matched that order. So the faults of
+one order are the same in every run, however the orders of a test interleave; one shared random generator would not
+give that.
 
-The plan and what it has already done are kept in a file: a restart neither forgets a rule nor lets it fire again.
+The plan and its counts are kept in a file, so that a restart neither loses a rule nor lets it fire again.
 
-When a plan is deleted, held answers are sent and held calls are done, at once. So a test can hold a call for as long
-as it needs, and no longer.
+When a plan is deleted, held answers are sent and held calls are carried out at once. So a test can hold a call for
+exactly as long as it needs.
 
-`under_fault` carries a fault out. It knows nothing of HTTP or SMTP: an edge hands it an `Operation`, and turns `Cut`
-into a connection that breaks off.
+`under_fault` carries a fault out. It does not depend on HTTP or SMTP: an edge passes it an `Operation`, and turns
+`Cut` into a closed connection.
 """
 
 import asyncio
@@ -35,35 +35,35 @@ Returned = TypeVar("Returned")
 
 
 class Cut(Exception):
-    """The caller's connection is to be cut off without an answer."""
+    """The edge must close the caller's connection without an answer."""
 
 
 class PlanRefused(Exception):
-    """A fault plan that cannot be followed; the message names what is wrong with it."""
+    """A fault plan that cannot be followed; the message names its fault."""
 
 
 class Operation(Protocol[Answer_co]):
-    """What an edge can do with one call. Each verb either leaves everything done or nothing."""
+    """One call at an edge, and how it can be answered. Each method is atomic."""
 
     def perform(self) -> Answer_co:
-        """Do what was asked and answer."""
+        """Carry the call out and answer."""
 
     def perform_then_fail(self) -> Answer_co:
-        """Do what was asked, but answer (and remember the answer) as if the provider had failed."""
+        """Carry the call out, but answer as if the provider had failed, and store that answer."""
 
     def refuse(self) -> Answer_co:
-        """A refusal as the provider's business gives it."""
+        """A refusal for a business reason."""
 
     def fail(self) -> Answer_co:
-        """A provider's failure, with nothing done and nothing remembered."""
+        """A provider's failure, with no effect and no stored answer."""
 
     def in_flight(self) -> AbstractContextManager[None]:
-        """Holds, while open, what a second call of the same kind must find occupied."""
+        """Occupies, while open, whatever a second call of the same kind must find occupied."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One row of a plan. `times` None means for ever; `delay_s` is in seconds; `kill_pid` 0 kills nobody."""
+    """One row of a plan. `times` None means no limit; `delay_s` is in seconds; `kill_pid` 0 kills no process."""
 
     operation: str
     fault: str
@@ -89,7 +89,7 @@ class Fired(NamedTuple):
 
 
 class Faults:
-    """The plan of one process: which of its operations go wrong next."""
+    """The plan of one process, which decides the faults of its operations."""
 
     def __init__(self, path: Path, operations: Collection[str]) -> None:
         self._file = JsonLines(path)
@@ -99,18 +99,18 @@ class Faults:
 
     @property
     def plan(self) -> JsonObject:
-        """The plan as it is followed, defaults filled in, and `fired`: how often each rule has."""
+        """The plan with its defaults, and `fired`: how often each rule has fired."""
         fired = [self._fired[n] for n in range(len(self._rules))]
         return {"seed": self._seed, "rules": [asdict(rule) for rule in self._rules], "fired": fired}
 
     def replace(self, plan: Any) -> None:
-        """Follow this plan from its beginning. Raises PlanRefused, and keeps the old one, when it is not a plan."""
+        """Follow this plan from its beginning. Raises PlanRefused, and keeps the old plan, when it is not a plan."""
         checked = _checked_plan(plan, self._operations)
         self._file.replace(checked)
         self._begin(checked)
 
     def clear(self) -> None:
-        """Follow no rule any more, and let go of what the rules until now hold."""
+        """Follow no rule any more, and release the calls that rules hold."""
         over = self._over
         self.replace({})
         over.set()
@@ -151,7 +151,7 @@ class Faults:
 
 
 async def under_fault(fired: Fired | None, operation: Operation[Returned]) -> Returned:
-    """Do the operation as the rule says (None: as it should be). Raises Cut where the caller is to get no answer."""
+    """Carry out the operation with the rule's fault (None: without one). Raises Cut if the caller gets no answer."""
     if fired is None:
         return operation.perform()
     answer: Returned = await FAULTS[fired.rule.fault](fired, operation)
@@ -182,7 +182,7 @@ async def _hold(fired: Fired, operation: Operation[Any]) -> Any:
 
 
 async def _hold_then_commit(fired: Fired, operation: Operation[Any]) -> Any:
-    """In a task of its own: it is done whether or not the caller still listens."""
+    """Commit in a task of its own, whether or not the caller is still connected."""
 
     async def commit_late() -> Any:
         with operation.in_flight():

@@ -1,8 +1,8 @@
-"""The processes that a fault plan may end: those that the product has started, and no other.
+"""The processes that a fault plan may end: only those that the product has started.
 
-The parent of the sandbox also starts what the sandbox may kill: `dev.py start` its devhost, a test its victim. A
-process may be killed when the sandbox's own parent is among its ancestors. That is checked when a plan is set, so that
-the plan can be refused with a sentence, and again before the kill, because the system reuses the numbers of processes.
+The parent of the sandbox also starts the processes that the sandbox may kill: `dev.py start` its devhost, a test its
+victim. A process may be killed when the sandbox's parent is among its ancestors. That is checked when a plan is set,
+so that the plan can be refused with a sentence, and again before the kill, because the system reuses process ids.
 """
 
 import os
@@ -10,11 +10,11 @@ import sys
 
 import psutil
 
-INIT = 1  # whose child is every process that has lost its parent
+INIT = 1  # the parent of every process that has lost its own
 
 
 def _starter() -> int:
-    """The process that started this one. On Windows a launcher of the environment stands between the two."""
+    """The process that started this one. On Windows a launcher of the environment is between the two."""
     launched = os.name == "nt" and sys.prefix != sys.base_prefix
     return psutil.Process(os.getppid()).ppid() if launched else os.getppid()
 
@@ -23,7 +23,7 @@ STARTED_BY = _starter()
 
 
 def is_of_the_product(pid: int) -> bool:
-    """Whether a living process of this number was started by who started the sandbox."""
+    """Whether a living process of this id has the sandbox's parent among its ancestors."""
     try:
         return STARTED_BY > INIT and STARTED_BY in {parent.pid for parent in psutil.Process(pid).parents()}
     except (psutil.Error, OverflowError):
@@ -31,12 +31,12 @@ def is_of_the_product(pid: int) -> bool:
 
 
 def is_a_strangers(pid: int) -> bool:
-    """Whether somebody else's process has this number. A number of nobody is harmless."""
+    """Whether a process of another program has this id. An id without a process is harmless."""
     return _exists(pid) and not is_of_the_product(pid)
 
 
 def kill(pid: int) -> None:
-    """End a process of the product at once; one that is dead already is as it should be."""
+    """End a process of the product at once, if it is alive."""
     if is_of_the_product(pid):
         psutil.Process(pid).kill()
     elif _exists(pid):
@@ -46,5 +46,5 @@ def kill(pid: int) -> None:
 def _exists(pid: int) -> bool:
     try:
         return psutil.pid_exists(pid)
-    except OverflowError:  # a number that no process can have
+    except OverflowError:  # an id that no process can have
         return False

@@ -1,13 +1,13 @@
-"""The append-only ledger of a sandbox process: the witness that a test believes.
+"""The append-only ledger of a sandbox process, by which tests judge its effects.
 
-One file of JSON lines. Each line is one commit: `{"rows": [...], ...}`, where `rows` are what the outside may read
-and the rest is the state that belongs to them. Both are in one line because they must survive, or be lost, together:
-the process may be killed between any two writes. Two files (a ledger and a state file) were rejected for that reason,
-SQLite because nobody can read it with `tail`.
+One file of JSON lines. Each line is one commit: `{"rows": [...], ...}`, where `rows` are public and the other fields
+are the state that belongs to them. Both are in one line because they must survive, or be lost, together: the process
+may be killed between any two writes. Two files (a ledger and a state file) were rejected for that reason, SQLite
+because `tail` cannot show it.
 
-A line is handed to the operating system before the caller is answered, so it outlives the death of the process. It is
-not forced to the disk: a power cut is not what a sandbox is for. A write that fails half-way, on a full disk, is taken
-back, so that the next line begins where a line begins.
+A line is written to the operating system before the caller is answered, so it survives the death of the process. It is
+not forced to the disk: a sandbox need not survive a power cut. A write that fails half-way, on a full disk, is removed,
+so that the next line begins at the start of a line.
 """
 
 import errno
@@ -25,11 +25,11 @@ JsonObject = dict[str, Any]
 
 
 class Damaged(Exception):
-    """A file of the sandbox that cannot be read; the message says which, and what to do."""
+    """A file of the sandbox that cannot be read; the message names it and says what to do."""
 
 
 class NotKept(Exception):
-    """A line that could not be written; nothing of it was done. The message says which file and why."""
+    """A line that could not be written; its call had no effect. The message names the file and the reason."""
 
     def __init__(self, path: Path, fault: OSError) -> None:
         super().__init__(f"{path} cannot be written ({fault.strerror}), so nothing was done. Make room for it.")
@@ -37,7 +37,7 @@ class NotKept(Exception):
 
 
 class JsonLines:
-    """A file of one JSON object a line, written at its end only."""
+    """A file of JSON objects, one a line, to which lines are only appended."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,7 @@ class JsonLines:
         _drop_torn_end(path)
 
     def recall(self, take: Callable[[JsonObject], None]) -> None:
-        """Hand each line to `take`, in order. Raises Damaged for a line that is no JSON or that it cannot read."""
+        """Pass each line to `take`, in order. Raises Damaged for a line that is no JSON or that `take` cannot read."""
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
@@ -57,14 +57,14 @@ class JsonLines:
                     ) from error
 
     def append(self, line: JsonObject) -> None:
-        """One write call: a reader or a restart sees the whole line or none of it. Raises NotKept."""
+        """Append a line in one write call: a reader or a restart sees all of it or none. Raises NotKept."""
         content = _encoded(line)
         try:
             with self.path.open("ab", buffering=0) as file:
                 whole = file.tell()
                 try:
                     written = file.write(content)
-                    if written != len(content):  # what a disk does that becomes full within the line
+                    if written != len(content):  # the disk became full within the line
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 except OSError:
                     file.truncate(whole)
@@ -73,7 +73,7 @@ class JsonLines:
             raise NotKept(self.path, fault) from fault
 
     def replace(self, line: JsonObject) -> None:
-        """Begin anew with this line alone; a kill in between leaves the old file whole. Raises NotKept."""
+        """Replace the file by one with only this line; a kill in between leaves the old file whole. Raises NotKept."""
         fresh = self.path.with_suffix(".new")
         try:
             fresh.write_bytes(_encoded(line))
@@ -90,7 +90,7 @@ class Ledger:
         self.rows: list[JsonObject] = []
 
     def recall(self, take: Callable[[JsonObject], None] = lambda commit: None) -> None:
-        """Take in every commit of earlier lives, in order, once, before the first commit. Raises Damaged."""
+        """Read every commit of earlier runs, in order. Call it once, before the first commit. Raises Damaged."""
 
         def taken(commit: JsonObject) -> None:
             self.rows.extend({**row} for row in commit["rows"])
@@ -99,7 +99,7 @@ class Ledger:
         self._file.recall(taken)
 
     def commit(self, rows: list[JsonObject], **state: Any) -> list[JsonObject]:
-        """Write the rows and the state that goes with them; answers the rows as numbered."""
+        """Write the rows and their state; returns the rows with their numbers."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         numbered = [{"seq": len(self.rows) + n, "at": at, **row} for n, row in enumerate(rows, start=1)]
         self._file.append({"rows": numbered, **state})
@@ -108,12 +108,12 @@ class Ledger:
 
 
 def _encoded(line: JsonObject) -> bytes:
-    """Readable UTF-8; half a surrogate pair, which a mail can smuggle in, stays the escape that JSON has for it."""
+    """Readable UTF-8; half a surrogate pair, which a mail can contain, stays JSON's escape."""
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _drop_torn_end(path: Path) -> None:
-    """A line without its end was never answered for: the process died, or the disk was full, while it was written."""
+    """Remove a last line without an end: its call was not answered, as the process died or the disk was full."""
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):

@@ -1,7 +1,7 @@
-"""How a sandbox process lives: its ports, its control edge, its end.
+"""The frame of a sandbox process: its ports, its control edge, its end.
 
-Ports are taken before any file is opened, so that a second copy on the same ports stops before it can touch the data
-of the first. Only 127.0.0.1 is served: nothing here may ever be reached from another machine.
+Ports are bound before any file is opened, so that a second copy on the same ports stops before it can change the data
+of the first. Only 127.0.0.1 is served, so that no other machine can reach a sandbox.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from sandbox.faults import Faults, PlanRefused
 from sandbox.ledger import Damaged, Ledger, NotKept
 
 SHUTDOWN_S = 1.0
-"""What a request may still take once the process has been told to stop."""
+"""The time for open requests after the signal to stop."""
 
 
 def arguments(program: str, description: str) -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def arguments(program: str, description: str) -> argparse.ArgumentParser:
 
 
 def application(allowed: list[str]) -> web.Application:
-    """An application that answers programs on this machine, and no page of another site. `allowed`: names of hosts."""
+    """An application that answers programs on this machine, and no page of another site. `allowed`: host names."""
     gate = Visitors(allowed)
 
     @web.middleware
@@ -48,12 +48,12 @@ def application(allowed: list[str]) -> web.Application:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1, or the end of the process with one sentence."""
+    """A listening socket on 127.0.0.1. If there is none, the process ends with one sentence."""
     try:
         listener = socket.create_server(("127.0.0.1", port), backlog=256)
     except (OSError, OverflowError) as error:
         sys.exit(f"Port {port} on 127.0.0.1 cannot be used ({error}): stop what uses it, or choose another port.")
-    # Connections inherit it. Without it an answer in several writes (EHLO's) waits 40 ms for a delayed acknowledgement.
+    # Connections inherit this option. Without it an answer in several writes (EHLO's) waits 40 ms for a delayed ACK.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
@@ -93,14 +93,14 @@ async def _stop_signal() -> None:
 
 
 def cut(request: web.Request) -> web.StreamResponse:
-    """End the connection without an answer; what is returned is never sent."""
+    """Close the connection without an answer; the returned response is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response()
 
 
 def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults: Faults) -> None:
-    """What tests and people use: `GET` health and ledger; `GET`, `PUT` and `DELETE` of the fault plan."""
+    """The routes for tests and people: `GET` health and ledger; `GET`, `PUT` and `DELETE` of the fault plan."""
 
     async def health(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -127,7 +127,7 @@ def control_edge(app: web.Application, ledger_path: str, ledger: Ledger, faults:
 
 @web.middleware
 async def _refuse_when_not_kept(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A call that could not be kept has done nothing: 503, in the form of Stripe's errors."""
+    """503, in the form of Stripe's errors, for a call that could not be stored and so had no effect."""
     try:
         return await handler(request)
     except NotKept as fault:

@@ -21,7 +21,7 @@ Take = Callable[[dict[str, Any], bytes], None]
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
-    """`take` is called with each incoming frame. `silent` is set after the last frame, `exited` at the process's end."""
+    """`take` is called with each incoming frame. `silent` is set after the last frame, `exited` at its end."""
 
     def __init__(self, take: Take) -> None:
         self._take = take

@@ -1,1 +1,1 @@
-"""The auditor: whether money, stock, labels, mails and what customers are told agree."""
+"""The auditor: whether money, stock, labels, mails and the public API agree."""

@@ -1,4 +1,4 @@
-"""What the auditor reads of a product, from outside: its API, the sandbox's ledgers, its stock table and its labels."""
+"""Reads a product from outside for the auditor: its API, the sandbox's ledgers, its stock table and its labels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from devtools.processes.http import fetch
 
 
 class AuditReader:
-    """`urls`: the content of `urls.json`. Each method reads anew. Raises OSError or AzureError while it is down."""
+    """`urls`: the content of `urls.json`. Each method reads anew. Raises OSError or AzureError while one is down."""
 
     def __init__(self, urls: Mapping[str, Any]) -> None:
         self._urls = urls
         storage = urls["storage_connection_string"]
-        # A look at a product that is down is worth nothing later: fail at once, and look again.
+        # A reading of a product that is down is useless later: fail at once, and read again.
         self._tables = TableServiceClient.from_connection_string(storage, retry_total=0)
         self._stock = self._tables.get_table_client("stock")
         self._blobs = BlobServiceClient.from_connection_string(storage, retry_total=0)
@@ -60,7 +60,7 @@ class AuditReader:
         return list(fetch(self._urls["mail"] + "/sandbox/messages").json())
 
     def facts_of(self, order_id: str) -> Facts:
-        """Messages are read first: whatever they speak of is then in the other readings."""
+        """The facts of one order. Messages are read first, so that the other readings contain their causes."""
         messages = tuple(row for row in self._messages() if order_of(row) == order_id)
         return Facts(
             ledger=tuple(row for row in self._ledger() if row["order_id"] == order_id),
@@ -82,7 +82,7 @@ class AuditReader:
             return None
 
     def all_facts(self, labels: Mapping[str, Row]) -> dict[str, Facts]:
-        """By order id: everything that any provider knows, each read once."""
+        """By order id: the facts of all providers, each read once."""
         ledger = by_order(self._ledger(), lambda row: row["order_id"])
         messages = by_order(self._messages(), order_of)
         goods = {key: row for key, row in self.stock_rows().items() if key.startswith("order:")}

@@ -1,19 +1,19 @@
-"""The auditor: decides from outside whether money, stock, labels, mail and what customers are told agree.
+"""The auditor: decides from outside whether money, stock, labels, mail and the public API agree.
 
 It reads the two ledgers of the sandbox, the stock table, the labels container and the public API, and nothing of the
 app. Every finding is a sentence.
 
-Two ways of looking:
+It audits in two ways:
 
-- while orders run, `sample`: the providers, then what the customer is told, then the providers again. What is told may
-  be a moment old, so it is a lie only when it agrees with neither reading;
-- at the end, `violations`: every order, and the totals.
+- while orders run, `sample` reads the providers, then the API, then the providers again. The API's answer may be a
+  moment old, so it is wrong only when it agrees with neither reading;
+- at the end, `violations` checks every order, and the totals.
 
-Stock is read row by row, and a transaction of Azurite is not one for its readers. A single row that is wrong is wrong
-at once (below zero, more reserved than there is); a sum over rows is wrong when it stays wrong over several readings.
+Stock is read row by row, and readers of Azurite see parts of a transaction. A fault of a single row counts at once
+(below zero, more reserved than on hand); a sum over rows is wrong when it stays wrong over several readings.
 
-Rejected: comparing with what the driver expects of each order. Under faults and kills an order may rightly end in
-several ways; what must hold is that all witnesses tell of the same one.
+Rejected: comparing with the driver's expectation for each order. Under faults and kills an order may rightly end in
+several ways; all witnesses must then agree on the same one.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ ORDERS_A_SAMPLE = 6
 
 @dataclass(eq=False)
 class Arrival:
-    """Units that a PUT adds to a SKU. `arrived` None: nobody knows."""
+    """Units that a PUT adds to a SKU. `arrived` None: unknown."""
 
     units: int
     arrived: bool | None = None
 
 
 class Auditor:
-    """`urls`: the content of `urls.json`. Judges the orders it was told of by `accepted`; with `everything`, also every
-    order that the API lists or a provider knows: for a world that nobody else uses.
+    """`urls`: the content of `urls.json`. Judges the orders that `accepted` named; with `everything`, also every order
+    that the API lists or a provider knows, for a product without other users.
     """
 
     def __init__(self, urls: Mapping[str, Any], *, everything: bool = False) -> None:
@@ -74,19 +74,19 @@ class Auditor:
     def close(self) -> None:
         self._reader.close()
 
-    # What the driver tells: only what it was itself promised.
+    # Calls of the driver, which report the API's promises.
 
     def accepted(self, order_id: str) -> None:
-        """The POST of this order was answered with 202."""
+        """Note that the POST of this order was answered with 202."""
         self._accepted.setdefault(order_id, time.monotonic())
 
     def cancel_accepted(self, order_id: str) -> None:
-        """Its cancel was answered with 202: the order has to end cancelled."""
+        """Note that the cancel was answered with 202: the order has to end cancelled."""
         self._promised.add(order_id)
 
     @contextmanager
     def restocking(self, sku: str, units: int) -> Iterator[Arrival]:
-        """Around a PUT that adds units. The caller sets `arrived` to the answer; unset means unknown."""
+        """A block around a PUT that adds units. The caller sets `arrived` to the answer; unset means unknown."""
         arrival = Arrival(units)
         with self._books:
             self._arriving[sku].append(arrival)
@@ -97,13 +97,13 @@ class Auditor:
                 self._owned[sku] += units if arrival.arrived else 0
 
     def stocked(self, sku: str, units: int) -> None:
-        """The SKU began with so many units. Without this, what is first seen counts as the beginning."""
+        """Note that the SKU began with so many units. Without this call the first reading counts as the beginning."""
         self._owned[sku] = units
 
     # While orders run.
 
     def sample(self) -> None:
-        """Look at the stock, and at a few orders that have not ended. Raises OSError or AzureError while it is down."""
+        """Audit the stock, and a few orders that have not ended. Raises OSError or AzureError while one is down."""
         self._note(self._wrong_stock())
         waiting = [order_id for order_id in self._accepted if order_id not in self._ended]
         for order_id in random.sample(waiting, min(ORDERS_A_SAMPLE, len(waiting))):
@@ -144,7 +144,7 @@ class Auditor:
         return [order_id for order_id, order in self._open().items() if order is None or order.status not in FINAL]
 
     def _open(self) -> dict[str, ApiOrder | None]:
-        """What is told of the orders that were not seen to end before."""
+        """The API's view of the orders whose end was not seen before."""
         orders = {order_id: self._reader.order(order_id) for order_id in self._accepted if order_id not in self._ended}
         for each in orders.values():
             if each is not None and each.status in FINAL:
@@ -152,12 +152,12 @@ class Auditor:
         return orders
 
     def outcomes(self) -> Counter[str]:
-        """How many orders ended how."""
+        """The number of orders for each final status."""
         orders = (self._reader.order(order_id) for order_id in self._accepted)
         return Counter("unknown" if each is None else each.status for each in orders)
 
     def violations(self) -> list[str]:
-        """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when nothing runs."""
+        """Every sentence, of the samples and of the end. Empty: all witnesses agree. Call it when no order runs."""
         self._note(self._wrong_stock())
         labels = self._reader.labels()
         self._note(doubled(labels))
@@ -205,7 +205,7 @@ class Auditor:
         return wrong + list(sums.values())
 
     def _wrong_sums(self, rows: Mapping[str, Row]) -> dict[str, str]:
-        """By SKU and sum: what does not add up in this reading."""
+        """By SKU and sum: the sentences for sums that are wrong in this reading."""
         held, wrong = held_by_orders(rows), {}
         for key, row in rows.items():
             if not key.startswith("sku:"):
@@ -221,7 +221,7 @@ class Auditor:
         return wrong
 
     def _possible(self, sku: str, here: int) -> set[int]:
-        """How many units there may have been in all: with and without every arrival of which nobody knows."""
+        """The possible totals of units: with and without each unknown arrival."""
         with self._books:
             sums = {self._owned.setdefault(sku, here)}
             for arrival in self._arriving[sku]:

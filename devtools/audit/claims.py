@@ -1,4 +1,4 @@
-"""What an order is told to be, and what the providers must then say."""
+"""The claims of the API about an order, and the facts of the providers that each one needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from devtools.audit.witnesses import UNDONE, ApiOrder, Facts
 
 
 class Claim(NamedTuple):
-    """When an order is told so (`applies`), the providers must agree (`agreed`). `sentence` is formatted with both."""
+    """If the API makes this claim (`applies`), the providers must agree (`agreed`). Both fill in `sentence`."""
 
     sentence: str
     applies: Callable[[ApiOrder], bool]

@@ -1,4 +1,4 @@
-"""What no order may show at any moment, and what must be so at its end. Each fault is the end of a sentence."""
+"""The rules for an order at any moment, and at its end. Each fault is the end of a sentence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _declined_twice(facts: Facts) -> Iterator[str]:
 
 
 def _keys_of_attempts(facts: Facts) -> Iterator[str]:
-    """A key may have generations (`:2`); apart from these, one effect of one order has one key."""
+    """The keys of an effect without their generations (`:2`): one effect of one order has one key."""
     for event in ("payment_intent.created", "payment_intent.succeeded", "refund.succeeded"):
         keys = {GENERATION.sub("", row["idempotency_key"] or "") for row in facts.ledger if row["event"] == event}
         if len(keys) > 1 or "" in keys:
@@ -76,23 +76,23 @@ def _confirmed_before_the_fact(facts: Facts) -> Iterator[str]:
             yield "was confirmed by mail while nothing was paid"
         number = (facts.label or {}).get("tracking_number")
         if number is None or f"Tracking number: {number}" not in mail["text"]:
-            yield f"was told a tracking number that is not its label's, {number}"
+            yield f"was mailed a tracking number that is not its label's, {number}"
 
 
 def _notice_before_the_refund(facts: Facts) -> Iterator[str]:
     for mail in facts.mails("farewell"):
         charged, net = charged_at(facts, mail["at"]), net_at(facts, mail["at"])
         if net:
-            yield f"was told that it is undone while {net} was not given back"
+            yield f"has a mail that says it is undone while {net} was not given back"
         if charged and not net and "refunded" not in mail["text"]:
-            yield f"was charged {charged} and refunded, and told of no refund"
+            yield f"was charged {charged} and refunded, but its mail names no refund"
         if not charged and "refunded" in mail["text"]:
-            yield "was told of a refund, and was never charged"
+            yield "has a mail that names a refund, but was never charged"
 
 
 def _notice_too_often(facts: Facts) -> Iterator[str]:
     if len(facts.mails("farewell")) > 1:
-        yield f"was told {len(facts.mails('farewell'))} times that it is undone"
+        yield f"has {len(facts.mails('farewell'))} mails that say it is undone"
 
 
 NEVER: tuple[Callable[[Facts], Iterator[str]], ...] = (
@@ -118,7 +118,7 @@ def wrong_end(order: ApiOrder, facts: Facts) -> Iterator[str]:
     if order.status == "cancelled" and facts.mails("confirmation"):
         yield "says cancelled, and was confirmed by mail"
     if order.status == "completed" and facts.mails("farewell"):
-        yield "says completed, and was told by mail that it is undone"
+        yield "says completed, but has a mail that says it is undone"
     missing = [step for step in STEPS_IN_ORDER[:4] if order.status == "completed" and order.steps[step] != "done"]
     if missing:
         yield f"says completed, without {missing}"

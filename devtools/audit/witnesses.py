@@ -1,4 +1,4 @@
-"""What the witnesses of an order say: the providers' facts, and what the public API tells."""
+"""The witnesses of an order: the providers' facts, and the public API's view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 class Facts(NamedTuple):
-    """What the providers say of one order. `goods` and `label` are None where there is nothing."""
+    """The providers' facts of one order. `goods` and `label` are None where there are none."""
 
     ledger: tuple[Row, ...]
     messages: tuple[Row, ...]
@@ -56,7 +56,7 @@ class Facts(NamedTuple):
 
 
 class ApiOrder(NamedTuple):
-    """What the public API says of one order."""
+    """The public API's view of one order."""
 
     order_id: str
     status: str
@@ -65,7 +65,7 @@ class ApiOrder(NamedTuple):
     undos: Mapping[str, str]
 
     def stands(self, step: str) -> bool:
-        """The step is shown as done, and nothing has begun to undo it."""
+        """The step is shown as done, and its undo has not begun."""
         return self.steps[step] == "done" and UNDO_OF.get(step) not in self.undos
 
     def vouched(self, undo: str) -> bool:
@@ -85,13 +85,13 @@ def charged_at(facts: Facts, moment: str) -> int:
 
 
 def net_at(facts: Facts, moment: str) -> int:
-    """Both ledgers are dated by one machine's clock, in the same notation."""
+    """The net amount at a moment. Both ledgers have times of one machine's clock, in the same notation."""
     given_back = sum_of((row for row in facts.ledger if row["at"] <= moment), "refund.succeeded")
     return charged_at(facts, moment) - given_back
 
 
 def order_of(message: Row) -> str | None:
-    """A mail tells it in its Message-ID, a push in its properties."""
+    """The order of a message: from a mail's Message-ID, or a push's properties."""
     if message["kind"] == "push":
         return str(json.loads(message["text"]).get("order_id"))
     match = re.match(r"<([A-Za-z0-9-]+)\.", message["message_id"] or "")
@@ -118,7 +118,7 @@ def held_by_orders(rows: Mapping[str, Row]) -> Counter[tuple[str, str]]:
 
 
 def doubled(labels: Iterable[tuple[str, Row]]) -> list[str]:
-    """A sentence for each order with two labels, which the names of the blobs ought to make impossible."""
+    """A sentence for each order with two labels, which the names of the blobs should make impossible."""
     counts = Counter(order_id for order_id, _ in labels)
     return [f"order {order_id} has two labels" for order_id, count in counts.items() if count > 1]
 

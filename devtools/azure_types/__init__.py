@@ -1,1 +1,1 @@
-"""The Bicep files of infra/, read; and the digest of the official types that they are compared with."""
+"""Readers of the Bicep files of infra/, and of the digest of official types that they are compared with."""

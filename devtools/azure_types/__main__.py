@@ -1,7 +1,7 @@
 """Write infra/types.json: `.venv/bin/python -m devtools.azure_types FOLDER`.
 
 FOLDER is an environment with msmcp-azure and pulumi-azure-native (`pip install --no-deps`: together half a gigabyte, so
-it is none of ours). CONTRIBUTING.md says how it is made.
+it is not our environment). CONTRIBUTING.md says how to make it.
 """
 
 from __future__ import annotations

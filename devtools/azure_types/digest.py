@@ -1,9 +1,9 @@
-"""The digest: for each type of resource in infra/ its objects, and for each property of these what it may be.
+"""The digest: for each type of resource in infra/ its objects, and for each property of these its allowed values.
 
-It holds the objects that the files use, and no others: a file that begins to use one more needs the digest made again.
+It holds only the objects that the files use: a file that uses a further object needs a new digest.
 
-A property is `{}` or has some of these: `required`, `readOnly`, `objects` (the names of the objects that it may be, or
-be a list of), `values` (the only texts that it may be). The property `*` stands for every name.
+A property is `{}` or has some of these: `required`, `readOnly`, `objects` (the names of its allowed objects, alone or
+in a list), `values` (its allowed texts). The property `*` stands for every name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Objects = dict[str, dict[str, dict[str, Any]]]
 
 
 class Type(NamedTuple):
-    """One type of resource. `versions`: the newest is the one whose names these are. `root`: its own object."""
+    """One type of resource. `versions`: the names are of the newest version. `root`: the resource's own object."""
 
     package: str
     versions: list[str]
@@ -43,10 +43,10 @@ def save(digest: Digest, packages: dict[str, str]) -> None:
 
 
 def _written(name: str, each: Type) -> str:
-    """A line for each property: a diff shows what has changed."""
+    """The digest as text, with a line for each property, so that a diff shows each change."""
     objects = ",\n".join(
         f"  {json.dumps(key)}: {{\n"
-        + ",\n".join(f"   {json.dumps(one)}: {json.dumps(what)}" for one, what in sorted(properties.items()))
+        + ",\n".join(f"   {json.dumps(one)}: {json.dumps(kind)}" for one, kind in sorted(properties.items()))
         + "}"
         for key, properties in sorted(each.objects.items())
     )
@@ -59,12 +59,12 @@ def used_part(official: Type, uses: list[Resource]) -> Type:
     looks = [Look(official.objects, resource.names, set()) for resource in uses]
     for look, resource in zip(looks, uses, strict=True):
         list(look.faults(official.root, _own(resource.body), ""))
-    seen = set().union(*(look.seen for look in looks))
-    return official._replace(objects={name: each for name, each in official.objects.items() if name in seen})
+    used = set().union(*(look.seen for look in looks))
+    return official._replace(objects={name: each for name, each in official.objects.items() if name in used})
 
 
 def faults(resource: Resource, digest: Digest) -> list[str]:
-    """What of a resource the official type does not know, in sentences."""
+    """A sentence for each part of a resource that the official type does not have."""
     known = digest.get(resource.type)
     if known is None:
         return [f"{resource.place}: the digest has no {resource.type}"]
@@ -72,52 +72,52 @@ def faults(resource: Resource, digest: Digest) -> list[str]:
         return [f"{resource.place}: {resource.type} has {known.versions}, and not {resource.version}"]
     if resource.existing:
         return []
-    found = Look(known.objects, resource.names, set()).faults(known.root, _own(resource.body), "")
-    return [f"{resource.place}: {fault}" for fault in found]
+    problems = Look(known.objects, resource.names, set()).faults(known.root, _own(resource.body), "")
+    return [f"{resource.place}: {fault}" for fault in problems]
 
 
 def _own(body: dict[str, Any]) -> dict[str, Any]:
-    """What is the resource's own, and not Bicep's."""
+    """The resource's own properties, without Bicep's."""
     return {named(key): value for key, value in body.items() if named(key) not in OF_BICEP}
 
 
 class Look(NamedTuple):
-    """One look at a resource. `seen` collects the objects that it uses."""
+    """One check of a resource. `seen` collects the objects that it uses."""
 
     objects: Objects
     names: frozenset[str]
     seen: set[str]
 
     def faults(self, name: str, body: dict[str, Any], path: str) -> Iterator[str]:
-        """Of one object, whose type has this name."""
+        """The faults of one object, whose type has this name."""
         self.seen.add(name)
         if name not in self.objects:
             yield f"{path or 'it'} is a {name}, which the digest does not have: make it again"
             return
         properties = self.objects[name]
-        given = {named(key): value for key, value in body.items()}
-        missing = [each for each, what in properties.items() if what.get("required") and each not in given]
+        values = {named(key): value for key, value in body.items()}
+        missing = [each for each, kind in properties.items() if kind.get("required") and each not in values]
         yield from (f"{path}{each} is required" for each in missing)
-        for key, value in given.items():
-            what = properties.get(key, properties.get("*"))
-            if what is None:
+        for key, value in values.items():
+            kind = properties.get(key, properties.get("*"))
+            if kind is None:
                 yield f"{name} has no {path}{key}"
-            elif what.get("readOnly"):
+            elif kind.get("readOnly"):
                 yield f"{path}{key} is read-only"
             else:
-                yield from self._of_value(what, value, f"{path}{key}")
+                yield from self._of_value(kind, value, f"{path}{key}")
 
-    def _of_value(self, what: dict[str, Any], value: Any, path: str) -> Iterator[str]:
+    def _of_value(self, kind: dict[str, Any], value: Any, path: str) -> Iterator[str]:
         for each in alternatives(value):
             if isinstance(each, list):
                 for item in each:
-                    yield from self._of_value(what, item, path)
-            elif is_object(each) and what.get("objects"):
+                    yield from self._of_value(kind, item, path)
+            elif is_object(each) and kind.get("objects"):
                 # One of several objects: it has to be one of them as a whole.
-                tried = [list(self.faults(one, each, f"{path}.")) for one in what["objects"]]
+                tried = [list(self.faults(one, each, f"{path}.")) for one in kind["objects"]]
                 yield from min(tried, key=len)
-            elif isinstance(each, str) and "values" in what and not self._may_be(each, what["values"]):
-                yield f"{path} is one of {what['values']}, and not {each}"
+            elif isinstance(each, str) and "values" in kind and not self._may_be(each, kind["values"]):
+                yield f"{path} is one of {kind['values']}, and not {each}"
 
     def _may_be(self, text: str, values: list[str]) -> bool:
         return text in values or text in self.names or "${" in text

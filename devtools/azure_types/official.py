@@ -1,4 +1,4 @@
-"""The types as two packages have them: msmcp-azure, which is Microsoft's, and for what it lacks pulumi-azure-native.
+"""The official types, from two packages: Microsoft's msmcp-azure, and pulumi-azure-native for types that it lacks.
 
 msmcp-azure answers in JSON. pulumi-azure-native is code that is made from the same specifications; it is read and never
 imported. It lifts the properties of most types into the resource itself: they are put back into `properties` here.
@@ -32,7 +32,7 @@ PULUMI = {
     "Microsoft.Network/privateDnsZones": ("privatedns", "PrivateZone"),
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": ("privatedns", "VirtualNetworkLink"),
 }
-# What a resource has itself, beside its properties.
+# A resource's own fields, beside its properties.
 OWN = {"etag", "extendedLocation", "identity", "kind", "location", "properties", "sku", "tags", "zones"}
 # Arguments that are parts of the address, and no properties.
 ADDRESS = {
@@ -53,7 +53,7 @@ RENAMED = {"odataType": "odata.type"}
 
 
 def of_microsoft(azmcp: Path, name: str, resource_names: set[str]) -> Type:
-    """`resource_names`: of types that are many in one, such as sites/config, those of these names."""
+    """`resource_names` selects the forms of a type that has several, such as sites/config."""
     command = [str(azmcp), "bicepschema", "get", "--resource-type", name]
     quiet = os.environ | {"AZURE_MCP_COLLECT_TELEMETRY": "false"}
     done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=True)
@@ -68,7 +68,7 @@ def of_microsoft(azmcp: Path, name: str, resource_names: set[str]) -> Type:
 
 
 def _of_names(elements: list[dict[str, Any]], resource_names: set[str]) -> list[dict[str, Any]]:
-    """The properties of the elements that have one of the names. The name may be each of these."""
+    """The properties of the elements with one of the names, whose `name` may then be any of these."""
     tables = [{one["name"]: one for one in element["properties"]} for element in elements]
     chosen = [table for table in tables if table["name"]["type"] in resource_names]
     name = {**chosen[0]["name"], "type": " | ".join(table["name"]["type"] for table in chosen)}
@@ -84,8 +84,8 @@ def _object(each: dict[str, Any], named: dict[str, Any]) -> dict[str, dict[str, 
 
 def _property(one: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
     flags = one.get("flags", "")
-    told = {"required": True} if "Required" in flags else {}
-    return told | ({"readOnly": True} if "ReadOnly" in flags else _kind(one["type"], named))
+    required = {"required": True} if "Required" in flags else {}
+    return required | ({"readOnly": True} if "ReadOnly" in flags else _kind(one["type"], named))
 
 
 def _kind(kind: str, named: dict[str, Any]) -> dict[str, Any]:
@@ -103,12 +103,12 @@ def of_pulumi(package: Path, name: str) -> Type:
     versions = re.findall(r"(?:REST API version|Other available API versions:) ([\w, -]+)\.", text)
     objects: Objects = {key: _arguments(each) for key, each in _classes(package / module / "_inputs.py").items()}
     classes = _classes(file)
-    given = _arguments(classes.get(f"{resource}Args") or classes[f"{resource}InitArgs"])
-    given = {key: what for key, what in given.items() if key not in ADDRESS}
-    own = {key: what for key, what in given.items() if key in OWN}
+    arguments = _arguments(classes.get(f"{resource}Args") or classes[f"{resource}InitArgs"])
+    arguments = {key: value for key, value in arguments.items() if key not in ADDRESS}
+    own = {key: value for key, value in arguments.items() if key in OWN}
     if "properties" not in own:
         own["properties"] = {"objects": ["properties"]}
-        objects["properties"] = {key: what for key, what in given.items() if key not in OWN}
+        objects["properties"] = {key: value for key, value in arguments.items() if key not in OWN}
     objects[name] = {"name": {"required": True}, **own}
     newest, *others = dict.fromkeys(", ".join(versions).split(", "))
     return Type("pulumi-azure-native", [newest, *sorted(others)], name, objects)
@@ -126,23 +126,23 @@ def _arguments(each: ast.ClassDef) -> dict[str, dict[str, Any]]:
     if not methods:
         return {}
     names, taken = dict(_getters(each)), methods["__init__"].args
-    found = {}
+    properties = {}
     for one in [*taken.args[1:], *taken.kwonlyargs]:
         assert one.annotation is not None
         name = names[one.arg]
-        told = ast.unparse(one.annotation)
-        objects = re.findall(r"'(\w+Args)'", told)
-        found[RENAMED.get(name, name)] = ({} if "Optional[" in told else {"required": True}) | (
+        annotation = ast.unparse(one.annotation)
+        objects = re.findall(r"'(\w+Args)'", annotation)
+        properties[RENAMED.get(name, name)] = ({} if "Optional[" in annotation else {"required": True}) | (
             {"objects": objects} if objects else {}
         )
-    return found
+    return properties
 
 
 def _getters(each: ast.ClassDef) -> Iterator[tuple[str, str]]:
     for one in each.body:
-        for mark in one.decorator_list if isinstance(one, ast.FunctionDef) else []:
-            told = ast.unparse(mark)
-            if told.startswith("pulumi.getter"):
-                quoted = re.search(r"name='(\w+)'", told)
+        for node in one.decorator_list if isinstance(one, ast.FunctionDef) else []:
+            decorator = ast.unparse(node)
+            if decorator.startswith("pulumi.getter"):
+                quoted = re.search(r"name='(\w+)'", decorator)
                 assert isinstance(one, ast.FunctionDef)
                 yield one.name, quoted[1] if quoted else one.name

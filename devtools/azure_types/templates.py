@@ -1,6 +1,6 @@
-"""The Bicep files, as pycep reads them: what each declares, and the values that an expression can have.
+"""The Bicep files, as pycep reads them: the declarations of each, and the values that an expression can have.
 
-pycep tells a text from a name by nothing: both are strings here.
+pycep does not distinguish a text from a name: both are strings.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pycep import BicepParser
 from devtools.places import ROOT
 
 INFRA = ROOT / "infra"
-# What Bicep itself knows of a resource, beside its type. pycep writes dependsOn in its own way.
+# Bicep's own properties of a resource, beside its type. pycep writes dependsOn in its own way.
 OF_BICEP = frozenset({"parent", "scope", "dependsOn", "depends_on"})
 
 
 class Resource(NamedTuple):
-    """One resource of one file. `body`: its object; of resources in a loop the object of each.
+    """One resource of one file. `body`: its object; for resources in a loop the object of each.
 
-    `names`: what the file declares. A text of the body that is one of these is no text.
+    `names`: the names that the file declares. A text of the body that is one of these is a name.
     """
 
     file: str
@@ -55,7 +55,7 @@ def _parser() -> BicepParser:
 
 
 def read(text: str, file: str) -> Template:
-    """Raises what lark raises for a text that is no Bicep."""
+    """Read one file. Raises lark's exceptions for a text that is no Bicep."""
     tree: dict[str, Any] = dict(_parser().parse(text=text))
     parts = {part: dict(tree.get(part, {})) for part in ("parameters", "variables", "resources", "modules", "outputs")}
     declared = frozenset(name for part in parts.values() for name in part)
@@ -77,7 +77,7 @@ def _resource(file: str, symbol: str, each: dict[str, Any], declared: frozenset[
 
 
 def _object(config: Any) -> dict[str, Any]:
-    """The object that is declared, under a condition or in a loop."""
+    """The declared object, also under a condition or in a loop."""
     while isinstance(config, dict) and ("condition" in config or "loop_type" in config) and "config" in config:
         config = config["config"]
     assert isinstance(config, dict), config
@@ -122,16 +122,16 @@ def _choice(value: Any) -> dict[str, Any]:
 
 
 def is_object(value: Any) -> bool:
-    """An object, and no other expression."""
+    """Whether a value is an object, and no other expression."""
     return isinstance(value, dict) and not _node(value, "operator") and not _node(value, "function")
 
 
 def _node(value: Any, kind: str) -> dict[str, Any]:
-    """What pycep writes for an operator or a call. An object can have a property of that name too."""
-    found = value.get(kind) if isinstance(value, dict) and len(value) == 1 else None
-    return found if isinstance(found, dict) and "type" in found else {}
+    """pycep's node of an operator or a call. An object can have a property of that name too."""
+    node = value.get(kind) if isinstance(value, dict) and len(value) == 1 else None
+    return node if isinstance(node, dict) and "type" in node else {}
 
 
 def named(key: str) -> str:
-    """A key as it is meant: quotes are for those that are no names."""
+    """A key without the quotes that Bicep needs for keys that are no names."""
     return key.strip("'")

@@ -1,1 +1,1 @@
-"""What devhost costs, beside what its storage alone allows: `python3 dev.py bench`."""
+"""devhost's speed, beside the limit that its storage sets: `python3 dev.py bench`."""

@@ -2,9 +2,9 @@
 
 `python3 dev.py bench --volume`: thousands of orders instead, with kills and without.
 `python3 dev.py bench --against COMMIT`: the real order of this tree and of another commit, by turns.
-`python3 dev.py bench --long-run`: thousands of real orders, and what the processes hold after them.
+`python3 dev.py bench --long-run`: thousands of real orders, and the memory and descriptors of the processes after them.
 
-Figures of different moments of a busy machine cannot be compared; so floor and devhost take turns, and what counts is
+Figures of different moments of a busy machine cannot be compared. So floor and devhost take turns, and the result is
 the ratio of their medians.
 """
 
@@ -37,7 +37,7 @@ WARM_UP = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything: orders by how many at once, rounds, steps of chains, finished instances."""
+    """The amounts: orders by how many at once, rounds, steps of chains, finished instances."""
 
     orders: dict[int, int]
     real_orders: dict[int, int]
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 async def compare(commit: str, rounds: int) -> dict[str, Any]:
-    """Prints each part when it has it: the whole takes a quarter of an hour."""
+    """Print each part when it is ready: the whole takes a quarter of an hour."""
     say(f"{commit}, which sets itself up the first time")
     async with against.started(commit) as sides:
         with_base = await against.by_turns(AGAINST_BASE, sides, rounds, say)
@@ -148,7 +148,7 @@ async def start_up(stage: Stage, rounds: int) -> float:
 
 
 async def requests_per_order(stage: Stage, orders: int) -> float:
-    """Requests to storage of one trivial order, those of a start and a stop taken away."""
+    """Requests to storage of one trivial order, without those of a start and a stop."""
     counts = []
     for count in (0, orders):
         async with stage.host("BenchCount") as host:
@@ -158,7 +158,7 @@ async def requests_per_order(stage: Stage, orders: int) -> float:
 
 
 async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
-    """Milliseconds of CPU of one trivial order at 16 at once, by what they were spent on in host and worker."""
+    """Milliseconds of CPU of one trivial order at 16 at once, by part of host and worker."""
     async with stage.host("", "--cpu") as host:
         await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
         parts: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
@@ -194,7 +194,7 @@ async def load_on(host: Host, stage: Stage, saga: str, orders: int, at_once: int
 
 
 async def in_a_filled_hub(plan: Plan, stage: Stage) -> dict[str, Any]:
-    """The same at 16 at once among so many finished instances, in turns with an empty hub; and how soon it is ready."""
+    """The same at 16 at once among many finished instances, in turns with an empty hub; and the time until ready."""
     say(f"a hub with {plan.finished} finished instances")
     hub, orders = f"Filled{secrets.token_hex(4)}", plan.orders[16]
     floor = TablesFloor(stage.connection_string, stage.http, hub)

@@ -1,6 +1,6 @@
-"""How long the first page of the dashboard takes with few orders in the store and with many: the ratio is what counts.
+"""The time of the dashboard's first page with few stored orders and with many; the result is the ratio.
 
-The few and the many are looked at in turns, because figures of different moments of a busy machine cannot be compared.
+The two are measured in turns, because figures of different moments of a busy machine cannot be compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNFINISHED, ROWS_AT_ONCE, TOP = 50, 100, 50
 
 
 def first_page_ms(connection_string: str, sizes: tuple[int, ...], looks: int) -> dict[int, float]:
-    """Milliseconds (median) of a first look, by how many orders were accepted today."""
+    """Milliseconds (median) of a first page, by the number of orders accepted today."""
     account = storage.connect({storage.SETTING: connection_string})
     indexes = {size: _filled(account, size) for size in sizes}
     times: dict[int, list[float]] = {size: [] for size in sizes}

@@ -1,8 +1,8 @@
-"""The floors: what the storage calls of one order take with nothing around them, and what the SDK's replays take.
+"""The floors: the time of one order's storage calls alone, and of the SDK's replays.
 
-One order's calls are one insert of an instance, six history transactions and one merge, with the very rows that devhost
-leaves of an order of five trivial steps, through the same raw client. Faster than that no engine with these tables can
-be; how near devhost comes is measured.
+One order's calls are one insert of an instance, six history transactions and one merge, with the rows that devhost
+leaves of an order of five trivial steps, through the same raw client. No engine with these tables can be faster; the
+bench measures how near devhost is.
 """
 
 import json
@@ -24,7 +24,7 @@ STEPS = function_app.STEPS
 
 
 class TablesFloor:
-    """Orders as raw calls, into the tables of a hub: `order` does one."""
+    """Orders as raw calls, into the tables of a hub: `order` makes one."""
 
     def __init__(self, connection_string: str, http: StorageHttp, hub: str) -> None:
         self._tables = Tables(parse_connection_string(connection_string), http, StorageRetry())
@@ -42,7 +42,7 @@ class TablesFloor:
         await self._tables.write(self._instances, of(key, ENDED), MERGE)
 
     async def finished(self) -> None:
-        """An instance that ended long ago: the same rows, in as few calls as may be."""
+        """Write an instance that ended long ago: the same rows, in as few calls as possible."""
         key = uuid.uuid4().hex
         await self._tables.write(self._instances, of(key, PENDING | ENDED), INSERT)
         rows = {row["RowKey"]: row for turn in TURNS for _, row in turn}
@@ -50,7 +50,7 @@ class TablesFloor:
 
 
 def turn(number: int) -> list[tuple[WriteMode, Row]]:
-    """The rows that one turn of an order adds to its history; keys and times are those of each order."""
+    """The rows that one turn of an order adds to its history, without an order's keys and times."""
     started, ended = Event("OrchestratorStarted", NOW), Event("OrchestratorCompleted", NOW)
     events = [started, cause(number), decision(number), ended]
     ordinals = range(number * len(events), (number + 1) * len(events))
@@ -118,7 +118,7 @@ def replays_ms(orders: int) -> float:
 
 
 def context(done: int) -> str:
-    """What the SDK is given once so many steps are done."""
+    """The SDK's input once so many steps are done."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     events = [Event("OrchestratorStarted", at), Event("ExecutionStarted", at, fields={"Name": "saga", "Version": ""})]
     for number in range(done):

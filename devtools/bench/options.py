@@ -1,4 +1,4 @@
-"""The options of the bench: apart and of the standard library, so that its help needs no set-up."""
+"""The options of the bench. Standard library alone, so that `--help` needs no set-up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("dev.py bench", description="Measure devhost beside what its storage allows.")
+    parser = argparse.ArgumentParser(
+        "dev.py bench", description="Measure devhost beside the limit that its storage sets."
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a few seconds instead of some minutes, and no real orders"
     )
@@ -28,5 +30,5 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="N real orders (5000); exit status 1 if memory, descriptors or the log are not as after 500",
     )
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of --against: how often each side (3)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of --against: rounds of each side (3)")
     return parser.parse_args(words)

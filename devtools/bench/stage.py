@@ -1,4 +1,4 @@
-"""The processes that are measured: an Azurite of the bench's own, in memory, and devhost; and their use of the CPU."""
+"""The measured processes: an Azurite of the bench's own, in memory, and devhost; and their use of the CPU."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ CPU = re.compile(r"CPU: (\{.*\})")
 
 @dataclass(frozen=True)
 class Load:
-    """What so many orders, so many at once, came to. Times in seconds; CPU in milliseconds an order, by process."""
+    """The figures of a load of orders. Times in seconds; CPU in milliseconds an order, by process."""
 
     at_once: int
     per_second: float
@@ -43,7 +43,7 @@ class Load:
 
 
 async def under_load(order: Callable[[], Awaitable[None]], count: int, at_once: int, pids: dict[str, int]) -> Load:
-    """Do `order` so many times, so many at once."""
+    """Run `order` so many times, so many at once."""
     latencies: list[float] = []
     places = asyncio.Semaphore(at_once)
 
@@ -89,7 +89,7 @@ def memory_mb(pid: int) -> float:
 
 @dataclass
 class Host:
-    """A devhost on the bench's app. `orchestrate` runs one instance to its end and returns with it."""
+    """A devhost on the bench's app. `orchestrate` runs one instance and returns at its end."""
 
     url: str
     hub: str
@@ -110,7 +110,7 @@ class Host:
             raise RuntimeError(f"{name} did not end well: {answer.status} {answer.body[:300].decode()}")
 
     def stop(self) -> str:
-        """End it; its log."""
+        """Stop devhost; returns its log."""
         end(self.process, patience=30)
         return self.log.read_text(encoding="utf-8")
 

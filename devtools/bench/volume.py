@@ -1,8 +1,8 @@
-"""`python3 dev.py bench --volume`: many orders, with kills and without, and what the memory comes to.
+"""`python3 dev.py bench --volume`: many orders, with kills and without, and the growth of memory.
 
 Orders are the five trivial steps of the bench's app and the same undone, in turns, on a devhost and an Azurite of their
-own. Under kills, devhost (three times of four) or its worker alone is ended by SIGKILL at moments that are drawn from a
-seed, again and again until every order has ended; each has to end with the output of an order that nothing befell.
+own. Under kills, SIGKILL ends devhost (three times of four) or its worker alone at moments that are drawn from a seed,
+again and again until every order has ended. Each has to end with the output of an undisturbed order.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Steady:
 
     @property
     def growth(self) -> float:
-        """How many times the memory of the first orders the last ones took, of the process that grew most."""
+        """The memory at the end as a multiple of that after the first orders, of the process that grew most."""
         return max(self.last_mb[name] / self.first_mb[name] for name in self.first_mb)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Steady:
 
 @dataclass
 class Killed:
-    """Orders under kills. `wrong` are those that ended with another output, by id."""
+    """Orders under kills. `wrong`: by id, the outputs that differ from an undisturbed order's."""
 
     orders: int
     ended: int = 0
@@ -67,7 +67,7 @@ class Killed:
 
 
 async def volume(orders: int = ORDERS, among_kills: int = ORDERS_AMONG_KILLS, seed: int = 1) -> tuple[Steady, Killed]:
-    """Both runs, each on an Azurite of its own, so that neither has to do with what the other left."""
+    """Both runs, each on an Azurite of its own, so that neither reads the other's data."""
     async with staged() as stage:
         steady = await without_kills(stage, orders)
     async with staged() as stage:
@@ -75,7 +75,7 @@ async def volume(orders: int = ORDERS, among_kills: int = ORDERS_AMONG_KILLS, se
 
 
 def shortfalls(steady: Steady, killed: Killed) -> list[str]:
-    """What was promised and did not come true."""
+    """The broken promises, as sentences."""
     promises = {
         f"memory grew {steady.growth:.2f} times": steady.growth <= MEMORY_FACTOR,
         f"{killed.orders - killed.ended} orders did not end": killed.ended == killed.orders,
@@ -86,7 +86,7 @@ def shortfalls(steady: Steady, killed: Killed) -> list[str]:
 
 
 async def without_kills(stage: Stage, orders: int, first: int = 100) -> Steady:
-    """Memory is looked at after the first orders and after all. Raises RuntimeError for one that does not end well."""
+    """Memory is measured after the first orders and after all. Raises RuntimeError for an order that fails."""
     start = time.monotonic()
     names = order_names()
     async with stage.host() as host:
@@ -98,7 +98,7 @@ async def without_kills(stage: Stage, orders: int, first: int = 100) -> Steady:
 
 
 async def with_kills(stage: Stage, orders: int, seed: int) -> Killed:
-    """Lives of one hub, each ended by a kill, until every order has ended."""
+    """Run hosts of one hub, each until a kill ends it, until every order has ended."""
     report, rng, start = Killed(orders), random.Random(seed), time.monotonic()  # noqa: S311 - nothing secret is drawn
     names, hub = order_names(), f"Volume{secrets.token_hex(4)}"
     open_orders = {f"order-{number:05}": next(names) for number in range(orders)}
@@ -116,8 +116,8 @@ def order_names() -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def killing(host: Host, rng: random.Random, report: Killed) -> AsyncIterator[None]:
-    """Kills the worker now and then, and the host once. A call whose worker died three times fails, and rightly so: no
-    more than two workers are killed in the life of a host.
+    """Kill the worker now and then, and the host once. A call whose worker died three times rightly fails, so no more
+    than two workers are killed in the life of a host.
     """
 
     async def kill() -> None:
@@ -139,7 +139,7 @@ async def killing(host: Host, rng: random.Random, report: Killed) -> AsyncIterat
 
 
 async def _live(host: Host, open_orders: dict[str, str], report: Killed) -> None:
-    """Place and follow what has not ended, until it has or the host is gone."""
+    """Place and follow the orders that have not ended, until all have or the host is gone."""
 
     async def follow(order_id: str, name: str) -> None:
         if host.process.poll() is not None:
@@ -173,7 +173,7 @@ async def _status(host: Host, order_id: str) -> Any:
 
 
 async def _at_once(works: Iterator[Any]) -> None:
-    """A work starts when one before it has ended, so this many run at a time."""
+    """Run so many jobs at a time: a job starts when an earlier one has ended."""
 
     async def worker() -> None:
         for work in works:

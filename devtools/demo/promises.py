@@ -1,4 +1,4 @@
-"""What the tour promises of its two orders, each with the question whether a story keeps it."""
+"""The tour's promises about its two orders, each with a check of a story."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from models.states import CLOSE_ORDER, RELEASE_INVENTORY, STEP_NAMES
 DECLINED = ["done", "undone", "refused", *["pending"] * (len(STEP_NAMES) - 3)]
 Promises = Sequence[tuple[str, Callable[[Story], bool]]]
 PROMISED_OF_EVERY_ORDER: Promises = (
-    ("the order was taken with 202", lambda s: s.answered == 202),
+    ("the order was accepted with 202", lambda s: s.answered == 202),
     ("its orchestration completed", lambda s: s.runtime_status == "Completed"),
     ("its history begins and ends", lambda s: _begins_and_ends([row["EventType"] for row in s.history])),
-    ("nothing of it is still reserved", lambda s: s.fell("reserved") == 0),
+    ("no unit of it is still reserved", lambda s: s.fell("reserved") == 0),
 )
 PROMISED_OF_THE_COMPLETED: Promises = (
     *PROMISED_OF_EVERY_ORDER,
@@ -34,8 +34,8 @@ PROMISED_OF_THE_DECLINED: Promises = (
         "the customer sees that the card was declined",
         lambda s: (s.view["failure"]["step"], s.view["failure"]["reason"]) == ("process_payment", "card_declined"),
     ),
-    ("the steps tell it", lambda s: s.statuses() == DECLINED),
-    ("what was done was undone, in reverse", lambda s: s.undone() == [("release_inventory", "done")]),
+    ("the steps show it", lambda s: s.statuses() == DECLINED),
+    ("the completed steps were undone, in reverse", lambda s: s.undone() == [("release_inventory", "done")]),
     (
         "the undo ran after the refused step, then close_order",
         lambda s: s.scheduled() == [*STEP_NAMES[:3], RELEASE_INVENTORY, CLOSE_ORDER],
@@ -61,5 +61,5 @@ def broken_promises(story: Story, promises: Promises) -> list[str]:
 def _holds(promise: Callable[[Story], bool], story: Story) -> bool:
     try:
         return promise(story)
-    except (KeyError, TypeError, IndexError):  # an answer without the part that the promise is about
+    except (KeyError, TypeError, IndexError):  # an answer without the promised part
         return False

@@ -1,4 +1,4 @@
-"""What storage holds of an order: read by Microsoft's own clients, not through the host, so it is what is stored."""
+"""An order's stored data, read by Microsoft's own clients and not through the host."""
 
 from __future__ import annotations
 

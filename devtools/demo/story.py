@@ -1,4 +1,4 @@
-"""One order as it looks from outside."""
+"""One order, seen from outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ QUANTITY = 2
 
 @dataclass(frozen=True)
 class Story:
-    """One order from outside: what the customer was told, and what happened in the world."""
+    """One order from outside: the API's answers to the customer, and the providers' records."""
 
     answered: int
     runtime_status: str

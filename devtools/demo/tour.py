@@ -37,8 +37,8 @@ def _tour() -> int:
     say(f"Starting a product of its own for the tour, with its data in {folder}")
     with product_of_its_own(folder) as urls:
         broken = [
-            *_tell("An order that goes through", "pm_card_visa", PROMISED_OF_THE_COMPLETED, urls),
-            *_tell("A card that is declined", "pm_card_visa_chargeDeclined", PROMISED_OF_THE_DECLINED, urls),
+            *_show("An order that goes through", "pm_card_visa", PROMISED_OF_THE_COMPLETED, urls),
+            *_show("A card that is declined", "pm_card_visa_chargeDeclined", PROMISED_OF_THE_DECLINED, urls),
         ]
     if broken:
         say(f"\nNot as promised: {'; '.join(broken)}. The logs are in {folder / 'logs'}.")
@@ -48,8 +48,8 @@ def _tour() -> int:
     return 0
 
 
-def _tell(title: str, payment_method: str, promises: Promises, urls: Mapping[str, Any]) -> list[str]:
-    """Place one order, wait for its end, print what can be seen of it; the promises that it broke."""
+def _show(title: str, payment_method: str, promises: Promises, urls: Mapping[str, Any]) -> list[str]:
+    """Place one order, wait for its end, print its story; returns the broken promises."""
     say(f"\n{title}\n{'=' * len(title)}")
     story = live_through(payment_method, urls)
     say(retell(story))

@@ -1,1 +1,1 @@
-"""`python3 dev.py load`: many orders at once against a deployment, and a judgement of what they left."""
+"""`python3 dev.py load`: many orders at once against a deployment, and a judgement of their effects."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def main(words: list[str]) -> int:
-    """0 when all is right, 1 when something is wrong, 2 for a wrong command line, 130 after a stop."""
+    """The exit status: 0 when all is right, 1 when not, 2 for a wrong command line, 130 after a stop."""
     arguments = parse(words)
-    # What needs the environment of `.venv` is imported only now: `--help` works without one.
+    # Modules that need the environment of `.venv` are imported only now: `--help` works without one.
     from devtools.terminal import inert, write_what_can_be_written  # noqa: PLC0415
     from devtools.trouble import Trouble  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ async def _load(arguments: argparse.Namespace) -> int:
 
 
 async def _refuse_live_cards(deployment: Deployment, origin: str, yes: bool) -> None:
-    """Raises Trouble for a deployment that would charge real cards, unless that was said to be meant."""
+    """Raises Trouble for a deployment that would charge real cards, unless --yes allows it."""
     from devtools.trouble import Trouble  # noqa: PLC0415
 
     health = await deployment.ask("GET", "/api/health")
@@ -71,17 +71,17 @@ async def _refuse_live_cards(deployment: Deployment, origin: str, yes: bool) -> 
     if kind == "test" or yes:
         return
     if kind == "live":
-        raise Trouble(f"{origin} has a live Stripe key, so real cards would be charged. If that is meant, say --yes.")
-    raise Trouble(f"{origin} does not say whether its Stripe key is a live one. If the load is meant, say --yes.")
+        raise Trouble(f"{origin} has a live Stripe key, so real cards would be charged. To allow that, pass --yes.")
+    raise Trouble(f"{origin} does not say whether its Stripe key is a live one. To run the load anyway, pass --yes.")
 
 
 async def _run(load: Load, at_once: int) -> None:
-    """A Ctrl-C stops it in order. However it ends before its time, it says what it leaves."""
+    """Run the load. Ctrl-C stops it in order. A run that ends early prints the orders that it leaves."""
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         load.stop()
-        say("Stopping: no more orders are placed. Ctrl-C again waits for no answer.")
+        say("Stopping: no more orders are placed. A second Ctrl-C stops at once, without waiting for answers.")
 
     try:
         loop.add_signal_handler(signal.SIGINT, stop)
@@ -94,14 +94,15 @@ async def _run(load: Load, at_once: int) -> None:
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if not whole:
-            _tell_what_is_left(load)
+            _print_remainder(load)
 
 
-def _tell_what_is_left(load: Load) -> None:
+def _print_remainder(load: Load) -> None:
     book = load.book
     say(
         f"Stopped: {len(book.accepted)} of {len(load.orders)} orders were placed, {len(book.ended)} of them were seen "
-        f"to end. The other {len(book.open)} go on by themselves: their ids begin with {load.name}. Nothing was judged."
+        f"to end. The other {len(book.open)} continue by themselves; their ids begin with {load.name}. "
+        "Nothing was judged."
     )
     if unheard := book.sending - book.accepted:
         say(f"Sent and not answered, so perhaps placed: {', '.join(sorted(unheard))}.")

@@ -1,4 +1,4 @@
-"""What a load knows of its orders, and how it prints it."""
+"""A load's record of its orders, and its line of progress."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FINAL = UNDONE | {"completed"}
 
 @dataclass
 class Book:
-    """By order id. `accepted`: answered with 202; `cancelled`: its cancel was; `ended`: its status, with the seconds it
-    took; `wrong`: a sentence of what went wrong."""
+    """By order id. `accepted`: the POST was answered with 202; `cancelled`: the cancel was; `ended`: the status, and
+    the seconds until it; `wrong`: a sentence that names the fault."""
 
     began: float = field(default_factory=time.monotonic)
     sending: set[str] = field(default_factory=set)
@@ -31,7 +31,7 @@ class Book:
 
     @property
     def open(self) -> set[str]:
-        """Accepted, and not seen to end."""
+        """Accepted orders that were not seen to end."""
         return self.accepted - self.ended.keys()
 
     def line(self) -> str:
@@ -54,7 +54,7 @@ class Book:
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """The nearest rank; None of nothing."""
+    """The nearest rank; None without values."""
     if not values:
         return None
     ranked = sorted(values)

@@ -1,4 +1,4 @@
-"""The deployment under load: asked over and over, and waited for while it is away."""
+"""The deployment under load: requests to it are repeated while it is away."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 
 
 class Deployment:
-    """One client for all orders. Every call is one that may be repeated: its id, its ETag or its state make it one.
+    """One client for all orders. Every call may be repeated: its id, its ETag or its state make it idempotent.
 
-    `again` names the deployment anew, because one that is started again may have another address.
+    `again` finds the deployment anew, because a restarted one may have another address.
     """
 
     def __init__(self, to: Target, at_once: int, again: Callable[[], Target]) -> None:
@@ -34,7 +34,7 @@ class Deployment:
 
     @property
     def away_s(self) -> float:
-        """For how long nobody has answered."""
+        """Seconds since the last answer."""
         return 0.0 if self._away_since is None else time.monotonic() - self._away_since
 
     async def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:
@@ -57,7 +57,7 @@ class Deployment:
             answer = await self._client.request(method, path, json=body, headers=headers)
         except httpx.TransportError as fault:
             raise Away(f"{self._to.origin} does not answer ({type(fault).__name__}).") from None
-        if answer.status_code >= 500:  # the host's own, while its worker or its storage comes back
+        if answer.status_code >= 500:  # the host's own answer, while its worker or its storage restarts
             raise Away(f"{self._to.origin} answers {answer.status_code}.")
         return answer
 
@@ -65,7 +65,7 @@ class Deployment:
         if self._away_since is None:
             self._away_since = time.monotonic()
         if self.away_s > AWAY_AT_MOST_S:
-            raise Trouble(f"{why} It has been away for {AWAY_AT_MOST_S:.0f} s, so nothing more is asked.")
+            raise Trouble(f"{why} It has been away for {AWAY_AT_MOST_S:.0f} s, so the load ends.")
 
     def _find_again(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a load left behind, judged: by the public API everywhere, and by the auditor where the providers can be read."""
+"""Judges the effects of a load: by the public API everywhere, and by the auditor where the providers can be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN_AT_MOST = 20
 
 
 async def judged(load: Load, urls: Mapping[str, Any] | None) -> list[str]:
-    """Every sentence of what is wrong; empty when all is right. `urls`: of a local start. Raises Trouble."""
+    """A sentence for each fault; empty when all is right. `urls`: of a local start. Raises Trouble."""
     wrong = [*load.book.wrong.values(), *_wrong_ends(load.book), *await _wrong_stock(load)]
     if urls is not None:
         try:
@@ -40,9 +40,9 @@ def _wrong_ends(book: Book) -> Iterator[str]:
 
 
 async def _wrong_stock(load: Load) -> list[str]:
-    """Of the load's own article: each completed order has taken its units, and no other has."""
+    """Faults in the stock of the load's article: each completed order has taken its units, and no other has."""
     if load.book.open:
-        return []  # what has not ended may hold stock, and that is said already
+        return []  # unfinished orders may hold stock, and have sentences already
     sku = sku_of(load.name)
     shown = await load.deployment.ask("GET", f"/api/inventory/{sku}")
     sold = sum(load.orders[order_id].units for order_id, end in load.book.ended.items() if end == "completed")
@@ -65,6 +65,6 @@ def _audited(load: Load, urls: Mapping[str, Any]) -> list[str]:
 
 
 def sentences(wrong: list[str]) -> list[str]:
-    """At most so many, and how many more there are."""
+    """At most so many sentences, and the number of further ones."""
     more = len(wrong) - SHOWN_AT_MOST
     return [*wrong[:SHOWN_AT_MOST], *([f"and {more} more"] if more > 0 else [])]

@@ -1,4 +1,4 @@
-"""The orders of a load: which kinds, in which order, with which bodies, over an article of the load's own."""
+"""The orders of a load: their kinds, sequence and bodies, over an article of the load's own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawn(run: str, count: int, shares: Mapping[str, int]) -> list[Order]:
 
 
 def _apportioned(count: int, shares: Mapping[str, int]) -> list[str]:
-    """Largest remainders: what is left over goes to the kinds that lost most by rounding down."""
+    """By largest remainders: the rest goes to the kinds that lost most by rounding down."""
     whole = sum(shares.values())
     exact = {kind: count * share / whole for kind, share in shares.items()}
     parts = {kind: int(each) for kind, each in exact.items()}

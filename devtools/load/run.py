@@ -1,4 +1,4 @@
-"""Placing orders, so many at once, and following each to its end."""
+"""Places orders, so many at once, and follows each to its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from devtools.printing import say
 
 TELL_EVERY_S = 5.0
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 1.0
-# What a customer needs to think better of it.
+# The time in which a customer decides to cancel.
 CANCELS_WITHIN_S = 1.0
 APPROVER = "load"
 
@@ -34,25 +34,25 @@ class Load:
         self._customers: list[asyncio.Task[None]] = []
 
     def stop(self) -> None:
-        """Place no more; what is being sent is still answered. A second time: wait for no answer either."""
+        """Place no more orders; open requests are still answered. The second call ends them too."""
         if self.is_stopped:
             for customer in self._customers:
                 customer.cancel()
         self.is_stopped = True
 
     async def put_article(self) -> None:
-        """As many units as the orders can buy."""
+        """Put an article with as many units as the orders can buy."""
         body = {"on_hand": self.units, "price_minor": PRICE_MINOR, "currency": "gbp"}
         await self.deployment.ask("PUT", f"/api/inventory/{sku_of(self.name)}", body)
 
     async def run(self, at_once: int) -> None:
-        """Until every order has ended or is parked, or it is stopped. Raises Trouble, as when nobody answers."""
-        telling = asyncio.create_task(self._tell())
+        """Run until every order has ended or is parked, or until a stop. Raises Trouble, as without any answer."""
+        progress = asyncio.create_task(self._report_progress())
         self._customers = [asyncio.create_task(self._customer()) for _ in range(at_once)]
         try:
             await asyncio.wait(self._customers, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            tasks = (telling, *self._customers)
+            tasks = (progress, *self._customers)
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
@@ -61,7 +61,7 @@ class Load:
             if isinstance(end, Exception):
                 raise end
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         while True:
             await asyncio.sleep(TELL_EVERY_S)
             away = self.deployment.away_s
@@ -75,7 +75,7 @@ class Load:
                 self.book.wrong[order.order_id] = f"order {order.order_id}: {refusal}"
 
     def _next_orders(self) -> Iterator[Order]:
-        """Shared by all customers: each order is placed by one of them."""
+        """The next orders, shared by all customers: one customer places each order."""
         while not self.is_stopped and (order := next(self._waiting, None)) is not None:
             yield order
 
@@ -95,11 +95,11 @@ class Load:
             await self.deployment.ask("POST", order_path(order.order_id, "cancel"))
             self.book.cancelled.add(order.order_id)
         except Refused as refusal:
-            if refusal.status != 409:  # it was too late, which is an answer
+            if refusal.status != 409:  # the cancel was too late, which is an answer
                 raise
 
     async def _follow(self, order: Order, since: float) -> None:
-        """Until it is final or parked; once the load is stopped, no longer than it takes to look once."""
+        """Follow an order until it is final or parked; after a stop, read it once."""
         wait = FIRST_LOOK_S
         while not self.is_stopped:
             view = await self.deployment.ask("GET", order_path(order.order_id))
@@ -119,5 +119,5 @@ class Load:
         try:
             await self.deployment.ask("POST", order_path(order.order_id, "approval"), body)
         except Refused as refusal:
-            if refusal.status != 409:  # it is decided, and not seen yet
+            if refusal.status != 409:  # the cancel is decided, and not visible yet
                 raise

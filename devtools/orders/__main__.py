@@ -9,9 +9,9 @@ from devtools.orders.arguments import parse
 
 
 def main(words: list[str]) -> int:
-    """0 when it was done, 1 when it could not be, 2 for a wrong command line, 130 after Ctrl-C."""
+    """The exit status: 0 for success, 1 for trouble, 2 for a wrong command line, 130 after Ctrl-C."""
     arguments = parse(words)
-    # What needs the environment of `.venv` is imported only now: `--help` works without one.
+    # Modules that need the environment of `.venv` are imported only now: `--help` works without one.
     from devtools.api_client import Api, target  # noqa: PLC0415
     from devtools.orders.commands import COMMANDS  # noqa: PLC0415
     from devtools.terminal import inert, write_what_can_be_written  # noqa: PLC0415

@@ -10,11 +10,11 @@ DATA = Path(__file__).resolve().parents[2] / ".local"
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """`verb` is one of the commands below; `url`, `key` and `data` say which deployment."""
+    """`verb` is one of the commands below; `url`, `key` and `data` name the deployment."""
     parser = argparse.ArgumentParser(
         prog="dev.py order",
         description="Place, follow and steer orders over the public API.",
-        epilog="Without --url it is the product that `python3 dev.py start` runs.",
+        epilog="Without --url the command goes to the product that `python3 dev.py start` runs.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     where = deployment()
@@ -27,22 +27,24 @@ def parse(words: list[str]) -> argparse.Namespace:
     _listing(verbs.add_parser("list", parents=[where], help="list orders, newest first"))
     cancelling = verbs.add_parser("cancel", parents=[where], help="cancel an order")
     cancelling.add_argument("order_id", metavar="ID")
-    cancelling.add_argument("--by", default=login_name(), metavar="NAME", help="who asks (default: the login name)")
+    cancelling.add_argument(
+        "--by", default=login_name(), metavar="NAME", help="the person who asks (default: the login name)"
+    )
     cancelling.add_argument("--reason", metavar="TEXT")
     for verb, summary in (("approve", "approve an order that waits for it"), ("refuse", "refuse such an order")):
         deciding = verbs.add_parser(verb, parents=[where], help=summary)
         deciding.add_argument("order_id", metavar="ID")
         deciding.add_argument(
-            "--by", default=login_name(), metavar="NAME", help="who decides (default: the login name)"
+            "--by", default=login_name(), metavar="NAME", help="the person who decides (default: the login name)"
         )
         deciding.add_argument("--comment", metavar="TEXT")
-    _undoing(verbs.add_parser("retry", parents=[where], help="have an unconfirmed undo tried again"))
-    resolving = verbs.add_parser("resolve", parents=[where], help="take an undo as done, on evidence")
+    _undoing(verbs.add_parser("retry", parents=[where], help="retry an unconfirmed undo"))
+    resolving = verbs.add_parser("resolve", parents=[where], help="record an undo as done, on evidence")
     _undoing(resolving)
     resolving.add_argument("--reference", required=True, metavar="TEXT", help="the proof, such as a bank's number")
-    telling = verbs.add_parser("history", parents=[where], help="the audit trail of an order")
-    telling.add_argument("order_id", metavar="ID")
-    telling.add_argument("--json", action="store_true", help="one JSON object a line")
+    history = verbs.add_parser("history", parents=[where], help="the audit trail of an order")
+    history.add_argument("order_id", metavar="ID")
+    history.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser.parse_args(words)
 
 
@@ -51,7 +53,9 @@ def deployment() -> argparse.ArgumentParser:
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--url", metavar="ORIGIN", help="another deployment: its origin, without /api")
     where.add_argument("--key", metavar="KEY", help="its function key (or in the environment: ORDER_API_KEY)")
-    where.add_argument("--data", type=Path, default=DATA, metavar="DIR", help="of the `start` that runs (.local)")
+    where.add_argument(
+        "--data", type=Path, default=DATA, metavar="DIR", help="the data folder of the running `start` (.local)"
+    )
     return where
 
 
@@ -65,10 +69,10 @@ def login_name() -> str:
 def _placing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--id", dest="order_id", metavar="ID", help="the order's id (default: a new one)")
     parser.add_argument(
-        "--item", action="append", metavar="SKU[:N]", help="what is bought; may be repeated (default: one armchair)"
+        "--item", action="append", metavar="SKU[:N]", help="an item to buy; may be repeated (default: one armchair)"
     )
     parser.add_argument("--card", default="pm_card_visa", metavar="PM", help="the payment method (pm_card_visa)")
-    parser.add_argument("--email", metavar="ADDRESS", help="where the confirmation goes")
+    parser.add_argument("--email", metavar="ADDRESS", help="the address for the confirmation")
     parser.add_argument("--body", metavar="FILE", help="the whole body as JSON; - is the standard input")
     parser.add_argument("--watch", action="store_true", help="and follow it")
     parser.add_argument("--json", action="store_true", help="the answer as the API has it")
@@ -78,14 +82,14 @@ def _listing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--status", metavar="STATUS")
     parser.add_argument("--from", dest="oldest", metavar="DAY", help="the oldest UTC day, such as 2026-01-31")
     parser.add_argument("--to", dest="newest", metavar="DAY", help="the newest UTC day (default: today)")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="how many on a page (default: 20)")
-    parser.add_argument("--continuation", metavar="TOKEN", help="the page after an earlier one")
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="orders on a page (default: 20)")
+    parser.add_argument("--continuation", metavar="TOKEN", help="the continuation token of an earlier page")
     parser.add_argument("--all", action="store_true", help="every page")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def _undoing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("order_id", metavar="ID")
-    parser.add_argument("undo", nargs="?", metavar="UNDO", help="its name (default: the one that failed)")
-    parser.add_argument("--by", default=login_name(), metavar="NAME", help="who wants it (default: the login name)")
+    parser.add_argument("undo", nargs="?", metavar="UNDO", help="the undo's name (default: the one that failed)")
+    parser.add_argument("--by", default=login_name(), metavar="NAME", help="the operator (default: the login name)")
     parser.add_argument("--reason", required=True, metavar="TEXT")

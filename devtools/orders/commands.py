@@ -1,4 +1,4 @@
-"""What each command of `dev.py order` does. A command returns its exit status and raises Trouble."""
+"""The commands of `dev.py order`. A command returns its exit status and raises Trouble."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _read_json(name: str) -> Any:
 def _item(text: str) -> dict[str, Any]:
     sku, _, count = text.partition(":")
     if count and not (count.isascii() and count.isdigit()):
-        raise Trouble(f"--item {text}: behind the colon stands how many.")
+        raise Trouble(f"--item {text}: the number of units must follow the colon.")
     return {"sku": sku, "quantity": int(count or 1)}
 
 
@@ -80,7 +80,7 @@ def _whole(view: Mapping[str, Any]) -> Group:
 
 
 def watch(api: Api, arguments: argparse.Namespace) -> int:
-    """Until the order has ended. A host that goes away meanwhile is waited for."""
+    """Follow an order until it has ended. Waits for a host that is away meanwhile."""
     out = console()
     views = _views(api, arguments.order_id)
     if can_redraw(out):
@@ -91,7 +91,7 @@ def watch(api: Api, arguments: argparse.Namespace) -> int:
 
 
 def _views(api: Api, order_id: str) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The view each time it was asked for, the last one final; beside it, what is wrong with asking."""
+    """Each view of the order, the last one final; beside it, the fault of the last request, if any."""
     view = api.get(order_path(order_id))
     yield view, ""
     while view["status"] not in FINAL:
@@ -111,7 +111,7 @@ def _live(out: Console, views: Iterator[tuple[Mapping[str, Any], str]]) -> None:
 
 
 def _line_by_line(views: Iterator[tuple[Mapping[str, Any], str]]) -> None:
-    """For a pipe: a line for each change."""
+    """Print a line for each change, for a pipe."""
     before: dict[str, str] = {}
     for view, wrong in views:
         now = {each["name"]: str(each["status"]) for each in [*view["steps"], *view["compensations"]]}
@@ -145,7 +145,7 @@ def list_orders(api: Api, arguments: argparse.Namespace) -> int:
 
 
 def _print_page(orders: Sequence[Mapping[str, Any]], out: Console) -> None:
-    """A table at a terminal; a line an order with tabs between its fields in a pipe."""
+    """Print a table at a terminal; in a pipe a line for each order, with tabs between its fields."""
     if out.is_terminal:
         out.print(*picture.listed(orders, out.width), sep="\n")
     else:
@@ -193,7 +193,7 @@ def resolve(api: Api, arguments: argparse.Namespace) -> int:
 
 
 def _failed_undo(api: Api, order_id: str) -> str:
-    """The one that waits for an operator. Raises Trouble when there is none, or more than one."""
+    """The undo that waits for an operator. Raises Trouble when there is none, or more than one."""
     view = api.get(order_path(order_id))
     failed = [str(undo["name"]) for undo in view["compensations"] if undo["status"] == "failed"]
     if len(failed) == 1:
@@ -204,7 +204,7 @@ def _failed_undo(api: Api, order_id: str) -> str:
 
 
 def history(api: Api, arguments: argparse.Namespace) -> int:
-    """Every page of it."""
+    """Print every page of the audit trail."""
     path, continuation, out = order_path(arguments.order_id, "events"), None, console()
     while True:
         page = api.get(path, {"continuation": continuation} if continuation else {})
@@ -224,7 +224,7 @@ def _done(sentence: str) -> int:
 
 
 def _as_json(value: object, indent: int | None = 2) -> int:
-    """In ASCII: nothing in it can act on a terminal."""
+    """ASCII JSON, in which no character can act on a terminal."""
     print(json.dumps(value, indent=indent))
     return 0
 

@@ -22,18 +22,23 @@ NARROW = 90
 
 
 def money(total: Any) -> str:
-    """`258.00 GBP`; empty where there is none yet."""
+    """`258.00 GBP`; empty where there is no amount yet."""
     if not isinstance(total, Mapping):
         return ""
     amount, currency = total.get("amount_minor"), total.get("currency")
     try:
         return inert(formatted(amount, currency))  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError, AttributeError):  # a deployment that knows another currency
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # a deployment with a currency that this tool does not know
         return inert(f"{amount} {currency}")
 
 
 def tree(view: Mapping[str, Any]) -> Tree:
-    """The order, its steps in their order, and below each step its undo."""
+    """The order as a tree: its steps in their order, and below each step its undo."""
     failure = view.get("failure") or {}
     undos = {undo["name"]: undo["status"] for undo in view["compensations"]}
     picture = Tree(_line(view["order_id"], view["status"], money(view.get("total"))), guide_style="dim")
@@ -49,7 +54,7 @@ def tree(view: Mapping[str, Any]) -> Tree:
 
 
 def _line(name: object, status: object, more: str) -> Text:
-    """What the server said last stands last, so that letters from right to left turn nothing else around."""
+    """One line. The server's text is last, so that letters from right to left do not reorder other text."""
     return Text.assemble((inert(name), "bold"), "  ", word(status), *(["  ", inert(more)] if more else []))
 
 
@@ -59,7 +64,7 @@ def _reason(failure: Mapping[str, Any]) -> str:
 
 
 def facts(view: Mapping[str, Any]) -> Iterator[Text]:
-    """What a view tells beside its steps, a line each, where it has it."""
+    """The fields of a view beside its steps, a line each, where it has them."""
     payment, currency = view.get("payment"), (view.get("total") or {}).get("currency")
     lines = [f"{line['quantity']} x {line['sku']}" for line in view.get("lines") or []]
     by_name = {
@@ -81,7 +86,7 @@ def _amount(payment: Any, name: str, currency: Any) -> str:
 
 
 def advice(view: Mapping[str, Any]) -> str:
-    """What a person can do about an order that waits for one; empty otherwise."""
+    """The commands for an order that waits for a person; empty otherwise."""
     if view["status"] == "awaiting_approval":
         return f"It waits for a decision: `dev.py order approve {view['order_id']}` or `refuse`."
     if view["status"] == "needs_attention":
@@ -90,7 +95,7 @@ def advice(view: Mapping[str, Any]) -> str:
 
 
 def listed(orders: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
-    """For a terminal: a table, or two lines an order where it is too narrow for one."""
+    """Orders for a terminal: a table, or two lines an order in a narrow window."""
     rows = list(map(fields, orders))
     if width < NARROW:
         for order, status, accepted, total, _ in rows:

@@ -1,1 +1,1 @@
-"""The pictures of the documents, made of a product that really runs."""
+"""The pictures of the documents, made of a running product."""

@@ -1,6 +1,6 @@
 """`python -m devtools.pictures`: what `python3 dev.py pictures` runs. Needs Chromium (`apt install chromium`).
 
-It starts a product of its own, places orders, takes pictures of what there is to see, and stops the product.
+It starts a product of its own, places orders, takes pictures of the pages and the terminal, and stops the product.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from devtools.places import ROOT
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="dev.py pictures", description="Make the pictures of the documents again, of a product that really runs."
+        prog="dev.py pictures", description="Make the pictures of the documents again, of a running product."
     )
     parser.add_argument(
         "--out", type=Path, default=ROOT / "docs/pictures", metavar="DIR", help="default: docs/pictures"

@@ -21,7 +21,7 @@ TERMINAL = "<style>body {{margin: 0; padding: 16px; background: #14161b}} pre {{
 
 
 def take(host: str, scene: Scene, out: Path) -> Iterator[str]:
-    """Write the pictures into a folder; yields the name of each. Raises Trouble where there is no Chromium."""
+    """Write the pictures into a folder; yields the name of each. Raises Trouble without Chromium."""
     chromium = next(filter(None, map(shutil.which, NAMES)), None)
     if chromium is None:
         raise Trouble("There is no Chromium: apt install chromium")
@@ -37,7 +37,7 @@ def take(host: str, scene: Scene, out: Path) -> Iterator[str]:
 
 
 def _pages(host: str, scene: Scene) -> Iterator[tuple[str, str, int, int]]:
-    """Name, address, width and height."""
+    """Name, address, width and height of each picture."""
     yield "needs-you.png", f"{host}/api/dashboard", 1100, 540
     yield "orders.png", f"{host}/api/dashboard#/orders", 1100, 610
     yield "timeline.png", f"{host}/api/dashboard#/order/{scene.undone}", 1100, 940
@@ -56,7 +56,7 @@ def _photograph(browser: Browser, address: str, size: tuple[int, int], file: Pat
 
 
 def _photograph_terminal(browser: Browser, scene: Scene, file: Path) -> None:
-    """What `dev.py order show` prints."""
+    """Photograph the output of `dev.py order show`."""
     console = Console(record=True, width=72, force_terminal=True, file=io.StringIO())
     console.print(f"$ python3 dev.py order show {scene.undone}", style="bold", highlight=False)
     console.print(tree(scene.view))

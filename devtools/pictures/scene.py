@@ -78,5 +78,5 @@ def _wait_for(done: Any) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not done():
         if time.monotonic() > deadline:
-            raise Trouble("The product did not come to what is to be shown.")
+            raise Trouble("The orders of the pictures did not reach their states in time.")
         time.sleep(0.1)

@@ -8,7 +8,7 @@ from devtools import trouble
 
 
 def last_line(log: Path, offset: int = 0) -> str:
-    """The last line with something on it that was written after `offset`; "" when there is none to be read."""
+    """The last line that is not empty and was written after `offset`; "" when there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(offset, log.stat().st_size - 65536))
@@ -19,7 +19,7 @@ def last_line(log: Path, offset: int = 0) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """By rename: a reader finds the old file or the new one, never a part."""
+    """Replace a file by rename: a reader finds the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + ".new")
     with trouble.naming(draft):

@@ -1,4 +1,4 @@
-"""What the proxies share: a request is passed on as it is. Its signature may cover any header, the host too."""
+"""Forwards a request unchanged, for the proxies. Its signature may cover any header, the host too."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What an HTTP server said, whatever its status."""
+    """The answer of an HTTP server, of any status."""
 
     status: int
     headers: Message[str, str]
@@ -27,14 +27,14 @@ class HttpResponse:
         return self.body.decode(errors="replace")
 
 
-# A proxy of the environment has no business with 127.0.0.1.
+# Requests to 127.0.0.1 must not use the environment's proxy.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def fetch(
     url: str, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None, patience: float = 30
 ) -> HttpResponse:
-    """One request; a body goes as JSON, bytes as they are. Raises OSError when nobody answers, never for a status."""
+    """One request; a body is sent as JSON, bytes unchanged. Raises OSError without an answer, never for a status."""
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     all_headers = {"Content-Type": "application/json", **(headers or {})}
     request = urllib.request.Request(url, data, all_headers, method=method)  # noqa: S310 - only addresses of our own

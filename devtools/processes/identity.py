@@ -1,15 +1,15 @@
-"""Which process a number means: the system gives a number again once its process is gone."""
+"""Identifies processes by id and start time: the system reuses an id once its process is gone."""
 
 from __future__ import annotations
 
 import psutil
 
-# Linux counts from its boot, and tells the time of that in whole seconds.
+# Linux counts from its boot, whose time it gives in whole seconds.
 SAME_BEGINNING_S = 2.0
 
 
 def start_time(pid: int) -> float | None:
-    """When the process of that number began, in seconds of the system's clock; None when there is no such process."""
+    """The start of the process with that id, in seconds of the system's clock; None when there is none."""
     try:
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
@@ -18,7 +18,7 @@ def start_time(pid: int) -> float | None:
 
 
 def is_still(pid: int, since: float) -> bool:
-    """Whether the process that began then is still there."""
+    """Whether the process that began then still runs."""
     now = start_time(pid)
     return now is not None and abs(now - since) < SAME_BEGINNING_S
 

@@ -18,7 +18,7 @@ else:
 
 @contextlib.contextmanager
 def lock(path: Path, patience: float = 0) -> Iterator[bool]:
-    """An operating-system lock, which goes when its holder dies. Yields whether it was had in time."""
+    """An operating-system lock, which is released when its holder dies. Yields whether it was acquired in time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         yield wait_until(lambda: _take(file), patience)

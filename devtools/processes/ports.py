@@ -1,4 +1,4 @@
-"""Where each process of the product listens, and which ports are free."""
+"""The ports of the product's processes, and the free ports of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from devtools.places import LOOPBACK, WINDOWS
 from devtools.trouble import Trouble
 
-# What the sandbox signs its webhooks with. It is no secret: nobody else believes it.
+# The sandbox signs its webhooks with this. It is no secret: only a local app accepts it.
 WEBHOOK_SECRET = "whsec_sandbox"  # noqa: S105
 # Azurite's account and key are the same on every machine: they are printed in Microsoft's documentation.
 STORAGE_ACCOUNT = "devstoreaccount1"
@@ -19,7 +19,7 @@ PORTS_IN_A_ROW = 7
 
 @dataclass(frozen=True)
 class Ports:
-    """Where each process listens, all on 127.0.0.1. The defaults are the ones everybody knows these servers by."""
+    """The port of each process, all on 127.0.0.1. The defaults are the well-known ports of these servers."""
 
     host: int = 7071
     payments: int = 12111
@@ -40,7 +40,7 @@ class Ports:
 
     @property
     def storage_connection_string(self) -> str:
-        """In full, because `UseDevelopmentStorage=true` means the well-known ports and no others."""
+        """The whole string, because `UseDevelopmentStorage=true` means the well-known ports only."""
         endpoints = zip(("Blob", "Queue", "Table"), self.storage, strict=True)
         account = f"AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
         return f"DefaultEndpointsProtocol=http;{account}" + "".join(
@@ -54,7 +54,7 @@ class Ports:
         return f"Endpoint={address(self.mail)};{credentials};EntityPath=orders"
 
     def settings(self) -> dict[str, str]:
-        """The app's settings that say where these processes are."""
+        """The app's settings with the addresses of these processes."""
         return {
             "AzureWebJobsStorage": self.storage_connection_string,
             "STRIPE_API_KEY": "sk_test_sandbox",
@@ -73,7 +73,7 @@ def address(port: int, scheme: str = "http") -> str:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        if not WINDOWS:  # there the option means the opposite: it would share the port with whoever has it
+        if not WINDOWS:  # there the option means the opposite: the port would be shared with its present owner
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -83,7 +83,7 @@ def is_free(port: int) -> bool:
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Whether a server listens on the port."""
     try:
         socket.create_connection((LOOPBACK, port), timeout=1).close()
     except OSError:
@@ -92,7 +92,7 @@ def answers(port: int) -> bool:
 
 
 def free_ports_in_a_row() -> int:
-    """Below 32768: a connection to a free port above can be given that very port as its own, and answer itself."""
+    """Ports below 32768: a connection to a free port above may get the same port as its own, and answer itself."""
     for _ in range(1000):
         first = random.randrange(20000, 32000)  # noqa: S311 - guessing it gains nothing
         if all(map(is_free, range(first, first + PORTS_IN_A_ROW))):

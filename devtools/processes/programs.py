@@ -1,7 +1,7 @@
 """Programs that are started, and stopped in order.
 
-Each has a session of its own, so the terminal's Ctrl-C reaches its parent alone. What is started dies with this process
-even when that is killed (Linux: a parent-death signal).
+Each has a session of its own, so the terminal's Ctrl-C reaches its parent alone. A program dies with this process even
+when this process is killed (Linux: a parent-death signal).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def launch(
     cwd: Path = ROOT,
     death: int = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, writing to the end of `log`; without one it talks to the terminal.
+    """Start a program in a session of its own, with output appended to `log`, or without one to the terminal.
 
-    `death` is the signal that Linux sends it when this process is gone.
+    `death` is the signal that Linux sends to the program when this process is gone.
     """
     with contextlib.ExitStack() as files:
         sink = None if log is None else files.enter_context(_appending(log))
@@ -53,14 +53,14 @@ def _appending(log: Path) -> IO[bytes]:
 
 
 def _parent_death_signal(number: int) -> Callable[[], None] | None:
-    """What a child runs before its program: ask Linux to send it `number` when this process is gone."""
+    """A function that a child runs before its program: it asks Linux for `number` when this process is gone."""
     if not LINUX:
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
 
     def ask() -> None:
         prctl(1, number)  # PR_SET_PDEATHSIG
-        if os.getppid() != parent:  # it died before the request
+        if os.getppid() != parent:  # this process died before the request
             os.kill(os.getpid(), number)
 
     return ask
@@ -72,7 +72,7 @@ def ask_to_stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def kill_all_of(process: subprocess.Popen[bytes]) -> None:
-    """The process and whatever it started in its session."""
+    """Kill the process and all processes of its session."""
     if sys.platform == "win32":
         process.kill()
     else:
@@ -81,7 +81,7 @@ def kill_all_of(process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes], patience: float) -> bool:
-    """Ask, wait, then make sure that nothing of it is left. Whether asking was enough."""
+    """Signal, wait, then kill all processes of the session. Returns whether the signal was enough."""
     ask_to_stop(process)
     try:
         process.wait(patience)
@@ -100,7 +100,7 @@ def manner_of_end(process: subprocess.Popen[bytes]) -> str:
 
 
 def run_in_front(command: Sequence[Word], environment: Mapping[str, str] | None = None, cwd: Path = ROOT) -> int:
-    """Run a program that talks to the terminal; a signal to us becomes a Ctrl-C for it, to clean up."""
+    """Run a program at the terminal; a signal to this process becomes a Ctrl-C for the program, to clean up."""
     process = launch(command, None, environment, cwd, death=signal.SIGINT)
     passed_on = 0
     while process.poll() is None:

@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """Ctrl-C, SIGTERM or SIGHUP arrived; everything is to be stopped in order."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; everything must be stopped in order."""
 
 
 HEARD = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -28,7 +28,7 @@ def listen() -> None:
 
 
 def hear_each_as_ctrl_c() -> None:
-    """Undo `listen`, for a program that handles a Ctrl-C and knows of no other signal."""
+    """Undo `listen`, for a program that handles only Ctrl-C."""
     for name in HEARD:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is _note_signal:
@@ -47,7 +47,7 @@ def pause(seconds: float = 0.05) -> None:
 
 
 def wait_until(done: Callable[[], object], patience: float) -> bool:
-    """Whether it came true in time."""
+    """Whether the condition became true in time."""
     deadline = time.monotonic() + patience
     while not done():
         if time.monotonic() > deadline:

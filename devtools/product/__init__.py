@@ -1,1 +1,1 @@
-"""The product as one runs it on a machine of its own: `python3 dev.py start`."""
+"""The whole product on one machine: `python3 dev.py start`."""

@@ -1,4 +1,4 @@
-"""What `start` tells a person and, in urls.json, a program."""
+"""The addresses that `start` prints for a person and writes to urls.json for programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOK_EACH_S = 1.0
 
 
 def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
-    """What `urls.json` holds. Without devhost it says nothing of a host: `func start` brings its own."""
+    """The content of `urls.json`. Without devhost it names no host: `func start` has its own."""
     host = {"host": address(ports.host), "task_hub": TASK_HUB} if "devhost" in pids else {}
     return {
         **host,
@@ -33,7 +33,7 @@ def addresses(ports: Ports, pids: Mapping[str, int]) -> dict[str, object]:
 
 
 class AddressesFile:
-    """urls.json. It names the workers of devhost too, which change: `update` writes it again, at most once a second."""
+    """urls.json. It names devhost's workers too, which change: `update` writes it again, at most once a second."""
 
     def __init__(self, file: Path, ports: Ports, pids: Mapping[str, int]) -> None:
         self._file, self._ports, self._pids = file, ports, pids

@@ -11,7 +11,7 @@ from devtools.processes.ports import PORTS_IN_A_ROW
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py start", description="Run the whole product until Ctrl-C.")
-    parser.add_argument("--data", default=DATA, metavar="DIR", help="where everything is kept (default: .local)")
+    parser.add_argument("--data", default=DATA, metavar="DIR", help="the data folder (default: .local)")
     parser.add_argument("--port", type=_port, metavar="P", help="P to P+6 instead of the well-known ports")
     parser.add_argument("--no-host", dest="host", action="store_false", help="all but devhost, for `func start`")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""What `start` has running."""
+"""The processes of `start`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Child:
 
 
 class Children:
-    """What `start` has running: started in order, watched, stopped in the opposite order."""
+    """The processes of `start`: started in order, watched, stopped in the opposite order."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
@@ -58,7 +58,7 @@ class Children:
             )
 
     def refuse_an_end(self) -> None:
-        """None of them ends by itself: one that did is named, with the last thing it said."""
+        """Raises Trouble if a process has ended by itself, with its name and its last line."""
         for child in self._running:
             if child.process.poll() is not None:
                 manner = manner_of_end(child.process)
@@ -68,7 +68,7 @@ class Children:
                 )
 
     def watch(self, news: Callable[[], Iterable[str]] = list, look: Callable[[], None] = lambda: None) -> None:
-        """Until one ends or a signal arrives, whichever raises first. Looks again and again, and prints the news."""
+        """Watch until a process ends or a signal arrives; each raises. Prints the news meanwhile."""
         while True:
             look()
             for line in news():
@@ -85,12 +85,12 @@ class Children:
             if not end(child.process, child.grace):
                 say(f"{child.name} did not stop within {child.grace:.0f} s and was killed.")
             self._running.pop()
-            # On a full disk the older note stays. It names processes that are gone, and ends nothing.
+            # On a full disk the older note stays. It names processes that are gone, and so ends none.
             with contextlib.suppress(OSError):
                 self._note()
 
     def _note(self) -> None:
-        """For the next start, should this one be killed."""
+        """Write the note of running processes, for the next start if this one is killed."""
         running = [[child.name, child.process.pid, start_time(child.process.pid)] for child in self._running]
         replace_text(left_overs_of(self._data), json.dumps(running))
 

@@ -1,4 +1,4 @@
-"""How the processes beside the host are run, here and in the tests."""
+"""The commands of the processes beside the host, for `start` and for the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from devtools.trouble import Trouble
 
 
 def azurite_command(ports: Ports, location: Path | None) -> list[Word]:
-    """How Azurite is run, here and in the tests; without a location it keeps everything in memory."""
+    """The command of Azurite, for `start` and for the tests; without a location it keeps everything in memory."""
     programs = node_and_npm()
     if programs is None:
         raise Trouble(f"There is no Node {OLDEST_NODE} or later to run Azurite: `python3 dev.py test` installs one.")

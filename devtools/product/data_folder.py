@@ -1,7 +1,7 @@
-"""The folder that a `start` keeps everything in: whose it is, and whether what it kept is still there.
+"""The data folder of `start`: its owner and rights, and the checks for lost and damaged files.
 
-What Azurite 3.36 does was tried: it begins with an empty store when its file is missing or empty, and says nothing. It
-ends with an error that names no file when its file is no JSON. On a full disk it answers 201, fails to save, leaves the
+Azurite 3.36 was tried. If its file is missing or empty, it begins with an empty store, without a message. If its file
+is no JSON, it ends with an error that names no file. On a full disk it answers 201, fails to save, leaves the
 unfinished copy (`…json~`) behind and ends with status 0.
 """
 
@@ -17,7 +17,7 @@ from devtools.trouble import Trouble
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
-# What is kept in each file. The sandbox's files may be empty: they are made before the first order.
+# The content of each file. The sandbox's files may be empty: they are made before the first order.
 KEPT = {
     "azurite/__azurite_db_table__.json": "orders, stock and histories",
     "azurite/__azurite_db_blob__.json": "labels",
@@ -27,7 +27,7 @@ KEPT = {
 
 
 def claim(data: Path) -> None:
-    """Make the folder, or take the one that is there, for this user alone. Raises Trouble, and OSError for its path."""
+    """Make the folder, or take an existing one, for this user alone. Raises Trouble, and OSError for its path."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     mode = data.stat().st_mode
     if mode & stat.S_ISVTX:
@@ -41,7 +41,7 @@ def claim(data: Path) -> None:
 
 
 def _close(data: Path) -> None:
-    """Take the rights of others from what is there. What a closed folder of Azurite's holds is closed with it."""
+    """Remove other users' rights to the folder's entries. A closed folder of Azurite's closes its content too."""
     for name, folders, files in os.walk(data):
         folder = Path(name)
         for path in (folder, *(folder / each for each in (*files, *folders))):
@@ -59,13 +59,13 @@ def _marker(data: Path) -> Path:
 
 
 def mark_used(data: Path) -> None:
-    """Note that the store holds something, for the next start."""
+    """Note that the store has data, for the next start."""
     if not _marker(data).exists():
         _marker(data).write_text(time.strftime("%Y-%m-%d %H:%M:%S"), encoding="utf-8")
 
 
 def used_since(data: Path) -> str | None:
-    """When the store was filled first; None for a folder that was never used."""
+    """The time at which the store was first filled; None for a folder that was never used."""
     try:
         return _marker(data).read_text(encoding="utf-8", errors="replace") or "an unknown day"
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def used_since(data: Path) -> str | None:
 
 
 def emptied(data: Path) -> list[str]:
-    """One sentence for each part of the store that was there and is not there any more."""
+    """A sentence for each part of the store that is missing now."""
     since = used_since(data)
     if since is None:
         return []
@@ -92,7 +92,7 @@ def _what_is_wrong(file: Path) -> str | None:
 
 
 def damaged(data: Path) -> str | None:
-    """A sentence that names the file which Azurite cannot read, asked when Azurite has ended by itself."""
+    """A sentence that names the file which Azurite cannot read. Call it when Azurite has ended by itself."""
     for file in sorted((data / "azurite").glob("__azurite_db_*__.json")):
         try:
             content = file.read_text(encoding="utf-8")
@@ -107,16 +107,16 @@ def damaged(data: Path) -> str | None:
 
 
 def forget_drafts(data: Path) -> None:
-    """Before Azurite begins: what it once could not save is no news of this run."""
+    """Remove unfinished copies of earlier runs. Call it before Azurite begins."""
     for draft in (data / "azurite").glob("*.json~"):
         draft.unlink()
 
 
 def unsaved(data: Path) -> list[str]:
-    """After Azurite has ended: a sentence for each file that it could not save."""
+    """A sentence for each file that Azurite could not save. Call it after Azurite has ended."""
     return [
         f"Warning: Azurite could not save {str(draft).removesuffix('~')} (is the disk full, or the folder read-only?): "
-        f"what was written since {_clock(draft)} is lost."
+        f"writes since {_clock(draft)} are lost."
         for draft in sorted((data / "azurite").glob("*.json~"))
     ]
 

@@ -1,6 +1,6 @@
-"""What a killed start left running is stopped by the next one on the same folder.
+"""Stops the processes that a killed start left running on the same folder.
 
-Each process id is kept with the time its process began, so a number that the system has since given to somebody else's
+Each process id is kept with the start time of its process, so that an id which the system has since given to another
 process is left alone.
 """
 
@@ -23,7 +23,7 @@ def left_overs_of(data: Path) -> Path:
 
 
 def stop_left_overs(data: Path) -> None:
-    """Stop what a killed start left running on this folder, whatever wrote to Azurite before Azurite itself."""
+    """Stop the processes that a killed start left running on this folder, Azurite last."""
     for name, pid, since in reversed(_noted(left_overs_of(data))):
         if since is not None and is_still(pid, since):
             say(f"Stopping {name} (process {pid}), left over from a start that was killed.")
@@ -32,7 +32,7 @@ def stop_left_overs(data: Path) -> None:
 
 
 def _noted(file: Path) -> list[tuple[str, int, float | None]]:
-    """The processes of a note. A damaged one ends nothing: half a number would be somebody else's process."""
+    """The processes of a note. A damaged note ends none: half a number would be another program's process."""
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(rows, list) and all(map(_is_of_a_process, rows)):
@@ -41,12 +41,12 @@ def _noted(file: Path) -> list[tuple[str, int, float | None]]:
         return []
     except (PermissionError, ValueError, RecursionError):
         pass
-    say(f"Warning: {file} is damaged: what a killed start may have left running is not known, and is not stopped.")
+    say(f"Warning: {file} is damaged, so processes that a killed start may have left running are not stopped.")
     return []
 
 
 def _is_of_a_process(row: Any) -> bool:
-    """`[name, process id, when it began or null]`; 0, 1 and negative numbers are never the id of a child."""
+    """`[name, process id, start time or null]`; 0, 1 and negative numbers are never the id of a child."""
     if not isinstance(row, list) or len(row) != 3 or type(row[1]) is not int:
         return False
     return isinstance(row[0], str) and row[1] > 1 and (row[2] is None or type(row[2]) is float)

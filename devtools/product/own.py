@@ -1,4 +1,4 @@
-"""A product of a tool's own, as anybody would start it."""
+"""A product of a tool's own, run by `dev.py start`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`python3 dev.py start`: the whole product on this machine, until Ctrl-C.
 
-One thread starts, watches and stops the processes. They are stopped in order: whatever writes before Azurite, and
-Azurite by SIGTERM, for killing it loses its last five seconds of writes.
+One thread starts, watches and stops the processes. They are stopped in order: Azurite last, after all that write to it,
+and by SIGTERM, because a kill would lose its last five seconds of writes.
 
 Rejected: a process manager (one more thing to install), containers (the same), and Azurite through `npx` (it asks the
 network at every start).
@@ -57,19 +57,19 @@ def _start(arguments: argparse.Namespace) -> None:
             raise Trouble(
                 f"Another `dev.py start` is running on {data}: stop it, or give this one its own `--data DIR`."
             )
-        # First of all: what a killed start left here would tell of servers that are gone.
+        # First of all: the urls.json of a killed start would name servers that are gone.
         (data / "urls.json").unlink(missing_ok=True)
         stop_left_overs(data)
         refuse_taken_ports(wanted_ports(ports, arguments.host))
-        if arguments.host:  # without it the settings are those of whoever runs the host
+        if arguments.host:  # without devhost the settings are the real host's matter
             refuse_wrong_settings(environment_of_the_app(ports))
-        os.umask(0o077)  # what is written from here on is this user's alone
+        os.umask(0o077)  # files written from here on are this user's alone
         names: list[Word] = [word for name in arguments.allow_host for word in ("--allow-host", name)]
         _serve(data, ports, arguments.host, names)
 
 
 def _serve(data: Path, ports: Ports, with_host: bool, names: Sequence[Word]) -> None:
-    """Never returns: ends by Interrupted, or by Trouble when a process ends. `names`: the words of `--allow-host`."""
+    """Never returns: raises Interrupted, or Trouble when a process ends. `names`: the words of `--allow-host`."""
     children = Children(data)
     urls, log = data / "urls.json", data / "logs" / "devhost.log"
     talk = Follower(log, log.stat().st_size if log.exists() else 0)
@@ -101,7 +101,7 @@ def _start_the_outside(
 ) -> None:
     say("Starting Azurite and the sandbox.")
     python, world = python_of(VENV), data / "sandbox"
-    # Azurite writes what it holds when it is asked to stop, so it is asked even when this process is killed.
+    # Azurite saves its data on SIGTERM, so it gets that even when this process is killed.
     azurite = azurite_command(ports, data / "azurite")
     children.start("azurite", azurite, os.environ, death=signal.SIGTERM, grace=60)
     payments, mail = payments_command(python, ports, world), mail_command(python, ports, world)
@@ -123,7 +123,7 @@ def _start_the_host(children: Children, ports: Ports, environment: Mapping[str, 
 
 
 def _is_ready(health: str) -> bool:
-    """Whether the app answers that it is well, or that nothing but room on the disk is missing."""
+    """Whether the app answers that it is well, or that only room on the disk is missing."""
     try:
         answer = fetch(health, patience=5)
     except OSError:

@@ -1,4 +1,4 @@
-"""What the product meets when it is started: ports, and the settings of the app."""
+"""The conditions of a start: free ports, and the settings of the app."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def wanted_ports(ports: Ports, with_host: bool) -> dict[str, int]:
 
 
 def environment_of_the_app(ports: Ports) -> dict[str, str]:
-    """Settings as the app's host shall see them.
+    """The settings for the app's host.
 
-    The environment goes before local.settings.json, and that before the example's values; but the addresses of what
-    `start` itself runs are always its own, or an order could reach a storage account that was meant for another day.
+    The environment takes precedence over local.settings.json, and that over the example's values. But the addresses of
+    the servers of `start` are always its own: otherwise an order could reach another storage account.
     """
     chosen = {
         **settings_in(ROOT / "local.settings.json.example"),
@@ -44,7 +44,7 @@ def environment_of_the_app(ports: Ports) -> dict[str, str]:
         "AzureFunctionsJobHost__extensions__durableTask__hubName": TASK_HUB,
         "PYTHONUNBUFFERED": "1",
     }
-    # Programs look at either name first; on Windows both are one.
+    # Some programs read one name first, some the other; on Windows both are one.
     direct = ",".join(filter(None, (chosen.get("no_proxy"), chosen.get("NO_PROXY"), LOOPBACK, "localhost")))
     return {**chosen, "NO_PROXY": direct} if WINDOWS else {**chosen, "NO_PROXY": direct, "no_proxy": direct}
 
@@ -61,7 +61,7 @@ def settings_in(file: Path) -> dict[str, str]:
 
 
 def refuse_wrong_settings(environment: Mapping[str, str]) -> None:
-    """Before anything is started: the app's own table of settings says what is wrong with them, a sentence each."""
+    """Check settings with the app's own table before any process starts. Raises Trouble with their faults."""
     wrong = faults(environment)
     if wrong:
         raise Trouble("\n".join(["these settings are wrong:", *wrong]))

@@ -1,7 +1,7 @@
-"""What `start` prints while it serves: a line for each order that ends, for new code, and for what goes wrong.
+"""The lines of `start` while it serves: one for each order that ends, for new code, and for each warning.
 
 The log of devhost is read as it grows. The worker's lines are in it too: both write `time level logger: message`. Of
-the lines under a message that ends with a colon, such as a traceback, the last one is told, which names the exception.
+the lines under a message that ends with a colon, such as a traceback, only the last is printed: it names the exception.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d),\d+ (INFO|WARNING|ERROR|CRITICAL) +([\w.]+): (.*)")
-# Who says at INFO what a person wants to see: the app of orders that end, devhost of the code that it serves and of its
-# disk. Its first lines, which list the routes and the address, are left out.
+# The loggers whose INFO lines are for a person: the app's about orders that end, devhost's about new code and its disk.
+# devhost's first lines, which list the routes and the address, are left out.
 NEWS = ("activities.closing", "devhost.watch", "devhost.space")
 
 
@@ -24,7 +24,7 @@ class Follower:
         self._last = ""
 
     def news(self) -> list[str]:
-        """The new lines that a person wants to see, each once in a row."""
+        """The new lines for a person; a line that repeats the previous one is left out."""
         sentences = []
         for line, last_under_it in _messages(self._new_lines()):
             sentence = sentence_of(line)
@@ -36,7 +36,7 @@ class Follower:
         return sentences
 
     def _new_lines(self) -> list[str]:
-        """Whole lines only: one that is being written is read at the next look."""
+        """The new whole lines. A line that is being written is read the next time."""
         try:
             if self._log.stat().st_size <= self._offset:
                 return []

@@ -1,1 +1,1 @@
-"""What a verb needs is installed: standard library alone, for a Python that has nothing else."""
+"""Installs the needs of a verb. Standard library alone, for a Python that has nothing else."""

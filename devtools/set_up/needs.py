@@ -1,7 +1,7 @@
-"""What the verbs need: an environment in `.venv`, Azurite, and Azure's worker library.
+"""The needs of the verbs: an environment in `.venv`, Azurite, and Azure's worker library.
 
-What runs the product and what tests need are installed apart, so that the first order on a bare machine does not wait
-for the tools of the tests. The lock file of the tests holds the other's packages, at the same versions.
+The packages of the product and those of the tests are installed apart, so that the first order on a bare machine does
+not wait for the tools of the tests. The lock file of the tests has the product's packages too, at the same versions.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from devtools.trouble import Trouble
 
 PIP_LOG = DATA / "logs" / "set-up.log"
 NPM_LOG = DATA / "logs" / "set-up-azurite.log"
-# Two that write into one environment at once would be in each other's way.
+# Two writers into one environment at once would disturb each other.
 _one_pip = threading.Lock()
 
 
 def _packages(name: str, lock_file: Path, *, held_by: Step | None = None) -> Step:
-    """The packages of a lock file; `held_by` is the step of a lock file that holds them all."""
+    """The packages of a lock file; `held_by` is the step of a lock file that contains them all."""
     noted = VENV / f".{lock_file.stem}.json"
 
     def fingerprint() -> str:
@@ -57,7 +57,7 @@ def _make_environment() -> None:
 
 
 def _environment_version() -> str | None:
-    """Of the Python in `.venv`; None when there is none or it has no pip, as when its making was interrupted."""
+    """The version of the Python in `.venv`; None without one, or without pip, as after an interrupted set-up."""
     question = "import pip, sys; print('%d.%d' % sys.version_info[:2])"
     try:
         result = subprocess.run([python_of(VENV), "-c", question], capture_output=True, text=True, check=False)
@@ -74,7 +74,7 @@ def _pip(*arguments: Word) -> None:
 
 
 def _install_worker_library() -> None:
-    # It declares Python 3.13, and runs on 3.11; what it needs is among the app's own requirements.
+    # It declares Python 3.13, and runs on 3.11; its requirements are among the app's own.
     _pip("--ignore-requires-python", "--no-deps", WORKER_LIBRARY)
 
 
@@ -106,7 +106,7 @@ AZURITE_PACKAGE = Step(
     "Azurite",
     NPM_LOG,
     AZURITE / "node_modules/.stamp",
-    # Without a node to run it, it is not installed, whatever the stamp says.
+    # Without a node to run it, Azurite is not installed, whatever the stamp says.
     lambda: fingerprint_of(
         *(AZURITE / "package.json", AZURITE / "package-lock.json", "" if node_and_npm() else "no node"),
         *packages.gone_modules(AZURITE),

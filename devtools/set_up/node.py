@@ -14,7 +14,7 @@ OLDEST_NODE = 20
 
 
 def node_and_npm() -> tuple[Path, list[Word]] | None:
-    """The machine's own, when both are there and new enough; else the ones in `.venv`; None when there are none."""
+    """The machine's own, when both exist and are new enough; else the ones in `.venv`; None when there are none."""
     return _machine_node() or _wheel_node()
 
 
@@ -27,7 +27,7 @@ def _machine_node() -> tuple[Path, list[Word]] | None:
 
 
 def _node_version(node: str) -> int:
-    """The major number; 0 when it does not tell."""
+    """The major version; 0 when node does not print one."""
     try:
         output = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout
         return int(output.strip().lstrip("v").split(".")[0])

@@ -1,8 +1,8 @@
-"""Whether what was installed is still there: a package can go from `.venv` or `node_modules` behind the stamp's back.
+"""Finds installed packages that are gone: files can vanish from `.venv` or `node_modules` while the stamp stays.
 
-After an installation the folders of each package are written to a list; a start looks whether they all exist, which
-takes a few milliseconds. Rejected: to read each package's own RECORD at every start (a tenth of a second), and to ask
-pip, which believes a RECORD whose files are gone.
+After an installation the folders of each package are written to a list. A start checks that they all exist, which takes
+a few milliseconds. Rejected: reading each package's own RECORD at every start (a tenth of a second), and asking pip,
+which trusts a RECORD whose files are gone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 
 
 def write_list(environment: Path, file: Path) -> None:
-    """Note what is installed in a virtual environment."""
+    """Write the list of the installed packages of a virtual environment."""
     file.write_text(json.dumps(_installed(environment)), encoding="utf-8")
 
 
 def gone(environment: Path, file: Path) -> list[str]:
-    """The packages of the list that lack a folder or their own record, by the name of that record."""
+    """The packages of the list that lack a folder or their record, by the record's name."""
     listed = _listed(file)
     if listed is None:
         return ["the list of packages"]
@@ -29,18 +29,18 @@ def gone(environment: Path, file: Path) -> list[str]:
 
 
 def forget(environment: Path, packages: Sequence[str]) -> None:
-    """Have pip install these anew: it skips a package whose record is there."""
+    """Remove the records of these packages, so that pip installs them anew: it skips a package with a record."""
     for record in (folder / package for folder in sites(environment) for package in packages):
         shutil.rmtree(record, ignore_errors=True)
 
 
 def gone_folders(environment: Path, folder: str) -> list[str]:
-    """The folder of one package, unless it is there."""
+    """The folder of one package, if it is missing."""
     return [] if any((site / folder).is_dir() for site in sites(environment)) else [folder]
 
 
 def gone_modules(project: Path) -> list[str]:
-    """The packages of a `node_modules` that npm has installed and that are not there any more."""
+    """The packages that npm has installed in `node_modules` and that are missing now."""
     try:
         noted = json.loads((project / "node_modules/.package-lock.json").read_text(encoding="utf-8"))["packages"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -49,7 +49,7 @@ def gone_modules(project: Path) -> list[str]:
 
 
 def sites(environment: Path) -> list[Path]:
-    """Where its packages are, on Windows and elsewhere."""
+    """The folders of an environment's packages, on Windows and elsewhere."""
     return [environment / "Lib/site-packages", *environment.glob("lib/python*/site-packages")]
 
 
@@ -66,7 +66,7 @@ def _listed(file: Path) -> Mapping[str, list[str]] | None:
 
 
 def _installed(environment: Path) -> dict[str, list[str]]:
-    """The parts of each package, below the environment: its folders, and its modules that have none."""
+    """The parts of each package, below the environment: its folders, and its modules outside of folders."""
     return {
         record.parent.name: sorted(_parts(environment, record))
         for site in sites(environment)

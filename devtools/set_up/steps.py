@@ -1,4 +1,4 @@
-"""What is to be installed is installed side by side: npm waits for its disk while pip works."""
+"""Runs the steps of an installation side by side: npm waits for its disk while pip works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from devtools.trouble import Trouble
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to install: skipped when its stamp holds the fingerprint of what it was installed from."""
+    """One installation: it is skipped when its stamp has the fingerprint of its sources."""
 
     name: str
     log: Path
@@ -58,7 +58,7 @@ def set_up(*steps: Step) -> None:
 
 
 def run_logged(task: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
-    """A program that ends by itself; its output goes to the log, which is named when the program fails."""
+    """Run a program to its end. Its output goes to the log, which is named when the program fails."""
     process = launch(command, log, environment, cwd)
     since = time.monotonic()
     try:
@@ -69,7 +69,7 @@ def run_logged(task: str, command: Sequence[Word], environment: Mapping[str, str
         end(process, patience=5)
         raise
     if process.returncode:
-        raise Trouble(f"{task} failed ({manner_of_end(process)}): {last_line(log)} (all it said is in {log}).")
+        raise Trouble(f"{task} failed ({manner_of_end(process)}): {last_line(log)} (its whole output: {log}).")
 
 
 def fingerprint_of(*parts: Path | str) -> str:

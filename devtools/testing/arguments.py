@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """All but a help goes to pytest as it is."""
+    """The arguments for pytest, unchanged, unless they ask for help."""
     parser = argparse.ArgumentParser(
         prog="dev.py test",
         usage="dev.py test [ARGUMENT OF PYTEST ...]",
-        description="Run every test, in a copy of this folder; with arguments, what they choose.",
+        description="Run every test, in a copy of this folder; with arguments, the tests that they choose.",
     )
     return parser.parse_known_args(words)[0]

@@ -1,7 +1,7 @@
 """`python3 dev.py check`: format, lint, types and the fast tests, all at the same time.
 
-The fast tests start no server. They are two processes of about the same length, each with the files that it is given:
-workers of xdist would import each test module twice. A test that is marked `slow` is left to `dev.py test`.
+The fast tests start no server. They run in two processes of about the same length, each with files of its own: workers
+of xdist would import each test module twice. Tests that are marked `slow` run in `dev.py test` only.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REMEDY = "What to do: "
 
 
 class Running(NamedTuple):
-    """One check under way."""
+    """One running check."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -52,7 +52,7 @@ class Running(NamedTuple):
 
 
 def main(words: Sequence[str]) -> int:
-    """All of them, also after one has failed: one run shows all there is to mend."""
+    """Run all checks, also after one has failed, so that one run shows every fault."""
     checks = TESTS if parse(words).tests else STYLE + TESTS
     signals.listen()
     since = time.monotonic()
@@ -80,7 +80,7 @@ def _started(name: str, words: Sequence[Word], log: Path) -> Running:
 
 
 def _failed(running: Sequence[Running]) -> list[Running]:
-    """Those that failed, each printed when it ends; of the others the last line."""
+    """The failed checks. Each is printed when it ends, a good one as its last line."""
     waiting, failed = list(running), []
     while waiting:
         for check in [each for each in waiting if each.process.poll() is not None]:

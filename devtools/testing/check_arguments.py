@@ -8,5 +8,5 @@ from collections.abc import Sequence
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py check", description="Check format, lint, types and the fast tests.")
-    parser.add_argument("--tests", action="store_true", help="the fast tests alone, as on a second Python")
+    parser.add_argument("--tests", action="store_true", help="the fast tests only, as on a second Python")
     return parser.parse_args(words)

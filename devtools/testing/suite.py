@@ -13,9 +13,9 @@ from devtools.testing import tree_copy
 
 
 def main(words: Sequence[str]) -> int:
-    """Everything, a file at a time on three workers: tests wait a lot. With arguments: as they say.
+    """Run all tests, a file at a time on three workers, because tests wait a lot; or the tests that arguments choose.
 
-    They run in a copy of the tree, so one may go on editing. What pytest remembers stays in the tree.
+    They run in a copy of the tree, so that the tree can be edited meanwhile. The cache of pytest stays in the tree.
     """
     signals.listen()
     # In the order of the folders: by the number of their tests, the two longest files would come last.

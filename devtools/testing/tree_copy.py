@@ -1,9 +1,8 @@
-"""A copy of the tree to run the tests in, so that one may go on editing meanwhile.
+"""A copy of the tree in which the tests run, so that the tree can be edited meanwhile.
 
 The tests start the product from the files of their tree, some of them with `--watch`: an edit in the middle of a run
-would reach a half of it. The copy takes a tenth of a second. What was installed is linked, and what pytest and
-hypothesis remember from run to run stays in the tree. Rejected: a worktree of git, which leaves out what is not
-committed.
+would change a half of it. The copy takes a tenth of a second. Installed packages are linked, and the caches of pytest
+and hypothesis stay in the tree. Rejected: a worktree of git, which leaves out uncommitted changes.
 """
 
 from __future__ import annotations
@@ -41,5 +40,5 @@ def arguments_in(tree: Path, root: Path, words: Sequence[str]) -> list[str]:
 
 
 def environment_in(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Examples that hypothesis found stay in the tree."""
+    """The environment with which hypothesis keeps its examples in the tree."""
     return {"HYPOTHESIS_STORAGE_DIRECTORY": str(root / ".hypothesis"), **environment}

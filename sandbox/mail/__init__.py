@@ -1,1 +1,1 @@
-"""Mail over SMTP and push over Notification Hubs' REST API; what was accepted stands in one ledger of messages."""
+"""Mail over SMTP and push over Notification Hubs' REST API; one ledger lists the accepted messages."""

@@ -18,9 +18,9 @@ def parsed() -> argparse.Namespace:
 
 
 async def serve(options: argparse.Namespace, http: socket.socket, smtp: socket.socket) -> None:
-    """SMTP first: when health answers, both are there."""
+    """Serve SMTP and then HTTP: when health answers, both are ready."""
     ledger = Ledger(options.data / "messages.jsonl")
-    ledger.recall()  # a message has no state besides its row
+    ledger.recall()  # a message has no state beside its row
     alert_ledger = Ledger(options.data / "alerts.jsonl")
     alert_ledger.recall()
     faults = Faults(options.data / "messages-faults.jsonl", OPERATIONS)

@@ -1,4 +1,4 @@
-"""The shop's own receiver of alerts: `POST /sandbox/alerts` keeps what came, `GET /sandbox/alerts` shows it."""
+"""The shop's own receiver of alerts: `POST /sandbox/alerts` stores an alert, `GET /sandbox/alerts` lists them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One message on its way, as the faults see it: a mail and a push differ only in how they answer."""
+"""The delivery of one message as an operation for faults: a mail and a push differ only in their answers."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sandbox.ledger import JsonObject, Ledger
 AnswerT = TypeVar("AnswerT")
 
 ORDER_HEADER = "X-Order-Id"
-"""The header of a mail or a push that says which order it is about: a fault rule's `order_id` is compared with it."""
+"""The header of a mail or a push that names its order: a fault rule's `order_id` is compared with it."""
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ class Delivery(Generic[AnswerT]):
         return self.failed
 
     def in_flight(self) -> AbstractContextManager[None]:
-        """Neither protocol has a key that a second copy could collide with: two copies are two messages."""
+        """Occupies nothing: neither protocol has a key, so two copies are two messages."""
         return nullcontext()

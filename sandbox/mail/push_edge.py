@@ -1,8 +1,8 @@
 """Notification Hubs' send call: `POST /{hub}/messages?api-version=2015-01`, for template notifications to one tag.
 
 https://learn.microsoft.com/rest/api/notificationhubs/send-template-notification. The body, a JSON object of template
-properties, is kept as it came. Anything that Notification Hubs would send to nobody, or to everybody, is refused
-here.
+properties, is stored unchanged. A notification that Notification Hubs would send to no device, or to every device, is
+refused.
 """
 
 import json
@@ -25,7 +25,7 @@ TAG = re.compile(r"[A-Za-z0-9_@#.:-]{1,120}")
 
 
 class PushRefused(Exception):
-    """A notification that cannot be sent; the message says what is wrong with it."""
+    """A notification that cannot be sent; the message names its fault."""
 
 
 def serve(app: web.Application, ledger: Ledger, faults: Faults) -> None:
@@ -88,6 +88,6 @@ def _delivery(ledger: Ledger, request: web.Request, message: JsonObject) -> Deli
 
 
 def _error(status: int, detail: str) -> web.StreamResponse:
-    """Notification Hubs answers errors as XML."""
+    """An error as Notification Hubs answers it: XML."""
     text = f"<Error><Code>{status}</Code><Detail>{escape(detail)}</Detail></Error>"
     return web.Response(status=status, text=text, content_type="application/xml")

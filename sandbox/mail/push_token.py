@@ -2,7 +2,7 @@
 
 `SharedAccessSignature sr=<resource>&sig=<signature>&se=<expiry>&skn=<key name>`: the resource is the lower-case URI,
 URL-encoded; the signature is the base64 of HMAC-SHA256 over that encoded resource, a line feed and the expiry in
-seconds since 1970, URL-encoded; https://learn.microsoft.com/rest/api/eventhub/generate-sas-token. A token is good for
+seconds since 1970, URL-encoded; https://learn.microsoft.com/rest/api/eventhub/generate-sas-token. A token is valid for
 its resource and everything below it.
 """
 

@@ -1,6 +1,6 @@
 """SMTP: every recipient at bounce.invalid is rejected for good, every other one is accepted.
 
-A fault acts where the message is handed over (the end of DATA), because only there is it known which order it is about.
+A fault acts at the end of DATA, because only then the order of the message is known.
 """
 
 import asyncio
@@ -50,11 +50,11 @@ class Recipient:
             return FULL
         except Cut:
             server.transport.abort()
-            return FAILED  # never sent: there is nobody left to read it
+            return FAILED  # never sent: the client has gone
 
 
 def described(envelope: Any, parsed: EmailMessage) -> JsonObject:
-    """The message's row: the addresses are the envelope's, which is what delivers; `text` is the plain part."""
+    """The message's row: its addresses are the envelope's, by which mail is delivered; `text` is the plain part."""
     return {
         "kind": "email",
         "from": envelope.mail_from,
@@ -78,7 +78,7 @@ def _readable(part: Any) -> str:
 async def listen(on: socket.socket, ledger: Ledger, faults: Faults) -> asyncio.Server:
     recipient = Recipient(ledger, faults)
     loop = asyncio.get_running_loop()
-    # The host name is given: by default aiosmtpd asks the name service for it at every connection.
+    # With a host name: without one aiosmtpd asks the name service for it at every connection.
     return await loop.create_server(
         lambda: SMTP(recipient, hostname="sandbox.invalid", enable_SMTPUTF8=True, loop=loop), sock=on
     )

@@ -1,1 +1,1 @@
-"""Stripe's API under /v1, as far as an order's payment needs it, with Stripe's shapes, refusals and idempotency."""
+"""The part of Stripe's API under /v1 that an order's payment needs, with Stripe's shapes, refusals and idempotency."""

@@ -19,10 +19,14 @@ WEBHOOK_TOGETHER = "--webhook-url and --webhook-secret go together."
 def parsed() -> argparse.Namespace:
     parser = process.arguments("sandbox.payments", "Stripe's API for laptops and tests.")
     parser.add_argument(
-        "--search-lag", type=float, default=60.0, metavar="SECONDS", help="how far behind search is (default 60)"
+        "--search-lag",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="seconds by which the search lags (default 60)",
     )
-    parser.add_argument("--webhook-url", help="where signed webhooks go; none without it")
-    parser.add_argument("--webhook-secret", help="what signs them (whsec_...)")
+    parser.add_argument("--webhook-url", help="the receiver of signed webhooks (default: none are sent)")
+    parser.add_argument("--webhook-secret", help="the secret that signs them (whsec_...)")
     options = parser.parse_args()
     if bool(options.webhook_url) != bool(options.webhook_secret):
         parser.error(WEBHOOK_TOGETHER)
@@ -49,7 +53,7 @@ def _announcer(app: web.Application, books: Books, options: argparse.Namespace) 
 
 
 def _announce_nothing(_rows: list[JsonObject]) -> None:
-    """No listener was named."""
+    """Send no webhooks, because no receiver was named."""
 
 
 async def serve(options: argparse.Namespace, on: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Stripe's test payment methods (https://docs.stripe.com/testing) that the sandbox knows, and what each of them does.
+"""Stripe's test payment methods (https://docs.stripe.com/testing) that the sandbox knows, and the effect of each.
 
 The id stays the alias (`pm_card_visa`), where Stripe would mint a new one for each use: an alias is easier to follow
 in a ledger.
@@ -12,7 +12,7 @@ from sandbox.payments.errors import no_such
 
 @dataclass(frozen=True)
 class Decline:
-    """Why an issuer says no, in the words of https://docs.stripe.com/declines/codes."""
+    """Why an issuer declines a payment, in the words of https://docs.stripe.com/declines/codes."""
 
     code: str
     message: str

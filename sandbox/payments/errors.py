@@ -1,8 +1,8 @@
 """Stripe's errors, in the shape of https://docs.stripe.com/api/errors.
 
-`executed` separates the two kinds that the idempotency layer treats differently: an error found before the endpoint
-began (bad parameters, unknown ids) is not remembered under the key; one that the endpoint itself decided (a decline,
-a wrong state) is.
+`executed` separates the two kinds that the idempotency layer treats differently: an error before the endpoint began
+(bad parameters, unknown ids) is not stored under the key; an error of the endpoint itself (a decline, a wrong state)
+is.
 """
 
 from typing import Any
@@ -39,5 +39,5 @@ def api_error() -> StripeError:
 
 
 def refusal() -> StripeError:
-    """What a fault of kind `refuse` answers where no card is involved."""
+    """The answer of a fault of kind `refuse` where no card is involved."""
     return StripeError(400, "This request was refused, as the sandbox's fault plan asks.", executed=True)

@@ -1,8 +1,8 @@
-"""Stripe's API over HTTP: who may call, which operation it is, and how its answer travels.
+"""Stripe's API over HTTP: checks the API key, finds the operation, and sends its answer.
 
-The order of the layers is the meaning of the faults: the key is checked, then the fault plan decides, and only then
-comes the idempotency layer. So an `error_before_commit` is not remembered under a key, and an `error_after_commit`
-is.
+The order of the layers gives the faults their meaning: the API key is checked, then the fault plan decides, and then
+the idempotency layer works. So an `error_before_commit` is not stored under an idempotency key, and an
+`error_after_commit` is.
 """
 
 import base64
@@ -30,7 +30,7 @@ KEY_LENGTH = 255
 
 
 def operations(search_lag_s: float) -> dict[str, Route]:
-    """Every operation that the sandbox offers, under the name that fault plans use."""
+    """Every operation of the sandbox, by its name in fault plans."""
     return {
         "payment_methods.retrieve": Route(
             "GET", "/v1/payment_methods/{id}", queries.payment_method, queries.ONE_PARAMS
@@ -52,7 +52,7 @@ def operations(search_lag_s: float) -> dict[str, Route]:
 
 @dataclass(frozen=True)
 class StripeCall:
-    """One call as the faults see it."""
+    """One call as an operation for faults."""
 
     till: Till
     route: Route
@@ -102,7 +102,7 @@ class Edge:
 
 
 def order_of(books: Books, operation: str, call: Call) -> str | None:
-    """The order that a call is about: from its metadata at a create, from a search's clause, else from its intent."""
+    """The order of a call: from its metadata at a create, from a search's clause, else from its intent."""
     if operation == "payment_intents.create":
         return _text(call.params.raw.get("metadata"), "order_id")
     if operation == "payment_intents.search":

@@ -1,7 +1,7 @@
-"""Where a call is carried out: once per idempotency key (https://docs.stripe.com/api/idempotent_requests).
+"""Carries a call out once per idempotency key (https://docs.stripe.com/api/idempotent_requests).
 
 - Same key, path and parameters: the stored answer again, marked `Idempotent-Replayed: true`, stored failures included.
-- Same key with anything else: 400 `idempotency_error`, and nothing is done.
+- Same key with another path or parameters: 400 `idempotency_error`, without an effect.
 - Same key while the first call is still under way: 409 `idempotency_key_in_use`.
 - An error found before the endpoint began is not stored: the key stays free.
 
@@ -25,7 +25,7 @@ Handler = Callable[[Draft, Call], JsonObject]
 
 @dataclass(frozen=True)
 class StripeResponse:
-    """An HTTP answer; `replays` is the id of the request that it was first given to, when this is not the first."""
+    """An HTTP answer; `replays` is the id of the first request that got it, when this is not the first."""
 
     status: int
     body: JsonObject
@@ -38,7 +38,7 @@ def refuse(_draft: Draft, _call: Call) -> JsonObject:
 
 @dataclass(frozen=True)
 class Route:
-    """One operation: where it is, what does it, which parameters it knows, and how it is refused on request."""
+    """One operation: its path, its handler, its parameters, and its refusal for a fault plan."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Till:
     under_way: set[str] = field(default_factory=set)
 
     def take(self, call: Call, route: Route, handler: Handler, ending: StripeError | None = None) -> StripeResponse:
-        """Carry the call out, or replay it. `ending` is told instead of the truth, and kept under the key."""
+        """Carry the call out, or replay it. `ending` replaces the true answer, also under the key."""
         try:
             if stored := self._stored(call):
                 return stored
@@ -64,7 +64,7 @@ class Till:
 
     @contextmanager
     def in_flight(self, call: Call) -> Iterator[None]:
-        """While open, the call's key is taken. Raises StripeError 409 when it is taken already."""
+        """Occupies the call's key while open. Raises StripeError 409 when it is occupied already."""
         self._require_free(call)
         if call.key:
             self.under_way.add(call.key)

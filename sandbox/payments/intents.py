@@ -1,7 +1,6 @@
 """PaymentIntents: create, confirm, capture, cancel, with the states of https://docs.stripe.com/payments/paymentintents/lifecycle.
 
-Every operation takes the draft of its call and answers the intent, or raises the StripeError that Stripe would answer
-with.
+Every operation takes the draft of its call and returns the intent, or raises StripeError with Stripe's answer.
 """
 
 from sandbox.ledger import JsonObject
@@ -25,7 +24,7 @@ KEPT_TEXTS = (
     "statement_descriptor_suffix",
     "transfer_group",
 )
-"""Parameters that the sandbox keeps and shows, and that change nothing else."""
+"""Parameters that the sandbox stores and shows, and that have no other effect."""
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CAPTURABLE = ("requires_capture",)
@@ -54,7 +53,7 @@ def confirm(draft: Draft, call: Call) -> JsonObject:
 
 
 def confirm_declined(draft: Draft, call: Call) -> JsonObject:
-    """A confirm whose issuer says no, whatever the card."""
+    """A confirm that the issuer declines, whatever the card."""
     return _confirm(draft, call.params, existing(draft, call.target), refusal=GENERIC_DECLINE)
 
 
@@ -145,7 +144,7 @@ def _amount(params: Params, currency: str) -> int:
 
 
 def _chosen_methods(call: Call) -> JsonObject:
-    """How the caller chooses the kinds of method: by one of three parameters, or automatically when by none of them."""
+    """The parameter by which the caller chooses the kinds of method: one of three, or none for the automatic choice."""
     params = call.params
     _require_one_choice(call)
     fixed = params.texts("payment_method_types") or _compatible(params.texts("allowed_payment_method_types"))
@@ -168,7 +167,7 @@ def _require_one_choice(call: Call) -> None:
 
 
 def _compatible(allowed: list[str]) -> list[str]:
-    """Of the allowed kinds, those that this account takes: cards. What does not fit is dropped without a word."""
+    """The allowed kinds that this account accepts, which is cards. Other kinds are dropped without an error."""
     if allowed and "card" not in allowed:
         message = "None of the allowed payment method types can be used for this PaymentIntent."
         raise StripeError(400, message, param="allowed_payment_method_types")
@@ -203,7 +202,7 @@ def _confirm(draft: Draft, params: Params, intent: JsonObject, refusal: Decline 
 
 
 def _decline(method: Method, params: Params) -> Decline | None:
-    """Nobody is there to authenticate when the customer is absent, or when the caller wants no further action."""
+    """The decline of a card, if any: also when it needs a customer who is absent, or an action that is not allowed."""
     absent = params.boolean("off_session") or params.boolean("error_on_requires_action")
     return AUTHENTICATION_REQUIRED if method.needs_authentication and absent else method.decline
 
@@ -263,7 +262,7 @@ def _ask_for_authentication(draft: Draft, intent: JsonObject, return_url: str | 
 
 
 def _fail(draft: Draft, intent: JsonObject, method: Method, decline: Decline) -> JsonObject:
-    """Always raises the 402; the intent takes another payment method afterwards."""
+    """Always raises the 402; the intent then waits for another payment method."""
     charge = _new_charge(intent, method) | {"failure_code": decline.code, "failure_message": decline.message}
     details = {
         "charge": charge["id"],
@@ -315,5 +314,5 @@ def _charge_of(draft: Draft, intent: JsonObject) -> JsonObject:
 
 
 def _release(draft: Draft, charge: JsonObject) -> None:
-    """A cancelled authorisation: Stripe shows it as a charge refunded in full, without a refund of its own."""
+    """Cancel an authorisation, which Stripe shows as a charge refunded in full, without a refund object."""
     draft.put(charge | {"refunded": True, "amount_refunded": charge["amount"]})

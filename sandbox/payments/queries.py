@@ -1,4 +1,4 @@
-"""What only reads: single objects, and lists (https://docs.stripe.com/api/pagination), which are up to date at once."""
+"""The read operations: single objects, and lists (https://docs.stripe.com/api/pagination), which do not lag."""
 
 from collections.abc import Callable
 
@@ -61,7 +61,7 @@ def _listed(books: Books, kind: str, call: Call, filters: tuple[str, ...]) -> Js
 
 
 def _from_cursor(items: list[JsonObject], params: Params, kind: str, limit: int) -> tuple[list[JsonObject], bool]:
-    """What follows `starting_after`, or the page before `ending_before` and whether still newer ones exist."""
+    """The objects after `starting_after`, or the page before `ending_before` and whether newer ones exist."""
     if after := params.text("starting_after"):
         return items[_position(items, after, kind, "starting_after") + 1 :], False
     if before := params.text("ending_before"):
@@ -78,7 +78,7 @@ def _position(items: list[JsonObject], id_: str, kind: str, param: str) -> int:
 
 
 def page_size(params: Params) -> int:
-    """From 1 to 100 objects; 10 where the call does not say."""
+    """From 1 to 100 objects; 10 by default."""
     limit = params.integer("limit")
     if limit is not None and not 1 <= limit <= 100:
         raise StripeError(400, "Limit must be from 1 to 100.", code="parameter_invalid_integer", param="limit")
@@ -86,7 +86,7 @@ def page_size(params: Params) -> int:
 
 
 def _created(params: Params) -> Matches:
-    """`created=123` asks for that second, `created[gte]=123` and its like for a range."""
+    """`created=123` selects that second, `created[gte]=123` and the like a range."""
     if not isinstance(params.raw.get("created"), dict):
         second = params.integer("created")
         return lambda item: second is None or item["created"] == second

@@ -43,7 +43,7 @@ def _charge_to_refund(draft: Draft, call: Call) -> JsonObject:
 
 
 def _refundable(charge: JsonObject, wanted: int | None) -> int:
-    """The amount to refund: what is wanted, or all that is left. Raises StripeError where less is left."""
+    """The amount to refund: the requested one, or the whole rest. Raises StripeError where less is left."""
     if wanted is not None:
         currencies.refuse_fractions(wanted, charge["currency"], "amount")
     left: int = charge["amount"] - charge["amount_refunded"]

@@ -1,8 +1,8 @@
-"""Parameters as Stripe takes them: form-encoded, nested by brackets, every value a text.
+"""Parameters in Stripe's form: form-encoded, nested by brackets, every value a text.
 
 `metadata[order_id]=7&payment_method_types[]=card` becomes `{"metadata": {"order_id": "7"}, "payment_method_types":
-{"0": "card"}}`: a list is a mapping from position to value, because only the reader of a parameter knows whether it
-wants a list.
+{"0": "card"}}`: a list is a mapping from position to value, because only the reader of a parameter knows whether it is
+a list.
 """
 
 import re
@@ -17,7 +17,7 @@ BOOLEANS = {"true": True, "false": False}
 
 
 def decode(form: str) -> JsonObject:
-    """The nested parameters of a query string or a body. Raises StripeError (400) where two contradict each other."""
+    """The nested parameters of a query string or a body. Raises StripeError (400) if two contradict each other."""
     params: JsonObject = {}
     for name, value in parse_qsl(form, keep_blank_values=True):
         _place(params, re.findall(r"^[^\[]+|(?<=\[)[^\]]*(?=\])", name) or [name], value)
@@ -99,7 +99,7 @@ class Params:
         return values
 
     def metadata(self) -> dict[str, str]:
-        """At most 50 keys of 40 characters with values of 500; an empty value means that the key is not wanted."""
+        """At most 50 keys of 40 characters with values of 500; an empty value deletes its key."""
         pairs = self.hash("metadata")
         if len(pairs) > 50 or any(len(key) > 40 for key in pairs):
             raise StripeError(400, "Metadata can have up to 50 keys of up to 40 characters.", param="metadata")
@@ -110,9 +110,9 @@ class Params:
 
 @dataclass(frozen=True)
 class Call:
-    """`target` is the id in the path, `path` the whole of it; `key` is the Idempotency-Key of a POST, if any.
+    """`target` is the id in the path, `path` the whole path; `key` is the Idempotency-Key of a POST, if any.
 
-    `version` is the Stripe-Version that the caller speaks, such as `2026-07-29.dahlia`; empty when it does not say.
+    `version` is the caller's Stripe-Version, such as `2026-07-29.dahlia`; empty without one.
     """
 
     method: str

@@ -1,7 +1,7 @@
 """The search over PaymentIntents, which lags.
 
-It sees the books as they were some seconds ago: it finds late what is new, and shows an old state of what has changed
-since. These are exactly the two mistakes that a caller of Stripe's search has to survive.
+It searches the books as they were some seconds ago: it finds new objects late, and shows the old state of changed ones.
+These are the two errors that a caller of Stripe's search has to survive.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""What the provider knows: its objects, the answers it gave under idempotency keys, and the ledger of what happened.
+"""The provider's state: its objects, its answers under idempotency keys, and the ledger of its effects.
 
-All of it is rebuilt from the ledger's file at the start; a `Draft` gathers what one call changes, and is written as
-one commit or thrown away. So an error half-way leaves no trace, and a kill leaves all of a call or nothing.
+All of it is rebuilt from the ledger's file at the start. A `Draft` gathers the changes of one call, and is written as
+one commit or dropped. So an error half-way leaves no trace, and a kill leaves all of a call or nothing.
 """
 
 import copy
@@ -30,12 +30,12 @@ class Books:
         return [item for item in reversed(self._objects.values()) if item["object"] == kind]
 
     def intents_as_of(self, moment: float) -> list[JsonObject]:
-        """Newest first, each as it was at that moment (seconds since 1970); what did not exist then is not there."""
+        """Newest first, each as it was at that moment (seconds since 1970), without those that are newer."""
         histories = ([item for at, item in versions if at <= moment] for versions in reversed(self._versions.values()))
         return [versions[-1] for versions in histories if versions]
 
     def commit(self, draft: "Draft", answer: JsonObject | None) -> list[JsonObject]:
-        """Write what a call did, and the answer to keep under its key; answers the new rows of the ledger."""
+        """Write the changes of a call and the answer under its key; returns the new rows of the ledger."""
         state = {"time": time.time(), "objects": list(draft.changed.values()), "answer": answer}
         rows = self._ledger.commit(draft.rows, **state)
         self._take(state)
@@ -51,7 +51,7 @@ class Books:
 
 
 class Draft:
-    """What one call sees and changes. What it hands out are copies: a call that fails has changed nothing."""
+    """The objects that one call reads and changes. They are copies, so that a failing call changes nothing."""
 
     def __init__(self, books: Books, key: str | None) -> None:
         self.books = books
@@ -68,7 +68,7 @@ class Draft:
         self.changed[item["id"]] = item
 
     def note(self, event: str, intent: JsonObject, amount_minor: int | None = None) -> None:
-        """A row of the ledger; the amount is the intent's when none is given."""
+        """Add a row to the ledger; the amount is the intent's by default."""
         self.rows.append(
             {
                 "event": event,
@@ -86,9 +86,9 @@ def new_id(prefix: str) -> str:
 
 
 def now() -> int:
-    """The second, as Stripe dates its objects."""
+    """The present second, in which Stripe dates its objects."""
     return int(time.time())
 
 
 Announce = Callable[[list[JsonObject]], None]
-"""Called with the new rows after each commit."""
+"""It is called with the new rows after each commit."""

@@ -1,7 +1,7 @@
-"""Signed webhooks (https://docs.stripe.com/webhooks#verify-manually): what the ledger says, told to one listener.
+"""Signed webhooks (https://docs.stripe.com/webhooks#verify-manually): events of the ledger, sent to one receiver.
 
-Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. What is
-undelivered when the process ends is lost: the listener needs a sweep in any case, and a sandbox that kept a queue
+Delivery is at least once and out of order, as Stripe's is: each event has a task of its own with a few tries. Events
+that are undelivered when the process ends are lost: the receiver needs a sweep in any case, and a queue in the sandbox
 would hide that need.
 """
 
@@ -28,13 +28,13 @@ TYPES = {
     "refund.succeeded": "charge.refunded",
 }
 PAUSES_S = (0.5, 2.0, 5.0)
-"""Between one try and the next; after the last the event is given up."""
+"""The pauses between tries; after the last try the event is given up."""
 TIMEOUT_S = 10.0
 
 
 @dataclass
 class Webhooks:
-    """One listener: where it is and the secret (`whsec_...`) that signs what it gets."""
+    """One receiver: its URL and the secret (`whsec_...`) that signs its webhooks."""
 
     url: str
     secret: str
@@ -42,7 +42,7 @@ class Webhooks:
     _deliveries: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def live(self, _app: web.Application) -> AsyncIterator[None]:
-        """For `cleanup_ctx`: deliveries end with the process."""
+        """Ends the deliveries with the process, as a `cleanup_ctx`."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as self._session:
             yield
             for task in self._deliveries:
@@ -50,7 +50,7 @@ class Webhooks:
             await asyncio.gather(*self._deliveries, return_exceptions=True)
 
     def announce(self, books: Books, rows: list[JsonObject]) -> None:
-        """Start the delivery of every row that is an event to the outside, with the object as it is now."""
+        """Start the delivery of every row that is a public event, with the present object."""
         for row in rows:
             if row["event"] in TYPES:
                 task = asyncio.create_task(self._deliver(json.dumps(_event(books, row)).encode()))
@@ -67,7 +67,7 @@ class Webhooks:
         print(f"A webhook to {self.url} was given up: {problem}", file=sys.stderr, flush=True)
 
     async def _attempt(self, body: bytes) -> str | None:
-        """None when the listener has taken it, else what was wrong."""
+        """Send an event once; None when the receiver has accepted it, else the reason."""
         assert self._session is not None
         headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature(body, self.secret)}
         try:

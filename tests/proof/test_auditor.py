@@ -75,14 +75,14 @@ WRONG: Mapping[str, tuple[ApiOrder, Facts]] = {
         COMPENSATED,
         GIVEN_BACK._replace(messages=(mail("farewell", "12:00:00.150", "refunded"),)),
     ),
-    "told of no refund": (COMPENSATED, GIVEN_BACK._replace(messages=(mail("farewell", text="not charged"),))),
+    "its mail names no refund": (COMPENSATED, GIVEN_BACK._replace(messages=(mail("farewell", text="not charged"),))),
     "was never charged": (COMPENSATED, GIVEN_BACK._replace(ledger=())),
-    "told 2 times": (COMPENSATED, GIVEN_BACK._replace(messages=2 * GIVEN_BACK.messages)),
+    "has 2 mails that say": (COMPENSATED, GIVEN_BACK._replace(messages=2 * GIVEN_BACK.messages)),
     "says cancelled, and was confirmed": (
         COMPENSATED._replace(status="cancelled"),
         GIVEN_BACK._replace(messages=(mail("confirmation", "12:00:00.150"),), label={**LABEL, "status": "void"}),
     ),
-    "told by mail that it is undone": (COMPLETED, SOLD._replace(messages=(*SOLD.messages, *GIVEN_BACK.messages))),
+    "has a mail that says it is undone": (COMPLETED, SOLD._replace(messages=(*SOLD.messages, *GIVEN_BACK.messages))),
     "has kept 700 of 1500": (COMPLETED, SOLD._replace(ledger=(entry("payment_intent.succeeded", amount=700),))),
 }
 

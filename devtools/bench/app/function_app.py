@@ -1,4 +1,4 @@
-"""What the bench runs: orchestrations whose activities do nothing, so that what is measured is the engine."""
+"""The app of the bench: orchestrations whose activities do nothing, so that the bench measures the engine."""
 # mypy: ignore-errors
 # Written as users write such apps: without types.
 
@@ -10,7 +10,7 @@ STEPS = ("one", "two", "three", "four", "five")
 
 @app.orchestration_trigger(context_name="context")
 def saga(context):
-    """Five steps, all well."""
+    """Five steps that succeed."""
     done = []
     for step in STEPS:
         done.append((yield context.call_activity("step", step)))
@@ -33,21 +33,21 @@ def twin(context):
 
 @app.orchestration_trigger(context_name="context")
 def chain(context):
-    """As many steps, one after the other, as its input says."""
+    """Steps one after the other; the input is their number."""
     for number in range(context.get_input()):
         yield context.call_activity("step", number)
 
 
 @app.orchestration_trigger(context_name="context")
 def fan(context):
-    """As many steps, all at once, as its input says."""
+    """Steps all at once; the input is their number."""
     results = yield context.task_all([context.call_activity("step", number) for number in range(context.get_input())])
     return len(results)
 
 
 @app.orchestration_trigger(context_name="context")
 def nothing(context):
-    """Ends at once: what fills a hub with finished instances."""
+    """Ends at once, to fill a hub with finished instances."""
     return
 
 

@@ -2,8 +2,7 @@
 
 The commit is checked out into a folder of its own, which sets itself up as a fresh clone does and is kept for the next
 time. The products of a table run at once, on ports and data of their own; each round puts the load of a row on its one
-side and then on its other. What counts is the median of the rounds' ratios: a machine that is busy with something else
-is so for both.
+side and then on its other. The result is the median of the rounds' ratios: other load of the machine slows both sides.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WARM_UP, WARM_UP_AT_ONCE = 128, 16
 
 
 def checked_out(commit: str) -> Path:
-    """The folder of this commit, beside the other local data. Raises CalledProcessError for what is no commit."""
+    """The folder of this commit, beside the other local data. Raises CalledProcessError if it is no commit."""
     revision = subprocess.run(
         ["git", "rev-parse", "--verify", f"{commit}^{{commit}}"],
         cwd=ROOT,
@@ -75,7 +74,7 @@ async def by_turns(rows: tuple[Row, ...], sides: Mapping[str, Side], rounds: int
     for number in range(rounds):
         for row in rows:
             say(f"{row.name}, {row.at_once} at once, round {number + 1} of {rounds}")
-            # The one that begins takes turns too.
+            # The sides take turns at going first.
             turns = (row.one, row.other) if number % 2 else (row.other, row.one)
             loads = [await _load(sides, run, row) for run in turns]
             results[row].append(Pair(*(loads if number % 2 else loads[::-1])))

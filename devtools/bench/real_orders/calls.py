@@ -1,4 +1,4 @@
-"""What one order asks of others, by kind, and what it leaves in the tables: counted on a product of its own."""
+"""Counts one order's requests to other servers, by kind, and its stored rows, on a product of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADS = ("tables", "blobs", "stripe", "mail", "push", DEVHOST)
 
 
 class Counted(NamedTuple):
-    """A product whose requests are noted in `seen`. `environment`: settings that lead through the same proxies."""
+    """A product whose requests are noted in `seen`. `environment`: settings that use the same proxies."""
 
     shop: Shop
     requests: list[str]
@@ -54,7 +54,7 @@ async def product(tree: Path = ROOT, webhooks: bool = False) -> AsyncIterator[Co
 
 
 async def calls_of(counted: Counted, kind: Kind) -> list[str]:
-    """What one order asks for, from its POST to its end. One whose cancel comes too late is not counted."""
+    """The requests of one order, from its POST to its end. An order whose cancel was too late is not counted."""
     for _ in range(TRIES):
         counted.requests.clear()
         order_id = await counted.shop.ended(kind)
@@ -65,7 +65,7 @@ async def calls_of(counted: Counted, kind: Kind) -> list[str]:
 
 
 def by_kind(calls: list[str]) -> Counter[str]:
-    """By the heads of the table. Of storage, what is no blob is a table."""
+    """The requests by the heads of the table. Requests to storage are for blobs or else for tables."""
     kinds = {"labels": "blobs", "stripe": "stripe"}
     places = (call.rpartition(" ")[2] for call in calls)
     return Counter(place if place in HEADS else kinds.get(place, "tables") for place in places)
@@ -84,7 +84,7 @@ async def counts(tree: Path = ROOT) -> dict[str, dict[str, float]]:
 
 
 class Left(NamedTuple):
-    """What an order leaves in one table."""
+    """An order's rows and bytes in one table."""
 
     rows: int
     bytes: int
@@ -108,7 +108,7 @@ async def ended_with_its_webhook(of: Counted) -> str:
 
 
 async def left_in(storage: str, order_id: str) -> dict[str, Left]:
-    """By table; nothing of a table that holds nothing of it."""
+    """By table; tables without rows of the order are left out."""
     async with StorageHttp() as http:
         rows_by_place = await left_by(Tables(parse_connection_string(storage), http, StorageRetry()), order_id)
     return {place.table: Left(len(rows), sum(map(row_bytes, rows))) for place, rows in rows_by_place.items()}

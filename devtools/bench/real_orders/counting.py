@@ -1,4 +1,4 @@
-"""Counts what the app asks of others: proxies that pass each request on and note what it was.
+"""Counts the app's requests to other servers: proxies that forward and note each request.
 
 A note has the verb as of a single row and the place: `PUT orders`, `GET stock`, `PUT labels`, `POST stripe`, `mail`,
 `push`. Requests for the task hub are devhost's, and noted as `devhost`.
@@ -50,7 +50,7 @@ def of_mail(_method: str, path: str, _body: bytes) -> str:
 
 @asynccontextmanager
 async def counted(ports: Ports, requests: list[str]) -> AsyncIterator[Ports]:
-    """Ports to use in place of these. Every request is noted in `seen`, as it comes, and passed on."""
+    """Ports to use in place of these. Every request is noted in `seen` on its arrival, and forwarded."""
     first = free_ports_in_a_row()
     proxied = replace(ports, payments=first, smtp=first + 1, mail=first + 2, blob=first + 3, table=first + 4)
     names: dict[str, Name] = {"payments": of_stripe, "mail": of_mail, "blob": of_blobs, "table": of_tables}

@@ -1,7 +1,7 @@
-"""Many finished orders in a store: copies of the rows that one real order has left, under ids of their own.
+"""Fills a store with finished orders: copies of the rows of one real order, under ids of their own.
 
-Written straight into the tables by the raw client, because 10,000 orders take twenty minutes. Their labels are left
-out: no order reads another one's.
+The raw client writes them straight into the tables, because 10,000 real orders take twenty minutes. Labels are left
+out, because no order reads another one's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ AT_ONCE, IN_A_TRANSACTION = 32, 100
 
 
 class Place(NamedTuple):
-    """Where an order's rows are. `shared`: all orders' rows are in one partition."""
+    """A place of an order's rows. `shared`: all orders' rows are in one partition."""
 
     table: str
     condition: str
@@ -45,7 +45,7 @@ async def left_by(tables: Tables, order_id: str) -> dict[Place, list[Row]]:
 
 
 async def fill(connection_string: str, order_id: str, orders: int) -> None:
-    """So many copies of an order that has ended."""
+    """Store copies of an order that has ended."""
     async with StorageHttp() as http:
         tables = Tables(parse_connection_string(connection_string), http, StorageRetry())
         rows_by_place = await left_by(tables, order_id)
@@ -65,7 +65,7 @@ def _transactions(template: list[Row], order_id: str, orders: int, place: Place)
 
 
 def copied_id(order_id: str, number: int) -> str:
-    """Of the same length, so that the rows have the same size."""
+    """An id of the same length, so that the rows have the same size."""
     return f"{number:0{len(order_id)}d}"
 
 

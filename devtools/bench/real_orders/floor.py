@@ -1,8 +1,8 @@
-"""The floor of the real order: its calls, in its order, through its own clients, with nothing around them.
+"""The floor of the real order: only its calls, in its order, through its own clients.
 
-No saga, no history, no host, no rule, no retry: what is left is what these calls take. `ITS_OWN` has the calls that a
-completed order of one line makes, and a test holds it to that. `FEWEST` has two writes and a read less and asks Stripe
-once more; no saga was written that does with these.
+It has no saga, history, host, rules or retries, so it takes the time of these calls alone. `ITS_OWN` has the calls of a
+completed order of one line, which a test checks. `FEWEST` has two writes and a read less and one call of Stripe more;
+no saga exists that needs only these calls.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LINE = Line(sku=HOT, quantity=1, price_minor=1000)
 TOTAL = Total(amount_minor=1000, currency="gbp")
 REQUEST = OrderRequest.model_validate(example_order(items=[{"sku": HOT, "quantity": 1}]))
 INDEX_KEY = "8" * 13
-# What each write of the record carries, with the audit rows of an order that completes.
+# The audit rows that each write of the record carries, for an order that completes.
 WRITES: dict[str, tuple[Change, ...]] = {
     "accepted": (
         Change(
@@ -70,7 +70,7 @@ class Placed:
 
     def __init__(self, template: OrderRecord) -> None:
         self.order_id = secrets.token_hex(8)
-        # The copy keeps what was parsed of the request.
+        # The copy keeps the parsed request.
         self.record = template.model_copy(update={"order_id": self.order_id})
         self.etag, self.audits, self.intent_id = "", 0, ""
 
@@ -95,7 +95,7 @@ class RealFloor:
         self.address = self._template.contents.shipping_address
 
     def prepare(self) -> None:
-        """What is there before the first order: the article, and the container of the labels."""
+        """Create the article and the container of the labels before the first order."""
         if not self.labels.exists():
             self.labels.create_container()
         article = {"OnHand": 100_000, "Reserved": 0, "PriceMinor": 1000, "Currency": "gbp"}
@@ -199,7 +199,7 @@ def _entry(placed: Placed, partition: str, status: str) -> dict[str, Any]:
 
 
 def _count(columns: dict[str, int]) -> tuple[Any, ...]:
-    """Without the guard of an ETag: the floor decides nothing, so it has nothing to try again."""
+    """Count without an ETag: the floor decides nothing, so it never retries."""
     return ("update", {"PartitionKey": "stock", "RowKey": f"sku:{HOT}", **columns}, {"mode": UpdateMode.MERGE})
 
 

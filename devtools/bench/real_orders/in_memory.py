@@ -43,7 +43,7 @@ async def _product(stack: AsyncExitStack, session: aiohttp.ClientSession) -> tup
 
 @asynccontextmanager
 async def floor(around: Surroundings, calls: str) -> AsyncIterator[Side]:
-    """One process, as one worker is one."""
+    """The floor in one process, as one worker is one."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "devtools.bench.real_orders.floor_process", calls),
         stdin=asyncio.subprocess.PIPE,
@@ -83,7 +83,7 @@ async def _run_load(process: asyncio.subprocess.Process, load: Mapping[str, int]
 
 
 async def _answer(process: asyncio.subprocess.Process) -> list[float]:
-    """Raises RuntimeError when the floor has ended."""
+    """The floor's answer. Raises RuntimeError when the floor has ended."""
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:

@@ -1,9 +1,8 @@
-"""The one table of loads: what `dev.py bench --against COMMIT` measures, and against what.
+"""The table of loads of `dev.py bench --against COMMIT`, and the two sides of each.
 
-Each row puts the same load on two sides by turns, and what counts is the ratio. The first table compares with the base
-commit, or with one worker of this tree, as `dev.py start` runs them. The second table looks at this tree alone, on an
-Azurite in memory: there, 10,000 orders are not written to a disk over and over, so what is left is what they cost the
-product.
+Each row puts the same load on two sides by turns, and the result is the ratio. The first table compares with the base
+commit, or with one worker of this tree, as `dev.py start` runs them. The second table measures this tree alone, on an
+Azurite in memory: there, 10,000 orders are not written to a disk over and over, so the figures are the product's cost.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ HOT, SPREAD = "BENCH-CHAIR", [f"BENCH-{number}" for number in range(64)]
 
 
 class Kind(NamedTuple):
-    """What is ordered: so many lines, the first of one hot article or of the next of many; and how it is to end."""
+    """A kind of order: its number of lines, whether its first line is of one hot article, and its planned end."""
 
     lines: int = 1
     spread: bool = False

@@ -1,8 +1,8 @@
-"""`python3 dev.py bench --long-run [N]`: N real orders, and whether the processes are then what they were after 500.
+"""`python3 dev.py bench --long-run [N]`: N real orders, and whether the processes have grown since the first 500.
 
 Memory and file descriptors of devhost and of each of its workers are taken after the first 500 orders and after all,
-each time when nothing is under way. Eight orders of ten go well, one is declined and one is cancelled. Azurite and the
-sandbox are not judged: they keep what they were given.
+each time when no order is under way. Eight orders of ten succeed, one is declined and one is cancelled. Azurite and the
+sandbox are not judged: they keep all their data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from devtools.bench.stage import memory_mb
 
 ORDERS, FIRST, AT_ONCE = 5000, 500, 16
 MEMORY_FACTOR = 1.2
-# Connections to storage that one more thread needed at once are kept; they are bounded by the threads.
+# Connections that more threads needed at once are kept open; the number of threads bounds them.
 MORE_DESCRIPTORS = 4
 SETTLE_S = 3.0
 MIX = (*(ONE_LINE,) * 7, Kind(lines=10), DECLINED, CANCELLED)
@@ -33,7 +33,7 @@ LOUD = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback)\b")
 
 
 class Process(NamedTuple):
-    """What a process holds."""
+    """The memory and descriptors of a process."""
 
     mb: float
     descriptors: int
@@ -59,7 +59,7 @@ class LongRun:
         return "\n".join([f"{self.orders} orders in {self.seconds:.0f} s, {len(self.loud)} loud log lines", *held])
 
     def shortfalls(self) -> list[str]:
-        """What was promised and did not come true."""
+        """The broken promises, as sentences."""
         faults = [f"the log says: {line}" for line in self.loud[:3]]
         if self.first.keys() != self.last.keys():
             faults.append(f"other processes run: {sorted(self.first)} and then {sorted(self.last)}")
@@ -73,7 +73,7 @@ class LongRun:
 
 
 async def long_run(orders: int = ORDERS, first: int = FIRST) -> LongRun:
-    """Raises RuntimeError for an order that ends otherwise than it is to, and where no process can be looked at."""
+    """Raises RuntimeError for an order with another end than planned, and where no process can be measured."""
     kinds, start = itertools.cycle(MIX), time.monotonic()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session, outside() as around, hosted(around) as urls:
@@ -98,7 +98,7 @@ async def _place(shop: Shop, kinds: Iterator[Kind]) -> None:
 
 
 async def _settled(shop: Shop, others: Mapping[str, int]) -> dict[str, Process]:
-    """devhost and its workers, once the last webhooks are through."""
+    """devhost and its workers, once the last webhooks are handled."""
     await asyncio.sleep(SETTLE_S)
     judged = {name: pid for name, pid in shop.pids.items() if name not in others}
     return {name: Process(memory_mb(pid), descriptors(pid)) for name, pid in judged.items()}

@@ -30,7 +30,7 @@ DECLINED_CARD = "pm_card_visa_chargeDeclined"
 
 
 class Shop:
-    """A product that runs. `urls`: its host, and the ids of its processes by their names."""
+    """A running product. `urls`: its host, and the ids of its processes by their names."""
 
     def __init__(self, urls: dict[str, Any], session: aiohttp.ClientSession) -> None:
         self._orders, self._session = f"{urls['host']}/api/orders", session
@@ -40,7 +40,7 @@ class Shop:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Every process of the product by its name, devhost's workers of this moment among them."""
+        """Every process of the product by its name, including devhost's present workers."""
         return {**self._pids, **workers_of(self._pids["devhost"])}
 
     async def fill_the_shelf(self) -> None:
@@ -57,7 +57,7 @@ class Shop:
         return example_order(order_id=order_id, items=[{"sku": sku, "quantity": 1} for sku in skus], **changes)
 
     async def order(self, kind: Kind = ONE_LINE, poll_s: float = POLL_S) -> None:
-        """From the POST to the end of the order. Raises RuntimeError when it ends otherwise than it is to."""
+        """From the POST to the end of the order. Raises RuntimeError for another end than planned."""
         order_id = await self.ended(kind, poll_s)
         status = await self.status(order_id)
         too_late = kind.end == "cancelled" and status == "completed"
@@ -68,7 +68,7 @@ class Shop:
         return str((await self._ask(f"{self._orders}/{order_id}"))["status"])
 
     async def ended(self, kind: Kind = ONE_LINE, poll_s: float = POLL_S) -> str:
-        """Place an order and wait for its end; its id. A cancel may come too late."""
+        """Place an order and wait for its end; its id. A cancel may be too late."""
         order_id = secrets.token_hex(8)
         async with self._session.post(self._orders, json=self._body(order_id, kind)) as answer:
             answer.raise_for_status()
@@ -77,7 +77,7 @@ class Shop:
             async with self._session.post(f"{self._orders}/{order_id}/cancel") as answer:
                 if answer.status != HTTPStatus.CONFLICT:
                     answer.raise_for_status()
-        # Asked of the engine, which has it in memory: to ask for the order would be a read of storage each time.
+        # The engine answers from memory; a GET of the order would read storage each time.
         while (await self._ask(instance))["runtimeStatus"] in {"Pending", "Running"}:  # noqa: ASYNC110
             await asyncio.sleep(poll_s)
         return order_id
@@ -90,7 +90,7 @@ class Shop:
 
 @asynccontextmanager
 async def opened(session: aiohttp.ClientSession, tree: Path = ROOT, workers: int = 1) -> AsyncIterator[Shop]:
-    """The product of this tree, or of another one, which sets itself up by its own `dev.py`."""
+    """The product of this tree, or of another tree, which sets itself up by its own `dev.py`."""
     with tempfile.TemporaryDirectory(prefix="bench-shop-") as name:
         data, port = Path(name), free_ports_in_a_row()
         python = sys.executable if tree == ROOT else getattr(sys, "_base_executable", sys.executable)
@@ -99,18 +99,18 @@ async def opened(session: aiohttp.ClientSession, tree: Path = ROOT, workers: int
         try:
             urls = await asyncio.to_thread(_urls, data / "urls.json", process)
             shop = Shop(urls, session)
-            tell_of_other_workers(shop, workers)
+            warn_of_other_workers(shop, workers)
             await shop.fill_the_shelf()
             yield shop
         finally:
             end(process, patience=60)
 
 
-def tell_of_other_workers(shop: Shop, wanted: int) -> None:
-    """Where the system tells how many run."""
+def warn_of_other_workers(shop: Shop, wanted: int) -> None:
+    """Warn when another number of workers runs, where the system shows it."""
     running = sum(name.startswith("worker") for name in shop.pids)
     if running not in {0, wanted}:
-        print(f"{wanted} workers were asked for, and {running} run", file=sys.stderr, flush=True)
+        print(f"{wanted} workers were requested, but {running} run", file=sys.stderr, flush=True)
 
 
 def _urls(path: Path, process: Any) -> dict[str, Any]:

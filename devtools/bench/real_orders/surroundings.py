@@ -1,7 +1,7 @@
-"""What the order saga runs among, started by the bench itself: an Azurite in memory, the sandbox, and devhost or none.
+"""The servers around the order saga, started by the bench itself: an Azurite in memory, the sandbox, and maybe devhost.
 
-`dev.py start` keeps the storage on a disk, and Azurite writes all of it each five seconds. That is right for a person
-and wrong for a bench of 10,000 stored orders, and a floor needs no host.
+`dev.py start` keeps the storage on a disk, and Azurite writes all of it each five seconds. That suits a person, but not
+a bench of 10,000 stored orders; and a floor needs no host.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READY_WITHIN_S = 90.0
 
 
 class Surroundings(NamedTuple):
-    """`ports`: where each server listens; `environment`: the app's settings; `pids`: the processes by their names."""
+    """`ports`: the port of each server; `environment`: the app's settings; `pids`: the processes by their names."""
 
     ports: Ports
     environment: Mapping[str, str]
@@ -38,7 +38,7 @@ class Surroundings(NamedTuple):
 
 @asynccontextmanager
 async def outside(webhooks: bool = True) -> AsyncIterator[Surroundings]:
-    """Azurite and the sandbox. Without `webhooks` Stripe tells nobody of its events."""
+    """Azurite and the sandbox. Without `webhooks` the sandbox sends none."""
     ports = Ports.counted_from(free_ports_in_a_row())
     with tempfile.TemporaryDirectory(prefix="bench-outside-") as name, ExitStack() as running:
         folder, environment = Path(name), environment_of_the_app(ports)
@@ -60,7 +60,7 @@ async def outside(webhooks: bool = True) -> AsyncIterator[Surroundings]:
 async def hosted(
     around: Surroundings, environment: Mapping[str, str] | None = None, tree: Path = ROOT
 ) -> AsyncIterator[dict[str, Any]]:
-    """devhost with the app of a tree, among these. What `urls.json` would hold of it."""
+    """devhost with the app of a tree, beside these servers. Yields its part of `urls.json`."""
     with ExitStack() as running:
         python = sys.executable if tree == ROOT else python_of(tree / VENV.name)
         command: list[Word] = [python, "-m", "devhost", "--app", tree, "--port", str(around.ports.host)]

@@ -1,4 +1,4 @@
-"""What was measured by turns, as a table for the screen and as JSON."""
+"""The figures measured by turns, as a table for the screen and as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def p99(load: Load) -> float:
 
 
 def cpu(load: Load) -> float:
-    """Of all processes together."""
+    """The CPU of all processes together."""
     return sum(load.cpu_ms.values())
 
 
@@ -88,7 +88,7 @@ PROCESSES = {
 
 
 def _of(process: str) -> Figure:
-    """CPU of the processes that a column of the second part stands for; a floor stands in for the workers."""
+    """CPU of the processes of a column of the second part; a floor counts as the workers."""
 
     def cpu_of(load: Load) -> float:
         return sum(ms for name, ms in load.cpu_ms.items() if name.startswith(PROCESSES[process]))
@@ -100,7 +100,7 @@ BY_PROCESS = tuple(Column(process, _of(process), 15, 1) for process in PROCESSES
 
 
 def processes(results: Rounds) -> str:
-    """CPU in ms an order of the same sides, by process: where it goes."""
+    """CPU in ms an order of the same sides, by process."""
     return "\n".join(_processes(results))
 
 

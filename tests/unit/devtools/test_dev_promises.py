@@ -65,10 +65,10 @@ PAID = {"event": "payment_intent.succeeded", "amount_minor": 25800}
 @pytest.mark.parametrize(
     ("change", "broken"),
     [
-        ({"answered": 200}, "the order was taken with 202"),
+        ({"answered": 200}, "the order was accepted with 202"),
         ({"runtime_status": "Failed"}, "its orchestration completed"),
         ({"history": []}, "its history begins and ends"),
-        ({"stock_after": {**SOLD, "reserved": 2}}, "nothing of it is still reserved"),
+        ({"stock_after": {**SOLD, "reserved": 2}}, "no unit of it is still reserved"),
         ({"stock_after": STOCK}, "stock fell by what was bought"),
         ({"ledger": [PAID, PAID]}, "one payment, of the catalogue's price"),
         ({"ledger": [{**PAID, "amount_minor": 1}]}, "one payment, of the catalogue's price"),
@@ -104,8 +104,8 @@ def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, 
     [
         ("status", "completed", "the customer sees it compensated"),
         ("failure", None, "the customer sees that the card was declined"),
-        ("steps", steps(*["done"] * 5), "the steps tell it"),
-        ("compensations", [], "what was done was undone, in reverse"),
+        ("steps", steps(*["done"] * 5), "the steps show it"),
+        ("compensations", [], "the completed steps were undone, in reverse"),
     ],
 )
 def test_a_wrong_view_of_a_declined_card_breaks_its_promise(part: str, value: object, broken: str) -> None:

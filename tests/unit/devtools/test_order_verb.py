@@ -210,7 +210,7 @@ def test_an_output_without_these_letters_is_still_written(url: str) -> None:
         (["show", "away"], "Storage is away. Try again later."),
         (["show", "strange"], "The answer is not the order API's: is --url right?"),
         (["retry", "calm", "--reason", "why"], "Order calm is completed: no undo of it waits for an operator."),
-        (["place", "--item", "LAMP:many"], "--item LAMP:many: behind the colon stands how many."),
+        (["place", "--item", "LAMP:many"], "--item LAMP:many: the number of units must follow the colon."),
         (["place", "--body", "/no/such/file"], "/no/such/file cannot be read: No such file or directory."),
     ],
 )
