@@ -44,6 +44,9 @@ STEP_NAMES = (VALIDATE_ORDER, RESERVE_INVENTORY, PROCESS_PAYMENT, CREATE_SHIPMEN
 COMPENSATION_NAMES = (CANCEL_SHIPMENT, REFUND_PAYMENT, RELEASE_INVENTORY)
 # Which step each compensation undoes.
 UNDOES = {CANCEL_SHIPMENT: CREATE_SHIPMENT, REFUND_PAYMENT: PROCESS_PAYMENT, RELEASE_INVENTORY: RESERVE_INVENTORY}
+# What an order holds as long as its undo is open: a word for operators, which an alert has as a field of `held`.
+MONEY = "money"
+HELD = {CANCEL_SHIPMENT: "label", REFUND_PAYMENT: MONEY, RELEASE_INVENTORY: "goods"}
 # The name of each step's effect in its operation id `<order id>:<operation>`.
 OPERATIONS = {
     VALIDATE_ORDER: "validate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.labels import GONE
+from models.states import PROCESS_PAYMENT, STEP_NAMES, UNDOES
 
 EXAMPLE_ID = "armchairs-2"
 EXAMPLE_SKU = "CRUNCHY-ARMCHAIR"
@@ -32,19 +33,16 @@ ACCEPTED = {
     "orderUrl": f"https://shop.example/api/orders/{EXAMPLE_ID}",
     "trackingUrl": f"https://shop.example/api/track/{EXAMPLE_ID}?token=1798450200.Qm9…",
 }
+BEFORE_PAYMENT = STEP_NAMES[: STEP_NAMES.index(PROCESS_PAYMENT)]
+STATUSES = {step: "undone" if step in UNDOES.values() else "done" for step in BEFORE_PAYMENT}
+STATUSES[PROCESS_PAYMENT] = "refused"
 COMPENSATED = {
     "order_id": EXAMPLE_ID,
     "status": "compensated",
     "total": {"amount_minor": 25800, "currency": "gbp"},
-    "steps": [
-        {"name": "validate_order", "status": "done"},
-        {"name": "reserve_inventory", "status": "undone"},
-        {"name": "process_payment", "status": "refused"},
-        {"name": "create_shipment", "status": "pending"},
-        {"name": "send_confirmation", "status": "pending"},
-    ],
-    "failure": {"step": "process_payment", "reason": "card_declined", "decline_code": "generic_decline"},
-    "compensations": [{"name": "release_inventory", "status": "done"}],
+    "steps": [{"name": step, "status": STATUSES.get(step, "pending")} for step in STEP_NAMES],
+    "failure": {"step": PROCESS_PAYMENT, "reason": "card_declined", "decline_code": "generic_decline"},
+    "compensations": [{"name": undo, "status": "done"} for undo, step in UNDOES.items() if step in BEFORE_PAYMENT],
     "accepted_at": "2026-11-26T09:30:00Z",
     "ended_at": "2026-11-26T09:30:02Z",
     "lines": [{"sku": EXAMPLE_SKU, "quantity": 2, "price_minor": 12900}],

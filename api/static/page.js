@@ -116,14 +116,18 @@ export function announce(text) {
   document.getElementById("announce").textContent = text;
 }
 
+// What an order holds as long as its undo is open. Of the money the amount is shown: the refund has no row here.
+const HELD = {
+  release_inventory: "goods",
+  cancel_shipment: "label",
+};
+
 export function held(order) {
   if (order.status === "awaiting_approval") return "nothing yet";
-  const waits = order.waits_for ?? "";
-  const parts = [];
-  if (order.held_minor > 0) parts.push(money(order.held_minor, order.total?.currency));
-  if (waits.includes("release_inventory")) parts.push("goods");
-  if (waits.includes("cancel_shipment")) parts.push("label");
-  return parts.join(" · ") || "nothing";
+  const amount = order.held_minor > 0 && money(order.held_minor, order.total?.currency);
+  const waits = (order.waits_for ?? "").split(", ");
+  const parts = Object.entries(HELD).filter(([undo]) => waits.includes(undo)).map(([, what]) => what);
+  return [amount, ...parts].filter(Boolean).join(" · ") || "nothing";
 }
 
 export function orderLink(order, tag = "span") {

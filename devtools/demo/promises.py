@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from devtools.demo.story import QUANTITY, Story
-from models.states import CLOSE_ORDER, RELEASE_INVENTORY, STEP_NAMES
+from models.states import CLOSE_ORDER, COMPENSATION_NAMES, PROCESS_PAYMENT, STEP_NAMES, UNDOES
 
-# The steps of the declined order: the payment is the third.
-DECLINED = ["done", "undone", "refused", *["pending"] * (len(STEP_NAMES) - 3)]
+# The declined order: the payment refuses it, what came before is undone in reverse, and the rest never begins.
+BEFORE_PAYMENT = STEP_NAMES[: STEP_NAMES.index(PROCESS_PAYMENT)]
+AFTER_PAYMENT = STEP_NAMES[STEP_NAMES.index(PROCESS_PAYMENT) + 1 :]
+DECLINED = [
+    *("undone" if step in UNDOES.values() else "done" for step in BEFORE_PAYMENT),
+    *("refused", *["pending"] * len(AFTER_PAYMENT)),
+]
+UNDONE = [undo for undo in COMPENSATION_NAMES if UNDOES[undo] in BEFORE_PAYMENT]
 Promises = Sequence[tuple[str, Callable[[Story], bool]]]
 PROMISED_OF_EVERY_ORDER: Promises = (
     ("the order was accepted with 202", lambda s: s.answered == 202),
@@ -32,13 +38,13 @@ PROMISED_OF_THE_DECLINED: Promises = (
     ("the customer sees it compensated", lambda s: s.view["status"] == "compensated"),
     (
         "the customer sees that the card was declined",
-        lambda s: (s.view["failure"]["step"], s.view["failure"]["reason"]) == ("process_payment", "card_declined"),
+        lambda s: (s.view["failure"]["step"], s.view["failure"]["reason"]) == (PROCESS_PAYMENT, "card_declined"),
     ),
     ("the steps show it", lambda s: s.statuses() == DECLINED),
-    ("the completed steps were undone, in reverse", lambda s: s.undone() == [("release_inventory", "done")]),
+    ("the completed steps were undone, in reverse", lambda s: s.undone() == [(undo, "done") for undo in UNDONE]),
     (
         "the undo ran after the refused step, then close_order",
-        lambda s: s.scheduled() == [*STEP_NAMES[:3], RELEASE_INVENTORY, CLOSE_ORDER],
+        lambda s: s.scheduled() == [*BEFORE_PAYMENT, PROCESS_PAYMENT, *UNDONE, CLOSE_ORDER],
     ),
     ("stock is back where it was", lambda s: s.fell("available") == s.fell("on_hand") == 0),
     ("the money taken is nil", lambda s: sum(s.payments("payment_intent.succeeded")) == 0),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from models.order_record import Change, OrderRecord
-from models.states import CANCEL_SHIPMENT, RELEASE_INVENTORY
+from models.states import HELD, MONEY
 
 
 class Alert(NamedTuple):
@@ -53,9 +53,8 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
         "deadline": approval.deadline.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
         "total": record.total.model_dump() if record.total else None,
         "held": {
-            "money": {"amount_minor": held, "currency": currency} if held > 0 else None,
-            "goods": RELEASE_INVENTORY in waits,
-            "label": CANCEL_SHIPMENT in waits,
+            MONEY: {"amount_minor": held, "currency": currency} if held > 0 else None,
+            **{what: undo in waits for undo, what in reversed(HELD.items()) if what != MONEY},
         },
         "url": f"{origin}/api/dashboard#/order/{record.order_id}" if origin else None,
     }

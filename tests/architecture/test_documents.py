@@ -117,20 +117,6 @@ def test_the_api_s_page_lists_every_field_of_an_order() -> None:
     assert [field for field in sorted(fields) if f"`{field}`" not in chapter] == []
 
 
-def test_the_readme_lists_the_steps_as_the_saga_has_them() -> None:
-    from orchestrators import steps  # noqa: PLC0415
-
-    named = [step for step in vars(steps).values() if isinstance(step, steps.Step)]
-    in_order = [step for step in named if step != steps.CLOSE_ORDER]
-    listed = rows("README.md", "Step | Activity")
-    assert len(listed) == len(in_order)
-    for step, (_, activity, undo, operation, deadline) in zip(in_order, listed, strict=True):
-        assert activity == f"`{step.activity}`"
-        assert undo.startswith(f"`{step.undo}`" if step.undo else "none: ")
-        assert operation == f"`{step.operation_id('<order id>')}`"
-        assert deadline == f"{step.deadline_s:.0f} s"
-
-
 def test_the_page_of_settings_lists_each_with_its_default_and_its_meaning() -> None:
     from services.settings import SETTINGS  # noqa: PLC0415
 
@@ -191,13 +177,3 @@ def test_the_picture_names_what_is_there() -> None:
     texts = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
     listed = {cells[0].strip("`").replace("Dev", "") for cells in rows("docs/operations.md", "Table")}
     assert texts & listed == listed - {"OrderSagaInstances"}
-    assert [operation for operation in operations() if operation not in texts] == []
-
-
-def operations() -> set[str]:
-    """The words of the picture for the steps and their undos."""
-    from orchestrators import steps  # noqa: PLC0415
-
-    named = [step for step in vars(steps).values() if isinstance(step, steps.Step) and step != steps.CLOSE_ORDER]
-    undos = {step.undo.partition("_")[0] for step in named if step.undo}
-    return {step.operation for step in named} | undos

@@ -25,17 +25,20 @@ from devhost.worker_host import supervisor, worker
 from devtools.bench import volume
 from devtools.bench.real_orders import long_run
 from devtools.processes.ports import PORTS_IN_A_ROW
-from models.messages import Limits
+from models.messages import SAGA_VERSION, Limits
 from models.order_request import OrderRequest
+from models.states import STEP_NAMES, UNDOES
 from reconciliation import sweep
 from services import settings, stripe_payments, stripe_webhooks
 from services.tables import bounded_reads, order_index
+from tests.e2e.outcomes import test_storage_calls as storage_calls
 from tests.proof import __main__ as proof
 from tests.proof import test_mutants
 from tests.proof.crashes import test_concurrency
 from tests.support.documents import ROOT, text_of
 
 WORDS = {
+    2: ("two", "second"),
     3: ("three", "third"),
     4: ("four", "fourth"),
     5: ("five", "fifth"),
@@ -55,9 +58,10 @@ def history(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-COMPLETED = history("2-completed")
+COMPLETED = history(f"{SAGA_VERSION}-completed")
 TURN, ACTIVITY = 12, 4
 TURNS, ACTIVITIES = (sum(row["EventType"] == kind for row in COMPLETED) for kind in (TURN, ACTIVITY))
+STEPS, UNDOS, BEFORE_THE_202 = len(STEP_NAMES), len(UNDOES), 2
 LONGEST_APPROVAL_S = 6 * 24 * 3600
 
 
@@ -68,6 +72,9 @@ def minutes(seconds: float) -> float:
 FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     "README.md": {
         "ports P to P+{}": (PORTS_IN_A_ROW - 1,),
+        "The saga calls {} steps": (STEPS,),
+        "an order that was undone: {} steps forward, {} undos in reverse": (STEPS, UNDOS),
+        "calls {} activities in this order": (STEPS,),
     },
     "docs/http-api.md": {
         "`items`: 1 to {} lines": (REQUEST["properties"]["items"]["maxItems"],),
@@ -82,7 +89,16 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "At most {} days are listed": (orders_edge.MAX_DAYS,),
         "the saga of the order died {} times": (sweep.MAX_HEALINGS,),
     },
+    "docs/glossary.md": {
+        "one order: {} steps": (STEPS,),
+    },
+    "docs/order-saga.svg": {
+        "calls {} activities in order": (STEPS,),
+        "Of these, {} have an undo": (UNDOS,),
+        "the {} steps": (STEPS,),
+    },
     "docs/architecture.md": {
+        "the saga calls {} steps": (STEPS,),
         "after {} starts it parks": (sweep.MAX_HEALINGS,),
         "the history has {} rows": (len(COMPLETED),),
     },
@@ -91,6 +107,8 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "{} turns of the orchestrator, {} activities": (TURNS, ACTIVITIES),
     },
     "docs/scale.md": {
+        "These are {} requests, {} of them before the 202": (len(storage_calls.COMPLETED), BEFORE_THE_202),
+        "A declined order makes {}, and so does one that is cancelled": (storage_calls.UNDONE,),
         "page of one final state | {}": (order_index.MOST_ROWS_A_PAGE,),
         "{} unfinished, and 50 of today": (order_index.MOST_UNFINISHED,),
         "{} unfinished with their records, {} reservations": (sweep.LIMIT, bounded_reads.MOST_ROWS),
@@ -107,6 +125,9 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
     "docs/decisions/0008-deadlines-by-task-any.md": {
         "has {} rows where": (len(COMPLETED),),
         "the first version's had {}": (len(history("completed")),),
+    },
+    "docs/decisions/0039-what-is-left-to-the-next-write.md": {
+        "makes {} requests to storage, {} of them before its 202": (len(storage_calls.COMPLETED), BEFORE_THE_202),
     },
     "docs/decisions/0022-sweep-and-its-bounds.md": {
         "left alone for {} seconds": (sweep.GRACE.total_seconds(),),
@@ -126,6 +147,7 @@ FIGURES: dict[str, dict[str, tuple[float, ...]]] = {
         "at most {} lines": (test_mutants.MOST_LINES,),
     },
     "docs/devhost.md": {
+        "its activities make {} calls through Azure's SDKs": (len(storage_calls.COMPLETED),),
         "first {} executions of an orchestrator and of each {}": (executor.PROVED_FIRST, executor.PROVED_EACH),
         "after {} idle seconds": (extended_sessions.KEPT_FOR_S,),
         "The old one has {} seconds to finish": (worker.FINISH_WITHIN_S,),

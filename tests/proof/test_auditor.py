@@ -10,7 +10,7 @@ import pytest
 
 from devtools.audit.claims import CLAIMS, broken, sentence_of
 from devtools.audit.rules import never, wrong_end
-from devtools.audit.witnesses import STEPS_IN_ORDER, ApiOrder, Facts, doubled
+from devtools.audit.witnesses import IN_REVERSE, STEPS_IN_ORDER, ApiOrder, Facts, doubled
 
 TOTAL = 1500
 LABEL = {"status": "issued", "tracking_number": "T123"}
@@ -29,7 +29,7 @@ PUSH = {"kind": "push", "message_id": "1", "text": '{"order_id": "o"}', "at": "1
 SOLD = Facts((CHARGE,), (mail("confirmation"), PUSH), {"State": "sold"}, LABEL)
 GIVEN_BACK = Facts((CHARGE, REFUND), (mail("farewell", text="refunded"),), {"State": "released"}, {"status": "void"})
 COMPLETED = ApiOrder("o", "completed", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "done"), {})
-UNDONE = {"cancel_shipment": "done", "refund_payment": "done", "release_inventory": "done"}
+UNDONE = dict.fromkeys(IN_REVERSE, "done")
 COMPENSATED = ApiOrder("o", "compensated", TOTAL, dict.fromkeys(STEPS_IN_ORDER, "undone"), UNDONE)
 
 

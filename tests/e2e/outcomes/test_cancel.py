@@ -13,10 +13,10 @@ from devtools.example_order import example_order
 from tests.support.harness import Harness
 from tests.support.orders_on_record import accept
 from tests.support.outside_view import NOTHING, OutsideView, compensations, new_id, statuses, wait_for
+from tests.support.steps import all_undone, undone_by
 
 ADDRESS = example_order()["shipping_address"]
 BOUNCING = {**example_order()["customer"], "email": "ada@bounce.invalid"}
-ALL_UNDONE = [("cancel_shipment", "done"), ("refund_payment", "done"), ("release_inventory", "done")]
 
 
 def line(sku: str) -> dict[str, Any]:
@@ -72,18 +72,18 @@ def held_label(harness: Harness, order_id: str) -> Iterator[Callable[[], object]
 # What is held while the cancel comes, what is undone then, and what had been charged.
 INSTANTS: dict[str, tuple[Holding, list[tuple[str, str]], int]] = {
     "validation": (lambda harness, order_id: held_by_payments("payment_methods.retrieve", harness, order_id), [], 0),
-    "the reservation": (held_stock, ALL_UNDONE[2:], 0),
+    "the reservation": (held_stock, undone_by("reserve_inventory", own=True), 0),
     "the opening of the payment": (
         lambda harness, order_id: held_by_payments("payment_intents.create", harness, order_id),
-        ALL_UNDONE[1:],
+        undone_by("process_payment", own=True),
         0,
     ),
     "the charge": (
         lambda harness, order_id: held_by_payments("payment_intents.confirm", harness, order_id),
-        ALL_UNDONE,
+        undone_by("create_shipment", own=True),
         1000,
     ),
-    "the label": (held_label, ALL_UNDONE, 1000),
+    "the label": (held_label, undone_by("create_shipment", own=True), 1000),
 }
 
 
@@ -156,7 +156,7 @@ def test_a_cancel_does_not_disturb_an_undo(shop: OutsideView) -> None:
     assert "compensating" in answer.json()["detail"]
     view = shop.ended(order_id)
     assert view["status"] == "compensated"
-    assert compensations(view) == ALL_UNDONE
+    assert compensations(view) == all_undone()
     assert_gone(shop, order_id, sku, charged=1000)
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
@@ -26,13 +27,13 @@ from devtools.example_order import example_order
 from devtools.processes.http import fetch
 from tests.support.harness import Harness
 from tests.support.outside_view import NOTHING, Effects, OutsideView, compensations, new_id, wait_for
+from tests.support.steps import ALL_UNDOS, STEPS, undos_after
 from tests.support.storage_proxy import Fault
 
 PRICE = 1000
 COMPLETED = NOTHING._replace(charged=PRICE, label="issued", mails=1, message_ids=1, pushes=1)
 BOUNCES = {"customer": {**example_order()["customer"], "email": "ada@bounce.invalid"}}
 DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
-ALL_UNDOS = ("cancel_shipment", "refund_payment", "release_inventory")
 MOMENTS = ("before_its_commit", "after_its_commit", "after_its_answer")
 LOST: dict[str, tuple[Fault, int]] = {
     "before_its_commit": ("lose_request", 1_000_000),
@@ -62,44 +63,48 @@ def _scheduled(activity: str) -> str:
     return f'"Name": ?"{activity}"'
 
 
+FOLLOWING = {**dict(pairwise((*STEPS, "close_order"))), **dict(pairwise((*ALL_UNDOS, "close_order")))}
+
+
+def _next(activity: str) -> str:
+    """The row of the call that follows."""
+    return _scheduled(FOLLOWING[activity])
+
+
 BARRIERS = {
     "validate_order": Barrier(
-        "tables", 'batch.*"{id}".*"State": ?"running"', _scheduled("reserve_inventory"), cancellable=True
+        "tables", 'batch.*"{id}".*"State": ?"running"', _next("validate_order"), cancellable=True
     ),
     "reserve_inventory": Barrier(
-        "tables", 'batch.*"order:{id}".*"reserved"', _scheduled("process_payment"), cancellable=True
+        "tables", 'batch.*"order:{id}".*"reserved"', _next("reserve_inventory"), cancellable=True
     ),
-    "process_payment-open": Barrier(
-        "payments", "payment_intents.create", _scheduled("create_shipment"), cancellable=True
-    ),
+    "process_payment-open": Barrier("payments", "payment_intents.create", _next("process_payment"), cancellable=True),
     "process_payment-confirm": Barrier(
-        "payments", "payment_intents.confirm", _scheduled("create_shipment"), cancellable=True
+        "payments", "payment_intents.confirm", _next("process_payment"), cancellable=True
     ),
     "process_payment-decline": Barrier(
         "payments",
         "payment_intents.confirm",
-        _scheduled("release_inventory"),
+        _scheduled(undos_after("process_payment")[0]),
         cancellable=True,
-        undoes=("release_inventory",),
+        undoes=tuple(undos_after("process_payment")),
         changes=DECLINED,
     ),
     "create_shipment": Barrier(
-        "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: issued", _scheduled("send_confirmation"), cancellable=True
+        "blobs", "^PUT .*labels/{id}.*x-ms-meta-status: issued", _next("create_shipment"), cancellable=True
     ),
-    "send_confirmation": Barrier("mail", "email.send", _scheduled("close_order")),
+    "send_confirmation": Barrier("mail", "email.send", _next("send_confirmation")),
     "close_order": Barrier("tables", 'batch.*"order:{id}".*"sold"', "ExecutionCompleted"),
     "cancel_shipment": Barrier(
         "blobs",
         "^PUT .*labels/{id}.*x-ms-meta-status: void",
-        _scheduled("refund_payment"),
+        _next("cancel_shipment"),
         undoes=ALL_UNDOS,
         changes=BOUNCES,
     ),
-    "refund_payment": Barrier(
-        "payments", "refunds.create", _scheduled("release_inventory"), undoes=ALL_UNDOS, changes=BOUNCES
-    ),
+    "refund_payment": Barrier("payments", "refunds.create", _next("refund_payment"), undoes=ALL_UNDOS, changes=BOUNCES),
     "release_inventory": Barrier(
-        "tables", 'batch.*"order:{id}".*"released"', _scheduled("close_order"), undoes=ALL_UNDOS, changes=BOUNCES
+        "tables", 'batch.*"order:{id}".*"released"', _next("release_inventory"), undoes=ALL_UNDOS, changes=BOUNCES
     ),
 }
 CELLS = [(name, cancelled) for name in BARRIERS for cancelled in (False, True)]

@@ -9,7 +9,7 @@ import pytest
 from devtools.demo.promises import PROMISED_OF_THE_COMPLETED, PROMISED_OF_THE_DECLINED, broken_promises
 from devtools.demo.retelling import table
 from devtools.demo.story import Story
-from models.states import STEP_NAMES
+from tests.support.steps import STEPS, statuses_at, undone_by, undos_after, up_to
 
 STOCK = {"on_hand": 50, "reserved": 0, "available": 50, "price_minor": 12900, "currency": "gbp"}
 SOLD = {**STOCK, "on_hand": 48, "available": 48}
@@ -21,36 +21,40 @@ def history(*activities: str) -> list[dict[str, Any]]:
     return [*rows, {"EventType": "ExecutionCompleted"}, {"EventType": "OrchestratorCompleted"}]
 
 
-def steps(*statuses: str) -> list[dict[str, str]]:
-    return [{"name": name, "status": status} for name, status in zip(STEP_NAMES, statuses, strict=True)]
+def steps(statuses: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "status": status} for name, status in statuses.items()]
+
+
+ALL_DONE = dict.fromkeys(STEPS, "done")
 
 
 COMPLETED = Story(
     answered=202,
     runtime_status="Completed",
-    view={"status": "completed", "steps": steps(*["done"] * 5), "failure": None, "compensations": []},
+    view={"status": "completed", "steps": steps(ALL_DONE), "failure": None, "compensations": []},
     stock_before=STOCK,
     stock_after=SOLD,
     ledger=[{"event": "payment_intent.succeeded", "amount_minor": 25800}],
     messages=[{"kind": "email"}, {"kind": "push"}],
     labels=["labels/1.pdf"],
-    history=history(*STEP_NAMES, "close_order"),
+    history=history(*STEPS, "close_order"),
 )
+CALLED = up_to("process_payment")
 DECLINED = Story(
     answered=202,
     runtime_status="Completed",
     view={
         "status": "compensated",
-        "steps": steps("done", "undone", "refused", "pending", "pending"),
+        "steps": steps(statuses_at("process_payment")),
         "failure": {"step": "process_payment", "reason": "card_declined"},
-        "compensations": [{"name": "release_inventory", "status": "done"}],
+        "compensations": [{"name": name, "status": status} for name, status in undone_by("process_payment")],
     },
     stock_before=STOCK,
     stock_after=STOCK,
     ledger=[{"event": "charge.failed", "amount_minor": 25800}],
     messages=[{"kind": "email"}],
     labels=[],
-    history=history(*STEP_NAMES[:3], "release_inventory", "close_order"),
+    history=history(*CALLED, *undos_after("process_payment"), "close_order"),
 )
 
 
@@ -91,7 +95,10 @@ def test_a_promise_to_a_completed_order_is_seen_to_be_broken(change: dict[str, A
         ({"ledger": []}, "the provider declined the charge"),
         ({"labels": ["labels/1.pdf"]}, "no label, no push, and one mail that says how it ended"),
         ({"messages": [{"kind": "email"}, {"kind": "push"}]}, "no label, no push, and one mail that says how it ended"),
-        ({"history": history(*STEP_NAMES[:3], "close_order")}, "the undo ran after the refused step, then close_order"),
+        (
+            {"history": history(*CALLED, "close_order")},
+            "the undo ran after the refused step, then close_order",
+        ),
     ],
 )
 def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, Any], broken: str) -> None:
@@ -104,7 +111,7 @@ def test_a_promise_about_a_declined_card_is_seen_to_be_broken(change: dict[str, 
     [
         ("status", "completed", "the customer sees it compensated"),
         ("failure", None, "the customer sees that the card was declined"),
-        ("steps", steps(*["done"] * 5), "the steps show it"),
+        ("steps", steps(ALL_DONE), "the steps show it"),
         ("compensations", [], "the completed steps were undone, in reverse"),
     ],
 )

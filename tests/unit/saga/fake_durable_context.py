@@ -13,7 +13,6 @@ from models.messages import SAGA_VERSION
 from orchestrators import steps
 from orchestrators.order_saga import order_saga
 from orchestrators.steps import CLOSE_ORDER
-from tests.support.steps import STEPS, UNDO
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = {"amount_minor": 25800, "currency": "gbp"}
@@ -27,7 +26,6 @@ FAULT = RuntimeError("Activity function 'x' failed:  Unavailable: storage did no
 # The activity does not answer before its deadline.
 LATE = "late"
 
-ALL_UNDOS = tuple(reversed(UNDO.values()))
 ROWS = (*steps.STEPS, CLOSE_ORDER)
 DEADLINE = {row.activity: row.deadline_s for row in ROWS} | {row.undo: row.deadline_s for row in ROWS if row.undo}
 
@@ -177,11 +175,6 @@ def ignore(context: FakeDurableContext) -> None:
 def then(**script: list[Any]) -> Callable[[FakeDurableContext], object]:
     """An event after which activities answer otherwise."""
     return lambda context: context.script.update(script)
-
-
-def expected_undo(failed_at: str, *, own: bool) -> list[str]:
-    begun = STEPS[: STEPS.index(failed_at) + (1 if own else 0)]
-    return [UNDO[step] for step in reversed(begun) if step in UNDO]
 
 
 def statuses(view: dict[str, Any]) -> dict[str, str]:

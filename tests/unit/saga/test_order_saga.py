@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from orchestrators.steps import step_retry, undo_retry
-from tests.support.steps import STEPS, UNDO
+from tests.support.steps import ALL_UNDOS, STEPS, UNDO, statuses_at, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
-    ALL_UNDOS,
     DONE,
     FAULT,
     LATE,
@@ -21,7 +20,6 @@ from tests.unit.saga.fake_durable_context import (
     REFUSED,
     UNKNOWN,
     FakeDurableContext,
-    expected_undo,
     statuses,
 )
 
@@ -41,16 +39,12 @@ def test_an_order_goes_through_all_steps_and_is_closed() -> None:
 def test_a_refusal_is_asked_for_once_and_undoes_what_came_before_it_in_reverse(step: str) -> None:
     context = FakeDurableContext({step: [REFUSED]})
     outcome = context.play()
-    undone = expected_undo(step, own=False)
-    assert context.calls == [*STEPS[: STEPS.index(step) + 1], *undone, "close_order"]
+    undone = undos_after(step)
+    assert context.calls == [*up_to(step), *undone, "close_order"]
     assert outcome["status"] == ("rejected" if step == "validate_order" else "compensated")
     assert outcome["failure"] == {"step": step, "reason": "because"}
     assert [entry["name"] for entry in outcome["compensations"]] == undone
-    assert statuses(outcome)[step] == "refused"
-    for before in STEPS[: STEPS.index(step)]:
-        assert statuses(outcome)[before] == ("undone" if before in UNDO else "done")
-    for after in STEPS[STEPS.index(step) + 1 :]:
-        assert statuses(outcome)[after] == "pending"
+    assert statuses(outcome) == statuses_at(step)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -64,7 +58,7 @@ def test_a_fault_or_unknown_outcome_is_retried_to_its_limit_and_then_undoes_the_
     outcome = context.play()
     attempts = context.calls.count(step)
     assert attempts == len(list(step_retry(30).delays())) + 1
-    assert [name for name in context.calls if name in UNDO.values()] == expected_undo(step, own=True)
+    assert [name for name in context.calls if name in UNDO.values()] == undos_after(step, own=True)
     assert outcome["status"] == ("rejected" if step == "validate_order" else "compensated")
     assert statuses(outcome)[step] == shown
     reason = "outcome_unknown" if shown == "unknown" else "service_unavailable"
@@ -183,7 +177,7 @@ def test_waits_are_durable_timers_from_the_orchestrations_own_clock() -> None:
     assert context.current_utc_datetime == datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=31)
 
 
-EACH_STEP_WITH_EACH_UNDO = [(step, undo) for step in STEPS[1:] for undo in expected_undo(step, own=True)]
+EACH_STEP_WITH_EACH_UNDO = [(step, undo) for step in STEPS[1:] for undo in undos_after(step, own=True)]
 
 
 @pytest.mark.parametrize(("step", "undo"), EACH_STEP_WITH_EACH_UNDO)
@@ -191,5 +185,5 @@ def test_whichever_undo_fails_after_whichever_step_every_other_undo_still_runs(s
     context = FakeDurableContext({step: [FAULT], undo: [FAULT]}, {"step_retry_s": 1, "undo_retry_s": 1})
     outcome = context.park()
     assert outcome["status"] == "needs_attention"
-    assert [entry["name"] for entry in outcome["compensations"]] == expected_undo(step, own=True)
+    assert [entry["name"] for entry in outcome["compensations"]] == undos_after(step, own=True)
     assert [entry["name"] for entry in outcome["compensations"] if entry["status"] == "failed"] == [undo]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.steps import UNDO
+from tests.support.steps import ALL_UNDOS, UNDO, undone_by, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
-    ALL_UNDOS,
     DONE,
     FAULT,
     REFUSED,
@@ -44,18 +43,16 @@ def test_an_operator_has_only_that_tried_again_which_was_not_confirmed() -> None
     )
     outcome = context.play()
     tried = ["refund_payment"] * 2
-    assert context.calls[4:] == [
-        *[*tried, "release_inventory", "close_order"],
+    first = [name for undo in undos_after("create_shipment") for name in (tried if undo in tried else [undo])]
+    assert context.calls == [
+        *[*up_to("create_shipment"), *first, "close_order"],
         *[*tried, "close_order"],
         *["refund_payment", "close_order"],
     ]
     assert context.waited_for == ["attention:1", "attention:2"]
     assert [task["attention"] for task in context.tasks["close_order"]] == [1, 2, 2]
     assert outcome["status"] == "compensated"
-    assert [(entry["name"], entry["status"]) for entry in outcome["compensations"]] == [
-        ("refund_payment", "done"),
-        ("release_inventory", "done"),
-    ]
+    assert [(entry["name"], entry["status"]) for entry in outcome["compensations"]] == undone_by("create_shipment")
     assert statuses(outcome)["process_payment"] == "undone"
 
 
@@ -64,7 +61,7 @@ def test_undos_that_are_tried_again_keep_their_order() -> None:
     events = {"attention:1": then(**{undo: [DONE] for undo in UNDO.values()})}
     context = FakeDurableContext(script, {"undo_retry_s": 0.5}, events)
     assert context.play()["status"] == "compensated"
-    assert context.calls[-4:] == ["cancel_shipment", "refund_payment", "release_inventory", "close_order"]
+    assert context.calls[-len(ALL_UNDOS) - 1 :] == [*ALL_UNDOS, "close_order"]
 
 
 def test_while_undos_are_tried_again_the_order_is_compensating() -> None:
@@ -87,7 +84,7 @@ def test_an_undo_that_an_operator_resolved_says_so() -> None:
     )
     outcome = context.play()
     assert outcome["status"] == "compensated"
-    assert outcome["compensations"][0] == {"name": "refund_payment", "status": "resolved"}
+    assert {"name": "refund_payment", "status": "resolved"} in outcome["compensations"]
 
 
 def test_a_refused_undo_is_asked_once_a_round_and_parks_the_order() -> None:

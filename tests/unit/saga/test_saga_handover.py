@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.steps import STEPS, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
     CANCELLED,
     DONE,
@@ -20,6 +21,7 @@ from tests.unit.saga.fake_durable_context import (
 )
 
 RESERVED = {"event": "goods_reserved", "at": "2026-01-01T00:00:01Z", "value": ""}
+BEFORE = up_to("process_payment")[-2]
 
 
 def left(etag: str | None, *notes: dict[str, str]) -> dict[str, Any]:
@@ -36,16 +38,13 @@ def lefts(context: FakeDurableContext, activity: str) -> list[dict[str, Any]]:
 
 
 def test_what_an_activity_leaves_is_given_to_the_next_one() -> None:
-    context = FakeDurableContext(
-        {"validate_order": [leaving(left("1"), total=TOTAL)], "reserve_inventory": [leaving(left("1", RESERVED))]}
-    )
-    context.script["process_payment"] = [leaving(left("2"))]
+    *first, silent, last = STEPS
+    without_notes = ("validate_order", first[-1])
+    told = {step: left(step) if step in without_notes else left(step, RESERVED) for step in first}
+    context = FakeDurableContext({step: [leaving(told[step], total=TOTAL)] for step in first})
     context.play()
-    assert lefts(context, "validate_order") == [left(None)]
-    assert lefts(context, "reserve_inventory") == [left("1")]
-    assert lefts(context, "process_payment") == [left("1", RESERVED)]
-    assert lefts(context, "create_shipment") == [left("2")]
-    assert lefts(context, "send_confirmation") == [left(None)], "an activity that left no state"
+    assert [lefts(context, step) for step in (*first, silent)] == [[left(None)], *([told[step]] for step in first)]
+    assert lefts(context, last) == [left(None)], "an activity that left no state"
 
 
 def test_the_saga_that_the_order_s_own_post_starts_is_given_the_state_that_it_inserted() -> None:
@@ -56,9 +55,7 @@ def test_the_saga_that_the_order_s_own_post_starts_is_given_the_state_that_it_in
 
 @pytest.mark.parametrize("answer", [FAULT, UNKNOWN, LATE, waiting(1)])
 def test_a_retry_is_given_the_notes_and_no_guess(answer: Any) -> None:
-    context = FakeDurableContext(
-        {"reserve_inventory": [leaving(left("1", RESERVED))], "process_payment": [answer, DONE]}
-    )
+    context = FakeDurableContext({BEFORE: [leaving(left("1", RESERVED))], "process_payment": [answer, DONE]})
     context.play()
     assert lefts(context, "process_payment") == [left("1", RESERVED), left(None, RESERVED)]
 
@@ -66,11 +63,11 @@ def test_a_retry_is_given_the_notes_and_no_guess(answer: Any) -> None:
 @pytest.mark.parametrize("answer", [REFUSED, CANCELLED, FAULT, UNKNOWN])
 def test_what_a_failed_step_may_not_have_written_is_given_to_the_first_undo(answer: Any) -> None:
     undone = {"event": "goods_released", "at": "2026-01-01T00:00:09Z", "value": ""}
-    context = FakeDurableContext({"reserve_inventory": [leaving(left("1", RESERVED))], "process_payment": [answer]})
-    context.script["refund_payment"] = [leaving(left(None))]
-    context.script["release_inventory"] = [leaving(left(None, undone))]
+    context = FakeDurableContext({BEFORE: [leaving(left("1", RESERVED))], "process_payment": [answer]})
+    first, *others = undos_after("process_payment", own=answer != REFUSED)
+    context.script.update({undo: [leaving(left(None))] for undo in (first, *others)})
+    context.script[[first, *others][-1]] = [leaving(left(None, undone))]
     context.play()
-    first, last = ("refund_payment", "release_inventory") if answer != REFUSED else ("release_inventory",) * 2
     assert lefts(context, first) == [left(None, RESERVED)]
-    assert lefts(context, last) == [left(None) if answer != REFUSED else left(None, RESERVED)]
+    assert [lefts(context, undo) for undo in others] == [[left(None)] for _ in others]
     assert lefts(context, "close_order") == [left(None, undone)]

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.steps import STEPS
+from tests.support.steps import ALL_UNDOS, STEPS, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
-    ALL_UNDOS,
     CANCELLED,
     DEADLINE,
     DONE,
@@ -19,7 +18,6 @@ from tests.unit.saga.fake_durable_context import (
     TOTAL,
     UNKNOWN,
     FakeDurableContext,
-    expected_undo,
     ignore,
     statuses,
     waiting,
@@ -88,8 +86,8 @@ def test_without_its_event_an_unknown_outcome_is_found_out_all_the_same() -> Non
 def test_a_cancel_found_at_a_step_keeps_the_undo_of_that_step_too(step: str) -> None:
     context = FakeDurableContext({step: [CANCELLED]})
     outcome = context.play()
-    undone = expected_undo(step, own=True)
-    assert context.calls == [*STEPS[: STEPS.index(step) + 1], *undone, "close_order"]
+    undone = undos_after(step, own=True)
+    assert context.calls == [*up_to(step), *undone, "close_order"]
     assert outcome["failure"] is None
     assert statuses(outcome)[step] == "pending"
     assert [context.tasks[undo][0].get("failure") for undo in undone] == [None] * len(undone)

@@ -1,0 +1,118 @@
+"""Every place of a document that lists the steps or their undos lists all of them, in the order of the saga.
+
+How many there are is compared in test_figures.py. What no test finds is named in CONTRIBUTING.md, "Add a step".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+
+from api.tracking import REASONS
+from devtools.places import ROOT
+from models.states import CLOSE_ORDER, COMPENSATION_NAMES, HELD, OPERATIONS, STEP_NAMES
+from orchestrators import steps
+from tests.support.documents import examples, rows, text_of
+from tests.support.steps import statuses_at, undos_after
+
+ACTIVITIES = [*STEP_NAMES, CLOSE_ORDER]
+UNDO_WORDS = [undo.partition("_")[0] for undo in COMPENSATION_NAMES]
+REMEDY = pytest.mark.remedy('"Add a step" in CONTRIBUTING.md says what each document has of a step.')
+pytestmark = REMEDY
+# Refusals of an activity that no customer and no view is shown: the order is being undone, or has been sold.
+NOT_SHOWN = {"already_undone", "already_sold", "wrong_signature"}
+# A view shows these reasons, and the customer's page has no sentence of its own for them.
+WITHOUT_A_SENTENCE = {
+    *("mixed_currencies", "currency_not_supported", "invalid_charge_amount", "amount_too_small", "amount_too_large"),
+    *("payment_method_invalid", "payment_canceled", "approval_rejected", "approval_expired"),
+    *("already_released", "label_voided"),
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "heads", "names"),
+    [
+        ("docs/architecture.md", "After", ACTIVITIES),
+        ("docs/http-api.md", "Step", list(STEP_NAMES)),
+        ("docs/scale.md", "Activity", ACTIVITIES),
+        ("docs/decisions/0039-what-is-left-to-the-next-write.md", "Activity", ACTIVITIES),
+    ],
+)
+def test_a_table_has_a_row_for_each_activity_in_order(document: str, heads: str, names: list[str]) -> None:
+    quoted = [name for row in rows(document, heads) for name in re.findall(r"`(\w+)`", " ".join(row[:2]))]
+    assert [name for name in quoted if name in ACTIVITIES] == names
+
+
+def test_the_readme_lists_the_steps_as_the_saga_has_them() -> None:
+    named = [step for step in vars(steps).values() if isinstance(step, steps.Step)]
+    in_order = [step for step in named if step != steps.CLOSE_ORDER]
+    listed = rows("README.md", "Step | Activity")
+    assert len(listed) == len(in_order)
+    for step, (_, activity, undo, operation, deadline) in zip(in_order, listed, strict=True):
+        assert activity == f"`{step.activity}`"
+        assert undo.startswith(f"`{step.undo}`" if step.undo else "none: ")
+        assert operation == f"`{step.operation_id('<order id>')}`"
+        assert deadline == f"{step.deadline_s:.0f} s"
+
+
+def test_the_drawing_of_the_path_has_each_step_and_each_undo_in_order() -> None:
+    text = text_of("docs/architecture.md")
+    assert " ──> ".join([*OPERATIONS.values(), "close: completed"]) in text
+    assert " <─ ".join(reversed(UNDO_WORDS)) in text
+
+
+def test_the_picture_has_a_box_for_each_step_and_each_undo_in_order() -> None:
+    picture = ElementTree.parse(ROOT / "docs" / "order-saga.svg").getroot()
+    at = {text.text: float(text.attrib["x"]) for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    for words in (list(OPERATIONS.values()), UNDO_WORDS[::-1]):
+        assert [word for word in words if word not in at] == []
+        assert sorted(words, key=lambda word: at[word]) == words
+    assert f"in order: {', '.join(OPERATIONS.values())}." in " ".join(text_of("docs/order-saga.svg").split())
+
+
+def views() -> Iterator[tuple[str, dict[str, object]]]:
+    """The answers of the documents' examples that are an order."""
+    for example in examples():
+        answer = json.loads(example.answer)
+        if isinstance(answer, dict) and "steps" in answer:
+            yield example.title, answer
+
+
+@pytest.mark.parametrize(("title", "view"), list(views()), ids=lambda given: given if isinstance(given, str) else "")
+def test_an_order_of_an_example_has_each_step_and_each_undo_in_order(title: str, view: dict[str, object]) -> None:
+    """An undo that is open leaves its step `done`; an order without a failure has every step done."""
+    told = {entry["name"]: entry["status"] for entry in view["steps"]}  # type: ignore[attr-defined]
+    undone = {entry["name"]: entry["status"] for entry in view["compensations"]}  # type: ignore[attr-defined]
+    failure: dict[str, str] | None = view["failure"]  # type: ignore[assignment]
+    if failure is None:
+        assert (list(told), undone) == (list(STEP_NAMES), {})
+        return
+    open_steps = {step.activity for step in steps.STEPS if undone.get(str(step.undo)) == "failed"}
+    expected = {**statuses_at(failure["step"]), **dict.fromkeys(open_steps, "done")}
+    assert list(told.items()) == list(expected.items())
+    assert list(undone) == undos_after(failure["step"])
+
+
+def test_the_page_of_operations_has_a_word_for_all_that_a_parked_order_holds() -> None:
+    (fields,) = (row for row in rows("docs/operations.md", "Field") if row[0] == "`held`")
+    assert [what for what in HELD.values() if f"`{what}`" not in fields[1]] == []
+
+
+def reasons() -> dict[str, set[str]]:
+    return {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows("docs/http-api.md", "Step")}
+
+
+def test_the_api_s_page_has_each_reason_that_an_activity_refuses_for() -> None:
+    sources = (text for room in ("activities", "services") for text in (ROOT / room).rglob("*.py"))
+    raised = {why for file in sources for why in re.findall(r'Refused\(\s*"(\w+)"', file.read_text(encoding="utf-8"))}
+    assert raised - NOT_SHOWN - set().union(*reasons().values()) == set()
+
+
+def test_the_customer_s_page_has_a_sentence_for_each_reason_or_says_none_on_purpose() -> None:
+    """`REASONS` of api/tracking.py, or here `WITHOUT_A_SENTENCE`."""
+    shown = set().union(*reasons().values()) - {"decline_code", "skus"}
+    assert shown == set(REASONS) | WITHOUT_A_SENTENCE
