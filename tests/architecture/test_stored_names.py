@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools.bench.real_orders.counting import TABLES
+from devtools.bench.real_orders.filling import places
+from models.states import CLOSE_ORDER, COMPENSATION_NAMES, STEP_NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
     "functions": """
@@ -64,8 +68,21 @@ def _literals(*rooms: str) -> Iterator[str]:
 TEXTS = set(_literals("function_app.py", "bootstrap.py", "services", "models", "activities", "orchestrators", "api"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind, names in NAMES.items() for name in re.split(r"\s+", names.strip())]
-)
+def listed(kind: str) -> set[str]:
+    return set(NAMES[kind].split())
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in NAMES for name in sorted(listed(kind))])
 def test_a_name_that_is_stored_or_sent_is_still_there(kind: str, name: str) -> None:
     assert name in TEXTS, f"{name} ({kind}) is stored or known outside: rename what is in the code only, and keep it"
+
+
+def test_each_activity_is_listed_here() -> None:
+    assert {*STEP_NAMES, *COMPENSATION_NAMES, CLOSE_ORDER} <= listed("functions")
+
+
+def test_each_table_is_listed_here_and_where_the_bench_counts_and_fills_them() -> None:
+    opened = set(re.findall(r'open_table\(account, "(\w+)"\)', (ROOT / "bootstrap.py").read_text(encoding="utf-8")))
+    assert opened == listed("tables and containers") - {"labels"} == set(TABLES)
+    of_an_order = opened - {"stripeevents"}
+    assert of_an_order <= {place.table for place in places("order-1")}

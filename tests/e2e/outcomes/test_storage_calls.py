@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from devtools.bench.real_orders.counting import TABLES
 from tests.e2e.api.test_webhooks import deliver, event
 from tests.support.harness import Harness
 from tests.support.outside_view import new_id, wait_for
 
 DECLINED = {"payment_method": "pm_card_visa_chargeDeclined"}
-OURS = ("orders", "orderindex", "stock", "stripeevents")
 # What the app does for an order that goes well, one line, in this order. The first two are before the 202.
 COMPLETED = [
     "PUT orderindex",  # open
@@ -45,9 +45,9 @@ def call(request: str) -> str | None:
     method, path = request.split(" ", 2)[:2]
     if path.split("\n")[0].endswith("$batch"):
         urls = re.findall(r"^(?:PUT|PATCH|POST|MERGE|DELETE) http\S+/(\w+)(?:\(|[?\s])", request, re.MULTILINE)
-        tables = [table for table in urls if table in OURS]
+        tables = [table for table in urls if table in TABLES]
         return f"PUT {tables[0]}" if tables else None
-    place = next((name for name in (*OURS, "labels") if re.search(rf"/{name}(?:[(?/]|\s)", path)), None)
+    place = next((name for name in (*TABLES, "labels") if re.search(rf"/{name}(?:[(?/]|\s)", path)), None)
     verb = {"POST": "PUT", "PATCH": "PUT", "MERGE": "PUT", "HEAD": "GET"}.get(method, method)
     return f"{verb} {place}" if place else None
 

@@ -15,6 +15,7 @@ from models.operations.alerts import alert_key, alert_of, is_due, is_overdue
 from models.operations.order_list import IndexEntry
 from models.order_parts import Approval
 from models.order_record import Applied, OrderRecord
+from models.states import HELD, MONEY
 from reconciliation.sweep import GRACE, Reconciler
 from services.settings import faults
 from tests.unit.orders import running_order
@@ -119,13 +120,20 @@ def test_an_alert_says_what_is_held_and_nothing_of_the_customer() -> None:
         "waits_for": ["refund_payment"],
         "deadline": None,
         "total": {"amount_minor": 25800, "currency": "gbp"},
-        "held": {"money": {"amount_minor": 25800, "currency": "gbp"}, "goods": False, "label": False},
+        "held": {**dict.fromkeys(HELD.values(), False), "money": {"amount_minor": 25800, "currency": "gbp"}},
         "url": "https://shop.example/api/dashboard#/order/order-1",
     }
     approval = alert_of(awaiting_approval(), "").body
     assert (approval["waits_for"], approval["deadline"]) == (["approval"], "2026-12-01T00:00:00Z")
     assert approval["held"]["money"] is None and approval["url"] is None
     assert not {"Ada", "example.com"} & {word for word in str([body, approval]).split()}
+
+
+@pytest.mark.parametrize(("undo", "what"), [(undo, what) for undo, what in HELD.items() if what != MONEY])
+def test_an_alert_says_that_what_an_open_undo_would_give_back_is_held(undo: str, what: str) -> None:
+    failed = {"compensations": [{"name": undo, "status": "failed"}]}
+    held = alert_of(parked(outcome=failed, charged_minor=0), "").body["held"]
+    assert held == {**dict.fromkeys(HELD.values(), False), "money": None, what: True}
 
 
 class Index:
