@@ -30,8 +30,8 @@ HTML, JSON = "text/html", "application/json"
 NAME = "Order saga"
 # The links of the front page: path and description.
 LINKS = {
-    "dashboard": ("/api/dashboard", "orders, seen and steered"),
-    "docs": ("/api/docs", "the API, read and tried in a browser"),
+    "dashboard": ("/api/dashboard", "the orders, to watch and to operate"),
+    "docs": ("/api/docs", "the API document, with a form for each request"),
     "openapi": ("/api/openapi.json", "the API document for programs"),
     "health": ("/api/health", "whether the service can take orders"),
     "requests": ("/api/requests.http", "a request for each route, for editors that can send them"),

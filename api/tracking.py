@@ -56,7 +56,7 @@ REASONS = {
     "unknown_sku": "An article is no longer sold.",
     "out_of_stock": "An article is sold out.",
     "country_not_served": "We do not ship to this country.",
-    "undeliverable_address": "The address is one to which no parcel can be delivered.",
+    "undeliverable_address": "No parcel can be delivered to this address.",
     "card_declined": "Your card was declined.",
     "authentication_required": "Your bank wanted you to confirm the payment.",
     "recipient_rejected": "We could not reach you by e-mail.",
@@ -131,10 +131,10 @@ async def _admitted(link: TrackingLink, orders: Orders, tracking: Tracking) -> O
     """The order, or the page that says why it is not shown."""
     verdict = tracking.judge(link.order_id, link.token, datetime.now(UTC))
     if verdict == "expired":
-        return _page(410, "This link has expired", ["The order can no longer be followed with it."])
+        return _page(410, "This link has expired", ["You can no longer follow the order with it."])
     record = await asyncio.to_thread(orders.find, link.order_id) if verdict == "valid" else None
     if record is None:
-        return _page(404, "This link is not valid", ["Please use the link in our mail, the whole of it."])
+        return _page(404, "This link is not valid", ["Please use the whole link in our mail."])
     return record
 
 

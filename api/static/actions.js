@@ -1,4 +1,4 @@
-// What an operator can do with an order: each action says what will happen, asks who and why, and shows the answer.
+// What an operator can do with an order: each action shows its effect, asks for a name and a reason, and shows the answer.
 
 import { announce, h, money, openDialog, send, totalOf, words } from "/api/dashboard/page.js";
 
@@ -55,7 +55,7 @@ function approve(order) {
   return {
     name: "Approve",
     kind: "primary",
-    tells: `The order goes on: its goods are reserved, and ${totalOf(order)} are charged.`,
+    effect: `The order continues: its goods are reserved, and ${totalOf(order)} are charged.`,
     why: "Comment",
     send: (said) => send("POST", path(order, "approval"), decision(true, said)),
     answer: (body) => `Approved for ${money(body.total.amount_minor, body.total.currency)}.`,
@@ -66,7 +66,7 @@ function refuse(order) {
   return {
     name: "Refuse",
     kind: "",
-    tells: "The order ends as rejected. Nothing was charged or reserved.",
+    effect: "The order ends as rejected. Nothing was charged or reserved.",
     why: "Comment",
     send: (said) => send("POST", path(order, "approval"), decision(false, said)),
     answer: () => "Refused.",
@@ -81,11 +81,11 @@ function retry(order, undo) {
   return {
     name: `Retry ${words(undo)}`,
     kind: "primary",
-    tells: `Every undo that waits is tried again. This one ${UNDO_SENTENCES[undo] ?? "runs again"}, once, whatever happened before.`,
+    effect: `Every waiting undo is tried again. This one ${UNDO_SENTENCES[undo] ?? "runs again"}, once in all, even if an earlier try took effect.`,
     why: "Reason",
     needsWhy: true,
     send: (said) => send("POST", path(order, `compensations/${undo}/retry`), said),
-    answer: () => "It is tried again.",
+    answer: () => "The undo is tried again.",
   };
 }
 
@@ -93,12 +93,12 @@ function resolve(order, undo) {
   return {
     name: `Resolve ${words(undo)}`,
     kind: "",
-    tells: `It counts as done on your evidence, and the service does nothing more for it. Use it when ${DONE_BY_HAND[undo] ?? "it was done"} in another way.`,
+    effect: `The undo counts as done on your evidence, and the service does nothing more for it. Use this when ${DONE_BY_HAND[undo] ?? "it was done"} in another way.`,
     why: "Reason",
     needsWhy: true,
     reference: true,
     send: (said) => send("POST", path(order, `compensations/${undo}/resolve`), said),
-    answer: (body) => (body.status === "compensating" ? "Resolved: the order goes on." : "Resolved. Another undo still waits."),
+    answer: (body) => (body.status === "compensating" ? "Resolved: the order continues." : "Resolved. Another undo still waits."),
   };
 }
 
@@ -106,10 +106,10 @@ function cancel(order) {
   return {
     name: "Cancel the order",
     kind: "danger",
-    tells: "What was done is undone: the label voided, the money given back, the goods released. The customer gets a mail.",
+    effect: "The completed steps are undone: the label is voided, the money is given back, the goods are released. The customer gets a mail.",
     why: "Reason",
     send: (said) => send("POST", path(order, "cancel"), said),
-    answer: () => "It is being cancelled.",
+    answer: () => "The order is being cancelled.",
   };
 }
 
@@ -117,7 +117,7 @@ function erase(order) {
   return {
     name: "Erase personal data",
     kind: "danger",
-    tells: "Name, address, e-mail and payment method are erased for good, also from the label. Ids and amounts stay.",
+    effect: "Name, address, e-mail and payment method are erased for good, also from the label. Ids and amounts stay.",
     why: "Reason",
     send: (said) => send("DELETE", path(order, "personal-data"), said),
     answer: () => "Erased.",
@@ -137,7 +137,7 @@ function ask(action, order, actor, done) {
     { onsubmit: (event) => perform(event, action, say, go, done) },
     h("h2", { id: "dialog-title" }, action.name),
     h("p", {}, h("bdi", { class: "id" }, order.order_id)),
-    h("p", {}, action.tells),
+    h("p", {}, action.effect),
     field("by", actor ? "Who (you are signed in)" : "Who", { required: true, value: actor ?? sessionStorage.getItem(WHO) ?? "", readonly: Boolean(actor) }),
     action.reference ? field("reference", "Evidence, such as the number of a bank transfer", { required: true }) : null,
     field("reason", action.needsWhy ? action.why : `${action.why} (may be left out)`, { rows: 2, required: action.needsWhy }),
@@ -154,9 +154,9 @@ async function perform(event, action, say, go, done) {
   if (said.by) sessionStorage.setItem(WHO, said.by);
   go.disabled = true;
   try {
-    const told = action.answer(await action.send(said));
-    say.replaceChildren(h("p", { class: "answer" }, told));
-    announce(told);
+    const text = action.answer(await action.send(said));
+    say.replaceChildren(h("p", { class: "answer" }, text));
+    announce(text);
     go.remove();
   } catch (fault) {
     go.disabled = false;

@@ -152,8 +152,8 @@ function needsCard(order, actor) {
 
 function whatFailed(order) {
   const undos = (order.waits_for ?? "").split(", ").filter(Boolean).map(words);
-  const told = undos.length ? `Could not be confirmed: ${undos.join(", ")}.` : "It stopped, and nobody knows how far it is.";
-  return order.failure ? `${told} It is undone because of: ${words(order.failure)}.` : told;
+  const state = undos.length ? `Could not be confirmed: ${undos.join(", ")}.` : "The order stopped, and its progress is unknown.";
+  return order.failure ? `${state} It is undone because of: ${words(order.failure)}.` : state;
 }
 
 function approvalAsked(order) {

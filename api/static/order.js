@@ -64,14 +64,14 @@ function sentence(order) {
   const open = order.can.retry.map(words).join(", ");
   const sentences = {
     accepted: ["It is stored, and its saga is about to start."],
-    running: ["It goes forward."],
+    running: ["Its steps are running."],
     awaiting_approval: ["It waits for an approval; without one it is refused ", until(order.approval?.deadline, "in "), "."],
     compensating: [why ? `It is being undone because of ${why}.` : "It is being undone."],
     needs_attention: [open ? `It waits for an operator: ${open} could not be confirmed.` : "It waits for an operator.", why ? ` It is undone because of ${why}.` : ""],
     completed: ["It is on its way to its customer."],
-    rejected: [`It was refused before anything was done: ${why}.`],
+    rejected: [`It was refused before any step took effect: ${why}.`],
     compensated: [`It was undone because of ${why || "an earlier failure"}.`],
-    cancelled: ["It was cancelled, and what was done is undone."],
+    cancelled: ["It was cancelled, and its completed steps are undone."],
   };
   return sentences[order.status] ?? [words(order.status)];
 }
@@ -129,7 +129,7 @@ function timeline(order) {
   ];
 }
 
-// A long wait leaves little room for what was done before it.
+// A long wait leaves little room for the steps before it.
 let zoomed = false;
 
 function zoomButton(order) {
@@ -169,12 +169,12 @@ function row(activity, order, scale, kind) {
   const bars = attempts.map((one) => span(scale, one.started_at, one.ended_at, `bar ${kind} ${one.result ?? "running"}`, attemptTitle(one)));
   const waits = order.waits.filter((one) => one.activity === activity).map((one) => span(scale, one.since, one.until, `bar wait ${one.reason}`, `waiting: ${one.reason}`));
   const parked = kind === "close" && last.reason === "needs_attention";
-  const told = parked ? "parked: waits for an operator" : last.result ? `${RESULTS[last.result] ?? words(last.result)}${last.reason ? `: ${words(last.reason)}` : ""}` : "running";
+  const outcome = parked ? "parked: waits for an operator" : last.result ? `${RESULTS[last.result] ?? words(last.result)}${last.reason ? `: ${words(last.reason)}` : ""}` : "running";
   const many = attempts.length > 1 ? `, ${attempts.length} attempts` : "";
   return h(
     "div",
     { class: `row ${kind}` },
-    h("span", { class: "label" }, words(activity), h("small", { class: last.result ?? "running" }, `${told}${many}`)),
+    h("span", { class: "label" }, words(activity), h("small", { class: last.result ?? "running" }, `${outcome}${many}`)),
     h("div", { class: "track" }, waits, bars, dueMark(order, scale, activity, last)),
   );
 }
@@ -263,10 +263,10 @@ function eventsList(order) {
 }
 
 function eventWords(event) {
-  const told = Object.entries(event).filter(([name]) => !["at", "event"].includes(name));
-  if (!told.length) return null;
+  const facts = Object.entries(event).filter(([name]) => !["at", "event"].includes(name));
+  if (!facts.length) return null;
   const { by, reason } = event;
-  const others = told.filter(([name]) => !["by", "reason"].includes(name));
+  const others = facts.filter(([name]) => !["by", "reason"].includes(name));
   return h(
     "span",
     { class: "said" },

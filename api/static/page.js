@@ -104,8 +104,8 @@ function say(element) {
   const { kind, before, after } = element.dataset;
   const at = Date.parse(element.getAttribute("datetime"));
   const ms = kind === "since" ? Date.now() - at : at - Date.now();
-  const told = `${before}${ms < 0 && kind === "until" ? "now" : age(ms)}${after}`;
-  if (element.textContent !== told) element.textContent = told;
+  const text = `${before}${ms < 0 && kind === "until" ? "now" : age(ms)}${after}`;
+  if (element.textContent !== text) element.textContent = text;
 }
 
 export function tick() {
@@ -151,7 +151,7 @@ export class Failed extends Error {
   }
 }
 
-const known = new Map(); // path -> {etag, body}: what a 304 stands for
+const known = new Map(); // path -> {etag, body}: the answer that a 304 repeats
 let asking = null;
 
 // The parsed body of a GET. `fresh` is false when nothing has changed since the last call.

@@ -65,7 +65,7 @@ function pager(next) {
   return next ? h("nav", { class: "pager", "aria-label": "Pages" }, h("a", { class: "button", href: `#/stock?after=${encodeURIComponent(next)}` }, "More")) : null;
 }
 
-// A new count, for this very state: who was quicker is not overwritten.
+// Sets a count under the ETag of this state, so that a newer count is not overwritten.
 function change(item, keep) {
   const say = h("div", { role: "alert" });
   const input = h("input", { id: "on-hand", type: "number", min: "0", max: "1000000000", step: "1", required: true, value: String(item.on_hand) });

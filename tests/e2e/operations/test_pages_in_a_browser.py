@@ -124,7 +124,7 @@ def test_a_parked_order_is_tried_again_and_another_is_resolved(desk: Window, sho
     expect(card(page, again)).to_contain_text("129.00 GBP")
     card(page, again).get_by_role("button", name="Retry refund payment").click()
     expect(act(page, "Retry refund payment", by="Grace", reason="Refunds work again.")).to_have_text(
-        "It is tried again."
+        "The undo is tried again."
     )
     page.get_by_role("button", name="Close").click()
     assert shop.becomes(again, "compensated")["payment"]["refunded_minor"] == 12900
@@ -156,7 +156,7 @@ def test_an_order_is_cancelled_and_its_data_erased_from_its_page(desk: Window, s
     order_id = approval_order(shop)
     page = desk.open(f"/api/dashboard#/order/{order_id}")
     page.get_by_role("button", name="Cancel the order").click()
-    expect(act(page, "Cancel the order", by="Grace", reason=WIDE)).to_have_text("It is being cancelled.")
+    expect(act(page, "Cancel the order", by="Grace", reason=WIDE)).to_have_text("The order is being cancelled.")
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".title .pill")).to_have_text("cancelled")
     page.get_by_role("button", name="Erase personal data").click()
