@@ -47,4 +47,8 @@ def test_the_counts_are_those_of_an_order() -> None:
     assert now[:5] == [len(COMPLETED) - blobs + WEBHOOK_CALLS, blobs, tables, queues, executions]
     text = " ".join(text_of("docs/scale.md").split())
     assert f"{len(COMPLETED) + WEBHOOK_CALLS} of the app, {tables + queues} of the provider" in text
+    assert f"function executions: {executions - WEBHOOKS}, and {WEBHOOKS} webhook" in text
+    assert f"The provider's {tables + queues} requests" in text
+    assert f"Each of {TURNS} turns takes" in text and f"({TURNS * sum(TURN)})" in text
+    assert f"Each of {ACTIVITIES} activities is sent" in text and f"({ACTIVITIES * sum(ACTIVITY)})" in text
     assert f"about {tables + queues} of Durable Functions" in " ".join(text_of("docs/deploy.md").split())
