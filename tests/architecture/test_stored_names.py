@@ -15,6 +15,7 @@ import pytest
 from devtools.bench.real_orders.counting import TABLES
 from devtools.bench.real_orders.filling import places
 from models.states import CLOSE_ORDER, COMPENSATION_NAMES, STEP_NAMES
+from tests.support.documents import rows
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {
@@ -81,8 +82,9 @@ def test_each_activity_is_listed_here() -> None:
     assert {*STEP_NAMES, *COMPENSATION_NAMES, CLOSE_ORDER} <= listed("functions")
 
 
-def test_each_table_is_listed_here_and_where_the_bench_counts_and_fills_them() -> None:
+def test_each_table_is_in_every_list_of_tables() -> None:
     opened = set(re.findall(r'open_table\(account, "(\w+)"\)', (ROOT / "bootstrap.py").read_text(encoding="utf-8")))
     assert opened == listed("tables and containers") - {"labels"} == set(TABLES)
+    assert opened <= {cells[0].strip("`") for cells in rows("docs/operations.md", "Table")}
     of_an_order = opened - {"stripeevents"}
     assert of_an_order <= {place.table for place in places("order-1")}
