@@ -271,9 +271,10 @@ class Chaos:
         return executioner
 
     def _kill_workers(self, life: Life, host: int, length: float) -> None:
-        """One worker for each few seconds of this life, each at a moment of its own."""
-        for _ in range(max(1, round(length / SECONDS_A_WORKER))):
-            life.at(self._rng.uniform(0, length), partial(self._kill_a_worker, host))
+        """One worker in the first second of this life, and one for each few seconds of it."""
+        later = (self._rng.uniform(0, length) for _ in range(round(length / SECONDS_A_WORKER)))
+        for moment in (self._rng.uniform(0, 1), *later):
+            life.at(moment, partial(self._kill_a_worker, host))
 
     def _kill_a_worker(self, host: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):  # the host, or this worker, was quicker
