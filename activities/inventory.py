@@ -19,8 +19,9 @@ from models.states import RELEASE_INVENTORY
 
 class Stock(Protocol):
     def reserve(self, order_id: str, lines: tuple[Line, ...], *, remembered: bool = False) -> None:
-        """All lines or none. Safe to repeat. Raises Refused("out_of_stock" | "unknown_sku" | "already_released").
+        """Reserve all lines or none. Safe to repeat.
 
+        Raises Refused("out_of_stock" | "unknown_sku" | "already_released").
         `remembered`: rows that this process remembers may be tried first.
         """
 

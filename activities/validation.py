@@ -127,7 +127,7 @@ VERDICTS: dict[str | None, Callable[[StepTask, OrderRecord, Approval, Orders], O
 
 
 def _deadline(total: Total, policy: Policy) -> datetime | None:
-    """When the wait of an order over the threshold ends; None for one that needs no approval."""
+    """The end of the wait of an order over the threshold; None for an order that needs no approval."""
     if policy.approval_threshold_minor is None or total.amount_minor <= policy.approval_threshold_minor:
         return None
     return datetime.now(UTC) + timedelta(seconds=policy.approval_deadline_s)

@@ -1,4 +1,4 @@
-"""What every paged list reads from its query."""
+"""The parameters of every paged list."""
 
 from __future__ import annotations
 

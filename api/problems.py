@@ -233,7 +233,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _doubled_names(content: Any) -> list[Fault]:
-    """Which of two values is meant, nobody can know. Raises Problem 400 for a body that is nested too deeply."""
+    """Faults for repeated names, whose value is ambiguous. Raises Problem 400 for a body that is nested too deeply."""
     try:
         twice = [_pointer(location) for location in _doubled_in(content)]
     except RecursionError:

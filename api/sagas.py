@@ -38,6 +38,6 @@ async def wake_saga(client: Any, order_id: str, event: str) -> bool:
     try:
         await client.raise_event(order_id, event, {})
     except Exception as fault:  # the SDK raises plain exceptions for 404 and 410
-        log.info("order %s: nobody was there for the event %s: %s", order_id, event, type(fault).__name__)
+        log.info("order %s: no saga was there for the event %s: %s", order_id, event, type(fault).__name__)
         return False
     return True

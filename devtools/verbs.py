@@ -111,7 +111,7 @@ def chosen(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
 
 
 def run(verb: Verb, words: Sequence[str]) -> int:
-    """In the caller's folder, unless the verb is about this one."""
+    """Run a verb in the caller's folder, or in this one if the verb is about it."""
     if verb.from_the_root:
         os.chdir(ROOT)
     sys.argv[1:] = words

@@ -1,10 +1,10 @@
-"""What can go wrong, ordered by what the saga does about it.
+"""The kinds of failure, ordered by the saga's response.
 
     OrderSagaError
-    ├── Refused          the business said no, and nothing happened    -> undo what came before, at once
-    ├── Unavailable      a technical fault, and nothing is known of it  -> try again, then undo
-    ├── OutcomeUnknown   asked, perhaps done, not answered              -> find out by our own id, then decide
-    └── Conflict         the record has moved on                        -> the caller reads again and decides
+    ├── Refused          a refusal for a business reason, no effect   -> undo the earlier steps, at once
+    ├── Unavailable      a technical fault of a service               -> retry, then undo
+    ├── OutcomeUnknown   a request without an answer, perhaps done    -> read by our own id, then decide
+    └── Conflict         the record has changed meanwhile             -> the caller reads again and decides
 
 Adapters translate their vendor's errors into these once; nothing above them knows a vendor. A refusal and an
 unknown outcome cross the durable boundary as typed outcomes (`models.messages`), a fault as an exception, because

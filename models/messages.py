@@ -21,7 +21,7 @@ class Wire(BaseModel):
 
 
 class Limits(Wire):
-    """How long faults are retried (seconds) and what a failed confirmation means.
+    """The times for which faults are retried (seconds), and the effect of a failed confirmation.
 
     They travel in the orchestration's input: an orchestrator may not read settings, which could change under a replay.
     """

@@ -38,7 +38,7 @@ class StoredAddress(Stored):
 
 
 class Contents(Stored):
-    """What the client sent, as the steps need it."""
+    """The client's data in the form that the steps need."""
 
     customer: StoredCustomer = StoredCustomer()
     items: tuple[StoredItem, ...] = ()
@@ -55,7 +55,7 @@ class Line(Stored):
 
 
 class Approval(Stored):
-    """What an order over the threshold waits for: a decision about `total`, at most until `deadline`.
+    """The wait of an order over the threshold for a decision about `total`, at most until `deadline`.
 
     `asked` numbers the saga's waits: each has an event name of its own. `verdict` is None, `approved`, `rejected` or
     `expired`.

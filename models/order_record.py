@@ -5,7 +5,7 @@ The rules are the functions below the record, one a transition: each looks at th
 They are pure. `services.table_orders` writes a change under the ETag of exactly the record that was looked at, so what
 a rule decides is decided on the state that it changes; when another writer was first, the rule decides again.
 
-Which transition may start in which state stands in docs/order-states.md; a test holds the functions to it.
+docs/order-states.md lists the states in which each transition may start; a test compares the functions with it.
 
 What the client sent is kept as it came, and parsed only when a step asks for it.
 """
@@ -95,7 +95,7 @@ class OrderRecord(Stored):
 
     @functools.cached_property
     def contents(self) -> Contents:
-        """What the client sent. Raises Unavailable if it was erased or cannot be read: no step can act then."""
+        """The client's data. Raises Unavailable if it was erased or cannot be read: no step can act then."""
         if self.is_erased:
             raise Unavailable(f"The personal data of order {self.order_id} was erased.")
         try:
@@ -141,7 +141,7 @@ class Acceptance(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What a transition writes, with its audit row.
+    """The write of a transition, with its audit row.
 
     `facts`: attributes of the record and their new values. `remarks`: what only the audit row keeps. `event`: the audit
     row's event. `at`: since when it is true, if not since now. `before`: other changes of the same write, each with an
@@ -223,7 +223,7 @@ def note_confirmation_sent(record: OrderRecord) -> Change | None:
 
 
 def claim_cancellation_notice(record: OrderRecord) -> Change | None:
-    """Only one caller ever may send the mail that says what was undone, once the order has ended."""
+    """Claim the mail about the undos, once the order has ended: only one caller ever may send it."""
     if record.cancellation_notice is not None or record.state not in {"compensated", "cancelled"}:
         return None
     return Change("farewell_claimed", {"cancellation_notice": "claimed"})

@@ -1,4 +1,4 @@
-"""What clients and operators send: the request bodies of the API.
+"""The request bodies of the API, from clients and operators.
 
 Strict (no coercion), closed (unknown fields are refused), and each limit is written beside its field. What is stored of
 an order is read by a tolerant model of its own (`models.order_record`), so a rule that becomes stricter here leaves the
@@ -100,7 +100,7 @@ def _country(code: str) -> str:
 
 
 def _absent_when_blank(text: object) -> object:
-    """A form sends a field that nobody filled in as an empty text."""
+    """A form sends an empty field as an empty text."""
     return None if isinstance(text, str) and not text.strip() else text
 
 

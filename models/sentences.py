@@ -1,4 +1,4 @@
-"""What is said of a field that is wrong: one plain sentence for each kind of fault, which says what is allowed.
+"""The sentences for wrong fields: one plain sentence for each kind of fault, which says what is allowed.
 
 pydantic's own texts quote regular expressions and name Python's types, which mean nothing to a shop's developer.
 A rule of our own that raises ValueError brings its sentence along.
@@ -31,7 +31,7 @@ PATTERNS: Mapping[str, str] = {
 }
 WHOLE_NUMBER = "must be a whole number"
 NOT_ALLOWED = "is not allowed here"
-"""For a kind of fault that has no sentence yet: a test holds that no field of today is answered so."""
+"""The sentence for a kind of fault without one of its own; a test shows that no field of today gets it."""
 # By pydantic's name of the fault; the words in braces are what it knows of the limit.
 KINDS: Mapping[str, str] = {
     "missing": "is required",

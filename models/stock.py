@@ -55,7 +55,7 @@ def _charged_currency(code: str) -> str:
 
 
 def _within_the_largest_total(price_minor: int, others: ValidationInfo) -> int:
-    """Of the currency, which is read first; one that is wrong is a fault of its own."""
+    """Check a price against its currency, which is read first; a wrong currency is a fault of its own."""
     currency = others.data.get("currency")
     if currency is not None and price_minor > CURRENCIES[currency].maximum:
         raise ValueError(f"must be at most {CURRENCIES[currency].maximum} in {currency}")

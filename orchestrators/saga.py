@@ -154,7 +154,7 @@ class Saga:
             self._show_step(step, status)
 
     def _resume_undoing(self, answer: OrderUndoing) -> None:
-        """Every undo is safe when its do never happened, so all of them are registered."""
+        """Register all undos: each one is safe when its do never happened."""
         self._view.total, self._view.failure = answer.total, answer.failure
         self._undo_log = [step for step in self._steps if step.undo]
         self._attention = answer.attention

@@ -133,7 +133,7 @@ class Sagas(NamedTuple):
 
 
 class Findings:
-    """What a run found, by kind, and which orders it could not mend."""
+    """The findings of a run, by kind, and the orders that it could not mend."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -226,7 +226,7 @@ class Reconciler:
         return [*entries, *older.entries], following
 
     def standing(self, now: datetime) -> Standing:
-        """What the alerts of infra/app/alerts.bicep read in the log."""
+        """The counts that the alerts of infra/app/alerts.bicep read in the log."""
         return self._index.standing(now)
 
     def ended(self, today: date) -> EndedCounts:

@@ -63,7 +63,7 @@ class BlobLabels:
                     return
 
     def erase(self, order_id: str) -> None:
-        """Take the address off a label. A void page names nobody, and stays. Safe to repeat. Raises Unavailable."""
+        """Take the address off a label. A void page has no address, and stays. Safe to repeat. Raises Unavailable."""
         page = erased_label(order_id, tracking_number(order_id))
         with storage_faults(f"the label of order {order_id}"):
             for _ in write_attempts(f"the label of order {order_id}"):

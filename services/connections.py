@@ -1,4 +1,4 @@
-"""How requests go out to storage and to Stripe, and how many connections a process keeps to each.
+"""Connections to storage and to Stripe: how requests are sent, and how many connections a process keeps.
 
 `requests` keeps 10 connections to a host and closes each further one after its use, with a warning. The SDK of
 Stripe keeps one for each thread that ever called it, so they grow with the threads of the host and not with the work:

@@ -1,6 +1,6 @@
 """A shipping label as the bytes of a PDF: one page of 4 x 6 inches, the size of thermal label printers.
 
-The same input gives the same bytes, so a label that is rendered again is the same label. The tracking number stands in
+The same input gives the same bytes, so a label that is rendered again is the same label. The tracking number is in
 Code 128, in a QR code and in print, so that a scanner of either kind and a person read the same 14 characters.
 
 Text is set in DejaVu Sans, which lies beside this file: the fonts that every PDF reader has print boxes for Łódź and

@@ -76,7 +76,7 @@ def _split(url: str) -> SplitResult:
 def _port(parts: SplitResult) -> int:
     try:
         return parts.port or PORTS[parts.scheme]
-    except ValueError:  # quotes what stands in the place of the port, which may be half a password
+    except ValueError:  # it quotes the text in the place of the port, which may be half a password
         raise ValueError("SMTP_URL must have a whole number as its port, and a password percent-encoded") from None
 
 

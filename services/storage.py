@@ -54,7 +54,7 @@ class Storage(NamedTuple):
 
 
 def faults(env: Mapping[str, str]) -> list[str]:
-    """What is wrong with the storage settings, as sentences that quote no value."""
+    """The faults of the storage settings, as sentences that quote no value."""
     connection = env.get(SETTING, "")
     if not connection:
         return _faults_of_an_identity(env)

@@ -8,10 +8,10 @@ What keeps the money right, in the order in which it matters:
 3. Stripe stores a 5xx under its key and replays it for ever. Such a key is burnt, and the next generation of it
    (`<order>:pay:2`) may be used, but only after a read has shown that the effect is absent (an unconfirmed intent needs
    no read: it holds no money). A 5xx that is not a replay burns nothing: the same key is sent again. A stored refusal
-   is final for a charge, and burns the key of a refund, which has to come to be in the end (a balance may have been
+   is final for a charge, and burns the key of a refund, which must succeed in the end (a balance may have been
    filled up since).
 4. Cancelling has no key of ours. It is guarded by the intent's state, so a repeat is harmless, while a stored 5xx under
-   a fixed key would stand in its way.
+   a fixed key would block it.
 
 Errors carry order ids, Stripe's ids and its codes, never its texts: those quote payment methods, and what is raised
 here is written into the orchestration's history. For the same reason no error keeps Stripe's own as its cause.
@@ -67,7 +67,7 @@ class StripePayments:
     """Fulfils `Payments` and `PaymentMethods`. Safe to share between threads."""
 
     def __init__(self, api_key: str, api_base: str) -> None:
-        # At INFO the SDK logs the path of every request, and payment methods stand in paths.
+        # At INFO the SDK logs the path of every request, and paths contain payment methods.
         logging.getLogger("stripe").setLevel(logging.WARNING)
         client = stripe.StripeClient(
             api_key,
@@ -188,7 +188,7 @@ class StripePayments:
         """Cancel the intent, or refund it where money has moved; safe to repeat. Returns the refund's id or None.
 
         Returns only what Stripe has confirmed. Raises OutcomeUnknown while it has not, and Unavailable where a person
-        has to act. Never refuses: an undo has nobody to refuse to.
+        has to act. Never raises Refused: an undo must succeed in the end.
         """
         intent = self._read(order_id, intent_id)
         if intent.status == "succeeded":

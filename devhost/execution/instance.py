@@ -71,7 +71,7 @@ class Execution:
 
     @property
     def changed_at(self) -> datetime:
-        """When the last event happened."""
+        """The time of the last event."""
         return self._events[-1].at if self._events else datetime.now(UTC)
 
     def remember(self, events: list[Event], unseen: Sequence[Event] = ()) -> None:

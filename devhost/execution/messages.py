@@ -11,7 +11,7 @@ class Delivery(Enum):
     """How an event that was raised for an instance was settled."""
 
     STORED = auto()
-    """It is durable."""
+    """The event is durable."""
     TOO_LATE = auto()
     """The instance has ended."""
     NO_INSTANCE = auto()

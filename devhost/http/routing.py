@@ -89,7 +89,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Route:
-    """One function's route. `function` is what the worker described."""
+    """One function's route. `function` is the worker's description."""
 
     template: str
     methods: frozenset[str]

@@ -62,7 +62,7 @@ TURNS: dict[str, Turn] = {"replay": replay, "start_session": start_session, "res
 
 
 def _state(state: State) -> Answer:
-    """The SDK's state as JSON text, also when user code raised; a `sentence` where the execution cannot go on."""
+    """The SDK's state as JSON text, also when user code raised; a `sentence` where the execution cannot continue."""
     try:
         return {"ok": True}, state().encode()
     except DeadEnd as end:

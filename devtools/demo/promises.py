@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from devtools.demo.story import QUANTITY, Story
 from models.states import CLOSE_ORDER, COMPENSATION_NAMES, PROCESS_PAYMENT, STEP_NAMES, UNDOES
 
-# The declined order: the payment refuses it, what came before is undone in reverse, and the rest never begins.
+# The declined order: the payment refuses it, earlier steps are undone in reverse, and the rest never begins.
 BEFORE_PAYMENT = STEP_NAMES[: STEP_NAMES.index(PROCESS_PAYMENT)]
 AFTER_PAYMENT = STEP_NAMES[STEP_NAMES.index(PROCESS_PAYMENT) + 1 :]
 DECLINED = [

@@ -124,6 +124,6 @@ def _short(value: object) -> object:
 
 
 def event_line(event: Mapping[str, Any]) -> Text:
-    """One line of the audit trail: when, what, and its facts."""
+    """One line of the audit trail: the time, the event, and its facts."""
     facts = [f"{inert(name)}={inert(_short(value))}" for name, value in event["facts"].items()]
     return Text.assemble((inert(event["at"]), "dim"), "  ", (inert(event["event"]), "bold"), "  ", "  ".join(facts))

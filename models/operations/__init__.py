@@ -1,1 +1,1 @@
-"""What operators see of orders: lists, timelines, the audit trail, and when an alert is due."""
+"""The operators' view of orders: lists, timelines, the audit trail, and the rules for alerts."""

@@ -44,5 +44,5 @@ def read_part(
 
 
 def quoted(text: str) -> str:
-    """As it stands between the quotes of a filter."""
+    """The text, escaped for the quotes of a filter."""
     return text.replace("'", "''")

@@ -199,7 +199,7 @@ class _Unread(NamedTuple):
 
 
 def _first_page(rows: Iterable[IndexEntry | _Unread], top: int) -> Page:
-    """Of rows in the order of their keys.
+    """The first page of rows, which are in the order of their keys.
 
     An order that is just ending has both of its rows, one after the other: the ended one counts.
     """

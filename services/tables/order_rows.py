@@ -153,7 +153,7 @@ def record_of(row: Columns) -> OrderRecord:
 
 
 def _why(damaged: Exception) -> str:
-    """What is wrong, without the values: they may be personal."""
+    """The faults, without the values, which may be personal."""
     errors = getattr(damaged, "errors", None)
     if errors is None:
         return f"{type(damaged).__name__} in its columns"

@@ -32,7 +32,7 @@ CHANGE = "Content-Type: application/http\r\nContent-Transfer-Encoding: binary"
 
 
 def use_quick_batches() -> None:
-    """For every table client of this process. Safe to repeat."""
+    """Speed up every table client of this process. Safe to repeat."""
     TablesBaseClient._batch_send = batch_send  # type: ignore[method-assign, assignment]
 
 

@@ -31,7 +31,7 @@ class RecentRows:
         self._lock = threading.Lock()
 
     def moment(self) -> int:
-        """How many writes have been remembered: taken before a row is read, for `read`."""
+        """The number of writes so far. A caller takes it before it reads a row, and passes it to `read`."""
         return self._writes
 
     def get(self, key: str) -> Columns | None:

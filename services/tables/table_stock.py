@@ -45,7 +45,7 @@ LOST_THE_RACE = frozenset({409, 412})
 
 
 class Move(NamedTuple):
-    """What a change of a reservation's state does to each of its lines' counts, per unit."""
+    """The changes of a line's counts, per unit, when its reservation changes state."""
 
     to: str
     on_hand: int
@@ -103,7 +103,10 @@ class TableStock:
         return self._write(f"sku {sku}", lambda: self._put_once(sku, update, if_match))
 
     def reserve(self, order_id: str, lines: tuple[Line, ...], *, remembered: bool = False) -> None:
-        """All lines or none. Safe to repeat. Raises Refused("out_of_stock" | "unknown_sku" | "already_released")."""
+        """Reserve all lines or none. Safe to repeat.
+
+        Raises Refused("out_of_stock" | "unknown_sku" | "already_released").
+        """
         if remembered and self._tried(order_id, lambda: self._reservation(order_id, lines, self._memory.get)):
             return
         self._write(f"the stock of order {order_id}", lambda: self._reserve_once(order_id, lines))
@@ -131,7 +134,7 @@ class TableStock:
             return Held(ids, _order_of(part.after) if part.after else None)
 
     def reserved_for(self, order_id: str, sku: str) -> int:
-        """How many units of a SKU are held for an order now: 0 once they are sold or released."""
+        """The units of a SKU that an order holds now: 0 once they are sold or released."""
         with storage_faults(f"the stock of order {order_id}"):
             row = self._get(f"order:{order_id}")
         if row is None or row.get("State") != "reserved":

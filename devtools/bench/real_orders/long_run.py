@@ -111,6 +111,6 @@ def descriptors(pid: int) -> int:
 
 
 def loud_lines(log: Path) -> list[str]:
-    """Of WARNING and above."""
+    """The log lines of WARNING and above."""
     with log.open(encoding="utf-8", errors="replace") as lines:
         return [line.strip() for line in lines if LOUD.search(line)]
