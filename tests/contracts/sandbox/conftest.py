@@ -1,4 +1,4 @@
-"""The payments process, and Stripe's own client for it."""
+"""The payments process with Stripe's own client for it, and the mail process."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from tests.contracts.sandbox.sandbox_intents import ORDERS
-from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess
+from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess, call
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +27,23 @@ def client(payments: SandboxProcess) -> stripe.StripeClient:
 @pytest.fixture
 def order() -> str:
     return next(ORDERS)
+
+
+@pytest.fixture(scope="module")
+def smtp_port(ports: Callable[[], int]) -> int:
+    return ports()
+
+
+@pytest.fixture(scope="module")
+def mail_process(
+    ports: Callable[[], int], smtp_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SandboxProcess]:
+    process = SandboxProcess("mail", ports(), tmp_path_factory.mktemp("mail"), ("--smtp-port", str(smtp_port)))
+    yield process.start()
+    process.stop()
+
+
+@pytest.fixture
+def mail(mail_process: SandboxProcess) -> Iterator[SandboxProcess]:
+    yield mail_process
+    call("DELETE", f"{mail_process.url}/sandbox/faults")

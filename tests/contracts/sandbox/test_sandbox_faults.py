@@ -32,26 +32,6 @@ def payments(payments_process: SandboxProcess) -> Iterator[SandboxProcess]:
     assert call("DELETE", f"{payments_process.url}/sandbox/faults").json()["rules"] == []
 
 
-@pytest.fixture(scope="module")
-def smtp_port(ports: Callable[[], int]) -> int:
-    return ports()
-
-
-@pytest.fixture(scope="module")
-def mail_process(
-    ports: Callable[[], int], smtp_port: int, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SandboxProcess]:
-    process = SandboxProcess("mail", ports(), tmp_path_factory.mktemp("mail"), ("--smtp-port", str(smtp_port)))
-    yield process.start()
-    process.stop()
-
-
-@pytest.fixture
-def mail(mail_process: SandboxProcess) -> Iterator[SandboxProcess]:
-    yield mail_process
-    call("DELETE", f"{mail_process.url}/sandbox/faults")
-
-
 def unconfirmed(payments: SandboxProcess, order: str) -> str:
     params = {"amount": "500", "currency": "gbp", "payment_method": "pm_card_visa", "payment_method_types[]": "card"}
     return str(payments.v1("POST", "payment_intents", params | {"metadata[order_id]": order}).json()["id"])

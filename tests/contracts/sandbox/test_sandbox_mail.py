@@ -6,7 +6,7 @@ import hmac
 import json
 import smtplib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.message import EmailMessage
 from urllib.parse import quote_plus
 
@@ -15,20 +15,6 @@ import pytest
 from tests.contracts.sandbox.sandbox_process import SandboxProcess, SandboxResponse, call
 
 BODY = json.dumps({"message": "Łódź: on its way"}, ensure_ascii=False).encode()
-
-
-@pytest.fixture(scope="module")
-def smtp_port(ports: Callable[[], int]) -> int:
-    return ports()
-
-
-@pytest.fixture(scope="module")
-def mail(
-    ports: Callable[[], int], smtp_port: int, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SandboxProcess]:
-    process = SandboxProcess("mail", ports(), tmp_path_factory.mktemp("mail"), ("--smtp-port", str(smtp_port)))
-    yield process.start()
-    process.stop()
 
 
 @pytest.fixture
