@@ -20,6 +20,7 @@ from models.errors import OrderSagaError
 from models.messages import StepCancelled, StepDone, StepTask
 from models.money import formatted
 from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
+from models.view import REASONS_FOR_CUSTOMERS
 
 log = logging.getLogger(__name__)
 
@@ -88,16 +89,23 @@ def cancellation_mail(order: OrderRecord, status: str, link: str | None) -> Mail
     """The mail about an order that was undone. Its key, and so its Message-ID, differs from the confirmation's."""
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
     money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
-    fact = money_back if order.refunded_minor else "Your card was not charged."
+    facts = [*_reasons(order, status), money_back if order.refunded_minor else "Your card was not charged."]
     greeting = f"Hello {order.contents.customer.name},"
     return Mail(
         key=f"{order.order_id}.farewell",
         order_id=order.order_id,
         to=order.contents.customer.email,
         subject=f"Your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}",
-        text="\n".join([greeting, "", opening, "", fact, *_follow(link), ""]),
-        html=_as_html(greeting, opening, [fact], link),
+        text="\n".join([greeting, "", opening, "", *facts, *_follow(link), ""]),
+        html=_as_html(greeting, opening, facts, link),
     )
+
+
+def _reasons(order: OrderRecord, status: str) -> list[str]:
+    """Why the order was not completed, if that is for the customer to know. Who has cancelled knows why."""
+    failure = (order.outcome or {}).get("failure") or {}
+    sentence = None if status == "cancelled" else REASONS_FOR_CUSTOMERS.get(failure.get("reason", ""))
+    return [] if sentence is None else [sentence]
 
 
 def confirmation_mail(order: OrderRecord, link: str | None) -> Mail:

@@ -23,7 +23,7 @@ from api.problems import Problem
 from models.errors import Conflict
 from models.money import formatted
 from models.order_record import OrderRecord
-from models.view import OrderView, view_of
+from models.view import REASONS_FOR_CUSTOMERS, OrderView, view_of
 
 MAX_FORM_BYTES = 4096
 HEADERS = {
@@ -44,22 +44,12 @@ SENTENCES = {
     "accepted": "We have your order.",
     "running": "We are preparing your order.",
     "awaiting_approval": "We are checking your order. You need not do anything.",
-    "awaiting_customer": "Your bank asks you to confirm the payment.",
     "compensating": "Your order is being cancelled.",
     "needs_attention": "Your order is being cancelled. One of us is looking after it.",
     "completed": "Your order is on its way.",
     "rejected": "We could not accept your order.",
     "compensated": "Your order could not be completed.",
     "cancelled": "Your order is cancelled.",
-}
-REASONS = {
-    "unknown_sku": "An article is no longer sold.",
-    "out_of_stock": "An article is sold out.",
-    "country_not_served": "We do not ship to this country.",
-    "undeliverable_address": "No parcel can be delivered to this address.",
-    "card_declined": "Your card was declined.",
-    "authentication_required": "Your bank wanted you to confirm the payment.",
-    "recipient_rejected": "We could not reach you by e-mail.",
 }
 
 
@@ -163,7 +153,7 @@ def _because(view: OrderView, record: OrderRecord) -> str:
     """Why the order ended, and whether the card was charged or refunded."""
     sentences = []
     if view.status in {"rejected", "compensated"} and view.failure is not None:
-        sentences.append(REASONS.get(view.failure.reason, ""))
+        sentences.append(REASONS_FOR_CUSTOMERS.get(view.failure.reason, ""))
     if view.status in {"compensated", "cancelled", "rejected"} and record.is_final:
         sentences.append(_money_back(record))
     return "".join(f"<p>{escape(text)}</p>" for text in sentences if text)

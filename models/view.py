@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,9 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationErr
 from models.errors import OrderSagaError
 from models.money import Total
 from models.order_record import OrderRecord
-from models.states import STEP_NAMES, CompensationStatus, OrderStatus, StepStatus
+from models.states import STEP_NAMES, VALIDATE_ORDER, CompensationStatus, OrderStatus, StepStatus
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
+
+
+# What the tracking page and the cancellation mail say of `Failure.reason`. Of any other reason, which is the shop's own
+# affair, they say nothing.
+REASONS_FOR_CUSTOMERS: Mapping[str, str] = {
+    "unknown_sku": "An article is no longer sold.",
+    "out_of_stock": "An article is sold out.",
+    "country_not_served": "We do not ship to this country.",
+    "undeliverable_address": "No parcel can be delivered to this address.",
+    "card_declined": "Your card was declined.",
+    "authentication_required": "Your bank wanted you to confirm the payment.",
+    "recipient_rejected": "Our e-mail to you was refused.",
+}
 
 
 class View(BaseModel):
@@ -141,6 +154,9 @@ def view_of(record: OrderRecord, custom_status: object) -> OrderView:
         view = _read(record, custom_status)
     else:
         return fresh_view(record.order_id)
+    for step in view.steps:  # a saga shows a validation as pending that it cancelled at the approval, or did not run
+        if step.name == VALIDATE_ORDER and step.status == "pending" and record.lines:
+            step.status = "done"
     for shown in view.compensations:  # resolved, but the saga has not read that yet
         if shown.status == "failed" and shown.name in record.resolved:
             shown.status = "resolved"

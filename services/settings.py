@@ -159,7 +159,8 @@ SETTINGS = (
         "APPROVAL_THRESHOLD_MINOR",
         "",
         "",
-        "Orders with a total above this many minor units wait for an approval. Empty: none does.",
+        "Orders with a total above this many minor units wait for an approval. Empty: none does. "
+        "It is one number for every currency: 20000 is 200.00 GBP, 20000 JPY and 20.000 KWD.",
         _minor_units,
     ),
     Setting(

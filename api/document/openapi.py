@@ -35,6 +35,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "compensation": ("The undo.", {"type": "string", "enum": UNDOS}, "refund_payment"),
     "asset": ("The name of the file.", {"type": "string", "pattern": r"^[a-z.-]+$"}, "docs.js"),
 }
+EXAMPLES_OF_A_ROUTE = {"dashboard/{asset}": "dashboard.js"}
 HEADERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "Location": ("Where the orchestration's status is.", {"type": "string"}),
     "Retry-After": ("Seconds to wait.", {"type": "string", "pattern": "^[0-9]+$"}),
@@ -141,7 +142,7 @@ def _path_parameters(route: str) -> Iterable[dict[str, Any]]:
                 "required": True,
                 "description": means,
                 "schema": schema,
-                "example": example,
+                "example": EXAMPLES_OF_A_ROUTE.get(route, example),
             }
 
 

@@ -33,19 +33,29 @@ def main() -> int:
 
 
 def _tour() -> int:
+    """The folder is kept for its logs if the tour failed, and then the last sentence names it."""
     folder = Path(tempfile.mkdtemp(prefix="order-saga-demo-"))
     say(f"Starting a product of its own for the tour, with its data in {folder}")
+    failure, logs = "", f"The logs are in {folder / 'logs'}."
+    try:
+        broken = _promises_broken_on(folder)
+        failure = f"\nNot as promised: {'; '.join(broken)}. {logs}" if broken else ""
+    except Trouble as trouble:
+        failure = str(trouble) if str(folder) in str(trouble) else f"{trouble} {logs}"
+        raise Trouble(failure) from None
+    finally:
+        if not failure:
+            shutil.rmtree(folder, ignore_errors=True)
+    say(failure or "\nEverything is as promised.")
+    return 1 if failure else 0
+
+
+def _promises_broken_on(folder: Path) -> list[str]:
     with product_of_its_own(folder) as urls:
-        broken = [
+        return [
             *_show("An order that goes through", "pm_card_visa", PROMISED_OF_THE_COMPLETED, urls),
             *_show("A card that is declined", "pm_card_visa_chargeDeclined", PROMISED_OF_THE_DECLINED, urls),
         ]
-    if broken:
-        say(f"\nNot as promised: {'; '.join(broken)}. The logs are in {folder / 'logs'}.")
-        return 1
-    shutil.rmtree(folder)
-    say("\nEverything is as promised.")
-    return 0
 
 
 def _show(title: str, payment_method: str, promises: Promises, urls: Mapping[str, Any]) -> list[str]:

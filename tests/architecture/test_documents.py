@@ -128,6 +128,16 @@ def test_the_page_of_settings_lists_each_with_its_default_and_its_meaning() -> N
     assert rows("docs/settings.md", "Name") == in_code
 
 
+def test_the_page_of_operations_names_every_field_of_health_and_of_the_sweeps_report() -> None:
+    from api.document.answers import Health  # noqa: PLC0415
+
+    section = text_of("docs/operations.md").partition("\n## Health\n")[2].partition("\n## ")[0]
+    kinds = r'"((?:sagas|orders|payments|reservations|parts|not)_[a-z_]+)"'
+    found = set(re.findall(kinds, (ROOT / "reconciliation" / "sweep.py").read_text(encoding="utf-8")))
+    assert len(found) == 9
+    assert [name for name in sorted({*Health.model_fields, *found, "not_well_since"}) if name not in section] == []
+
+
 def test_the_readme_names_every_room() -> None:
     from tests.architecture.test_rooms import MAY_IMPORT  # noqa: PLC0415
 

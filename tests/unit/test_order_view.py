@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from models.order_parts import Line
 from models.order_record import OrderRecord
@@ -12,7 +13,7 @@ from tests.unit.orders import running_order
 NINE = datetime(2026, 1, 1, 9, 0, 7, 900_000, tzinfo=UTC)
 
 
-def shown(order: OrderRecord) -> dict[str, object]:
+def shown(order: OrderRecord) -> dict[str, Any]:
     return detailed(view_of(order, None), order).as_json()
 
 
@@ -64,3 +65,17 @@ def test_a_refusal_keeps_its_code_and_its_skus() -> None:
 
 def test_nothing_of_the_customer_is_shown() -> None:
     assert not {"Ada", "ada@example.com", "pm_card_visa", "London"} & set(str(shown(running_order())).split("'"))
+
+
+def test_an_order_that_is_cancelled_at_its_approval_was_validated() -> None:
+    outcome = fresh_view("order-1", "cancelled").as_json()
+    priced = shown(running_order(state="cancelled", cancel_requested=True, outcome=outcome))
+    assert [step["status"] for step in priced["steps"]] == ["done", *["pending"] * 4]
+    unpriced = shown(running_order(state="cancelled", cancel_requested=True, outcome=outcome, lines=(), total=None))
+    assert {step["status"] for step in unpriced["steps"]} == {"pending"}
+
+
+def test_a_validation_that_refused_is_shown_so() -> None:
+    outcome = fresh_view("order-1", "rejected").as_json()
+    outcome["steps"][0]["status"] = "refused"
+    assert shown(running_order(state="rejected", outcome=outcome))["steps"] == outcome["steps"]

@@ -33,3 +33,18 @@ def test_an_unknown_path_stays_the_hosts_404(product: Product, path: str) -> Non
 
 def test_the_front_page_takes_no_other_verb(product: Product) -> None:
     assert product.call("POST", "/api").status == 404
+
+
+def test_each_get_of_the_requests_file_that_needs_no_earlier_order_is_answered(product: Product) -> None:
+    text = product.get("/api/requests.http").body.decode()
+    paths = re.findall(r"^GET \{\{host\}\}(\S+)$", text, re.MULTILINE)
+    asked = [path for path in paths if not path.startswith(("/api/orders/", "/api/track/"))]
+    assert len(asked) > 10
+    statuses = {path: product.get(path).status for path in asked}
+    assert {path: status for path, status in statuses.items() if status >= 400} == {}
+
+
+@pytest.mark.parametrize("verb", ["DELETE", "PATCH"])
+def test_a_method_that_a_route_does_not_have_is_the_hosts_404(product: Product, verb: str) -> None:
+    answer = product.call(verb, "/api/orders")
+    assert (answer.status, answer.body) == (404, b"")

@@ -21,15 +21,23 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 2}]}
 
 
-UNDONE: dict[str, tuple[dict[str, Any], str]] = {
-    "refunded": ({"shipping_address": NO_DOOR}, "We have refunded 20.00 GBP to your card."),
-    "never charged": ({"payment_method": "pm_card_visa_chargeDeclined"}, "Your card was not charged."),
+NOT_CHARGED = "Your card was not charged."
+UNDONE: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "refunded": (
+        {"shipping_address": NO_DOOR},
+        ["No parcel can be delivered to this address.", "We have refunded 20.00 GBP to your card."],
+    ),
+    "declined": ({"payment_method": "pm_card_visa_chargeDeclined"}, ["Your card was declined.", NOT_CHARGED]),
+    "3-D Secure": (
+        {"payment_method": "pm_card_authenticationRequired"},
+        ["Your bank wanted you to confirm the payment.", NOT_CHARGED],
+    ),
 }
 
 
 @pytest.mark.parametrize("case", UNDONE)
 def test_a_customer_is_mailed_once_what_was_undone_and_what_was_given_back(shop: OutsideView, case: str) -> None:
-    changes, fact = UNDONE[case]
+    changes, facts = UNDONE[case]
     place = shop.order if "payment_method" in changes else partial(order_of_older_code, shop)
     order_id = place(**changes, **line(shop.new_sku()))
     assert shop.ended(order_id)["status"] == "compensated"
@@ -38,7 +46,7 @@ def test_a_customer_is_mailed_once_what_was_undone_and_what_was_given_back(shop:
     assert mail["message_id"].startswith(f"<{order_id}.farewell@")
     assert mail["subject"] == f"Your order {order_id} was not completed"
     *lines, link, end = mail["text"].split("\n")
-    assert (lines, end) == (["Hello Ada,", "", f"your order {order_id} was not completed.", "", fact, ""], "")
+    assert (lines, end) == (["Hello Ada,", "", f"your order {order_id} was not completed.", "", *facts, ""], "")
     assert link.startswith("Follow your order: http://localhost:")
     assert f"/api/track/{order_id}?token=" in link
 

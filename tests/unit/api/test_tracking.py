@@ -6,7 +6,8 @@ import asyncio
 import base64
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import azure.functions as func
@@ -16,6 +17,7 @@ from activities.notification import cancellation_mail, confirmation_mail
 from api import tracking as page
 from api.problems import Problem
 from models.order_record import OrderRecord
+from models.states import OrderStatus
 from models.tracking import Tracking
 from services.settings import public_origin
 from tests.unit.orders import running_order
@@ -231,3 +233,17 @@ def test_a_problem_below_a_link_is_as_discreet_as_the_page() -> None:
     problem = page.discreet(Problem(503, "Try again later.").response())
     assert (problem.status_code, problem.headers["Retry-After"]) == (503, "5")
     assert (problem.headers["Referrer-Policy"], problem.headers["Cache-Control"]) == ("no-referrer", "no-store")
+
+
+# The states.
+
+
+def test_the_page_has_a_sentence_for_each_state_and_for_nothing_else() -> None:
+    assert set(page.SENTENCES) == set(get_args(OrderStatus))
+
+
+@pytest.mark.parametrize(("sheet", "kind"), [("dashboard.css", "pill|card"), ("track.css", "state")])
+def test_the_style_sheets_know_no_state_that_an_order_cannot_have(sheet: str, kind: str) -> None:
+    text = (Path(page.__file__).with_name("static") / sheet).read_text(encoding="utf-8")
+    styled = set(re.findall(rf"\.(?:{kind})\.([a-z_]+)", text))
+    assert styled and styled - {*get_args(OrderStatus), "unknown"} == set()

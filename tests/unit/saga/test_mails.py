@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from activities.notification import cancellation_mail, confirmation_mail
 from models.money import Total
 from models.order_parts import Line
 from models.order_record import OrderRecord
+from models.view import REASONS_FOR_CUSTOMERS
 from tests.unit.orders import request, running_order
 
 
@@ -45,6 +47,30 @@ def test_the_cancellation_names_what_was_refunded(minor: int, currency: str, pri
     mail = cancellation_mail(ordered(minor, currency), "compensated", None)
     for text in (mail.text, mail.html):
         assert f"We have refunded {total} to your card." in text
+
+
+FAILURE = {"step": "process_payment", "reason": "authentication_required"}
+
+
+@pytest.mark.parametrize("reason", REASONS_FOR_CUSTOMERS)
+def test_the_cancellation_says_why_in_the_words_of_the_tracking_page(reason: str) -> None:
+    outcome = {"status": "compensated", "failure": {**FAILURE, "reason": reason}}
+    mail = cancellation_mail(running_order(outcome=outcome), "compensated", None)
+    assert REASONS_FOR_CUSTOMERS[reason] in mail.text and html.escape(REASONS_FOR_CUSTOMERS[reason]) in mail.html
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("cancelled", {"failure": FAILURE}),
+        ("compensated", {"failure": {**FAILURE, "reason": "service_unavailable"}}),
+        ("compensated", {"failure": None}),
+        ("compensated", None),
+    ],
+)
+def test_the_cancellation_names_no_reason_that_is_none_of_the_customers(status: str, outcome: Any) -> None:
+    text = cancellation_mail(running_order(outcome=outcome), status, None).text
+    assert text.endswith("\n\nYour card was not charged.\n")
 
 
 WILD = [
