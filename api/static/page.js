@@ -197,7 +197,9 @@ async function call(path, options) {
 
 async function sentence(answer) {
   try {
-    return (await answer.json()).detail ?? `The server answered ${answer.status}.`;
+    const { detail, errors = [] } = await answer.json();
+    const wrong = errors.length > 1 ? errors.map((each) => `${each.pointer}: ${each.detail}.`) : []; // one stands in the detail
+    return [detail ?? `The server answered ${answer.status}.`, ...wrong].join(" ");
   } catch {
     return `The server answered ${answer.status}.`;
   }

@@ -45,6 +45,14 @@ ANSWERS: dict[str, tuple[int, Any]] = {
     "/api/orders/refused": (409, {"title": "Conflict", "detail": HOSTILE}),
     "/api/orders/locked": (401, None),
     "/api/orders/away": (503, {"detail": "Storage is away. Try again later."}),
+    "/api/orders/wrong": (400, {"detail": "top: must be 7", "errors": [{"pointer": "#/top", "detail": "must be 7"}]}),
+    "/api/orders/wrongs": (
+        400,
+        {
+            "detail": "2 fields are wrong: #/top, #/to.",
+            "errors": [{"pointer": "#/top", "detail": "must be 7"}, {"pointer": "#/to", "detail": "must be a day"}],
+        },
+    ),
     "/api/orders/strange": (200, ["no", "order"]),
     "/api/orders/calm/events": (
         200,
@@ -241,6 +249,20 @@ def test_an_address_that_cannot_be_meant_is_refused_before_anything_is_sent(
     assert main(["show", "calm", "--url", url, "--key", "secret"]) == 1
     shown = capsys.readouterr().err
     assert sentence in shown and "secret" not in shown
+
+
+@pytest.mark.parametrize(
+    ("order_id", "sentence"),
+    [
+        ("wrong", "order show: top: must be 7\n"),
+        ("wrongs", "order show: 2 fields are wrong: #/top, #/to. #/top: must be 7 #/to: must be a day\n"),
+    ],
+)
+def test_each_fault_of_a_request_is_said_once(
+    order_id: str, sentence: str, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", order_id, "--url", url]) == 1
+    assert capsys.readouterr().err == sentence
 
 
 def test_the_key_travels_in_a_header_and_in_no_url(server: ThreadingHTTPServer, url: str) -> None:
