@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from api.tracking import REASONS
 from devtools.places import ROOT
 from models.states import CLOSE_ORDER, COMPENSATION_NAMES, HELD, OPERATIONS, STEP_NAMES, UNDOES
+from models.view import REASONS_FOR_CUSTOMERS
 from orchestrators import steps
 from tests.support.documents import examples, rows, text_of
 from tests.support.steps import statuses_at, undos_after
@@ -25,7 +25,7 @@ UNDO_WORDS = [undo.partition("_")[0] for undo in COMPENSATION_NAMES]
 pytestmark = pytest.mark.remedy('"Add a step" in CONTRIBUTING.md says what each document has of a step.')
 # Refusals of an activity that no customer and no view is shown: the order is being undone, or has been sold.
 NOT_SHOWN = {"already_undone", "already_sold", "wrong_signature"}
-# A view shows these reasons, and the customer's page has no sentence of its own for them.
+# A view shows these reasons. The customer's page and the cancellation mail have no sentence for them.
 WITHOUT_A_SENTENCE = {
     *("mixed_currencies", "currency_not_supported", "invalid_charge_amount", "amount_too_small", "amount_too_large"),
     *("payment_method_invalid", "payment_canceled", "approval_rejected", "approval_expired"),
@@ -116,6 +116,6 @@ def test_the_api_s_page_has_each_reason_that_an_activity_refuses_for() -> None:
 
 
 def test_the_customer_s_page_has_a_sentence_for_each_reason_or_says_none_on_purpose() -> None:
-    """`REASONS` of api/tracking.py, or here `WITHOUT_A_SENTENCE`."""
+    """`REASONS_FOR_CUSTOMERS` of models/view.py, or here `WITHOUT_A_SENTENCE`."""
     shown = set().union(*reasons().values()) - {"decline_code", "skus"}
-    assert shown == set(REASONS) | WITHOUT_A_SENTENCE
+    assert shown == set(REASONS_FOR_CUSTOMERS) | WITHOUT_A_SENTENCE
