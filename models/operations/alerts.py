@@ -54,7 +54,7 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
         "total": record.total.model_dump() if record.total else None,
         "held": {
             MONEY: {"amount_minor": held, "currency": currency} if held > 0 else None,
-            **{what: undo in waits for undo, what in reversed(HELD.items()) if what != MONEY},
+            **{part: undo in waits for undo, part in reversed(HELD.items()) if part != MONEY},
         },
         "url": f"{origin}/api/dashboard#/order/{record.order_id}" if origin else None,
     }
