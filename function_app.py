@@ -171,7 +171,7 @@ async def get_holders(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     faults = startup_faults() + data_folder.faults(os.environ)
     providers, stripe_key = settings.providers(os.environ), settings.kind_of_stripe_key(os.environ)
-    return await respond(lambda: None, lambda _: health_edge.report(req, faults, providers, stripe_key, last_sweep))
+    return await health_edge.report(faults, providers, stripe_key, last_sweep)
 
 
 # The customer's page, behind a link of its own.

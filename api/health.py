@@ -10,22 +10,17 @@ from collections.abc import Callable, Mapping
 
 import azure.functions as func
 
-from api.problems import Problem, json_response, refuse_unknown_parameters
+from api.problems import Problem, json_response
 from models.errors import Unavailable
 
 
 async def report(
-    req: func.HttpRequest,
-    faults: list[str],
-    providers: Mapping[str, str],
-    stripe_key: str,
-    last_sweep: Callable[[], object],
+    faults: list[str], providers: Mapping[str, str], stripe_key: str, last_sweep: Callable[[], object]
 ) -> func.HttpResponse:
     """`faults`: sentences about settings. `providers`: whether each is configured. `stripe_key`: live, test or none.
 
     `last_sweep` reads the last report of the sweep, and raises Unavailable when storage does not answer.
     """
-    refuse_unknown_parameters(req)
     checks, swept = dict(providers), None
     if not faults:
         try:

@@ -225,7 +225,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "Service",
         "Check whether the service can take orders",
         {200: Reply("Storage answers, and the settings are whole.", answers.Health, HEALTHY)},
-        (400, 503),
+        (503,),
         says="Names settings and providers, never a value.",
     ),
     "front_page": Operation(

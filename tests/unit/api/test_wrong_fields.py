@@ -12,7 +12,7 @@ import azure.functions as func
 import pytest
 from pydantic import BaseModel
 
-from api import health, inventory, operators, orders, overview, tracking, trail
+from api import inventory, operators, orders, overview, tracking, trail
 from api.problems import Problem, read_body, respond
 from api.tracking import TrackingToken
 from models.messages import Limits
@@ -201,7 +201,6 @@ CASES: dict[str, tuple[Any, func.HttpRequest, tuple[Any, ...], set[str]]] = {
     "the timeline": (overview.order_timeline, request(route=ORDER, params=STRANGERS), (CLIENT, SHOP.orders), {"#/foo"}),
     "the overview": (overview.show, request(params=STRANGERS), (SHOP.index,), {"#/foo"}),
     "the counts": (overview.counts, request(params=STRANGERS), (lambda: None,), {"#/foo"}),
-    "health": (health.report, request(params=STRANGERS), ([], {}, "test", lambda: None), {"#/foo"}),
 }
 
 
