@@ -15,6 +15,11 @@ def up_to(step: str) -> tuple[str, ...]:
     return STEPS[: STEPS.index(step) + 1]
 
 
+def following(step: str) -> str:
+    """The step that is called when this one is done."""
+    return STEPS[STEPS.index(step) + 1]
+
+
 def undos_after(step: str, *, own: bool = False) -> list[str]:
     """The compensations of an order that ends at this step, in order. A refused step has done nothing: `own` is for a
     step whose own undo runs, too.
