@@ -149,7 +149,7 @@ def test_a_reservation_that_loses_the_race_after_validation_is_refused(outside: 
     view = outside.ended(order_id)
     assert view["status"] == "compensated"
     assert view["failure"] == {"step": "reserve_inventory", "reason": "out_of_stock"}
-    assert view["compensations"] == []
+    assert compensations(view) == undone_by("reserve_inventory")
     assert outside.stock(sku) == (0, 0)
     assert outside.effects(order_id) == NOTHING
 
