@@ -24,7 +24,7 @@ from devtools.product.commands import azurite_command
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-REQUESTS = re.compile(r"made (\d+) requests to storage")
+REQUESTS = re.compile(r"(\d+) requests to storage")
 CPU = re.compile(r"CPU: (\{.*\})")
 
 

@@ -56,7 +56,7 @@ def test_what_waits_for_a_function_that_is_gone_stays(new_host: Hosts) -> None:
     host.kill()
     host.settings["AzureWebJobs.journal_function.Disabled"] = "true"
     host.start()
-    until(lambda: "What waits for @journal@waiting stays." in host.log)
+    until(lambda: "The waiting operations of @journal@waiting are kept." in host.log)
     host.kill()
     del host.settings["AzureWebJobs.journal_function.Disabled"]
     host.start()
