@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from devtools.azure_types.templates import resources, templates
+from models.errors import Unavailable
 from models.messages import Limits
 from models.operations.order_list import IndexEntry, standing_of
 from orchestrators import steps
@@ -101,6 +102,16 @@ def test_what_the_sweep_cannot_mend_is_reported(caplog: pytest.LogCaptureFixture
 
     shop.get_status = nobody  # type: ignore[method-assign]
     assert logged(shop, caplog, "sweeps")["unmended"] == 1
+
+
+def test_a_part_of_the_sweep_that_fails_is_reported_and_the_reports_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    shop = SweptShop()
+
+    def unreadable(_: datetime) -> Any:
+        raise Unavailable("the index does not answer")
+
+    shop.index.standing = unreadable  # type: ignore[assignment, method-assign]
+    assert logged(shop, caplog, "sweeps") == {"payments": 0, "unmended": 0, "failed": 1}
 
 
 def test_each_query_reads_columns_of_its_report() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
-from devtools.azure_types.templates import alternatives, templates, texts
+from devtools.azure_types.templates import alternatives, resources, templates, texts
 from services.settings import SETTINGS, faults
 from tests.deployment.test_infrastructure import parameters_file
 from tests.support.documents import ROOT, rows, text_of
@@ -21,6 +22,26 @@ OF_THE_HOST = {"APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUT
 # Names of the plan, which sets it itself.
 OF_THE_PLAN = "FUNCTIONS_WORKER_RUNTIME"
 REFERENCE = r"@Microsoft\.KeyVault\(SecretUri=\$\{vaultUri\}secrets/([a-z-]+)\)"
+
+
+# What makes a deployment safe, by the type of the resource: a person who loosens one of these says so here.
+SAFE: dict[str, dict[str, Any]] = {
+    "Microsoft.Web/sites": {"httpsOnly": True, "siteConfig": {"minTlsVersion": "1.2"}},
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
+    "Microsoft.Storage/storageAccounts": {
+        "minimumTlsVersion": "TLS1_2",
+        "supportsHttpsTrafficOnly": True,
+        "allowSharedKeyAccess": False,
+        "allowBlobPublicAccess": False,
+    },
+    "Microsoft.KeyVault/vaults": {"enableRbacAuthorization": True},
+}
+
+
+@pytest.mark.parametrize("kind", SAFE)
+def test_what_makes_a_deployment_safe_is_set(kind: str) -> None:
+    declared = [each.body["properties"] for each in resources() if each.type == kind and not each.existing]
+    assert declared and all({name: each[name] for name in SAFE[kind]} == SAFE[kind] for each in declared)
 
 
 def references() -> dict[str, str]:

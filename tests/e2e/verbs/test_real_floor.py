@@ -14,6 +14,7 @@ from devtools.bench.real_orders.loads import ONE_LINE
 
 async def calls_of_an_order_and_of_its_floors() -> list[list[str]]:
     async with calls.product() as of:
+        assert of.environment["SWEEP_SCHEDULE"] == calls.ONLY_ON_29_FEBRUARY, "a sweep's requests would be counted"
         real = await calls.calls_of(of, ONE_LINE)
         return [real, *[await calls_of_floor(of, each) for each in (ITS_OWN, FEWEST)]]
 
