@@ -5,6 +5,8 @@ It is an asyncio protocol on the pipes: with asyncio's streams each frame would 
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,9 +47,18 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._calls.write(frame)
 
     def kill(self) -> None:
-        if self._transport:
-            with contextlib.suppress(ProcessLookupError):
+        """Kill the process, if it has not ended yet.
+
+        The transport's own `kill` polls first. A process that is just ending is reaped by this poll, and asyncio's
+        watcher then finds none: it logs a warning and reports 255 in place of the exit code.
+        """
+        if self._transport is None or self.exited.is_set():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform == "win32":
                 self._transport.kill()
+            else:
+                os.kill(self._transport.get_pid(), signal.SIGKILL)
 
     @property
     def exit_code(self) -> int | None:
@@ -67,6 +78,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
         if fd == ANSWERS:
             self.silent.set()
+            self._close_at_the_end()
 
     def process_exited(self) -> None:
         self.exited.set()
+        self._close_at_the_end()
+
+    def _close_at_the_end(self) -> None:
+        if self._transport and self.silent.is_set() and self.exited.is_set():
+            self._transport.close()
