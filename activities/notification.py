@@ -20,7 +20,7 @@ from models.errors import OrderSagaError
 from models.messages import StepCancelled, StepDone, StepTask
 from models.money import formatted
 from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
-from models.view import REASONS_FOR_CUSTOMERS
+from models.view import REASONS_FOR_CUSTOMERS, money_back
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,7 @@ def send_push(push: Push | None, order: OrderRecord) -> None:
 def cancellation_mail(order: OrderRecord, status: str, link: str | None) -> Mail:
     """The mail about an order that was undone. Its key, and so its Message-ID, differs from the confirmation's."""
     opening = f"your order {order.order_id} was {'cancelled' if status == 'cancelled' else 'not completed'}."
-    money_back = f"We have refunded {money(order.refunded_minor, order)} to your card."
-    facts = [*_reasons(order, status), money_back if order.refunded_minor else "Your card was not charged."]
+    facts = [sentence for sentence in (_reason(order, status), money_back(order)) if sentence]
     greeting = f"Hello {order.contents.customer.name},"
     return Mail(
         key=f"{order.order_id}.farewell",
@@ -101,11 +100,10 @@ def cancellation_mail(order: OrderRecord, status: str, link: str | None) -> Mail
     )
 
 
-def _reasons(order: OrderRecord, status: str) -> list[str]:
+def _reason(order: OrderRecord, status: str) -> str | None:
     """Why the order was not completed, if that is for the customer to know. Who has cancelled knows why."""
     failure = (order.outcome or {}).get("failure") or {}
-    sentence = None if status == "cancelled" else REASONS_FOR_CUSTOMERS.get(failure.get("reason", ""))
-    return [] if sentence is None else [sentence]
+    return None if status == "cancelled" else REASONS_FOR_CUSTOMERS.get(failure.get("reason", ""))
 
 
 def confirmation_mail(order: OrderRecord, link: str | None) -> Mail:

@@ -23,7 +23,7 @@ from api.problems import Problem
 from models.errors import Conflict
 from models.money import formatted
 from models.order_record import OrderRecord
-from models.view import REASONS_FOR_CUSTOMERS, OrderView, view_of
+from models.view import REASONS_FOR_CUSTOMERS, OrderView, money_back, view_of
 
 MAX_FORM_BYTES = 4096
 HEADERS = {
@@ -151,18 +151,12 @@ def _order_page(
 
 def _because(view: OrderView, record: OrderRecord) -> str:
     """Why the order ended, and whether the card was charged or refunded."""
-    sentences = []
+    sentences: list[str | None] = []
     if view.status in {"rejected", "compensated"} and view.failure is not None:
-        sentences.append(REASONS_FOR_CUSTOMERS.get(view.failure.reason, ""))
+        sentences.append(REASONS_FOR_CUSTOMERS.get(view.failure.reason))
     if view.status in {"compensated", "cancelled", "rejected"} and record.is_final:
-        sentences.append(_money_back(record))
+        sentences.append(money_back(record))
     return "".join(f"<p>{escape(text)}</p>" for text in sentences if text)
-
-
-def _money_back(record: OrderRecord) -> str:
-    if record.refunded_minor and record.total is not None:
-        return f"We have refunded {formatted(record.refunded_minor, record.total.currency)} to your card."
-    return "" if record.charged_minor else "Your card was not charged."
 
 
 def _stages(view: OrderView) -> str:

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError, model_serializer
 
 from models.errors import OrderSagaError
-from models.money import Total
+from models.money import Total, formatted
 from models.order_record import OrderRecord
-from models.states import STEP_NAMES, VALIDATE_ORDER, CompensationStatus, OrderStatus, StepStatus
+from models.states import REFUND_PAYMENT, STEP_NAMES, VALIDATE_ORDER, CompensationStatus, OrderStatus, StepStatus
 
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$", description="ISO 8601, UTC.")]
 
@@ -125,6 +125,18 @@ def detailed(view: OrderView, record: OrderRecord) -> OrderDetail:
         payment=PaymentView(charged_minor=record.charged_minor, refunded_minor=record.refunded_minor),
         tracking_number=record.tracking_number,
     )
+
+
+def money_back(record: OrderRecord) -> str | None:
+    """The sentence about the money for the customer of an undone order.
+
+    None if an operator has resolved the refund: the money may have been charged, and did not go back to the card by us.
+    """
+    if record.refunded_minor and record.total is not None:
+        return f"We have refunded {formatted(record.refunded_minor, record.total.currency)} to your card."
+    if record.charged_minor or REFUND_PAYMENT in record.resolved:
+        return None
+    return "Your card was not charged."
 
 
 def _lines(record: OrderRecord) -> list[LineView]:

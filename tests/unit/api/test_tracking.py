@@ -224,6 +224,24 @@ def test_stored_text_of_any_kind_is_shown_inert(text: str) -> None:
     assert "<script" not in html and "<img" not in html
 
 
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"refunded_minor": 25800, "charged_minor": 25800}, "We have refunded 258.00 GBP to your card."),
+        ({}, "Your card was not charged."),
+        ({"charged_minor": 25800, "resolved": {"refund_payment": {}}}, None),
+        ({"resolved": {"refund_payment": {}}}, None),
+    ],
+)
+def test_the_page_of_an_undone_order_says_of_the_money_what_is_certain(
+    facts: dict[str, Any], sentence: str | None
+) -> None:
+    outcome = {"order_id": "order-1", "status": "compensated"}
+    html = shown(fresh(state="compensated", outcome=outcome, **facts)).get_body().decode()
+    assert (sentence or "could not be completed") in html
+    assert ("your card" in html.lower()) == (sentence is not None)
+
+
 def test_the_token_does_not_say_what_it_was_made_with() -> None:
     mac = token_of(fresh()).partition(".")[2]
     assert len(base64.urlsafe_b64decode(mac + "=")) == 32

@@ -73,6 +73,13 @@ def test_the_cancellation_names_no_reason_that_is_none_of_the_customers(status: 
     assert text.endswith("\n\nYour card was not charged.\n")
 
 
+@pytest.mark.parametrize("charged", [25800, 0], ids=["charged", "not known to be charged"])
+def test_the_cancellation_says_nothing_of_money_that_an_operator_gave_back(charged: int) -> None:
+    evidence = {"refund_payment": {"by": "ada", "reason": "by bank transfer", "reference": "SEPA-4711"}}
+    mail = cancellation_mail(running_order(charged_minor=charged, resolved=evidence), "compensated", None)
+    assert "card" not in mail.text + mail.html
+
+
 WILD = [
     "<script>alert(1)</script>",
     "\"quotes\" and 'others' & more",
