@@ -24,7 +24,7 @@ from models.errors import Conflict, Unavailable
 from models.money import Total
 from models.order_parts import Approval, Contents, Line, Stored
 from models.order_request import Decision, Evidence, Reason
-from models.states import FINAL_STATES, OrderStatus
+from models.states import FINAL_STATES, REFUND_PAYMENT, OrderStatus
 
 # The prefix of the hash of an erased body.
 ERASED = "erased:"
@@ -121,6 +121,13 @@ class OrderRecord(Stored):
         """The state, and if it says too little, how far the order is: for sentences."""
         if self.state == "running" and self.confirmation:
             return "being confirmed"
+    @property
+    def held_minor(self) -> int:
+        """Money of an order that is not completed: charged, and given back neither by us nor, on evidence, by hand."""
+        if self.state == "completed" or REFUND_PAYMENT in self.resolved:
+            return 0
+        return self.charged_minor - self.refunded_minor
+
         return "to be cancelled" if self.cancel_requested and not self.is_final else self.state
 
     @property

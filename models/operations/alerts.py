@@ -42,7 +42,6 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
     key = alert_key(record)
     assert key is not None, f"order {record.order_id} waits for nobody"
     waits = record.parked_compensations
-    held = record.charged_minor - record.refunded_minor
     currency = record.total.currency if record.total else None
     approval = record.approval if record.state == "awaiting_approval" else None
     body = {
@@ -53,7 +52,7 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
         "deadline": approval.deadline.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
         "total": record.total.model_dump() if record.total else None,
         "held": {
-            MONEY: {"amount_minor": held, "currency": currency} if held > 0 else None,
+            MONEY: {"amount_minor": record.held_minor, "currency": currency} if record.held_minor > 0 else None,
             **{part: undo in waits for undo, part in reversed(HELD.items()) if part != MONEY},
         },
         "url": f"{origin}/api/dashboard#/order/{record.order_id}" if origin else None,

@@ -23,7 +23,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import ResourceExistsError
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, UpdateMode
 
 from models.errors import OrderSagaError
 from models.operations.order_list import EndedCounts, Entries, Front, IndexEntry, Page, Standing, standing_of
@@ -75,7 +75,8 @@ class OrderIndex:
         """Write the index row from the record. Safe to repeat."""
         row = _row(record)
         with storage_faults(f"the index entry of order {record.order_id}"):
-            self._table.upsert_entity(row)
+            # A merge would keep what an order waited for after it has stopped waiting.
+            self._table.upsert_entity(row, UpdateMode.REPLACE)
             if record.is_final:
                 self._table.delete_entity(OPEN, row["RowKey"])
 
@@ -87,7 +88,7 @@ class OrderIndex:
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
         """Write the index row from the record. An entry at another place is deleted after that."""
         in_place = (entry.partition, entry.key) == _place(record)
-        if not in_place or entry.status != record.state:
+        if not in_place or (entry.status, entry.waits_for) != (record.state, _waits_for(record)):
             self.follow(record)
         if not in_place:
             self.drop(entry.partition, entry.key)
@@ -255,7 +256,7 @@ def _row(record: OrderRecord) -> dict[str, Any]:
         "Since": record.changed_at,
         "WaitsFor": _waits_for(record),
         "Failure": _failure(record),
-        "HeldMinor": number(record.charged_minor - record.refunded_minor),
+        "HeldMinor": number(record.held_minor),
     }
     if record.total is not None:
         row |= {"AmountMinor": number(record.total.amount_minor), "Currency": record.total.currency}

@@ -27,7 +27,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
     ServiceResponseError,
 )
-from azure.data.tables import TableTransactionError
+from azure.data.tables import TableTransactionError, UpdateMode
 
 from activities.notification import Mail
 from models.errors import OutcomeUnknown, Refused, Unavailable
@@ -124,8 +124,8 @@ class PureTable:
     def create_entity(self, entity: Mapping[str, Any]) -> None:
         self._call("write", lambda: self._create(entity), writes=True)
 
-    def upsert_entity(self, entity: Mapping[str, Any]) -> None:
-        self._call("write", lambda: self._put(entity), writes=True)
+    def upsert_entity(self, entity: Mapping[str, Any], mode: UpdateMode = UpdateMode.MERGE) -> None:
+        self._call("write", lambda: self._put(entity, mode), writes=True)
 
     def delete_entity(self, partition: str, row: str) -> None:
         self._call("write", lambda: self.rows.pop((partition, row), None), writes=True)
@@ -163,9 +163,10 @@ class PureTable:
         if kind == "update" and (there is None or there["etag"] != guard.get("etag", there["etag"])):
             raise _refused(412)
 
-    def _put(self, entity: Mapping[str, Any]) -> str:
+    def _put(self, entity: Mapping[str, Any], mode: UpdateMode = UpdateMode.MERGE) -> str:
         etag = next(self._etags)
-        self.rows[_key(entity)] = {**self.rows.get(_key(entity), {}), **entity, "etag": etag}
+        kept = self.rows.get(_key(entity), {}) if mode is UpdateMode.MERGE else {}
+        self.rows[_key(entity)] = {**kept, **entity, "etag": etag}
         return etag
 
 

@@ -15,7 +15,16 @@ from models.errors import Unavailable
 from models.money import Total
 from models.operations.order_list import EndedCounts, IndexEntry
 from models.order_parts import Line
-from models.order_record import OrderRecord, begin_undo, close, note_charged, resolve, start
+from models.order_record import (
+    OrderRecord,
+    begin_undo,
+    close,
+    note_charged,
+    request_retry,
+    resolve,
+    resume_after_approval,
+    start,
+)
 from models.order_request import Evidence
 from models.states import OrderStatus
 from models.view import CompensationView, fresh_view
@@ -30,6 +39,7 @@ from tests.unit.orders import request
 
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)
 TOTAL = Total(amount_minor=25800, currency="gbp")
+PROOF = Evidence(by="ada", reason="done by hand", reference="SEPA-4711")
 # A day of the test's own, so that pages hold nothing else.
 LONG_AGO = datetime(2020, 5, 17, 12, tzinfo=UTC)
 
@@ -87,14 +97,35 @@ def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_he
     order = shop.orders.change(order, begin_undo, {"step": "send_confirmation", "reason": "recipient_rejected"})
     (entry,) = shop.entries(order.order_id)
     assert (entry.status, entry.failure, entry.held_minor) == ("compensating", "recipient_rejected", 25800)
-    view = fresh_view(order.order_id, "needs_attention")
-    view.compensations = [CompensationView(name="refund_payment", status="failed")]
-    order = shop.orders.change(order, close, view.as_json(), 1)
+    order = parked(shop, order, "refund_payment")
     (entry,) = shop.entries(order.order_id)
     assert (entry.status, entry.waits_for, entry.since) == ("needs_attention", "refund_payment", order.changed_at)
     waiting = shop.orders.change(shop.accept(), start, LINES, TOTAL, datetime(2030, 1, 1, tzinfo=UTC))
     (entry,) = shop.entries(waiting.order_id)
     assert entry.waits_for == "approval until 2030-01-01T00:00:00Z"
+
+
+def test_an_entry_of_an_order_that_no_longer_waits_does_not_say_for_what_it_waited(shop: OrdersAndIndex) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, datetime(2030, 1, 1, tzinfo=UTC))
+    order = shop.orders.change(order, resume_after_approval)
+    assert [(entry.status, entry.waits_for) for entry in shop.entries(order.order_id)] == [("running", None)]
+    order = shop.orders.change(parked(shop, order, "refund_payment"), request_retry, "refund_payment", PROOF)
+    assert [(entry.status, entry.waits_for) for entry in shop.entries(order.order_id)] == [("compensating", None)]
+
+
+def test_an_entry_that_names_an_undo_that_was_resolved_is_put_right(shop: OrdersAndIndex) -> None:
+    order = shop.orders.change(shop.accept(), start, LINES, TOTAL, None)
+    order = parked(shop, order, "cancel_shipment", "refund_payment")
+    order = shop.orders.apply(order, resolve, "cancel_shipment", PROOF).record  # and the process dies
+    (entry,) = shop.entries(order.order_id)
+    shop.index.put_right(entry, order)
+    assert [entry.waits_for for entry in shop.entries(order.order_id)] == ["refund_payment"]
+
+
+def parked(shop: OrdersAndIndex, order: OrderRecord, *undos: str) -> OrderRecord:
+    view = fresh_view(order.order_id, "needs_attention")
+    view.compensations = [CompensationView(name=undo, status="failed") for undo in undos]
+    return shop.orders.change(order, close, view.as_json(), order.attention + 1)
 
 
 def test_the_entry_is_written_before_the_record_so_that_no_accepted_order_is_missing(shop: OrdersAndIndex) -> None:
@@ -363,11 +394,6 @@ def test_the_report_of_the_sweep_keeps_what_was_counted(shop: OrdersAndIndex) ->
 
 
 def test_the_index_follows_when_one_of_two_undos_is_resolved(shop: OrdersAndIndex) -> None:
-    order = shop.accept()
-    view = fresh_view(order.order_id, "needs_attention")
-    view.compensations = [
-        CompensationView(name=name, status="failed") for name in ("refund_payment", "cancel_shipment")
-    ]
-    order = shop.orders.change(order, close, view.as_json(), 1)
-    shop.orders.change(order, resolve, "refund_payment", Evidence(by="Grace", reason="paid back", reference="BACS 1"))
+    order = parked(shop, shop.accept(), "refund_payment", "cancel_shipment")
+    shop.orders.change(order, resolve, "refund_payment", PROOF)
     assert [entry.waits_for for entry in shop.entries(order.order_id)] == ["cancel_shipment"]

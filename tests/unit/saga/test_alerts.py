@@ -140,6 +140,12 @@ class Index:
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
         """It is."""
 
+def test_an_alert_does_not_say_that_money_is_held_whose_refund_was_resolved() -> None:
+    label = {"compensations": [{"name": "cancel_shipment", "status": "failed"}]}
+    held = alert_of(parked(outcome=label, resolved={"refund_payment": {}}), "").body["held"]
+    assert (held["money"], held["label"]) == (None, True)
+
+
 
 def swept(fakes: OrderAndReceiver, now: datetime) -> None:
     nobody: Any = None
