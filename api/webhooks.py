@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import azure.functions as func
 
-from api.orders import LOOKUP_PATTERN
 from api.problems import Problem, json_response
 from api.sagas import wake_saga
 from models.errors import Refused
 from models.order_record import OrderRecord
+from models.order_request import LOOKUP_PATTERN
 
 MAX_EVENT_BYTES = 256 * 1024
 # The texts that storage accepts as a key, and as a value.

@@ -105,6 +105,8 @@ def _absent_when_blank(text: object) -> object:
 
 
 ORDER_ID_PATTERN = r"^[A-Za-z0-9-]{1,64}$"
+# Any id that can be a key in storage can be looked up, so a stricter rule for new ids hides no older order.
+LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 SKU_PATTERN = r"^[A-Z0-9-]{1,64}$"
 # The shape that HTML gives an e-mail address. Whether it exists is for the mail server to say.
 EMAIL_PATTERN = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"

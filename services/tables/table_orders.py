@@ -11,6 +11,7 @@ So the sweep sees every order that was accepted, at whatever moment the process 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec
@@ -22,7 +23,7 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 from models.errors import Unavailable
 from models.operations.audit import Trail, Webhook
 from models.order_record import Acceptance, Applied, Change, OrderRecord
-from models.order_request import OrderRequest
+from models.order_request import LOOKUP_PATTERN, OrderRequest
 from services.storage import storage_faults, write_attempts
 from services.tables.order_index import OrderIndex, index_key
 from services.tables.order_rows import audit_event, audit_key, audit_row, order_row, record_of, webhook_key, webhook_of
@@ -81,7 +82,9 @@ class TableOrders:
         return self._remembered(record_of({**row, "etag": written["etag"]}))
 
     def find(self, order_id: str) -> OrderRecord | None:
-        """Raises Unavailable also for a record that cannot be read."""
+        """None also for an id that no key can be. Raises Unavailable also for a record that cannot be read."""
+        if not re.fullmatch(LOOKUP_PATTERN, order_id):
+            return None
         with storage_faults(f"order {order_id}"):
             try:
                 row = self._table.get_entity(order_id, "order")

@@ -53,6 +53,14 @@ def test_the_record_gives_back_what_the_client_sent(orders: TableOrders, order_i
     assert [item.model_dump() for item in stored.contents.items] == [item.model_dump() for item in sent.items]
 
 
+@pytest.mark.parametrize(
+    "other", ["#1001", "A/1001", "A\\1001", "who?", "tab\t", "x" * 2000, "", "it's", "50%", " ", "ø"]
+)
+def test_an_id_that_another_shop_gave_a_payment_is_the_id_of_no_order_of_ours(orders: TableOrders, other: str) -> None:
+    """The sweep and the webhooks meet ids of other shops at the same provider. Not all of them can be keys."""
+    assert orders.find(other) is None
+
+
 def test_another_body_under_the_same_id_leaves_the_first_as_it_is(orders: TableOrders, order_id: str) -> None:
     first = orders.accept(order_id, request())
     second = orders.accept(order_id, request(payment_method="pm_card_mastercard"))
