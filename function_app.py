@@ -27,7 +27,7 @@ from api import orders as orders_edge
 from api.document import openapi
 from api.document.requests_file import text_of as requests_file_of
 from api.problems import respond
-from api.sagas import start_saga, wake_saga
+from api.sagas import start_saga, status_of, wake_saga
 from models.errors import Unavailable
 from models.messages import CloseTask, StepTask, UndoTask
 from orchestrators.order_saga import order_saga
@@ -264,7 +264,9 @@ async def api_docs_asset(req: func.HttpRequest) -> func.HttpResponse:
 @app.durable_client_input(client_name="client")
 async def sweep_orders(timer: func.TimerRequest, client) -> None:
     its = await asyncio.to_thread(services)
-    sagas = Sagas(client, partial(start_saga, client, limits=its.limits), partial(wake_saga, client))
+    sagas = Sagas(
+        partial(status_of, client), partial(start_saga, client, limits=its.limits), partial(wake_saga, client)
+    )
     await sweep(its.reconciler, sagas, its.sweeps)
 
 

@@ -27,7 +27,7 @@ from api.problems import (
     refuse,
     refuse_unknown_parameters,
 )
-from api.sagas import exists, start_saga
+from api.sagas import start_saga, status_of
 from models.messages import Limits
 from models.operations.order_list import IndexEntry, Page
 from models.order_record import Acceptance, OrderRecord
@@ -112,7 +112,7 @@ async def place(
         raise Problem(409, f"Order {order_id} exists, and its data was erased. Use a new id for a new order.")
     if record.body_hash != request.body_hash():
         raise Problem(409, f"Order {order_id} exists with another body. Use a new id for a new order.")
-    if inserted or not (record.is_final or await exists(client, order_id)):
+    if inserted or (record.needs_saga and await status_of(client, order_id) is None):
         await start_saga(client, order_id, limits, record.etag if inserted else None)
     return _accepted(req, client, order_id, tracking.url(record))
 
@@ -160,7 +160,7 @@ def listed(entry: IndexEntry) -> dict[str, Any]:
 
 
 async def live_view(client: Any, record: OrderRecord) -> OrderView:
-    status = await client.get_status(record.order_id)
+    status = await status_of(client, record.order_id)
     view = view_of(record, status.custom_status if status else None)
     if status and status.runtime_status.name in STOPPED:
         view.status = "needs_attention"

@@ -19,6 +19,7 @@ from api import orders as orders_edge
 from api.operators import actor
 from api.orders import STOPPED, listed, order_or_404
 from api.problems import json_response, refuse_unknown_parameters
+from api.sagas import status_of
 from models.operations import timeline
 from models.operations.audit import AuditEvent, Trail, Webhook
 from models.operations.order_list import Front
@@ -71,11 +72,11 @@ async def counts(req: func.HttpRequest, read_counts: ReadCounts) -> func.HttpRes
 async def order_timeline(req: func.HttpRequest, client: Any, orders: Orders) -> func.HttpResponse:
     """The order's attempts, waits and events. `history` is `gone` when only the audit trail is left."""
     record = await order_or_404(req, orders)
-    status = await client.get_status(record.order_id, show_history=True, show_history_output=True)
+    status = await status_of(client, record.order_id, show_history=True, show_history_output=True)
     trail = await asyncio.to_thread(orders.trail, record.order_id, 0, MOST_EVENTS)
     webhooks = await asyncio.to_thread(orders.webhooks, record.order_id, MOST_EVENTS)
     events = [*map(_event, trail.events), *map(_webhook, webhooks)]
-    body = _timeline(record, status if status and status.instance_id else None, events)
+    body = _timeline(record, status, events)
     return polled(req, {**body, "actor": actor(req)})
 
 

@@ -81,6 +81,11 @@ class OrderRecord(Stored):
         return self.state in FINAL_STATES
 
     @property
+    def needs_saga(self) -> bool:
+        """Whether a saga must be there. An operator's action on a parked order starts one if there is none."""
+        return not self.is_final and self.state != "needs_attention"
+
+    @property
     def etag(self) -> str | None:
         return self.stored.get("etag")
 

@@ -19,9 +19,6 @@ OrderStatus = Literal[
     "cancelled",
 ]
 FINAL_STATES = frozenset({"completed", "rejected", "compensated", "cancelled"})
-# The states in which an order must have a saga. A parked order (`needs_attention`) waits for an operator, whose action
-# starts a saga if there is none.
-DRIVEN_STATES = frozenset({"accepted", "running", "awaiting_approval", "compensating"})
 # The states in which an order waits for a person, or may soon. Lists show since when, for what, and what is held.
 WAITING_STATES = frozenset({"awaiting_approval", "compensating", "needs_attention"})
 

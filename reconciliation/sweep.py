@@ -125,9 +125,9 @@ class Reports(Protocol):
 
 
 class Sagas(NamedTuple):
-    """The durable client, with `start(order_id)` and `wake(order_id, event)`."""
+    """`status` raises Unavailable if the host does not say whether there is a saga: then none is started."""
 
-    client: Any
+    status: Callable[[str], Awaitable[Any]]
     start: Callable[[str], Awaitable[None]]
     wake: Callable[[str, str], Awaitable[bool]]
 
@@ -155,9 +155,9 @@ class Findings:
         """A part of a run that fails is logged, and the others still run."""
         try:
             yield
-        except OrderSagaError as fault:
+        except Exception as fault:
             self.counts["parts_failed"] += 1
-            log.warning("the sweep could not look at everything: %s", fault)
+            log.warning("the sweep could not look at everything: %s", _words(fault))
 
 
 def _words(fault: Exception) -> str:
@@ -243,8 +243,7 @@ class Reconciler:
         self._index.put_right(entry, record)
         if self._alerts is not None and is_overdue(record, now - GRACE):
             record = self._send_overdue_alert(record, self._alerts)
-        driven = not record.is_final and record.state != "needs_attention"
-        return record if driven and record.accepted_at < now - GRACE else None
+        return record if record.needs_saga and record.accepted_at < now - GRACE else None
 
     def _send_overdue_alert(self, record: OrderRecord, alerts: Alerts) -> OrderRecord:
         """Send an alert that was not sent in time. If sending fails, the next run tries again."""
@@ -306,8 +305,8 @@ async def _look_after(reconciler: Reconciler, sagas: Sagas, entry: IndexEntry, n
     order = await asyncio.to_thread(reconciler.current, entry, now)
     if order is None:
         return None
-    status = await sagas.client.get_status(order.order_id)
-    if status and status.runtime_status.name in ALIVE:
+    status = await sagas.status(order.order_id)
+    if status is not None and status.runtime_status.name in ALIVE:
         event = missed_event(order, status.custom_status, now)
         return "sagas_woken" if event and await sagas.wake(order.order_id, event) else None
     if not await asyncio.to_thread(reconciler.heal, order):

@@ -89,7 +89,7 @@ def swept(outside: OutsideView, orders: list[str]) -> None:
     """What the sweep does a minute later about these orders alone: the storage account has those of other tests too."""
     adapters = orders_of(outside), index_of(outside), payments_of(outside), stock_of(outside)
     reconciler = Reconciler(*adapters)
-    sagas = Sagas(SimpleNamespace(get_status=partial(status_of, outside)), partial(start, outside), never_woken)
+    sagas = Sagas(partial(status_of, outside), partial(start, outside), never_woken)
     later = datetime.now(UTC) + timedelta(minutes=1)
     for entry in index_of(outside).unfinished(None, 100_000):
         if entry.order_id in orders:

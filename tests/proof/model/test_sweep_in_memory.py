@@ -9,12 +9,15 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
+from api.sagas import status_of
 from models import order_record
 from models.errors import Conflict, Unavailable
 from models.money import Total
@@ -88,7 +91,7 @@ class SweptShop:
 
     def sweep(self) -> dict[str, int]:
         reconciler = Reconciler(self.orders, self.index, self, self.stock)
-        return asyncio.run(sweep(reconciler, Sagas(self, self.start, self.wake), self.reports))
+        return asyncio.run(sweep(reconciler, Sagas(self.get_status, self.start, self.wake), self.reports))
 
     # What happened before.
 
@@ -217,10 +220,22 @@ def test_an_order_whose_saga_cannot_be_asked_or_started_stands_in_the_way_of_no_
     assert "good" in shop.sagas
 
 
-def test_a_part_that_fails_keeps_none_of_the_others() -> None:
+def test_a_saga_of_which_the_host_does_not_say_whether_it_is_there_is_not_started_and_its_order_not_parked() -> None:
+    shop = SweptShop()
+    order = shop.running("order-1")
+    shop.sagas["order-1"] = DurableOrchestrationStatus.from_json({"Message": "the storage is throttled"})
+    client: Any = shop
+    with patch.object(shop, "get_status", partial(status_of, SimpleNamespace(get_status=client.get_status))):
+        for _ in range(7):
+            assert shop.sweep() == {"not_mended": 1}
+    assert shop.orders.read("order-1") == order
+
+
+@pytest.mark.parametrize("fault", [Unavailable("Stripe is away"), AttributeError("a payment without a status")])
+def test_a_part_that_fails_keeps_none_of_the_others(fault: Exception) -> None:
     shop = SweptShop()
     shop.accept("order-1")
-    with patch.object(shop, "recent", side_effect=Unavailable("Stripe is away")):
+    with patch.object(shop, "recent", side_effect=fault):
         assert shop.sweep() == {"parts_failed": 1, "sagas_started": 1}
 
 
@@ -322,7 +337,7 @@ def test_an_order_that_is_parked_for_good_waits_for_all_of_its_undos() -> None:
         order = shop.orders.change(order, order_record.note_healed, order.healed + 1)
     assert shop.sweep() == {"orders_parked": 1}
     record = shop.orders.read("order-1")
-    assert record.parked_compensations == ALL_UNDOS
+    assert (record.parked_compensations, record.attention) == (ALL_UNDOS, 1)
     with pytest.raises(Conflict):
         shop.orders.change(record, order_record.request_cancel)
     assert shop.sweep() == {}

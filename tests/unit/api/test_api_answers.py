@@ -14,8 +14,9 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.durable_functions.models.DurableOrchestrationStatus import DurableOrchestrationStatus
 
-from api import inventory, operators, orders
+from api import inventory, operators, orders, overview
 from api.problems import respond
 from models.messages import SAGA_VERSION, Limits
 from models.money import Total
@@ -37,6 +38,7 @@ class SagasInMemory:
         self.started: dict[str, Any] = {}
         self.woken: list[tuple[str, str]] = []
         self.is_down = False
+        self.status_fault: Exception | DurableOrchestrationStatus | None = None
 
     async def start_new(self, name: str, instance_id: str, input_: Any) -> str:
         if self.is_down:
@@ -44,11 +46,15 @@ class SagasInMemory:
         self.started[instance_id] = input_
         return instance_id
 
-    async def get_status(self, instance_id: str) -> Any:
+    async def get_status(self, instance_id: str, **parts: bool) -> Any:
+        if isinstance(self.status_fault, Exception):
+            raise self.status_fault
+        if self.status_fault is not None:
+            return self.status_fault
         running = SimpleNamespace(
             runtime_status=SimpleNamespace(name="Running"), custom_status=fresh_view(instance_id, "running").as_json()
         )
-        return running if instance_id in self.started else None
+        return running if instance_id in self.started else DurableOrchestrationStatus.from_json("")
 
     async def raise_event(self, instance_id: str, name: str, content: Any) -> None:
         if instance_id not in self.started:
@@ -148,6 +154,41 @@ def test_an_order_whose_saga_cannot_be_started_is_kept_and_503_says_to_send_it_a
     api.sagas.is_down = False
     assert api.place().status == 202
     assert list(api.sagas.started) == [ORDER]
+
+
+# What the SDK makes of a host that does not answer, and of a 500 of the extension.
+FAULTS = [
+    ConnectionError("http://127.0.0.1/runtime?code=secret"),
+    DurableOrchestrationStatus.from_json({"Message": "Something went wrong", "ExceptionMessage": "code=secret"}),
+    DurableOrchestrationStatus.from_json({"ExceptionMessage": "code=secret"}),
+]
+each_fault = pytest.mark.parametrize("fault", FAULTS, ids=["no answer", "a 500", "a 500 without a message"])
+
+
+@each_fault
+def test_a_host_that_does_not_say_how_the_saga_is_makes_a_503(fault: Any) -> None:
+    api = ApiInMemory().stored()
+    api.sagas.status_fault = fault
+    answers = [api.show(), api.place(), api.answer(overview.order_timeline, api.sagas, api.orders, order_id=ORDER)]
+    for answer in answers:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert "secret" not in json.dumps(answer.json)
+
+
+@each_fault
+def test_an_order_whose_saga_can_neither_be_started_nor_found_is_kept(fault: Any) -> None:
+    api = ApiInMemory()
+    api.sagas.is_down, api.sagas.status_fault = True, fault
+    answer = api.place()
+    assert (answer.status, api.orders.read(ORDER).state) == (503, "accepted")
+    assert answer.json["detail"] == f"Order {ORDER} is accepted but not started. Send it again with this id."
+
+
+def test_a_parked_order_that_is_sent_again_waits_for_its_operator_though_its_saga_is_gone() -> None:
+    api = ApiInMemory().stored(None, "needs_attention", "refund_payment")
+    api.sagas.started.clear()
+    assert api.place().status == 202
+    assert api.sagas.started == {}
 
 
 @pytest.mark.parametrize(
