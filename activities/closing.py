@@ -17,8 +17,8 @@ from activities.guards import Orders
 from activities.notification import Links, Mail, Push, cancellation_mail, send_push
 from activities.order_notes import close_and_claim, with_notes
 from models.errors import OrderSagaError
-from models.messages import CloseTask, OrderFinal
-from models.order_record import OrderRecord
+from models.messages import CloseTask, OrderFinal, StepCancelled
+from models.order_record import OrderRecord, claim_confirmation
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,21 @@ def close_order(
     *,
     links: Links,
     alerts: Alerts | None = None,
-) -> OrderFinal:
+) -> OrderFinal | StepCancelled:
     """Safe to call twice: a sale is a change of state, and the record is closed once.
+
+    An order whose cancel was promised is not completed: it is left as it is, for a new saga that undoes it.
 
     It reads the record and uses no remembered one, because the outcome is final. The call whose write has claimed the
     mail and the push sends them, so each is sent at most once. The index row is written after them: if the process dies
     in between, a retry writes the row, but a claimed mail is never sent again.
     """
-    if task.outcome.status == "completed":
-        stock.sell(task.order_id, remembered=handover.is_first_attempt(task))
     order = orders.read(task.order_id)
+    if task.outcome.status == "completed":
+        order = _claimed(order, orders)
+        if order.confirmation is None and not order.is_final:
+            return StepCancelled()
+        stock.sell(task.order_id, remembered=handover.is_first_attempt(task))
     outcome = task.outcome.as_json()
     closed = orders.apply(order, with_notes, handover.notes(task), close_and_claim, outcome, task.attention)
     log.info("order %s %s", closed.record.order_id, _ending(closed.record))
@@ -69,6 +74,15 @@ def close_order(
     orders.follow(closed.record)
     send_if_due(closed.record, orders, alerts)
     return OrderFinal(outcome=closed.record.outcome or outcome)
+
+
+def _claimed(order: OrderRecord, orders: Orders) -> OrderRecord:
+    """The order, claimed so that it can no longer be cancelled. It stays unclaimed if its cancel was promised before.
+
+    A confirmation that was sent has claimed its order. With CONFIRMATION_FAILURE=ignore the confirmation may have
+    failed before its claim.
+    """
+    return order if order.confirmation is not None else orders.change(order, claim_confirmation)
 
 
 def _ending(order: OrderRecord) -> str:

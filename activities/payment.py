@@ -82,6 +82,8 @@ def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDo
     order, resolved = guards.begin_undo(task, REFUND_PAYMENT, orders)
     if resolved:
         return resolved
+    if order.total is None:  # it was parked before its validation, so no intent was ever opened
+        return StepDone(left=handover.left_by_undo(task))
     if order.payment_intent_id is None:
         try:
             intent_id = payments.open_intent(order, task.operation_id)

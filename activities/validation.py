@@ -41,6 +41,9 @@ class Policy(NamedTuple):
     approval_deadline_s: float
 
 
+# An order that older code parked before it had a total is in one of these states without being undone.
+PARKED_BEFORE = frozenset({"needs_attention", "compensating"})
+
 Outcome = StepDone | StepWaiting | StepCancelled | OrderUndoing | OrderFinal
 
 
@@ -83,8 +86,9 @@ def _settled_outcome(order: OrderRecord) -> Outcome | None:
     """The outcome of an order that must not continue; None if it may."""
     if order.is_final:
         return OrderFinal(outcome=order.outcome or {})
-    if order.undoing is not None:
-        return OrderUndoing(total=order.total, failure=order.undoing.get("failure"), attention=order.attention)
+    if order.undoing is not None or order.state in PARKED_BEFORE:
+        failure = (order.undoing or {}).get("failure")
+        return OrderUndoing(total=order.total, failure=failure, attention=order.attention)
     if order.cancel_requested and order.state == "running":
         # An orchestration before this one may have reserved, charged or shipped.
         return OrderUndoing(total=order.total)

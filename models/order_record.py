@@ -38,7 +38,7 @@ class OrderRecord(Stored):
     - `confirmation` is the point of no return: `sending` before the mail is sent, `sent` after.
     - `undoing` is set by the first undo and never taken back: from then on no step may act.
     - `resolved`: the compensations that count as done on an operator's evidence, with the evidence.
-    - `attention` counts how often the order was parked; the saga waits for the event `attention:<n>`.
+    - `attention` counts how often the order was parked; a saga that parked it waits for the event `attention:<n>`.
     - `alert_claimed` and `alert_sent`: the key of the last alert (models.operations.alerts).
     - `stored` is the row as it was read, with its ETag: the very state that a change may be tried on first.
     - `is_guess`: the record was remembered and not read. Only a write that its ETag guards counts.
@@ -122,17 +122,17 @@ class OrderRecord(Stored):
         return self.total
 
     @property
-    def stage(self) -> str:
-        """The state, and if it says too little, how far the order is: for sentences."""
-        if self.state == "running" and self.confirmation:
-            return "being confirmed"
-    @property
     def held_minor(self) -> int:
         """Money of an order that is not completed: charged, and given back neither by us nor, on evidence, by hand."""
         if self.state == "completed" or REFUND_PAYMENT in self.resolved:
             return 0
         return self.charged_minor - self.refunded_minor
 
+    @property
+    def stage(self) -> str:
+        """The state, and if it says too little, how far the order is: for sentences."""
+        if self.state == "running" and self.confirmation:
+            return "being confirmed"
         return "to be cancelled" if self.cancel_requested and not self.is_final else self.state
 
     @property
@@ -275,8 +275,8 @@ def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
     """Park an order whose saga cannot be kept alive. From here it can only be undone."""
     if record.is_final or record.state == "needs_attention":
         return None
-    facts = {"state": "needs_attention", "outcome": dict(outcome)}
-    if record.undoing is None and record.total is not None:  # without a total nothing was reserved or charged
+    facts = {"state": "needs_attention", "outcome": dict(outcome), "attention": record.attention + 1}
+    if record.undoing is None:
         facts["undoing"] = {"failure": None}
     return Change("parked", facts)
 

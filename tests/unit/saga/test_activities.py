@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -17,11 +18,12 @@ from activities.notification import send_confirmation
 from activities.payment import process_payment, refund_payment
 from activities.shipping import cancel_shipment, create_shipment
 from activities.validation import Policy, validate_order
-from models.errors import OutcomeUnknown, Refused
-from models.messages import CloseTask, Left, OrderFinal, StepCancelled, StepDone, StepTask, UndoTask
-from models.order_record import OrderRecord, request_cancel, request_retry, resolve
+from models.errors import Conflict, OutcomeUnknown, Refused
+from models.messages import CloseTask, Left, OrderFinal, OrderUndoing, StepCancelled, StepDone, StepTask, UndoTask
+from models.order_record import Change, OrderRecord, park, request_cancel, request_retry, resolve
 from models.order_request import Evidence, Reason
 from models.view import CompensationView, Failure, fresh_view
+from reconciliation.sweep import parked_view
 from tests.support.shop_in_memory import TRACKING, ShopInMemory
 from tests.support.steps import STEPS, UNDO, up_to
 from tests.unit.orders import request
@@ -216,6 +218,49 @@ def test_the_end_of_a_good_order_sells_what_was_reserved() -> None:
     assert shop.orders.read(ORDER).state == "completed"
     assert shop.close("completed") == shop.close("completed")
     assert shop.look() == {**before, "reserved": 0, "on_hand": 3}
+
+
+def test_an_order_whose_cancel_was_promised_is_never_completed() -> None:
+    """With CONFIRMATION_FAILURE=ignore a saga completes an order whose confirmation has failed before its claim."""
+    shop = Activities().before("send_confirmation")
+    shop.orders.change(ORDER, request_cancel)
+    before = shop.look()
+    assert isinstance(shop.close("completed"), StepCancelled)
+    assert shop.look() == before
+    assert shop.orders.read(ORDER).state == "running"
+
+
+def test_an_order_that_is_completed_without_its_confirmation_can_no_longer_be_cancelled() -> None:
+    shop = Activities().before("send_confirmation")
+    expected = {**shop.look(), "reserved": 0, "on_hand": 3}
+    sell = shop.stock.sell
+
+    def cancelled_meanwhile(order_id: str, **options: Any) -> None:
+        with pytest.raises(Conflict):
+            shop.orders.change(ORDER, request_cancel)
+        sell(order_id, **options)
+
+    with patch.object(shop.stock, "sell", cancelled_meanwhile):
+        assert shop.close("completed").outcome["status"] == "completed"
+    assert shop.look() == expected
+
+
+def test_an_order_that_was_parked_before_its_validation_is_undone_with_nothing_to_give_back() -> None:
+    shop = Activities()
+    shop.orders.change(ORDER, park, parked_view(shop.orders.read(ORDER)).as_json())
+    shop.orders.change(ORDER, request_retry, "refund_payment", Reason(by="ada", reason="once more"))
+    assert isinstance(shop.do("validate_order"), OrderUndoing)
+    for step in UNDO:
+        assert shop.undo(step).kind == "done"
+    assert shop.close("compensated").outcome["status"] == "compensated"
+    assert shop.look() == {**NOTHING, "label": "void"}
+
+
+@pytest.mark.parametrize("state", ["needs_attention", "compensating"])
+def test_an_order_that_older_code_parked_before_its_validation_only_goes_backwards(state: str) -> None:
+    shop = Activities()
+    shop.orders.change(ORDER, lambda record: Change("parked", {"state": state}))
+    assert isinstance(shop.do("validate_order"), OrderUndoing)
 
 
 def test_the_end_of_an_undone_order_is_mailed_once() -> None:

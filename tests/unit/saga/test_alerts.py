@@ -14,7 +14,7 @@ from models.money import Total
 from models.operations.alerts import alert_key, alert_of, is_due, is_overdue
 from models.operations.order_list import IndexEntry
 from models.order_parts import Approval
-from models.order_record import Applied, OrderRecord
+from models.order_record import Applied, OrderRecord, park
 from models.states import HELD, MONEY
 from reconciliation.sweep import GRACE, Reconciler
 from services.settings import faults
@@ -87,6 +87,17 @@ def test_an_order_that_is_parked_again_is_alerted_again() -> None:
     assert fakes.sent == ["order-1:attention:1", "order-1:attention:2"]
 
 
+@pytest.mark.parametrize("before", [running_order(), parked(alert_sent="order-1:attention:1")])
+def test_an_order_that_the_sweep_parks_is_alerted_each_time(before: OrderRecord) -> None:
+    fakes = OrderAndReceiver(before)
+    for _ in range(2):
+        fakes.order = fakes.order.model_copy(update={"state": "compensating"})
+        fakes.change(fakes.order, park, PARKED)
+        send_if_due(fakes.order, fakes, fakes)
+    first = before.attention + 1
+    assert fakes.sent == [f"order-1:attention:{first}", f"order-1:attention:{first + 1}"]
+
+
 @pytest.mark.parametrize("order", [running_order(), running_order(state="completed")])
 def test_no_alert_is_sent_about_an_order_that_waits_for_nobody(order: OrderRecord) -> None:
     fakes = OrderAndReceiver(order)
@@ -129,6 +140,12 @@ def test_an_alert_says_what_is_held_and_nothing_of_the_customer() -> None:
     assert not {"Ada", "example.com"} & {word for word in str([body, approval]).split()}
 
 
+def test_an_alert_does_not_say_that_money_is_held_whose_refund_was_resolved() -> None:
+    label = {"compensations": [{"name": "cancel_shipment", "status": "failed"}]}
+    held = alert_of(parked(outcome=label, resolved={"refund_payment": {}}), "").body["held"]
+    assert (held["money"], held["label"]) == (None, True)
+
+
 @pytest.mark.parametrize(("undo", "what"), [(undo, what) for undo, what in HELD.items() if what != MONEY])
 def test_an_alert_says_that_what_an_open_undo_would_give_back_is_held(undo: str, what: str) -> None:
     failed = {"compensations": [{"name": undo, "status": "failed"}]}
@@ -139,12 +156,6 @@ def test_an_alert_says_that_what_an_open_undo_would_give_back_is_held(undo: str,
 class Index:
     def put_right(self, entry: IndexEntry, record: OrderRecord) -> None:
         """It is."""
-
-def test_an_alert_does_not_say_that_money_is_held_whose_refund_was_resolved() -> None:
-    label = {"compensations": [{"name": "cancel_shipment", "status": "failed"}]}
-    held = alert_of(parked(outcome=label, resolved={"refund_payment": {}}), "").body["held"]
-    assert (held["money"], held["label"]) == (None, True)
-
 
 
 def swept(fakes: OrderAndReceiver, now: datetime) -> None:
