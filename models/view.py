@@ -159,13 +159,14 @@ def fresh_view(order_id: str, status: OrderStatus = "accepted", step_names: Iter
 
 
 def view_of(record: OrderRecord, custom_status: object) -> OrderView:
-    """The most current view: the final outcome, else the saga's view, else the parked one, else that of a new order."""
-    if record.outcome is not None and (record.is_final or not isinstance(custom_status, dict)):
+    """The most current view: the outcome of an order that is final or parked, else the saga's, else the record's."""
+    if record.outcome is not None and not (record.needs_saga and isinstance(custom_status, dict)):
         view = _read(record, record.outcome)
     elif isinstance(custom_status, dict):
         view = _read(record, custom_status)
     else:
-        return fresh_view(record.order_id)
+        view = fresh_view(record.order_id, record.state)
+        view.total = record.total
     for step in view.steps:  # a saga shows a validation as pending that it cancelled at the approval, or did not run
         if step.name == VALIDATE_ORDER and step.status == "pending" and record.lines:
             step.status = "done"

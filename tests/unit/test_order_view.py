@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from models.order_parts import Line
 from models.order_record import OrderRecord
 from models.view import OrderView, detailed, fresh_view, view_of
-from tests.support.steps import STEPS
+from reconciliation.sweep import parked_view
+from tests.support.steps import ALL_UNDOS, STEPS
 from tests.unit.orders import running_order
 
 NINE = datetime(2026, 1, 1, 9, 0, 7, 900_000, tzinfo=UTC)
@@ -21,7 +24,7 @@ def shown(order: OrderRecord) -> dict[str, Any]:
 def test_the_records_facts_stand_beside_the_view() -> None:
     order = running_order(charged_minor=25800, refunded_minor=800, tracking_number="ABC", ended_at=NINE)
     view = shown(order)
-    assert view.items() >= fresh_view("order-1").as_json().items()
+    assert view.items() >= view_of(order, None).as_json().items()
     assert view["accepted_at"] == "2026-01-01T12:00:00Z"
     assert view["ended_at"] == "2026-01-01T09:00:07Z"
     assert view["payment"] == {"charged_minor": 25800, "refunded_minor": 800}
@@ -56,6 +59,20 @@ def test_an_outcome_of_older_code_is_shown_with_the_records_facts() -> None:
     view = shown(running_order(state="completed", outcome=outcome))
     assert (view["status"], view["ended_at"]) == ("completed", None)
     assert OrderView.model_validate(outcome).as_json().keys() < view.keys()
+
+
+@pytest.mark.parametrize("state", ["running", "awaiting_approval", "compensating", "needs_attention"])
+def test_without_the_saga_s_view_an_order_has_the_state_and_the_total_of_its_record(state: str) -> None:
+    view = shown(running_order(state=state))
+    assert (view["status"], view["total"]) == (state, {"amount_minor": 25800, "currency": "gbp"})
+
+
+def test_a_parked_order_shows_the_undos_that_wait_whatever_its_saga_last_said() -> None:
+    outcome = parked_view(running_order()).as_json()
+    order = running_order(state="needs_attention", outcome=outcome)
+    assert view_of(order, fresh_view("order-1", "running").as_json()).as_json()["compensations"] == [
+        {"name": name, "status": "failed"} for name in ALL_UNDOS
+    ]
 
 
 def test_a_refusal_keeps_its_code_and_its_skus() -> None:
