@@ -248,7 +248,8 @@ class Saga:
         self._view.status, self._view.total = "awaiting_approval", waiting.total
         self._publish()
         event = self._context.wait_for_external_event(waiting.wake)
-        timer = self._context.create_timer(max(waiting.deadline, self._in(0)))
+        # At least a second: if the clock of the activities is behind ours, they do not see the deadline pass yet.
+        timer = self._context.create_timer(max(waiting.deadline, self._in(1)))
         if (yield self._context.task_any([event, timer])) == event:
             _cancel(timer)
         self._view.status = "running"
