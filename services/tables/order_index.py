@@ -283,8 +283,9 @@ def _waits(record: OrderRecord) -> tuple[str, str | None] | None:
 
 
 def _failure(record: OrderRecord) -> str | None:
-    failure = (record.outcome or record.undoing or {}).get("failure") or {}
-    return failure.get("reason")
+    """The reason why the order is undone. The outcome of an order that the sweep has parked does not know it."""
+    failures = ((part or {}).get("failure") for part in (record.outcome, record.undoing))
+    return next((failure.get("reason") for failure in failures if failure), None)
 
 
 def _entry(row: Mapping[str, Any]) -> IndexEntry:

@@ -100,6 +100,7 @@ def test_an_entry_of_an_order_that_waits_says_for_what_since_when_and_what_is_he
     order = parked(shop, order, "refund_payment")
     (entry,) = shop.entries(order.order_id)
     assert (entry.status, entry.waits_for, entry.since) == ("needs_attention", "refund_payment", order.changed_at)
+    assert entry.failure == "recipient_rejected", "the view of an order that the sweep parks has no failure"
     waiting = shop.orders.change(shop.accept(), start, LINES, TOTAL, datetime(2030, 1, 1, tzinfo=UTC))
     (entry,) = shop.entries(waiting.order_id)
     assert entry.waits_for == "approval until 2030-01-01T00:00:00Z"
