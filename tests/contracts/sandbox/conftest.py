@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from tests.contracts.sandbox.sandbox_intents import ORDERS
-from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess, call
+from tests.contracts.sandbox.sandbox_process import KEY, SandboxProcess
 
 
 @pytest.fixture(scope="module")
@@ -46,4 +46,4 @@ def mail_process(
 @pytest.fixture
 def mail(mail_process: SandboxProcess) -> Iterator[SandboxProcess]:
     yield mail_process
-    call("DELETE", f"{mail_process.url}/sandbox/faults")
+    mail_process.clear_faults()

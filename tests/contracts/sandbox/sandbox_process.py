@@ -97,6 +97,10 @@ class SandboxProcess:
     def put_plan(self, plan: Any) -> SandboxResponse:
         return call("PUT", f"{self.url}/sandbox/faults", json.dumps(plan).encode(), JSON)
 
+    def clear_faults(self) -> SandboxResponse:
+        """Delete the plan: it lets go of the calls that it holds."""
+        return call("DELETE", f"{self.url}/sandbox/faults")
+
     def v1(
         self, method: str, path: str, params: dict[str, str] | None = None, key: str = "", wait_s: float = 20
     ) -> SandboxResponse:

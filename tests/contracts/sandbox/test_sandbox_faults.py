@@ -3,7 +3,6 @@
 import smtplib
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,7 @@ def payments_process(ports: Callable[[], int], tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def payments(payments_process: SandboxProcess) -> Iterator[SandboxProcess]:
     yield payments_process
-    assert call("DELETE", f"{payments_process.url}/sandbox/faults").json()["rules"] == []
+    assert payments_process.clear_faults().json()["rules"] == []
 
 
 def unconfirmed(payments: SandboxProcess, order: str) -> str:
@@ -96,33 +95,32 @@ def test_an_error_after_the_commit_is_replayed_under_its_key_for_ever(payments: 
     assert payments.events("d").count("payment_intent.succeeded") == 1
 
 
-def test_a_held_answer_is_committed_at_once(payments: SandboxProcess) -> None:
+def test_a_held_answer_comes_after_its_delay(payments: SandboxProcess) -> None:
+    """That its call is carried out at once is seen where a plan lets go of it, at the end of this file."""
     intent = unconfirmed(payments, "e")
-    payments.plan({"operation": CONFIRM, "fault": "hold", "delay_s": 2.0})
+    payments.plan({"operation": CONFIRM, "fault": "hold", "delay_s": 0.5})
     began = time.monotonic()
-    caller = threading.Thread(target=lambda: confirm(payments, intent))
-    caller.start()
-    eventually(lambda: status_of(payments, intent) == "succeeded")
-    assert caller.is_alive(), "the answer came before the commit could be seen"
-    caller.join()
-    assert time.monotonic() - began >= 2.0
+    assert confirm(payments, intent).json()["status"] == "succeeded"
+    assert time.monotonic() - began >= 0.5
 
 
 def test_a_held_commit_comes_after_the_caller_has_gone(payments: SandboxProcess) -> None:
     intent = unconfirmed(payments, "f")
-    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
+    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 600, "times": 1})
     with pytest.raises(TimeoutError):
         confirm(payments, intent, "f:confirm", wait_s=0.3)
     assert status_of(payments, intent) == "requires_confirmation"
+    payments.clear_faults()
     eventually(lambda: status_of(payments, intent) == "succeeded")
 
 
 def test_a_held_commit_is_refused_when_the_intent_was_cancelled_meanwhile(payments: SandboxProcess) -> None:
     intent = unconfirmed(payments, "g")
-    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
+    payments.plan({"operation": CONFIRM, "fault": "hold_then_commit", "delay_s": 600, "times": 1})
     with pytest.raises(TimeoutError):
-        confirm(payments, intent, "g:confirm", wait_s=0.2)
+        confirm(payments, intent, "g:confirm", wait_s=0.3)
     assert payments.v1("POST", f"payment_intents/{intent}/cancel").json()["status"] == "canceled"
+    payments.clear_faults()
 
     def late_answer() -> SandboxResponse | None:
         reply = confirm(payments, intent, "g:confirm")
@@ -322,11 +320,12 @@ def test_a_mail_connection_can_break_before_or_after_the_commit(
 
 def test_a_held_mail_is_taken_after_its_sender_has_gone(mail: SandboxProcess, smtp_port: int) -> None:
     before = mails_of(mail)
-    mail.plan({"operation": "email.send", "fault": "hold_then_commit", "delay_s": 2.0, "times": 1})
+    mail.plan({"operation": "email.send", "fault": "hold_then_commit", "delay_s": 600, "times": 1})
     impatient = smtplib.SMTP("127.0.0.1", smtp_port, timeout=0.3)
     with impatient, pytest.raises(smtplib.SMTPServerDisconnected, match="timed out"):
         impatient.sendmail("shop@example.com", ["ada@example.com"], "Subject: late\r\n\r\nlate\r\n")
     assert mails_of(mail) == before
+    mail.clear_faults()
     eventually(lambda: mails_of(mail) == before + 1)
 
 
@@ -345,5 +344,5 @@ def test_a_plan_that_is_deleted_lets_go_of_what_it_holds(payments: SandboxProces
         answer = pool.submit(confirm, payments, intent, wait_s=60)
         eventually(lambda: call("GET", f"{payments.url}/sandbox/faults").json()["fired"] == [1])
         assert status_of(payments, intent) == done
-        call("DELETE", f"{payments.url}/sandbox/faults")
+        payments.clear_faults()
         assert answer.result().json()["status"] == "succeeded"

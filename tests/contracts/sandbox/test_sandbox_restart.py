@@ -61,7 +61,7 @@ def test_a_plan_goes_on_where_it_was(payments: SandboxProcess) -> None:
     payments.kill()
     payments.start()
     assert [payments.v1("GET", "payment_intents").status for _ in range(2)] == [500, 200]
-    call("DELETE", f"{payments.url}/sandbox/faults")
+    payments.clear_faults()
     payments.kill()
     payments.start()
     assert call("GET", f"{payments.url}/sandbox/faults").json() == {"seed": 0, "rules": [], "fired": []}
