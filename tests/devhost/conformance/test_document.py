@@ -12,7 +12,7 @@ from tests.devhost.support.hosts import ROOT
 
 ROW = re.compile(r"^\| (?P<feature>[^|]+) \| (?P<tick>✓|no) \|(?P<cases>[^|]*)\|$", re.MULTILINE)
 CASE = re.compile(r"`([^`]+)`|(test_\w+)")
-JUDGED = re.compile(r"^def (test_\w+)\((?:[^)]*\W)?(?:host|new_host|harness): ", re.MULTILINE)
+JUDGED = re.compile(r"^def (test_\w+)\((?:[^)]*\W)?(?:host|new_host|proxied): ", re.MULTILINE)
 
 
 class Feature(NamedTuple):

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.devhost.support.crash_points import Harness
+from tests.devhost.support.crash_points import ProxiedDevhost
 from tests.devhost.support.hosts import FEATURES, Devhost
 from tests.support.servers import Azurite, FreePorts
 from tests.support.storage_proxy import StorageProxy
 
 
 @pytest.fixture
-def harness(request: pytest.FixtureRequest, azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Iterator[Harness]:
+def proxied(
+    request: pytest.FixtureRequest, azurite: Azurite, ports: FreePorts, tmp_path: Path
+) -> Iterator[ProxiedDevhost]:
     """It serves the app that the module names as APP, or the features app."""
     answered: list[str] = []
     address = azurite.table.rsplit("/", 1)[0]
@@ -20,6 +22,6 @@ def harness(request: pytest.FixtureRequest, azurite: Azurite, ports: FreePorts, 
     with StorageProxy(ports(), address, answered) as tables:
         host = Devhost(azurite.connection_string.replace(address, tables.address), ports(), tmp_path, app)
         try:
-            yield Harness(host.start(), tables, answered)
+            yield ProxiedDevhost(host.start(), tables, answered)
         finally:
             host.kill()

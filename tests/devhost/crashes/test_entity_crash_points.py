@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.devhost.support.crash_points import Harness, crash_at
+from tests.devhost.support.crash_points import ProxiedDevhost, crash_at
 from tests.devhost.support.entity_calls import blobs_of, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 from tests.devhost.support.provider_oracle import faults_after
@@ -19,42 +19,42 @@ CERTAIN = 8
 
 
 @pytest.mark.parametrize("fault", ["hold", "hold_answer"])
-def test_a_crash_at_any_write_loses_no_operation_and_applies_none_twice(harness: Harness, fault: Fault) -> None:
-    assert harness.host.run("crossing", 1, "undisturbed")["output"] == OUTPUT
-    until(lambda: state(harness.host, "account", "undisturbed") == STATE)
-    names = {f"at-{number:02}": number for number in range(1, len(harness.writes("undisturbed")) + 1)}
-    caught = crash_at(harness, fault, names, "crossing", 1)
+def test_a_crash_at_any_write_loses_no_operation_and_applies_none_twice(proxied: ProxiedDevhost, fault: Fault) -> None:
+    assert proxied.host.run("crossing", 1, "undisturbed")["output"] == OUTPUT
+    until(lambda: state(proxied.host, "account", "undisturbed") == STATE)
+    names = {f"at-{number:02}": number for number in range(1, len(proxied.writes("undisturbed")) + 1)}
+    caught = crash_at(proxied, fault, names, "crossing", 1)
     assert caught >= {name for name, number in names.items() if number <= CERTAIN}
-    harness.host.start()
+    proxied.host.start()
     for name in names:
-        if harness.host.status(name) is None:
+        if proxied.host.status(name) is None:
             assert name == "at-01"
-            harness.host.begin("crossing", 1, name)
-        ended = harness.host.finished(name)
-        assert (ended["runtimeStatus"], ended["output"]) == ("Completed", OUTPUT), f"{name}: {harness.host.log}"
-    until(lambda: states(harness.host, names) == [STATE] * len(names), 20, lambda: str(states(harness.host, names)))
-    harness.host.kill()
-    harness.host.start()
-    assert states(harness.host, names) == [STATE] * len(names)
-    assert faults_after(harness.host) == []
+            proxied.host.begin("crossing", 1, name)
+        ended = proxied.host.finished(name)
+        assert (ended["runtimeStatus"], ended["output"]) == ("Completed", OUTPUT), f"{name}: {proxied.host.log}"
+    until(lambda: states(proxied.host, names) == [STATE] * len(names), 20, lambda: str(states(proxied.host, names)))
+    proxied.host.kill()
+    proxied.host.start()
+    assert states(proxied.host, names) == [STATE] * len(names)
+    assert faults_after(proxied.host) == []
 
 
 def states(host: Devhost, keys: dict[str, int]) -> list[Any]:
     return [state(host, "account", key) for key in keys]
 
 
-def test_a_large_state_whose_row_a_crash_left_behind_is_listed_and_leaves_one_blob(harness: Harness) -> None:
+def test_a_large_state_whose_row_a_crash_left_behind_is_listed_and_leaves_one_blob(proxied: ProxiedDevhost) -> None:
     large = ["bag", "big", "fill"]
-    harness.host.run("calls", [[*large, 40_000]])
-    with harness.tables.failing(r"^(MERGE|PATCH|PUT|POST) [^\n]*Instances\(PartitionKey='%40bag%40big'", "hold") as row:
-        caller = harness.host.begin("calls", [[*large, 50_000]])
+    proxied.host.run("calls", [[*large, 40_000]])
+    with proxied.tables.failing(r"^(MERGE|PATCH|PUT|POST) [^\n]*Instances\(PartitionKey='%40bag%40big'", "hold") as row:
+        caller = proxied.host.begin("calls", [[*large, 50_000]])
         until(row.seen.is_set)
-        harness.host.kill()
-    harness.host.start()
-    assert harness.host.finished(caller)["output"] == ["y" * 50_000]
-    (listed,) = harness.host.get(harness.host.api("/entities/bag?fetchState=true")).json()
+        proxied.host.kill()
+    proxied.host.start()
+    assert proxied.host.finished(caller)["output"] == ["y" * 50_000]
+    (listed,) = proxied.host.get(proxied.host.api("/entities/bag?fetchState=true")).json()
     assert listed["state"] == "x" * 50_000
-    signal = harness.host.post(harness.host.api("/entities/bag/big?op=fill"), "35000")
+    signal = proxied.host.post(proxied.host.api("/entities/bag/big?op=fill"), "35000")
     assert signal.status == 202
-    until(lambda: harness.host.get(harness.host.api("/entities/bag/big")).json() == "x" * 35_000)
-    until(lambda: blobs_of(harness.host, "@bag@big") == 1)
+    until(lambda: proxied.host.get(proxied.host.api("/entities/bag/big")).json() == "x" * 35_000)
+    until(lambda: blobs_of(proxied.host, "@bag@big") == 1)

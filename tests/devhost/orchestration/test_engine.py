@@ -18,7 +18,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @dataclass
-class Harness:
+class FakeCollaborators:
     """The engine's collaborators: writes that wait for the test, turns with ready results, activities that never end.
 
     `results` are those of the turns to come; `begun` are the activities that have begun.
@@ -85,42 +85,42 @@ async def settled() -> None:
 
 def test_nothing_begins_before_its_write_and_all_begin_in_their_order() -> None:
     async def run() -> None:
-        harness = Harness([activities(0, 1, 2, 3)])
-        await (await harness.engine()).start("saga", "order-1", None, "")
+        fakes = FakeCollaborators([activities(0, 1, 2, 3)])
+        await (await fakes.engine()).start("saga", "order-1", None, "")
         await settled()
-        assert (len(harness.writes), harness.begun) == (1, [])
-        harness.writes[0].set()
+        assert (len(fakes.writes), fakes.begun) == (1, [])
+        fakes.writes[0].set()
         await settled()
-        assert harness.begun == [0, 1, 2, 3]
+        assert fakes.begun == [0, 1, 2, 3]
 
     in_a_loop(run)
 
 
 def test_an_activity_does_not_wait_for_the_turn_after_its_own() -> None:
     async def run() -> None:
-        harness = Harness([activities(0), activities()])
-        engine = await harness.engine()
+        fakes = FakeCollaborators([activities(0), activities()])
+        engine = await fakes.engine()
         await engine.start("saga", "order-1", None, "")
         await settled()
         raised = asyncio.ensure_future(engine.raise_event("order-1", "approved", "true"))
         await settled()
-        harness.writes[0].set()
+        fakes.writes[0].set()
         await settled()
-        assert (len(harness.writes), harness.begun) == (2, [0]), "begun while the next turn is being written"
-        harness.writes[1].set()
+        assert (len(fakes.writes), fakes.begun) == (2, [0]), "begun while the next turn is being written"
+        fakes.writes[1].set()
         assert await raised
-        assert harness.begun == [0], "once"
+        assert fakes.begun == [0], "once"
 
     in_a_loop(run)
 
 
 def test_the_activity_of_a_turn_that_is_the_last_begins_too() -> None:
     async def run() -> None:
-        harness = Harness([activities(0)])
-        await (await harness.engine()).start("saga", "order-1", None, "")
+        fakes = FakeCollaborators([activities(0)])
+        await (await fakes.engine()).start("saga", "order-1", None, "")
         await settled()
-        harness.writes[0].set()
+        fakes.writes[0].set()
         await settled()
-        assert harness.begun == [0]
+        assert fakes.begun == [0]
 
     in_a_loop(run)

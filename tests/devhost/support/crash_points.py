@@ -14,7 +14,7 @@ WRITES = "^(POST|PUT|MERGE|PATCH) .*"
 
 
 @dataclass
-class Harness:
+class ProxiedDevhost:
     """A devhost whose table requests pass a proxy, and the text of each request that was answered to it."""
 
     host: Devhost
@@ -43,7 +43,9 @@ def has_ended(host: Devhost, instance: str) -> bool:
     return bool(status) and status["runtimeStatus"] in FINISHED
 
 
-def crash_at(harness: Harness, fault: Fault, points: Mapping[str, int], orchestrator: str, value: Any) -> set[str]:
+def crash_at(
+    proxied: ProxiedDevhost, fault: Fault, points: Mapping[str, int], orchestrator: str, value: Any
+) -> set[str]:
     """Start an instance for each point, and kill devhost when each instance stands at its write or has ended.
 
     `points`: the number of the write, by instance. Returns the instances that stood at their write.
@@ -51,12 +53,12 @@ def crash_at(harness: Harness, fault: Fault, points: Mapping[str, int], orchestr
     with ThreadPoolExecutor(len(points)) as starters, ExitStack() as faults:
         rules: dict[str, Rule] = {}
         for name, number in points.items():
-            held = harness.tables.failing(WRITES + name, fault, times=1, spared=number - 1)
+            held = proxied.tables.failing(WRITES + name, fault, times=1, spared=number - 1)
             rules[name] = faults.enter_context(held)
-            starters.submit(begin_unless_cut_off, harness.host, orchestrator, value, name)
+            starters.submit(begin_unless_cut_off, proxied.host, orchestrator, value, name)
         for name, rule in rules.items():
-            until(lambda name=name, rule=rule: stands(rule) or has_ended(harness.host, name))  # type: ignore[misc]
-        harness.host.kill()
+            until(lambda name=name, rule=rule: stands(rule) or has_ended(proxied.host, name))  # type: ignore[misc]
+        proxied.host.kill()
         return {name for name, rule in rules.items() if stands(rule)}
 
 

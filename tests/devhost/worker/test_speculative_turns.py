@@ -18,7 +18,7 @@ ENDED = {"ok": True, "at": "2026-01-01T12:00:00.5Z"}
 
 
 @dataclass
-class Harness:
+class HeldTurns:
     """Turns that end when `free` is set; the calls that came, and what was sent."""
 
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
@@ -38,12 +38,12 @@ class Harness:
 
 
 def test_an_activity_is_answered_with_the_turn_that_follows_it() -> None:
-    harness = Harness()
-    harness.free.set()
-    harness.ahead.answer(7, THEN, ENDED, b'"result"')
+    turns = HeldTurns()
+    turns.free.set()
+    turns.ahead.answer(7, THEN, ENDED, b'"result"')
     turn = {"ok": True, "first": 1, "after": len('"result"')}
-    assert harness.sent == [(7, ({**ENDED, "turn": turn}, b'"result"the state'))]
-    ((then, (started, completed)),) = harness.calls
+    assert turns.sent == [(7, ({**ENDED, "turn": turn}, b'"result"the state'))]
+    ((then, (started, completed)),) = turns.calls
     assert then == THEN
     assert (started["EventType"], started["Timestamp"]) == (12, ENDED["at"])
     assert (completed["EventType"], completed["TaskScheduledId"], completed["Result"]) == (5, 2, '"result"')
@@ -52,35 +52,35 @@ def test_an_activity_is_answered_with_the_turn_that_follows_it() -> None:
 
 def test_a_turn_that_takes_long_is_not_waited_for(monkeypatch: Any) -> None:
     monkeypatch.setattr(speculative_turns, "PATIENCE_S", 0.05)
-    harness = Harness()
-    thread = threading.Thread(target=harness.ahead.answer, args=(7, THEN, ENDED, b"1"))
+    turns = HeldTurns()
+    thread = threading.Thread(target=turns.ahead.answer, args=(7, THEN, ENDED, b"1"))
     thread.start()
-    until(lambda: harness.sent)
-    harness.free.set()
+    until(lambda: turns.sent)
+    turns.free.set()
     thread.join(30)
-    assert harness.sent == [(7, (ENDED, b"1"))], "once, without the turn"
+    assert turns.sent == [(7, (ENDED, b"1"))], "once, without the turn"
 
 
 def test_no_turn_is_taken_after_a_failure_or_when_as_many_run_as_may() -> None:
-    harness = Harness()
+    turns = HeldTurns()
     failed = {"ok": False, "error": "ValueError: no"}
-    harness.ahead.answer(7, THEN, failed, b"")
-    harness.slots.acquire()
-    harness.ahead.answer(8, THEN, ENDED, b"1")
-    assert harness.calls == []
-    assert harness.sent == [(7, (failed, b"")), (8, (ENDED, b"1"))]
+    turns.ahead.answer(7, THEN, failed, b"")
+    turns.slots.acquire()
+    turns.ahead.answer(8, THEN, ENDED, b"1")
+    assert turns.calls == []
+    assert turns.sent == [(7, (failed, b"")), (8, (ENDED, b"1"))]
 
 
 def test_a_turn_that_fails_is_left_to_the_host_and_gives_its_place_back(monkeypatch: Any) -> None:
-    harness = Harness()
+    turns = HeldTurns()
 
     def run_turn(then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         raise SystemExit(3)
 
-    monkeypatch.setattr(harness.ahead, "_run_turn", run_turn)
-    harness.ahead.answer(7, THEN, ENDED, b"1")
-    assert harness.sent == [(7, (ENDED, b"1"))]
-    assert harness.slots.acquire(blocking=False)
+    monkeypatch.setattr(turns.ahead, "_run_turn", run_turn)
+    turns.ahead.answer(7, THEN, ENDED, b"1")
+    assert turns.sent == [(7, (ENDED, b"1"))]
+    assert turns.slots.acquire(blocking=False)
 
 
 def kept(turn: int) -> ExtendedSessions:
