@@ -16,11 +16,12 @@ from tests.support.servers import Azurite, FreePorts, running
 Hosts = Callable[..., Devhost]
 
 
-def test_a_running_activity_runs_again_and_the_instance_completes(new_host: Hosts) -> None:
+def test_a_running_activity_runs_again_and_the_instance_completes(new_host: Hosts, tmp_path: Path) -> None:
     host = new_host().start()
-    instance = host.begin("long_sleep", 0.7)
+    instance = host.begin("long_sleep", str(tmp_path / "gate"))
     until(lambda: "sleep begins" in host.notes)
     host.kill()
+    (tmp_path / "gate").touch()
     host.start()
     assert host.finished(instance)["output"] == "slept"
     assert host.notes.count("sleep begins") == 2

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.devhost.support.entity_calls import becomes, blobs_of, signal, state
+from tests.devhost.support.entity_calls import becomes, blobs_of, open_gate, signal, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 from tests.devhost.support.provider_oracle import judged
 from tests.support.servers import Azurite, FreePorts
@@ -170,10 +170,11 @@ def test_an_async_entity_function_fails_instead_of_doing_nothing(host: Devhost) 
 
 
 def test_a_suspended_caller_has_its_answer_when_it_goes_on(host: Devhost) -> None:
-    instance = host.begin("calls", [["Journal", "suspended", "slowly", 0.3]])
-    until(lambda: "begins suspended 0.3" in host.notes)
+    instance = host.begin("calls", [["Journal", "suspended", "at_gate", "long"]])
+    until(lambda: "begins suspended long" in host.notes)
     assert host.post(host.api(f"/instances/{instance}/suspend?reason=look")).status == 202
-    becomes(host, "journal", "suspended", [0.3])
+    open_gate(host, "suspended")
+    becomes(host, "journal", "suspended", ["long"])
     assert host.status(instance)["runtimeStatus"] == "Suspended"
     assert host.post(host.api(f"/instances/{instance}/resume?reason=on")).status == 202
     assert host.finished(instance)["output"] == [["journal", "suspended", 1]]
@@ -190,28 +191,31 @@ def test_a_rewound_caller_does_not_send_again_what_it_had_sent(host: Devhost) ->
 def test_a_call_that_was_open_when_its_caller_failed_is_not_made_again(host: Devhost) -> None:
     instance = host.begin("fails_while_it_calls", None, "open-call")
     assert host.finished(instance)["runtimeStatus"] == "Failed"
-    becomes(host, "journal", instance, [0.5])
+    open_gate(host, instance)
+    becomes(host, "journal", instance, ["late"])
     with host.notes_file.open("a", encoding="utf-8") as notes:
         notes.write("mended\n")
     assert host.post(host.api(f"/instances/{instance}/rewind?reason=mended")).status == 202
     until(lambda: host.status(instance)["runtimeStatus"] == "Completed")
     assert host.status(instance)["output"].startswith("The orchestration had failed before this call was answered")
-    assert state(host, "journal", instance) == [0.5]
+    assert state(host, "journal", instance) == ["late"]
 
 
 def test_an_orchestration_ends_without_the_answer_to_an_open_call(host: Devhost) -> None:
     ended = host.run("leaves_a_call_open")
     assert ended["output"] == "ended"
     assert "EventRaised" not in host.events(ended["instanceId"])
-    becomes(host, "journal", ended["instanceId"], [1])
+    open_gate(host, ended["instanceId"])
+    becomes(host, "journal", ended["instanceId"], ["late"])
 
 
 def test_for_a_caller_that_was_terminated_no_answer_is_kept(host: Devhost) -> None:
-    instance = host.begin("calls", [["Journal", "terminated", "slowly", 0.4]])
-    until(lambda: "begins terminated 0.4" in host.notes)
+    instance = host.begin("calls", [["Journal", "terminated", "at_gate", "long"]])
+    until(lambda: "begins terminated long" in host.notes)
     assert host.post(host.api(f"/instances/{instance}/terminate?reason=enough")).status == 202
     assert host.finished(instance)["runtimeStatus"] == "Terminated"
-    wanted = '{"exists":true,"state":"[0.4]","sorter":{}}'
+    open_gate(host, "terminated")
+    wanted = '{"exists":true,"state":"[\\"long\\"]","sorter":{}}'
     until(lambda: host.rows("Instances", "@journal@terminated")[0].get("Input") == wanted)
 
 

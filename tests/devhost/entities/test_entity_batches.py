@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.devhost.support.entity_calls import becomes, signal, state
+from tests.devhost.support.entity_calls import becomes, open_gate, signal, state
 from tests.devhost.support.hosts import APPS, Devhost, until
 
 Hosts = Callable[..., Devhost]
@@ -15,11 +15,12 @@ def test_a_batch_is_as_large_as_host_json_says(new_host: Hosts) -> None:
         "AzureFunctionsJobHost__extensions__durableTask__maxConcurrentEntityFunctions": "1",
     }
     host = new_host(app=APP, settings=limits).start()
-    operations = [("write", "a"), ("write", "b"), ("slowly", 0.5), ("write", "c")]
+    operations = [("write", "a"), ("write", "b"), ("at_gate", "long"), ("write", "c")]
     host.run("signals", [["Journal", "batches", operation, value] for operation, value in operations])
-    until(lambda: "begins batches 0.5" in host.notes)
+    until(lambda: "begins batches long" in host.notes)
     assert state(host, "journal", "batches") == ["a", "b"]
-    becomes(host, "journal", "batches", ["a", "b", 0.5, "c"])
+    open_gate(host, "batches")
+    becomes(host, "journal", "batches", ["a", "b", "long", "c"])
     for key in ("one", "two"):
         signal(host, "journal", key, "slowly", 0.3)
     becomes(host, "journal", "one", [0.3])
@@ -29,18 +30,22 @@ def test_a_batch_is_as_large_as_host_json_says(new_host: Hosts) -> None:
 
 def test_a_batch_without_a_limit_is_all_that_waits(new_host: Hosts) -> None:
     host = new_host(app=APP).start()
-    host.run("signals", [["Journal", "all", *operation] for operation in (("write", "a"), ("slowly", 0.5))])
-    until(lambda: "begins all 0.5" in host.notes)
+    host.run("signals", [["Journal", "all", *operation] for operation in (("write", "a"), ("at_gate", "long"))])
+    until(lambda: "begins all long" in host.notes)
     assert state(host, "journal", "all") is None
-    becomes(host, "journal", "all", ["a", 0.5])
+    open_gate(host, "all")
+    becomes(host, "journal", "all", ["a", "long"])
 
 
 def test_entities_do_not_wait_for_each_other(new_host: Hosts) -> None:
     host = new_host(app=APP).start()
     for key in ("one", "two"):
-        signal(host, "journal", key, "slowly", 1)
-    until(lambda: len(host.notes) == 4)
-    assert [line.split()[0] for line in host.notes] == ["begins", "begins", "ends", "ends"]
+        signal(host, "journal", key, "at_gate", "long")
+    until(lambda: len(host.notes) == 2)
+    assert sorted(host.notes) == ["begins one long", "begins two long"]
+    for key in ("one", "two"):
+        open_gate(host, key)
+        becomes(host, "journal", key, ["long"])
 
 
 def test_without_rollback_a_failed_operation_leaves_what_it_changed(new_host: Hosts) -> None:

@@ -136,8 +136,9 @@ def test_a_body_that_comes_too_slowly_is_408() -> None:
 
 
 def test_a_body_that_comes_in_pieces_is_given_the_time_that_it_needs() -> None:
+    """The last one after the grace; each long before it is late, also on a machine that is busy."""
     parts = [b"x" * 200] * 4
-    assert exchange(sized(b"", 800), *parts, pause_s=0.15, grace_s=0.3)[1] == [b"x" * 800]
+    assert exchange(sized(b"", 800), *parts, pause_s=0.25, grace_s=0.9)[1] == [b"x" * 800]
 
 
 def test_a_client_may_ask_before_it_sends_a_body() -> None:

@@ -1,6 +1,7 @@
 """What operators do to an instance over the HTTP API: suspend, resume, rewind, restart."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -43,20 +44,26 @@ def test_a_suspended_instance_keeps_what_comes_and_decides_nothing_until_it_is_r
     ]
 
 
-def test_an_activity_that_ends_while_its_instance_is_suspended_counts_after_it(host: Devhost) -> None:
-    instance = host.begin("long_sleep", 0.4)
+def test_an_activity_that_ends_while_its_instance_is_suspended_counts_after_it(host: Devhost, tmp_path: Path) -> None:
+    instance = host.begin("long_sleep", str(tmp_path / "gate"))
     until(lambda: "TaskScheduled" in host.events(instance))
     assert ask(host, instance, "suspend") == 202
+    (tmp_path / "gate").touch()
     until(lambda: "TaskCompleted" in host.events(instance))
     assert status_of(host, instance) == "Suspended"
     assert ask(host, instance, "resume") == 202
     assert host.finished(instance)["output"] == "slept"
 
 
-def test_a_retry_waits_until_its_suspended_instance_goes_on(host: Devhost) -> None:
-    instance = host.begin("retrying", {"key": "suspended-retry", "times": 1})
+def test_a_retry_waits_until_its_suspended_instance_goes_on(host: Devhost, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    instance = host.begin("retrying", {"key": "suspended-retry", "times": 1, "gate": str(gate)})
+    until(lambda: "fail_times suspended-retry" in host.notes)
     assert ask(host, instance, "suspend") == 202
+    gate.touch()
+    until(lambda: f"Activity 'fail_times' (instance {instance}) raised" in host.log)
     assert status_of(host, instance) == "Suspended"
+    assert "TimerCreated" not in host.events(instance)
     assert ask(host, instance, "resume") == 202
     assert host.finished(instance)["output"] == [2, 4]
 

@@ -46,12 +46,17 @@ def account(context):
 
 @app.entity_trigger(context_name="context", entity_name="Journal")
 def journal_function(ctx):
-    """The list of its inputs, in order; `slowly` takes so many seconds."""
+    """The list of its inputs, in order. `slowly` takes so many seconds; `at_gate` waits for the file of its key."""
     lines = ctx.get_state(list)
     value = ctx.get_input()
     if ctx.operation_name == "slowly":
         note(f"begins {ctx.entity_key} {value}")
         time.sleep(value)
+        note(f"ends {ctx.entity_key} {value}")
+    elif ctx.operation_name == "at_gate":
+        note(f"begins {ctx.entity_key} {value}")
+        while not Path(os.environ["NOTES"]).with_name(f"gate-{ctx.entity_key}").exists():
+            time.sleep(0.01)
         note(f"ends {ctx.entity_key} {value}")
     ctx.set_state([*lines, value])
     ctx.set_result([ctx.entity_name, ctx.entity_key, len(lines) + 1])
@@ -175,7 +180,7 @@ def signals_and_fails(context):
 @app.orchestration_trigger(context_name="context")
 def fails_while_it_calls(context):
     """Until it is mended, its custom status is too large, which fails it with its call open."""
-    call = context.call_entity(df.EntityId("Journal", context.instance_id), "slowly", 0.5)
+    call = context.call_entity(df.EntityId("Journal", context.instance_id), "at_gate", "late")
     yield context.task_any([call, context.call_activity("pause", 0)])
     if "mended" not in Path(os.environ["NOTES"]).read_text(encoding="utf-8"):
         context.set_custom_status("x" * 20_000)
@@ -187,7 +192,7 @@ def fails_while_it_calls(context):
 
 @app.orchestration_trigger(context_name="context")
 def leaves_a_call_open(context):
-    call = context.call_entity(df.EntityId("Journal", context.instance_id), "slowly", 1)
+    call = context.call_entity(df.EntityId("Journal", context.instance_id), "at_gate", "late")
     yield context.task_any([call, context.call_activity("pause", 0)])
     return "ended"
 

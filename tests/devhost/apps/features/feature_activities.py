@@ -20,6 +20,11 @@ def note(line: str) -> None:
         notes.write(line + "\n")
 
 
+def wait_for_file(name):
+    while name and not Path(name).exists():
+        time.sleep(0.01)
+
+
 @activities.activity_trigger(input_name="value")
 def double(value):
     return value * 2
@@ -38,18 +43,23 @@ def nothing(name):
 
 @activities.activity_trigger(input_name="job")
 def fail_times(job):
-    """Raise `times` times, then return how often it was called."""
+    """Raise `times` times, then return how often it was called. `gate`: the name of a file to wait for first."""
     note(f"fail_times {job['key']}")
+    wait_for_file(job.get("gate"))
     calls = Path(os.environ["NOTES"]).read_text(encoding="utf-8").count(f"fail_times {job['key']}\n")
     if calls <= job["times"]:
         raise ValueError(f"call {calls} of {job['key']}")
     return calls
 
 
-@activities.activity_trigger(input_name="seconds")
-def sleep(seconds):
+@activities.activity_trigger(input_name="until")
+def sleep(until):
+    """So many seconds, or until there is a file of this name."""
     note("sleep begins")
-    time.sleep(seconds)
+    if isinstance(until, str):
+        wait_for_file(until)
+    else:
+        time.sleep(until)
     note("sleep ends")
     return "slept"
 
