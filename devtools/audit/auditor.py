@@ -32,7 +32,6 @@ from devtools.audit.claims import broken, sentence_of
 from devtools.audit.rules import never, wrong_end
 from devtools.audit.witnesses import (
     ENDED,
-    FINAL,
     NOTHING,
     ApiOrder,
     Facts,
@@ -41,6 +40,7 @@ from devtools.audit.witnesses import (
     held_by_orders,
     impossible,
 )
+from models.states import FINAL_STATES
 
 READINGS_OF_A_SUM = 8
 ORDERS_A_SAMPLE = 6
@@ -119,7 +119,7 @@ class Auditor:
         lies = [claim for claim in broken(order, before) if claim in broken(order, after)]
         self._note(sentence_of(claim, order, after) + " (while it ran)" for claim in lies)
         self._note(never(order_id, after))
-        if order.status in FINAL:
+        if order.status in FINAL_STATES:
             self._note_end(order)
         return None
 
@@ -141,13 +141,15 @@ class Auditor:
 
     def unfinished(self) -> list[str]:
         """Accepted orders that have not ended, the parked ones included."""
-        return [order_id for order_id, order in self._open().items() if order is None or order.status not in FINAL]
+        return [
+            order_id for order_id, order in self._open().items() if order is None or order.status not in FINAL_STATES
+        ]
 
     def _open(self) -> dict[str, ApiOrder | None]:
         """The API's view of the orders whose end was not seen before."""
         orders = {order_id: self._reader.order(order_id) for order_id in self._accepted if order_id not in self._ended}
         for each in orders.values():
-            if each is not None and each.status in FINAL:
+            if each is not None and each.status in FINAL_STATES:
                 self._note_end(each)
         return orders
 
@@ -178,7 +180,7 @@ class Auditor:
             self._note([f"order {order_id} was accepted {age:.0f} s ago and is {order.status} still"])
         if order_id in self._promised and order.status not in {"cancelled", "needs_attention"}:
             self._note([f"order {order_id} was promised to end cancelled and is {order.status}"])
-        if order.status in FINAL:
+        if order.status in FINAL_STATES:
             self._note_end(order)
         return None
 

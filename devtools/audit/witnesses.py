@@ -8,11 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from models.states import COMPENSATION_NAMES, STEP_NAMES, UNDOES
+from models.states import COMPENSATION_NAMES, FINAL_STATES, STEP_NAMES, UNDOES
 
-UNDONE = frozenset({"rejected", "compensated", "cancelled"})
-FINAL = UNDONE | {"completed"}
-ENDED = FINAL | {"needs_attention"}
+UNDONE = FINAL_STATES - {"completed"}
+ENDED = FINAL_STATES | {"needs_attention"}
 STEPS_IN_ORDER, IN_REVERSE = list(STEP_NAMES), list(COMPENSATION_NAMES)
 UNDO_OF = {step: undo for undo, step in UNDOES.items()}
 

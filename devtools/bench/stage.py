@@ -24,6 +24,7 @@ from devtools.product.commands import azurite_command
 
 APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+READY_WITHIN_S = 60.0
 REQUESTS = re.compile(r"(\d+) requests to storage")
 CPU = re.compile(r"CPU: (\{.*\})")
 
@@ -133,8 +134,9 @@ class Stage:
         process = launch(command, log, settings)
         try:
             while not await _serves(self.http, self._port):
-                if process.poll() is not None:
-                    raise RuntimeError(f"devhost ended: {log.read_text(encoding='utf-8')}")
+                _refuse_an_end("devhost", process, log)
+                if time.perf_counter() - start > READY_WITHIN_S:  # it waits for ever for a storage that has ended
+                    raise RuntimeError(f"devhost is not ready: {log.read_text(encoding='utf-8')}")
                 await asyncio.sleep(0.01)
             ready_s = time.perf_counter() - start
             yield Host(address(self._port), hub, process, log, self.http, ready_s)
@@ -150,9 +152,13 @@ async def _serves(http: StorageHttp, port: int) -> bool:
 
 def _until_it_answers(ports: Ports, azurite: "subprocess.Popen[bytes]", log: Path) -> None:
     while not all(map(answers, ports.storage)):
-        if azurite.poll() is not None:
-            raise RuntimeError(f"Azurite ended: {log.read_text(encoding='utf-8')}")
+        _refuse_an_end("Azurite", azurite, log)
         time.sleep(0.05)
+
+
+def _refuse_an_end(name: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    if process.poll() is not None:
+        raise RuntimeError(f"{name} ended: {log.read_text(encoding='utf-8')}")
 
 
 @asynccontextmanager

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-DATA = Path(__file__).resolve().parents[2] / ".local"
+from devtools.deployment_arguments import deployment
+
 KINDS = ("good", "declined", "cancelled", "approved")
 DEFAULT_MIX = "good=70,declined=10,cancelled=10,approved=10"
 MOST_ORDERS = 100_000
@@ -19,15 +19,11 @@ def parse(words: list[str]) -> argparse.Namespace:
         description="Place many orders at once, follow each to its end, and judge their effects. Exit status 0 only "
         "if every order is final and, on a local start, money, stock, labels and mails agree.",
         epilog="Without --url the load goes to the product that `python3 dev.py start` runs.",
+        parents=[deployment()],
     )
     parser.add_argument("--orders", type=_count(MOST_ORDERS), required=True, metavar="N", help="how many")
     parser.add_argument("--at-once", type=_count(MOST_AT_ONCE), required=True, metavar="C", help="orders at once")
     parser.add_argument("--mix", type=mix, default=mix(DEFAULT_MIX), metavar="KIND=SHARE,…", help=DEFAULT_MIX)
-    parser.add_argument("--url", metavar="ORIGIN", help="another deployment: its origin, without /api")
-    parser.add_argument("--key", metavar="KEY", help="its function key (or in the environment: ORDER_API_KEY)")
-    parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR", help="the data folder of the running `start` (.local)"
-    )
     parser.add_argument("--yes", action="store_true", help="allow a live Stripe key: cards are charged")
     return parser.parse_args(words)
 

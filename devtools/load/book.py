@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-UNDONE = frozenset({"rejected", "compensated", "cancelled"})
-FINAL = UNDONE | {"completed"}
+from devtools.audit.witnesses import UNDONE
 
 
 @dataclass

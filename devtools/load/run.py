@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from devtools.api_client import Refused, order_path
-from devtools.load.book import FINAL, Book
+from devtools.load.book import Book
 from devtools.load.deployment import Deployment
 from devtools.load.orders import PRICE_MINOR, Order, sku_of
 from devtools.printing import say
+from models.states import FINAL_STATES
 
 TELL_EVERY_S = 5.0
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.1, 1.0
@@ -103,7 +104,7 @@ class Load:
         wait = FIRST_LOOK_S
         while not self.is_stopped:
             view = await self.deployment.ask("GET", order_path(order.order_id))
-            if view["status"] in FINAL:
+            if view["status"] in FINAL_STATES:
                 return self.book.note_end(order.order_id, view["status"], time.monotonic() - since)
             if view["status"] == "needs_attention":
                 self.book.parked.add(order.order_id)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import getpass
-from pathlib import Path
 
-DATA = Path(__file__).resolve().parents[2] / ".local"
+from devtools.deployment_arguments import deployment
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -46,17 +45,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     history.add_argument("order_id", metavar="ID")
     history.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser.parse_args(words)
-
-
-def deployment() -> argparse.ArgumentParser:
-    """The options that every command has."""
-    where = argparse.ArgumentParser(add_help=False)
-    where.add_argument("--url", metavar="ORIGIN", help="another deployment: its origin, without /api")
-    where.add_argument("--key", metavar="KEY", help="its function key (or in the environment: ORDER_API_KEY)")
-    where.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR", help="the data folder of the running `start` (.local)"
-    )
-    return where
 
 
 def login_name() -> str:

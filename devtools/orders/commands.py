@@ -19,8 +19,8 @@ from devtools.example_order import example_order
 from devtools.orders import picture
 from devtools.terminal import can_redraw, console, inert
 from devtools.trouble import Trouble
+from models.states import FINAL_STATES
 
-FINAL = frozenset({"completed", "rejected", "compensated", "cancelled"})
 POLL_S = 0.5
 
 
@@ -94,7 +94,7 @@ def _views(api: Api, order_id: str) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Each view of the order, the last one final; beside it, the fault of the last request, if any."""
     view = api.get(order_path(order_id))
     yield view, ""
-    while view["status"] not in FINAL:
+    while view["status"] not in FINAL_STATES:
         time.sleep(POLL_S)
         try:
             view = api.get(order_path(order_id))

@@ -8,17 +8,11 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from devtools.example_order import example_order
 from devtools.trouble import Trouble
 
 PATIENCE_S = 180.0
 SETTINGS = {"APPROVAL_THRESHOLD_MINOR": "60000", "UNDO_RETRY_SECONDS": "6", "SWEEP_SCHEDULE": "*/5 * * * * *"}
-ADDRESS = {
-    "name": "Ada Lovelace",
-    "line1": "12 St James Sq",
-    "city": "London",
-    "postal_code": "SW1Y 4LB",
-    "country": "GB",
-}
 
 
 class Scene(NamedTuple):
@@ -57,13 +51,12 @@ def _order(
     mail: str = "ada@example.com",
     payment_method: str = "pm_card_visa",
 ) -> dict[str, Any]:
-    body = {
-        "order_id": order_id,
-        "customer": {"id": "cust-42", "name": "Ada", "email": mail},
-        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
-        "payment_method": payment_method,
-        "shipping_address": ADDRESS,
-    }
+    body = example_order(
+        order_id=order_id,
+        customer={**example_order()["customer"], "email": mail},
+        items=[{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+        payment_method=payment_method,
+    )
     answer = api.post("/api/orders", json=body)
     if answer.status_code != 202:
         raise Trouble(f"Order {order_id} was answered {answer.status_code}.")

@@ -7,7 +7,6 @@ the repository.
 import json
 import subprocess
 import sys
-import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +18,7 @@ import pytest
 from tests.architecture.deployable_tree import ROOT, copied_to
 from tests.replay.driver import beginning
 from tests.replay.oracle.history import request
-from tests.support.servers import Azurite, FreePorts, Sandbox
+from tests.support.servers import Azurite, FreePorts, Sandbox, serving
 
 WORKER = Path(__file__).with_name("functions_worker.py")
 # All that is at the top of what is uploaded. Whatever else is new there belongs into .funcignore.
@@ -177,12 +176,8 @@ class _RpcHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def extension(ports: FreePorts) -> Iterator[StartedOrchestrations]:
-    with StartedOrchestrations(ports()) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
+    with serving(StartedOrchestrations(ports())) as server:
         yield server
-        server.shutdown()
-        serving.join()
 
 
 @pytest.fixture

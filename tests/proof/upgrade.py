@@ -21,6 +21,7 @@ from devtools.example_order import example_order
 from devtools.places import ROOT
 from devtools.printing import say
 from devtools.processes.ports import free_ports_in_a_row
+from tests.support.outside_view import wait_for
 from tests.support.product import Product
 
 SETTINGS = {"APPROVAL_THRESHOLD_MINOR": "40000", "UNDO_RETRY_SECONDS": "2", "SWEEP_SCHEDULE": "*/2 * * * * *"}
@@ -72,7 +73,7 @@ def status_of(product: Product, order_id: str) -> str:
 
 
 def becomes(product: Product, order_id: str, status: str) -> None:
-    product.wait_for(lambda: status_of(product, order_id) == status, 60, f"{status} of {order_id}")
+    wait_for(lambda: status_of(product, order_id) == status, 60, f"{status} of {order_id}")
 
 
 def store(product: Product) -> None:
@@ -92,7 +93,7 @@ def store(product: Product) -> None:
         assert product.order(order_id=order_id, **changes).status == 202
     for order_id, (_, status) in STORED.items():
         becomes(product, order_id, status)
-    product.wait_for(lambda: all(product.ledger(each) for each in STORED if each.startswith("in-the")), 30, "payment")
+    wait_for(lambda: all(product.ledger(each) for each in STORED if each.startswith("in-the")), 30, "payment")
     assert product.post("/api/orders/in-the-middle-cancelled/cancel").status == 202
 
 

@@ -27,7 +27,7 @@ class Harness:
     """`python -m devhost` on this repository, with short retries. `kill` and `start` keep the data.
 
     For the length of a block its storage is there, behind `tables` and `blobs`. At the end of the block the app is
-    stopped, and the sandbox has no faults any more. `world` is what an outsider sees of the app that `start` started.
+    stopped, and the sandbox has no faults any more. `outside` is what an outsider sees of the app that `start` started.
     """
 
     outside: OutsideView

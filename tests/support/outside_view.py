@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
+from devtools.audit.witnesses import ENDED
 from devtools.example_order import example_order
 from devtools.processes.http import HttpResponse, fetch
 from tests.support.stored_tables import StoredTables
-
-FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}
 
 
 class Effects(NamedTuple):
@@ -91,7 +90,7 @@ class OutsideView:
 
         def over() -> bool:
             """Both at once: a parked order that is retried looks ended until its new saga has begun."""
-            if self.view(order_id)["status"] not in FINAL:
+            if self.view(order_id)["status"] not in ENDED:
                 return False
             return self.tables.instance(order_id)["RuntimeStatus"] not in {"Pending", "Running"}
 

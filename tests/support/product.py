@@ -8,16 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from devtools.audit.witnesses import ENDED
 from devtools.example_order import example_order
 from devtools.places import ROOT
 from devtools.processes.http import HttpResponse, fetch
 from devtools.processes.ports import address
 from devtools.processes.programs import end, launch
+from tests.support.outside_view import wait_for
 
 READY_WITHIN = 120.0
 
@@ -39,7 +40,7 @@ class Product:
         """Returns when it is ready; fails with its last words when it ends instead."""
         before = self._written()
         process = self.launch()
-        self.wait_for(
+        wait_for(
             lambda: self._written() not in {before, 0} or process.poll() is not None, READY_WITHIN, "ready or ended"
         )
         assert self._written(), self.output()
@@ -139,9 +140,9 @@ class Product:
         def has_ended() -> bool:
             answer = self.get(f"/api/orders/{order_id}")
             view.update(answer.json())
-            return answer.status == 200 and view["status"] in FINAL
+            return answer.status == 200 and view["status"] in ENDED
 
-        self.wait_for(has_ended, patience, f"an end of {order_id}")
+        wait_for(has_ended, patience, f"an end of {order_id}")
         return view
 
     def ledger(self, order_id: str) -> list[dict[str, Any]]:
@@ -157,14 +158,3 @@ class Product:
         edge = f"{self.urls[target]}/sandbox/faults"
         answer = fetch(edge, "PUT", {"seed": seed, "rules": rules}) if rules else fetch(edge, "DELETE")
         assert 200 <= answer.status < 300, answer.body
-
-    @staticmethod
-    def wait_for(done: Callable[[], object], patience: float, name: str) -> None:
-        """Poll until it is so; a failed test when it is not in time."""
-        deadline = time.monotonic() + patience
-        while not done():
-            assert time.monotonic() < deadline, f"no {name} within {patience:.0f} s"
-            time.sleep(0.05)
-
-
-FINAL = {"completed", "rejected", "compensated", "cancelled", "needs_attention"}

@@ -1,47 +1,42 @@
-"""What tests run against, as values: ports, Azurite, the sandbox, and a process run for the length of a block.
+"""What tests run against, as values: ports, Azurite, the sandbox; a process, and a server, for the length of a block.
 
 The fixtures that start them are in `conftest.py`; tests import from here only to name a type.
 """
 
 import contextlib
-import os
-import random
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from devtools.processes.http import fetch
-from devtools.processes.ports import is_free
+from devtools.processes.ports import block_of_ports, is_free
 from devtools.processes.programs import launch
+
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 
 class FreePorts:
-    """Hands out ports that nobody listens on, each once a session.
-
-    Below 32768: a connection to a free port above can be given that very port as its own, and answer itself.
-    """
+    """Hands out ports that nobody listens on, each once a session, and to no other process: of blocks of its own."""
 
     def __init__(self) -> None:
-        # Each worker of one run has a range of its own; a random beginning keeps runs at the same time apart.
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        self._low = 20000 + worker % 4 * 3000
-        self._high = self._low + 3000
-        self._next = random.randrange(self._low, self._high - 1000)
+        self._left = range(0)
 
     def __call__(self, count: int = 1) -> int:
         """The first of `count` free ports in a row."""
         while True:
-            first, self._next = self._next, self._next + count
-            if self._next > self._high:
-                self._next = self._low
-            elif all(is_free(port) for port in range(first, first + count)):
-                return first
+            if len(self._left) < count:
+                self._left = block_of_ports()
+            wanted, self._left = self._left[:count], self._left[count:]
+            if all(map(is_free, wanted)):
+                return wanted.start
 
 
 @dataclass(frozen=True)
@@ -116,3 +111,16 @@ def _wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool
             ending = f"ended with status {process.returncode}" if ended else f"was not ready after {patience:.0f} s"
             pytest.fail(f"{process.args!r} {ending}:\n{log.read_text(errors='replace')[-4000:]}")
         time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """A server of a test's own, on a thread of its own for the length of a block."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

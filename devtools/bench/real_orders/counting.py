@@ -50,7 +50,7 @@ def of_mail(_method: str, path: str, _body: bytes) -> str:
 
 @asynccontextmanager
 async def counted(ports: Ports, requests: list[str]) -> AsyncIterator[Ports]:
-    """Ports to use in place of these. Every request is noted in `seen` on its arrival, and forwarded."""
+    """Ports to use in place of these. Every request is noted in `requests` on its arrival, and forwarded."""
     first = free_ports_in_a_row()
     proxied = replace(ports, payments=first, smtp=first + 1, mail=first + 2, blob=first + 3, table=first + 4)
     names: dict[str, Name] = {"payments": of_stripe, "mail": of_mail, "blob": of_blobs, "table": of_tables}

@@ -24,7 +24,7 @@ from services.connections import CompleteRequests
 from services.notification_hub import NotificationHub
 from services.settings import SETTINGS
 from services.stripe_payments import StripePayments
-from tests.support.servers import Azurite, FreePorts
+from tests.support.servers import Azurite, FreePorts, serving
 
 # More than the 10 that `requests` keeps to a host.
 AT_ONCE = 24
@@ -73,16 +73,8 @@ def provider(ports: FreePorts) -> Iterator[Counting]:
         def log_message(self, *_: Any) -> None:
             """Nothing to say."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", counting.port), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serving(ThreadingHTTPServer(("127.0.0.1", counting.port), Handler)):
         yield counting
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def ask(payments: StripePayments) -> None:

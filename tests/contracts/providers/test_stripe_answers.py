@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +14,7 @@ from models.errors import OutcomeUnknown, Refused, Unavailable
 from models.order_record import OrderRecord
 from services.stripe_payments import API_VERSION, GENERATIONS, StripePayments
 from tests.contracts.providers.stripe_orders import KEY, TOTAL, failure, opened
-from tests.support.servers import FreePorts
+from tests.support.servers import FreePorts, serving
 
 # -------------------------------------------------------------------------------------------------------------scripted
 
@@ -60,13 +59,8 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 @pytest.fixture
 def script(ports: FreePorts) -> Iterator[tuple[StripePayments, Script]]:
     script = Script()
-    server = ThreadingHTTPServer(("127.0.0.1", ports()), speaker(script))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield StripePayments(KEY, f"http://127.0.0.1:{server.server_port}"), script
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", ports()), speaker(script))) as server:
+        yield StripePayments(KEY, f"http://127.0.0.1:{server.server_port}"), script
 
 
 def speaker(script: Script) -> type[BaseHTTPRequestHandler]:

@@ -1,6 +1,5 @@
 """Signed webhooks, verified by Stripe's own package."""
 
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 import stripe
 
 from tests.contracts.sandbox.sandbox_process import SandboxProcess, eventually
+from tests.support.servers import serving
 
 SECRET = "whsec_sandbox"
 INTENT = {"amount": "12900", "currency": "gbp", "payment_method_types[]": "card", "metadata[order_id]": "o"}
@@ -40,12 +40,8 @@ class Hook(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def listener(ports: Callable[[], int]) -> Iterator[Listener]:
-    with Listener(ports()) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Listener(ports())) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

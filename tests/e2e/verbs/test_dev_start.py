@@ -12,13 +12,14 @@ import pytest
 from devtools.processes.http import fetch
 from devtools.processes.identity import start_time
 from devtools.processes.ports import Ports, answers
+from tests.support.outside_view import wait_for
 from tests.support.product import Product
 
 NewProduct = Callable[..., Product]
 
 
 def assert_gone(pids: Iterable[int]) -> None:
-    Product.wait_for(lambda: not [pid for pid in pids if start_time(pid)], 60, "end of every process")
+    wait_for(lambda: not [pid for pid in pids if start_time(pid)], 60, "end of every process")
 
 
 def test_urls_json_says_where_everything_is_and_who_serves_it(product: Product) -> None:
@@ -64,9 +65,9 @@ def test_start_says_where_its_logs_are_and_how_each_order_ends(product: Product)
     declined = product.order(payment_method="pm_card_visa_chargeDeclined").json()["id"]
     product.final_view(taken)
     product.final_view(declined)
-    product.wait_for(lambda: f" order {taken} completed\n" in product.output(), 10, "line of the order")
+    wait_for(lambda: f" order {taken} completed\n" in product.output(), 10, "line of the order")
     ending = f" order {declined} compensated (process_payment: card_declined)\n"
-    product.wait_for(lambda: ending in product.output(), 10, "line of the order that was undone")
+    wait_for(lambda: ending in product.output(), 10, "line of the order that was undone")
     assert product.output().count(f"order {taken} ") == 1
 
 
@@ -74,8 +75,8 @@ def test_start_says_that_a_worker_was_replaced_and_how_orders_go_on(product: Pro
     killed = product.pids["worker"]
     os.kill(killed, signal.SIGKILL)
     line = "ERROR: The worker ended by itself (exit code -9); starting another."
-    product.wait_for(lambda: line in product.output(), 20, "line of the worker")
-    product.wait_for(lambda: product.pids.get("worker", killed) != killed, 20, "name of the new worker in urls.json")
+    wait_for(lambda: line in product.output(), 20, "line of the worker")
+    wait_for(lambda: product.pids.get("worker", killed) != killed, 20, "name of the new worker in urls.json")
     order = product.order().json()["id"]
     assert product.final_view(order)["status"] == "completed"
 

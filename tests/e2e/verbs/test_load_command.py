@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from devtools.audit.witnesses import ENDED
 from devtools.load.__main__ import main
 from devtools.places import ROOT
 from devtools.processes.programs import end, launch
-from tests.support.outside_view import FINAL, OutsideView, wait_for
+from tests.support.outside_view import OutsideView, wait_for
 from tests.support.product import Product
 
 RIGHT = "Money, stock, labels and mails agree."
@@ -76,7 +77,7 @@ def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Produ
     product = new_product().start()
     load = loading(product.data, tmp_path / "load.log", "--orders", "60", "--at-once", "12")
     try:
-        product.wait_for(lambda: started(tmp_path / "load.log") > 10, 60, "orders under way")
+        wait_for(lambda: started(tmp_path / "load.log") > 10, 60, "orders under way")
         product.kill_start()
         product.start_again()
         assert load.wait(180) == 0, text_of(tmp_path / "load.log")
@@ -89,7 +90,7 @@ def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: Outside
     log = tmp_path / "load.log"
     load = loading(shop_product.data, log, "--orders", "500", "--at-once", "6")
     try:
-        shop_product.wait_for(lambda: started(log) > 0, 60, "orders under way")
+        wait_for(lambda: started(log) > 0, 60, "orders under way")
         load.send_signal(signal.SIGINT)
         assert load.wait(60) == 130, text_of(log)
     finally:
@@ -101,7 +102,7 @@ def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: Outside
     assert "Right" not in text_of(log) and "Traceback" not in text_of(log)
     placed = [order_id for order_id in _listed(shop) if order_id.startswith(sentence[3])]
     assert len(placed) == int(sentence[1])
-    wait_for(lambda: all(shop.view(each)["status"] in FINAL for each in placed), 60, "the end of what was placed")
+    wait_for(lambda: all(shop.view(each)["status"] in ENDED for each in placed), 60, "the end of what was placed")
 
 
 def _listed(outside: OutsideView) -> list[str]:

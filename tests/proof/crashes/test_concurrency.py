@@ -20,8 +20,8 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from devtools.audit.auditor import Auditor
-from devtools.audit.witnesses import FINAL
 from devtools.processes.ports import PORTS_IN_A_ROW
+from models.states import FINAL_STATES
 from tests.proof.crashes import customers
 from tests.support.outside_view import OutsideView, wait_for
 from tests.support.product import Product
@@ -102,7 +102,7 @@ def _assert_all_sold_once(outside: OutsideView, orders: Sequence[customers.Order
     assert {sku: outside.stock(sku) for sku in UNITS} == dict.fromkeys(UNITS, (0, 0))
     owned = Counter(UNITS) + Counter(dict(RESTOCKS))
     ended = {order.order_id: outside.view(order.order_id)["status"] for order in orders}
-    assert set(ended.values()) <= FINAL
+    assert set(ended.values()) <= FINAL_STATES
     bought = sum((Counter(order.items) for order in orders if ended[order.order_id] == "completed"), Counter[str]())
     assert all(bought[sku] <= owned[sku] for sku in owned)
     paid = sum(net for order_id, net in outside.net_money().items() if order_id.startswith(("many-", "rest-")))

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from models.order_record import erase
+from models.states import FINAL_STATES
 from services import blob_labels
 from tests.proof.model.checks import Checks, Interventions
 from tests.proof.model.fates import FATES, PlannedRequest
@@ -27,8 +28,6 @@ from tests.proof.model.people import People
 from tests.proof.model.saga_instance import RunParts, SagaInstance
 from tests.proof.model.scenarios import ORDER, Scenario
 from tests.proof.model.schedule import Overdue, Schedule, Stuck
-
-FINAL = {"completed", "rejected", "compensated", "cancelled"}
 
 
 class Run:
@@ -89,7 +88,7 @@ class Run:
     def _judge_the_end(self) -> None:
         state = self.order.record()["State"]
         self._checks.check(self.output)
-        self._checks.demand(state in FINAL, f"the order ended {state}")
+        self._checks.demand(state in FINAL_STATES, f"the order ended {state}")
         self._checks.check_ending(self.output, self._endings())
         self._run_again()
         self._checks.check_audit_trail()

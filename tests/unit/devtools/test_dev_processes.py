@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from devtools.places import LOOPBACK
+from devtools.places import LOOPBACK, ROOT
+from devtools.processes import ports as ports_of_this_machine
 from devtools.processes.files import last_line
 from devtools.processes.identity import start_time
 from devtools.processes.lock import lock
-from devtools.processes.ports import PORTS_IN_A_ROW, Ports
+from devtools.processes.ports import PORTS_IN_A_ROW, Ports, block_of_ports
 from devtools.processes.programs import end, launch
 from devtools.product import left_overs
 from devtools.product.children import Children
 from devtools.product.left_overs import stop_left_overs
 from devtools.product.surroundings import refuse_taken_ports, wanted_ports
 from devtools.trouble import Trouble
-from tests.support.product import Product
+from tests.support.outside_view import wait_for
 from tests.support.servers import FreePorts
 
 pytestmark = pytest.mark.slow
@@ -78,7 +79,7 @@ def test_a_process_that_does_not_exist_has_no_beginning(sleeper: subprocess.Pope
 
 def test_a_child_that_does_not_listen_is_killed(log: Path) -> None:
     process = launch(DEAF, log)
-    Product.wait_for(lambda: last_line(log) == "deaf", 60, "word from the child")
+    wait_for(lambda: last_line(log) == "deaf", 60, "word from the child")
     assert end(process, patience=0.2) is False
     assert process.returncode == -signal.SIGKILL
 
@@ -87,10 +88,10 @@ def test_what_a_child_started_ends_with_it(log: Path) -> None:
     parent = f"import subprocess; print(subprocess.Popen({SLEEP!r}).pid, flush=True); input()"
     process = launch([sys.executable, "-c", f"import time\n{parent.replace('input()', 'time.sleep(60)')}"], log)
     # Either of the two may write first.
-    Product.wait_for(lambda: len(log.read_text().split()) == 2, 60, "word from both")
+    wait_for(lambda: len(log.read_text().split()) == 2, 60, "word from both")
     grandchild = int(next(word for word in log.read_text().split() if word != "asleep"))
     end(process, patience=5)
-    Product.wait_for(lambda: start_time(grandchild) is None, 60, "end of the grandchild")
+    wait_for(lambda: start_time(grandchild) is None, 60, "end of the grandchild")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a process to the life of its parent")
@@ -98,11 +99,11 @@ def test_a_child_dies_with_a_killed_parent(tmp_path: Path, log: Path) -> None:
     script = "import pathlib, time; from devtools.processes.programs import launch; "
     script += f"launch({SLEEP!r}, pathlib.Path({str(log)!r})); time.sleep(60)"
     parent = launch([sys.executable, "-c", f"{script}"], tmp_path / "parent.log")
-    Product.wait_for(lambda: last_line(log) == "asleep", 60, "word from the child")
+    wait_for(lambda: last_line(log) == "asleep", 60, "word from the child")
     child = next(pid for pid in _children_of(parent.pid))
     parent.kill()
     parent.wait()
-    Product.wait_for(lambda: start_time(child) is None, 60, "end of the child")
+    wait_for(lambda: start_time(child) is None, 60, "end of the child")
 
 
 def _children_of(pid: int) -> list[int]:
@@ -141,7 +142,7 @@ def test_a_lock_is_had_by_one_at_a_time_and_goes_with_its_holder(tmp_path: Path,
     holding = f"with lock(pathlib.Path({path!r})) as mine: print(mine, flush=True); time.sleep(60)"
     script = f"import pathlib, time; from devtools.processes.lock import lock\n{holding}"
     holder = launch([sys.executable, "-c", script], log)
-    Product.wait_for(lambda: last_line(log) == "True", 60, "lock in the other process")
+    wait_for(lambda: last_line(log) == "True", 60, "lock in the other process")
     with lock(tmp_path / "l") as mine:
         assert not mine
     holder.kill()
@@ -172,6 +173,18 @@ def test_a_verb_that_knows_only_ctrl_c_hears_each_signal_as_one(log: Path, name:
     )
     launch([sys.executable, "-c", script], log).wait(60)
     assert last_line(log) == "stopped in order"
+
+
+def test_a_block_of_ports_has_one_owner_among_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that looked for free ports alone could be given those that another one has found and not yet taken."""
+    block = block_of_ports()
+    only = range(block.start - 1, block.stop, len(block) + 1)
+    monkeypatch.setattr(ports_of_this_machine, "BLOCKS", only)
+    with pytest.raises(Trouble, match="No block of free ports"):
+        block_of_ports()
+    script = f"from devtools.processes import ports; ports.BLOCKS = {only}; ports.block_of_ports()"
+    another = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "No block of free ports" in another.stderr
 
 
 def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:

@@ -6,7 +6,6 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from devtools.load.arguments import DEFAULT_MIX, KINDS, mix
 from devtools.load.book import Book, quantile
 from devtools.load.orders import UNITS_TO_APPROVE, drawn, sku_of
 from models.order_request import SKU_PATTERN, OrderRequest
-from tests.support.servers import FreePorts
+from tests.support.servers import FreePorts, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -106,14 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
 def deployed(port: int, health: dict[str, Any]) -> Iterator[list[str]]:
     """A deployment that says this of its health and refuses all else; what it was asked."""
     handler = type("Handler", (_Handler,), {"health": health, "requests": []})
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        serving = threading.Thread(target=server.serve_forever)
-        serving.start()
-        try:
-            yield handler.requests  # type: ignore[attr-defined]
-        finally:
-            server.shutdown()
-            serving.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", port), handler)):
+        yield handler.requests  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

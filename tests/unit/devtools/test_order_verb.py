@@ -10,7 +10,6 @@ import struct
 import subprocess
 import sys
 import termios
-import threading
 from collections.abc import Iterator
 from fcntl import ioctl
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +20,7 @@ import pytest
 
 from devtools.orders.__main__ import main
 from devtools.terminal import inert
-from tests.support.servers import FreePorts
+from tests.support.servers import FreePorts, serving
 
 ROOT = Path(__file__).resolve().parents[3]
 STEPS = ("validate_order", "reserve_inventory", "process_payment", "create_shipment", "send_confirmation")
@@ -90,13 +89,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server(ports: FreePorts) -> Iterator[ThreadingHTTPServer]:
-    with ThreadingHTTPServer(("127.0.0.1", ports()), _Handler) as answering:
+    with serving(ThreadingHTTPServer(("127.0.0.1", ports()), _Handler)) as answering:
         answering.requests = []  # type: ignore[attr-defined]
-        serving = threading.Thread(target=answering.serve_forever)
-        serving.start()
         yield answering
-        answering.shutdown()
-        serving.join()
 
 
 @pytest.fixture(scope="module")
