@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
-from devtools.bench.real_orders.counting import TABLES
+from devtools.bench.real_orders.counting import DEVHOST, Name, of_blobs, of_tables
 from tests.e2e.api.test_webhooks import deliver, event
 from tests.support.harness import Harness
 from tests.support.outside_view import new_id, wait_for
@@ -40,23 +40,17 @@ def line(sku: str) -> dict[str, Any]:
     return {"items": [{"sku": sku, "quantity": 1}]}
 
 
-def call(request: str) -> str | None:
-    """`VERB place`, verbs as of a single row; None for a request of devhost's."""
-    method, path = request.split(" ", 2)[:2]
-    if path.split("\n")[0].endswith("$batch"):
-        urls = re.findall(r"^(?:PUT|PATCH|POST|MERGE|DELETE) http\S+/(\w+)(?:\(|[?\s])", request, re.MULTILINE)
-        tables = [table for table in urls if table in TABLES]
-        return f"PUT {tables[0]}" if tables else None
-    place = next((name for name in (*TABLES, "labels") if re.search(rf"/{name}(?:[(?/]|\s)", path)), None)
-    verb = {"POST": "PUT", "PATCH": "PUT", "MERGE": "PUT", "HEAD": "GET"}.get(method, method)
-    return f"{verb} {place}" if place else None
-
-
 @contextmanager
 def counted(harness: Harness) -> Iterator[Callable[[], list[str]]]:
-    requests: list[str] = []
-    with harness.tables.recording(requests.append), harness.blobs.recording(requests.append):
-        yield lambda: [known for request in requests if (known := call(request)) is not None]
+    """The app's requests to storage as `VERB place`, without those of devhost."""
+    calls: list[str] = []
+
+    def note(name: Name, request: str) -> None:
+        method, path = request.split("\n", 1)[0].split(" ", 1)
+        calls.append(name(method, path, request.encode()))
+
+    with harness.tables.recording(partial(note, of_tables)), harness.blobs.recording(partial(note, of_blobs)):
+        yield lambda: [call for call in calls if call != DEVHOST]
 
 
 def ended(harness: Harness, order_id: str) -> None:
