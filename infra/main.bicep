@@ -242,5 +242,5 @@ output AZURE_LOCATION string = location
 output AZURE_RESOURCE_GROUP string = group.name
 output SERVICE_API_NAME string = api.outputs.name
 output STORAGE_ACCOUNT string = storage.outputs.name
-output HEALTH_URL string = '${api.outputs.url}/api/health'
+output APP_URL string = api.outputs.url
 output STRIPE_WEBHOOK_URL string = '${api.outputs.url}/api/webhooks/stripe'
