@@ -58,8 +58,8 @@ def welcome(ports: Ports, logs: Path) -> str:
     return f"""
 Ready. Ctrl-C stops everything.
 
-  host      {address(ports.host)}
-  pages     {address(ports.host)}/ leads to the dashboard and the API
+  dashboard {address(ports.host)}/api/dashboard
+  API       {address(ports.host)}/api/docs
   health    {address(ports.host)}/api/health
   payments  {address(ports.payments)}/sandbox/ledger
   mail      {address(ports.mail)}/sandbox/messages
