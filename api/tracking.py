@@ -179,7 +179,7 @@ def _facts(record: OrderRecord) -> str:
         ("Articles", "\n".join(lines)),
         ("Total", formatted(record.total.amount_minor, record.total.currency) if record.total else ""),
         ("Tracking number", record.tracking_number or "" if record.state == "completed" else ""),
-        ("Ordered", record.accepted_at.astimezone(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")),
+        ("Ordered", record.accepted_at.astimezone(UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0")),
     ]
     rows = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts if value)
     return f"<dl>{rows}</dl>"

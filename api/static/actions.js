@@ -138,7 +138,7 @@ function ask(action, order, actor, done) {
     h("h2", { id: "dialog-title" }, action.name),
     h("p", {}, h("bdi", { class: "id" }, order.order_id)),
     h("p", {}, action.effect),
-    field("by", actor ? "Who (you are signed in)" : "Who", { required: true, value: actor ?? sessionStorage.getItem(WHO) ?? "", readonly: Boolean(actor) }),
+    field("by", actor ? "Your name (you are signed in)" : "Your name", { required: true, value: actor ?? sessionStorage.getItem(WHO) ?? "", readonly: Boolean(actor) }),
     action.reference ? field("reference", "Evidence, such as the number of a bank transfer", { required: true }) : null,
     field("reason", action.needsWhy ? action.why : `${action.why} (may be left out)`, { rows: 2, required: action.needsWhy }),
     say,

@@ -153,12 +153,12 @@ function needsCard(order, actor) {
 function whatFailed(order) {
   const undos = (order.waits_for ?? "").split(", ").filter(Boolean).map(words);
   const state = undos.length ? `Could not be confirmed: ${undos.join(", ")}.` : "The order stopped, and its progress is unknown.";
-  return order.failure ? `${state} It is undone because of: ${words(order.failure)}.` : state;
+  return order.failure ? `${state} The order is being undone: ${words(order.failure)}.` : state;
 }
 
 function approvalAsked(order) {
   const deadline = (order.waits_for ?? "").replace("approval until ", "");
-  return ["An approval is asked for. Without a decision it is refused ", Number.isNaN(Date.parse(deadline)) ? "at its deadline" : until(deadline, "in "), "."];
+  return ["It waits for an approval. Without a decision it is refused ", Number.isNaN(Date.parse(deadline)) ? "at its deadline" : until(deadline, "in "), "."];
 }
 
 // The list.

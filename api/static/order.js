@@ -6,6 +6,10 @@ import { Failed, age, blob, clock, duration, fact, get, h, money, replace, since
 const FAST_MS = 1000;
 const SLOW_MS = 10000;
 const SECOND = 1000;
+// The reasons of a step that failed without a refusal.
+const FAULTS = ["service_unavailable", "outcome_unknown"];
+// Names of the audit trail that say too little.
+const EVENTS = { farewell_claimed: "mail about the end claimed" };
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 172800];
 const RESULTS = { done: "done", refused: "refused", unknown: "outcome unknown", failed: "failed", waiting: "waits", cancelled: "cancelled", undoing: "goes back", final: "had ended" };
 
@@ -26,7 +30,11 @@ async function read(path, main, at) {
     return await get(path);
   } catch (fault) {
     if (!(fault instanceof Failed) || fault.status !== 404) throw fault;
-    replace(main, h("h1", {}, "No such order"), h("p", { class: "empty" }, "There is no order with the id ", h("bdi", { class: "id" }, at.id), "."));
+    replace(
+      main,
+      h("h1", {}, "No such order"),
+      h("p", { class: "empty" }, "There is no order with the id ", h("bdi", { class: "id" }, at.id), ". ", h("a", { href: "#/orders" }, "The list"), " has the orders of the last days."),
+    );
     return { body: null, fresh: false };
   }
 }
@@ -40,7 +48,7 @@ function draw(main, order, refresh) {
       "dl",
       { class: "facts wide" },
       fact("Accepted", [clock(order.accepted_at), ", ", since(order.accepted_at, "", " ago")]),
-      fact("Total", order.total ? money(order.total.amount_minor, order.total.currency) : "not fixed yet"),
+      fact("Total", order.total ? money(order.total.amount_minor, order.total.currency) : order.status === "rejected" ? "never fixed" : "not fixed yet"),
       fact("Money", moneyOf(order)),
       fact("Goods", words(order.goods) || "none taken"),
       fact("Label", labelOf(order)),
@@ -60,20 +68,34 @@ function redrawTimeline(order) {
 
 function sentence(order) {
   if (order.can.stopped) return "Its orchestration was stopped. The sweep starts it again by itself.";
-  const why = order.failure ? `${words(order.failure.step)}: ${words(order.failure.reason)}${order.failure.decline_code ? ` (${words(order.failure.decline_code)})` : ""}` : "";
+  const why = whyOf(order.failure);
   const open = order.can.retry.map(words).join(", ");
+  const retried = order.due?.what === "retry" ? order.attempts[order.attempts.length - 1]?.activity : null;
   const sentences = {
     accepted: ["It is stored, and its saga is about to start."],
-    running: ["Its steps are running."],
-    awaiting_approval: ["It waits for an approval; without one it is refused ", until(order.approval?.deadline, "in "), "."],
-    compensating: [why ? `It is being undone because of ${why}.` : "It is being undone."],
-    needs_attention: [open ? `It waits for an operator: ${open} could not be confirmed.` : "It waits for an operator.", why ? ` It is undone because of ${why}.` : ""],
+    running: [retried ? `Its steps are running: ${words(retried)} is tried again.` : "Its steps are running."],
+    awaiting_approval: ["It waits for an approval. Without a decision it is refused ", until(order.approval?.deadline, "in "), "."],
+    compensating: [why ? `It is being undone, because ${why}.` : "It is being undone."],
+    needs_attention: [open ? `It waits for an operator: ${open} could not be confirmed.` : "It waits for an operator.", why ? ` It is being undone, because ${why}.` : ""],
     completed: ["It is on its way to its customer."],
-    rejected: [`It was refused before any step took effect: ${why}.`],
-    compensated: [`It was undone because of ${why || "an earlier failure"}.`],
-    cancelled: ["It was cancelled, and its completed steps are undone."],
+    rejected: [`It was refused: ${reasonOf(order.failure) || "no reason is known"}. Nothing was reserved or charged.`],
+    compensated: [why ? `It was undone, because ${why}.` : "It was undone."],
+    cancelled: ["It was cancelled, and what it had done is undone."],
   };
   return sentences[order.status] ?? [words(order.status)];
+}
+
+// `send confirmation was refused: recipient rejected`.
+function whyOf(failure) {
+  if (!failure) return "";
+  const isRefusal = !FAULTS.includes(failure.reason);
+  return `${words(failure.step)} ${isRefusal ? "was refused" : "failed"}: ${reasonOf(failure)}`;
+}
+
+function reasonOf(failure) {
+  if (!failure) return "";
+  const detail = failure.decline_code ?? (failure.skus ?? []).join(", ");
+  return `${words(failure.reason)}${detail ? ` (${failure.decline_code ? words(detail) : detail})` : ""}`;
 }
 
 function moneyOf(order) {
@@ -96,7 +118,17 @@ function labelOf(order) {
       button.after(h("span", { class: "error" }, ` ${fault.message}`));
     }
   };
-  return [h("span", { class: "num" }, order.tracking_number), " ", h("button", { class: "small", onclick: open, "data-focus": "label" }, "Open the label")];
+  const number = h("span", { class: "num" }, order.tracking_number);
+  const gone = whatBecameOfTheLabel(order);
+  if (gone) return [number, h("span", { class: "hint" }, ` (${gone})`)];
+  return [number, " ", h("button", { class: "small", onclick: open, "data-focus": "label" }, "Open the label")];
+}
+
+// `void` or `erased` of a label that can no longer be opened, else null.
+function whatBecameOfTheLabel(order) {
+  if (order.events.some((event) => event.event === "personal_data_erased")) return "erased";
+  const isVoid = order.attempts.some((one) => one.activity === "cancel_shipment" && one.result === "done");
+  return isVoid || ["compensated", "cancelled"].includes(order.status) ? "void" : null;
 }
 
 // The timeline: one row for each step and each undo, one scale for all.
@@ -141,7 +173,7 @@ function zoomButton(order) {
 }
 
 function dueWords(due) {
-  const what = { retry: "Next attempt", deadline: "This attempt counts as unknown", approval: "Refused without a decision" }[due.what];
+  const what = { retry: "Next attempt", deadline: "This attempt counts as unknown", approval: "Without a decision the order is refused" }[due.what];
   return [`${what} `, until(due.at, "in "), ` (${clock(due.at)})`];
 }
 
@@ -258,7 +290,7 @@ function eventsList(order) {
     "section",
     { "aria-labelledby": "events-title" },
     h("h2", { id: "events-title" }, "Audit trail"),
-    h("ol", { class: "events" }, order.events.map((event) => h("li", {}, h("time", { datetime: event.at, class: "num" }, clock(event.at)), h("div", {}, h("strong", {}, words(event.event)), eventWords(event))))),
+    h("ol", { class: "events" }, order.events.map((event) => h("li", {}, h("time", { datetime: event.at, class: "num" }, clock(event.at)), h("div", {}, h("strong", {}, EVENTS[event.event] ?? words(event.event)), eventWords(event))))),
   );
 }
 

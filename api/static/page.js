@@ -104,7 +104,7 @@ function say(element) {
   const { kind, before, after } = element.dataset;
   const at = Date.parse(element.getAttribute("datetime"));
   const ms = kind === "since" ? Date.now() - at : at - Date.now();
-  const text = `${before}${ms < 0 && kind === "until" ? "now" : age(ms)}${after}`;
+  const text = ms < 0 && kind === "until" ? "now" : `${before}${age(ms)}${after}`;
   if (element.textContent !== text) element.textContent = text;
 }
 

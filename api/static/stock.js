@@ -46,7 +46,7 @@ function stockRow(item, keep) {
     cell("Reserved", item.reserved.toLocaleString("en-GB"), "right num"),
     cell("Available", item.available.toLocaleString("en-GB"), "right num"),
     cell("Price", money(item.price_minor, item.currency), "right num"),
-    cell("", [button, " ", h("button", { class: "small", onclick: () => change(item, keep), "data-focus": `change ${item.sku}` }, "Change")], "right"),
+    cell("", [button, " ", h("button", { class: "small", onclick: () => change(item, keep), "data-focus": `change ${item.sku}` }, "Change the count")], "right"),
   );
 }
 

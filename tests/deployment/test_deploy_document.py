@@ -12,7 +12,7 @@ IN_WORDS = " ".join(DEPLOY.split())
 MAIN, API = templates()["main.bicep"], templates()["app/api.bicep"]
 DAY_S = 24 * 3600
 MONTH_S = 30 * DAY_S
-# The monthly grant of Flex Consumption, and the GB-seconds of an order: its executions share a second, or have one each.
+# The monthly grant of Flex Consumption; the GB-seconds of an order whose executions share a second, or have one each.
 GRANT_GB_S, CHEAPEST_ORDER, DEAREST_ORDER = 100_000, 2, 28
 
 
