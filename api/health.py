@@ -13,6 +13,8 @@ import azure.functions as func
 from api.problems import Problem, json_response
 from models.errors import Unavailable
 
+WHERE_STORAGE_FAILS = "Check the storage account, its network, and what AzureWebJobsStorage and the app's roles say."
+
 
 async def report(
     faults: list[str], providers: Mapping[str, str], stripe_key: str, last_sweep: Callable[[], object]
@@ -28,7 +30,7 @@ async def report(
             checks["storage"] = "ok"
         except Unavailable as fault:
             checks["storage"] = "unavailable"
-            faults = [str(fault)]
+            faults = [f"{fault} {WHERE_STORAGE_FAILS}"]
     details = {"providers": checks, "stripe_key": stripe_key, "faults": faults, "sweep": swept}
     if faults:
         return Problem(503, " ".join(faults), more=details).response()

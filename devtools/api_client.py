@@ -160,7 +160,8 @@ def read(answer: httpx.Response, to: Target) -> Any:
 def _sentence(answer: httpx.Response, to: Target) -> str:
     """The problem in its own words, or the meaning of the status. A fault that the detail has already is left out."""
     if answer.status_code == 401:
-        return "The key is wrong." if to.key else f"This deployment asks for a function key: --key, or {KEY_VARIABLE}."
+        fault = "refuses this function key" if to.key else "asks for a function key"
+        return f"This deployment {fault}: --key, or {KEY_VARIABLE}."
     try:
         problem = answer.json()
         detail, errors = str(problem["detail"]), problem.get("errors", [])

@@ -14,6 +14,10 @@ def deployment() -> argparse.ArgumentParser:
     where.add_argument("--url", metavar="ORIGIN", help="another deployment: its origin, without /api")
     where.add_argument("--key", metavar="KEY", help="its function key (or in the environment: ORDER_API_KEY)")
     where.add_argument(
-        "--data", type=Path, default=DATA, metavar="DIR", help="the data folder of the running `start` (.local)"
+        "--data",
+        type=Path,
+        default=DATA,
+        metavar="DIR",
+        help="the data folder of the running `start` (default: .local)",
     )
     return where

@@ -54,7 +54,7 @@ VERBS = (
     ),
     Verb(
         "proof",
-        "the proof: --orders N --seed S (see --help)",
+        "orders among faults and kills, judged from outside",
         "tests.proof",
         TESTING,
         "tests.proof.options",
@@ -62,7 +62,7 @@ VERBS = (
     ),
     Verb(
         "bench",
-        "measured speeds, as a table (see --help)",
+        "measured speeds, as a table",
         "devtools.bench",
         TESTING,
         "devtools.bench.options",
@@ -70,21 +70,21 @@ VERBS = (
     ),
     Verb(
         "order",
-        "place, follow and steer orders (see --help)",
+        "place, show, follow, approve, repair and cancel orders",
         "devtools.orders",
         [RUN_PACKAGES],
         "devtools.orders.arguments",
     ),
     Verb(
         "load",
-        "many orders at once, and a judgement (see --help)",
+        "many orders at once against a deployment, and a judgement",
         "devtools.load",
         [RUN_PACKAGES],
         "devtools.load.arguments",
     ),
     Verb(
         "pictures",
-        "the pictures of the documents (see --help)",
+        "make the pictures of the documents again",
         "devtools.pictures",
         [TEST_PACKAGES, AZURITE_PACKAGE],
         "devtools.pictures.arguments",
@@ -94,7 +94,11 @@ VERBS = (
 
 def chosen(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
     """The verb and its own words. A help, a missing verb or a wrong word ends the process, as argparse does."""
-    parser = argparse.ArgumentParser(prog="dev.py", description="The one entrance of this project.")
+    parser = argparse.ArgumentParser(
+        prog="dev.py",
+        description="The one entrance of this project. Each verb first installs what it needs.",
+        epilog="`dev.py VERB --help` lists the options of a verb. To see the product, run `start` or `demo`.",
+    )
     listed = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
         listed.add_parser(verb.name, help=verb.help, add_help=False)
@@ -104,7 +108,7 @@ def chosen(words: Sequence[str]) -> tuple[Verb, Sequence[str]]:
     name = parser.parse_args(words[:1]).verb
     verb = next(verb for verb in VERBS if verb.name == name)
     if verb.options is None:
-        argparse.ArgumentParser(prog=f"dev.py {name}", description=verb.help).parse_args(words[1:])
+        argparse.ArgumentParser(prog=f"dev.py {name}", description=f"{verb.help.capitalize()}.").parse_args(words[1:])
     else:
         importlib.import_module(verb.options).parse(words[1:])
     return verb, words[1:]

@@ -68,8 +68,9 @@ async function poll(at, mine, keep) {
     setLive(true, "Live");
   } catch (fault) {
     if (mine !== shown) return;
-    setLive(false, fault.status ? `Not up to date: ${fault.message}` : "Not up to date: the server does not answer");
-    if (!keep.drawn) replace(main, h("p", { class: "empty" }, fault.message));
+    const message = fault.status ? fault.message : "The server does not answer.";
+    setLive(false, `Not up to date: ${message}`);
+    if (!keep.drawn) replace(main, h("p", { class: "empty" }, message, fault.status === 401 ? null : advice()));
     wait = 5000;
   }
   timer = setTimeout(() => poll(at, mine, keep), document.hidden ? Math.max(wait, BACKGROUND_MS) : wait);
@@ -80,13 +81,17 @@ async function poll(at, mine, keep) {
   current = keep;
 }
 
+function advice() {
+  return [" This page tries again by itself. ", h("a", { href: "/api/health" }, "Health"), " says what is wrong."];
+}
+
 let current = null;
 function refresh() {
   current?.again?.();
 }
 
 function setLive(isLive, text) {
-  document.getElementById("live").classList.toggle("away", !isLive);
+  document.getElementById("live").className = `live ${isLive ? "on" : "away"}`;
   const place = document.getElementById("live-text");
   if (place.textContent !== text) place.textContent = text;
 }
@@ -179,7 +184,7 @@ async function ordersView(at, keep, isShown) {
     keep.drawn = true;
   }
   if (!filtered) replace(document.getElementById("tiles"), tiles(body, counts));
-  replace(document.getElementById("list"), rows.length ? listTable(rows) : h("p", { class: "empty" }, !filtered ? "There is no order yet." : next ? "No order fits among those that were read. Older ones may." : "No order fits."), pager(at.query, next));
+  replace(document.getElementById("list"), rows.length ? listTable(rows) : h("p", { class: "empty" }, !filtered ? "There is no order yet. New orders appear here by themselves." : next ? "No order fits among those that were read. Older ones may." : "No order fits."), pager(at.query, next));
   return filtered ? 5000 : LIVE_MS;
 }
 

@@ -223,7 +223,7 @@ function askForKey(wasWrong) {
       h("p", {}, wasWrong ? "The function app refused this key." : "This function app asks for a key."),
       h("label", { for: "key" }, "Function key or host key"),
       input,
-      h("p", { class: "hint" }, "It is kept until this tab is closed, and sent in a header only."),
+      h("p", { class: "hint" }, "The person who deployed the app has the keys: in the Azure portal they are under App keys. The page keeps the key until this tab is closed, and sends it in a header only."),
       h("div", { class: "buttons" }, h("button", { class: "primary" }, "Use this key")),
     );
     const left = () => {

@@ -46,7 +46,7 @@ def _tour() -> int:
     finally:
         if not failure:
             shutil.rmtree(folder, ignore_errors=True)
-    say(failure or "\nEverything is as promised.")
+    say(failure or "\nEverything is as promised. `python3 dev.py start` runs the product for orders of your own.")
     return 1 if failure else 0
 
 

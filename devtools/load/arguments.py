@@ -21,9 +21,13 @@ def parse(words: list[str]) -> argparse.Namespace:
         epilog="Without --url the load goes to the product that `python3 dev.py start` runs.",
         parents=[deployment()],
     )
-    parser.add_argument("--orders", type=_count(MOST_ORDERS), required=True, metavar="N", help="how many")
-    parser.add_argument("--at-once", type=_count(MOST_AT_ONCE), required=True, metavar="C", help="orders at once")
-    parser.add_argument("--mix", type=mix, default=mix(DEFAULT_MIX), metavar="KIND=SHARE,…", help=DEFAULT_MIX)
+    parser.add_argument("--orders", type=_count(MOST_ORDERS), required=True, metavar="N", help="how many orders")
+    parser.add_argument(
+        "--at-once", type=_count(MOST_AT_ONCE), required=True, metavar="C", help="how many of them at once"
+    )
+    parser.add_argument(
+        "--mix", type=mix, default=mix(DEFAULT_MIX), metavar="KIND=SHARE,…", help=f"default: {DEFAULT_MIX}"
+    )
     parser.add_argument("--yes", action="store_true", help="allow a live Stripe key: cards are charged")
     return parser.parse_args(words)
 

@@ -59,10 +59,12 @@ def _placing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--item", action="append", metavar="SKU[:N]", help="an item to buy; may be repeated (default: one armchair)"
     )
-    parser.add_argument("--card", default="pm_card_visa", metavar="PM", help="the payment method (pm_card_visa)")
+    parser.add_argument(
+        "--card", default="pm_card_visa", metavar="PM", help="the payment method (default: pm_card_visa)"
+    )
     parser.add_argument("--email", metavar="ADDRESS", help="the address for the confirmation")
     parser.add_argument("--body", metavar="FILE", help="the whole body as JSON; - is the standard input")
-    parser.add_argument("--watch", action="store_true", help="and follow it")
+    parser.add_argument("--watch", action="store_true", help="then follow the order until it has ended")
     parser.add_argument("--json", action="store_true", help="the answer as the API has it")
 
 

@@ -67,9 +67,11 @@ Ready. Ctrl-C stops everything.
             {ports.storage_connection_string}
   logs      {logs}
 
-An order, ready to paste:
+An order, ready to paste in another terminal:
 
   {subprocess.list2cmdline(command) if WINDOWS else shlex.join(command)}
+
+A line for each order that ends follows here.
 """
 
 
@@ -77,11 +79,12 @@ def advice_for_func(ports: Ports, logs: Path) -> str:
     differing = "".join(f'\n    "{name}": "{value}",' for name, value in ports.settings().items())
     change = "" if ports == Ports() else f"\n\n  and in its Values:\n{differing}"
     port = "" if ports == Ports() else f" --port {ports.host}"
+    copy, activate = ("copy", r".venv\Scripts\activate") if WINDOWS else ("cp", ". .venv/bin/activate")
     return f"""
 Ready for `func start`, without a host of its own. Ctrl-C stops everything. In another terminal:
 
-  {"copy" if WINDOWS else "cp"} local.settings.json.example local.settings.json{change}
-
+  {copy} local.settings.json.example local.settings.json{change}
+  {activate}
   func start{port}
 
 The logs are in {logs}.

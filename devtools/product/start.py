@@ -55,7 +55,8 @@ def _start(arguments: argparse.Namespace) -> None:
     with lock(data / "start.lock") as mine:
         if not mine:
             raise Trouble(
-                f"Another `dev.py start` is running on {data}: stop it, or give this one its own `--data DIR`."
+                f"Another `dev.py start` is running on {data}: stop it, or give this one its own `--data DIR` "
+                "and `--port P`."
             )
         # First of all: the urls.json of a killed start would name servers that are gone.
         (data / "urls.json").unlink(missing_ok=True)

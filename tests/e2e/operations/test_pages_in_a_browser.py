@@ -85,11 +85,41 @@ def test_a_compensation_is_drawn_apart_from_the_way_forward(desk: Window, shop: 
     page = desk.open(f"/api/dashboard#/order/{order_id}")
     expect(page.locator(".title .pill")).to_have_text("compensated")
     expect(page.locator(".row.step .label")).to_have_count(len(STEPS))
+    expect(page.locator("main > .what")).to_have_text(
+        "It was undone, because send confirmation was refused: recipient rejected."
+    )
+    expect(page.locator(".facts", has_text="Label")).to_contain_text("(void)")
+    expect(page.get_by_role("button", name="Open the label")).to_have_count(0)
     undone = page.locator(".row.undo .label")
     expect(undone).to_have_text([re.compile(undo.replace("_", " ")) for undo in ALL_UNDOS])
     refund = page.locator(".attempts tr.undo", has_text="refund payment")
     expect(refund).to_contain_text(f"{order_id}:refund")
     expect(refund.locator("code").first).to_contain_text("re_")
+
+
+def test_an_id_that_no_order_has_leads_to_the_list(desk: Window) -> None:
+    page = desk.open("/api/dashboard#/order/nobody")
+    expect(page.locator("main")).to_contain_text("There is no order with the id nobody.")
+    page.get_by_role("link", name="The list").click()
+    expect(page.get_by_role("heading", name="Orders")).to_be_visible()
+    desk.console[:] = [message for message in desk.console if "404" not in message]
+
+
+def test_a_page_whose_server_is_away_says_so_and_comes_back_by_itself(desk: Window) -> None:
+    desk.page.route(re.compile("/api/operations"), lambda route: route.abort())
+    page = desk.open("/api/dashboard")
+    expect(page.locator("main")).to_have_text(
+        "The server does not answer. This page tries again by itself. Health says what is wrong."
+    )
+    page.unroute_all()
+    expect(page.get_by_role("heading", name="Needs you")).to_be_visible(timeout=15_000)
+    desk.console[:] = [message for message in desk.console if "ERR_FAILED" not in message]
+
+
+def test_a_deadline_that_has_passed_is_now(desk: Window) -> None:
+    page = desk.open("/api/dashboard")
+    past = "import('/api/dashboard/page.js').then((page) => page.until('2020-01-01T00:00:00Z', 'in ').textContent)"
+    assert page.evaluate(past) == "now"
 
 
 def test_an_approval_is_given_from_the_first_view(desk: Window, shop: OutsideView) -> None:

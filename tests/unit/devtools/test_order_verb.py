@@ -209,7 +209,7 @@ def test_an_output_without_these_letters_is_still_written(url: str) -> None:
     ("words", "sentence"),
     [
         (["show", "locked"], "This deployment asks for a function key: --key, or ORDER_API_KEY."),
-        (["show", "locked", "--key", "wrong"], "The key is wrong."),
+        (["show", "locked", "--key", "wrong"], "This deployment refuses this function key: --key, or ORDER_API_KEY."),
         (["show", "away"], "Storage is away. Try again later."),
         (["show", "strange"], "The answer is not the order API's: is --url right?"),
         (["retry", "calm", "--reason", "why"], "Order calm is completed: no undo of it waits for an operator."),
