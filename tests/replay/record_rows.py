@@ -2,7 +2,8 @@
 
 Run it when the layout of rows has changed, with the next number in `LAYOUT`. It only ever adds files: yesterday's stay,
 because orders of that layout are in store. A file carries the digest of its content in its name, so that a test sees an
-edit. Layout 1 is the one that had an order's index entry in the partition of its day from the start.
+edit. Layout 1 is the one that had an order's index entry in the partition of its day from the start. In an entry of
+layout 2 the columns of an earlier state stay.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.support.shop_in_memory import Direct
 from tests.unit.orders import request
 
 FOLDER = Path(__file__).parent / "records"
-LAYOUT = 2
+LAYOUT = 3
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LINES = (Line(sku="CRUNCHY-ARMCHAIR", quantity=2, price_minor=12900),)
 TOTAL = Total(amount_minor=25800, currency="gbp")
