@@ -26,8 +26,8 @@ COMPLETED = [
     "PUT orders",  # charged
     "PUT labels",
     "PUT orders",  # the label, and the claim of the confirmation
-    "PUT stock",  # sold
     "GET orders",
+    "PUT stock",  # sold
     "PUT orders",  # the mail, and the end
     "PUT orderindex",  # of the day
     "DELETE orderindex",
