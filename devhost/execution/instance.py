@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from devhost.execution.actions import Task
 from devhost.execution.azure_compatibility import AzureCompatibility
 from devhost.execution.messages import Message, TaskEnd
 from devhost.execution.task_table import CREATES, TaskTable
@@ -138,14 +137,6 @@ class InstanceRow:
 
 
 @dataclass(frozen=True)
-class ActivityRun:
-    """An activity that an execution is about to run."""
-
-    execution: Execution
-    task: Task
-
-
-@dataclass(frozen=True)
 class Unread:
     """The stored parts of an instance that is to be read and resumed; a part that is None is not fetched yet."""
 
@@ -158,8 +149,7 @@ class Instance:
     """`idle` is set while no task processes the instance, `ended` once it has ended.
 
     `finished`: it is processed no more, because it has ended or is about to be dropped from memory. `unread`: it has to
-    be read from storage first. `outgoing` are the requests that entities have not stored yet, by their ids. `next_run`
-    is an activity that is due and not yet running.
+    be read from storage first. `outgoing` are the requests that entities have not stored yet, by their ids.
     """
 
     id: str
@@ -170,7 +160,6 @@ class Instance:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     finished: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    next_run: ActivityRun | None = None
     outgoing: "dict[str, asyncio.Future[None]]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -184,7 +173,3 @@ class Instance:
         """Make this the execution that an ExecutionStarted event describes, with an empty history."""
         self.execution.cancel_timers()
         self.execution = Execution(started)
-
-    def take_next_run(self) -> ActivityRun | None:
-        run, self.next_run = self.next_run, None
-        return run

@@ -9,7 +9,7 @@ import logging
 from datetime import UTC, datetime
 
 from devhost.execution.actions import HTTP_ACTIVITY, Task
-from devhost.execution.instance import ActivityRun, Instance
+from devhost.execution.instance import Execution, Instance
 from devhost.execution.speculative_turns import SpeculativeTurns
 from devhost.function_registry import FunctionRegistry
 from devhost.history.events import Event, task_completed
@@ -28,15 +28,14 @@ class ActivityRunner:
         self._worker, self._functions, self._speculative = worker, functions, speculative
         self._slots = asyncio.Semaphore(at_once)
 
-    async def run(self, instance: Instance, run: ActivityRun) -> Event:
+    async def run(self, instance: Instance, execution: Execution, task: Task) -> Event:
         """Run an activity to its end: TaskCompleted or TaskFailed."""
-        task = run.task
         if task.name == HTTP_ACTIVITY:
             return await self._request(task)
         function = self._functions.activity(task.name)
         if function is None:
             return _failed(task, self._functions.no_activity(task.name), "")
-        header = self._speculative.call_header(instance, run.execution, task)
+        header = self._speculative.call_header(instance, execution, task)
         try:
             async with self._slots:
                 body = (task.input or "null").encode()
@@ -50,7 +49,7 @@ class ActivityRunner:
         if not reply.ok:
             log.warning("Activity '%s' (instance %s) raised:\n%s", task.name, instance.id, reply.stack)
             return _failed(task, reply.error, reply.stack)
-        result = self._speculative.result_of(run.execution, task, reply)
+        result = self._speculative.result_of(execution, task, reply)
         return task_completed(task.id, result.decode(), datetime.fromisoformat(reply.header["at"]))
 
     async def _request(self, task: Task) -> Event:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from devhost.execution.actions import ACTIVITY, SUB_ORCHESTRATION, TIMER, Task
 from devhost.execution.executor import TurnResult
-from devhost.execution.instance import ActivityRun, Instance
+from devhost.execution.instance import Execution, Instance
 from devhost.execution.messages import OutsideEvent, TaskEnd
 from devhost.execution.speculative_turns import SpeculativeTurns
 from devhost.history import builders
 from devhost.history.builders import Parent, now
-from devhost.history.events import FINISHED, Event, compact_json
+from devhost.history.events import FINISHED, compact_json
 from devhost.orchestration.activity_runner import ActivityRunner
 from devhost.orchestration.entity_outbox import EntityOutbox
 from devhost.orchestration.instance_registry import InstanceRegistry
@@ -33,37 +33,19 @@ class TaskDispatcher:
             TIMER: self._start_timer,
         }
 
-    def start(self, instance: Instance, tasks: list[Task]) -> None:
-        """Start the tasks of a turn, in their order."""
-        for task in tasks:
-            self.start_one(instance, task)
-        if len(tasks) > 1:
-            self.start_next_run(instance)
-
-    def start_one(self, instance: Instance, task: Task) -> None:
+    def start(self, instance: Instance, task: Task) -> None:
         """Start a task. Requests to entities are not started here: they are sent when their rows are written."""
         if task.kind in self._starts:
             self._starts[task.kind](instance, task)
 
     def _start_activity(self, instance: Instance, task: Task) -> None:
-        """Leave an activity to the task that processes the instance. An earlier one there gets a task of its own."""
-        self.start_next_run(instance)
         self._speculative.after_activity(instance, task)
-        instance.next_run = ActivityRun(instance.execution, task)
+        self._registry.spawn(self._run_activity(instance, instance.execution, task))
 
-    def start_next_run(self, instance: Instance) -> None:
-        """Give the activity that is due a task of its own: the task that processes the instance is busy."""
-        if run := instance.take_next_run():
-            self._registry.spawn(self._run_beside(instance, run))
-
-    async def _run_beside(self, instance: Instance, run: ActivityRun) -> None:
-        event = await self.run_activity(instance, run)
+    async def _run_activity(self, instance: Instance, execution: Execution, task: Task) -> None:
+        event = await self._activities.run(instance, execution, task)
         if not instance.finished:
-            self._registry.post(instance, TaskEnd(event, run.execution.id))
-
-    async def run_activity(self, instance: Instance, run: ActivityRun) -> Event:
-        """Run an activity to its end: TaskCompleted or TaskFailed."""
-        return await self._activities.run(instance, run)
+            self._registry.post(instance, TaskEnd(event, execution.id))
 
     def _start_timer(self, instance: Instance, task: Task) -> None:
         assert task.fire_at is not None

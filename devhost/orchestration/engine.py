@@ -86,7 +86,7 @@ class Engine:
             dispatcher=dispatcher,
             outbox=outbox,
         )
-        self._loop = InstanceLoop(registry, turns, recovery, dispatcher, options.joined_events)
+        self._loop = InstanceLoop(registry, turns, recovery, options.joined_events)
 
     async def open(self) -> int:
         """Resume every unfinished instance of the hub; returns their number, before they have been read."""

@@ -13,7 +13,6 @@ from devhost.execution.instance import Execution, Instance, Unread
 from devhost.execution.messages import Delivery, Message, OutsideEvent, TaskEnd, fail, settle
 from devhost.execution.task_table import COMPLETES
 from devhost.history.events import Event
-from devhost.orchestration.dispatcher import TaskDispatcher
 from devhost.orchestration.instance_registry import InstanceRegistry
 from devhost.orchestration.recovery import Recovery
 from devhost.orchestration.turns import TurnRunner
@@ -28,14 +27,9 @@ class InstanceLoop:
     """`joined_events`: how many events may share a turn."""
 
     def __init__(
-        self,
-        registry: InstanceRegistry,
-        turns: TurnRunner,
-        recovery: Recovery,
-        dispatcher: TaskDispatcher,
-        joined_events: int,
+        self, registry: InstanceRegistry, turns: TurnRunner, recovery: Recovery, joined_events: int
     ) -> None:
-        self._registry, self._turns, self._recovery, self._dispatcher = registry, turns, recovery, dispatcher
+        self._registry, self._turns, self._recovery = registry, turns, recovery
         self._joined_events, self._stopping = joined_events, False
 
     def start(self) -> None:
@@ -59,22 +53,7 @@ class InstanceLoop:
 
     async def _run(self) -> None:
         while True:
-            self._registry.spawn(self._process(await self._registry.next_ready()))
-
-    async def _process(self, instance: Instance) -> None:
-        """Take the turns of an instance, run the activity that is due after them, take the turns that follow, and so
-        on: steps that follow one another share a task.
-        """
-        await self._attend(instance)
-        while run := instance.take_next_run():
-            event = await self._dispatcher.run_activity(instance, run)
-            if instance.finished:
-                return
-            instance.inbox.append(TaskEnd(event, run.execution.id))
-            if not instance.idle.is_set():
-                return
-            instance.idle.clear()
-            await self._attend(instance)
+            self._registry.spawn(self._attend(await self._registry.next_ready()))
 
     async def _attend(self, instance: Instance) -> None:
         """Take the turns of an instance. After an unforeseen fault it is dropped from memory and read again."""
@@ -100,7 +79,6 @@ class InstanceLoop:
     async def _drain(self, instance: Instance) -> None:
         """Take the waiting events of an instance, a turn at a time."""
         while instance.inbox and not instance.finished and not self._stopping:
-            self._dispatcher.start_next_run(instance)
             batch = take_batch(instance, self._joined_events)
             try:
                 if batch:

@@ -98,8 +98,7 @@ class Recovery:
             if task.kind == SUB_ORCHESTRATION:
                 await self._continue_child(instance, task, events)
             else:
-                self._dispatcher.start_one(instance, task)
-        self._dispatcher.start_next_run(instance)
+                self._dispatcher.start(instance, task)
 
     async def _continue_child(self, instance: Instance, task: Task, events: list[Event]) -> None:
         """Resume a sub-orchestration: a running one resumes by itself, a new one starts, an ended one reports again."""

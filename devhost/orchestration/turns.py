@@ -136,4 +136,5 @@ class TurnRunner:
         if result.status in FINISHED:
             self._dispatcher.finish(instance, result)
         else:
-            self._dispatcher.start(instance, result.tasks)
+            for task in result.tasks:
+                self._dispatcher.start(instance, task)

@@ -9,7 +9,7 @@ from typing import Any
 
 from devhost.execution.actions import ACTIVITY, Task
 from devhost.execution.executor import TurnResult
-from devhost.execution.instance import ActivityRun, Instance
+from devhost.execution.instance import Execution, Instance
 from devhost.history.events import Row
 from devhost.orchestration.engine import Collaborators, Engine, Options
 from devhost.orchestration.instance_registry import InstanceRegistry
@@ -59,8 +59,8 @@ class FakeCollaborators:
     async def _decide(self, *_: Any) -> TurnResult:
         return self.results.pop(0)
 
-    async def _run(self, _instance: Instance, run: ActivityRun) -> None:
-        self.begun.append(run.task.id)
+    async def _run(self, _instance: Instance, _execution: Execution, task: Task) -> None:
+        self.begun.append(task.id)
         await asyncio.Event().wait()
 
 
