@@ -69,9 +69,8 @@ class EntityStorage:
             events.append(started)
         events += [*map(_raised, requests), Event("OrchestratorCompleted", now())]
         execution_id = entity.row.columns["ExecutionId"]
-        addresses = await self._task_hub.history.append(
-            entity.id, execution_id, entity.event_count, events, last=False, over=bool(entity.execution_id)
-        )
+        first = entity.event_count
+        addresses = await self._task_hub.history.append(entity.id, execution_id, first, events, last=False)
         entity.execution_id, entity.event_count = execution_id, entity.event_count + len(events)
         entity.has_blobs = entity.has_blobs or bool(addresses)
 
@@ -80,7 +79,7 @@ class EntityStorage:
         started = _started(entity, scheduler.text)
         execution_id = started.fields["OrchestrationInstance"]["ExecutionId"]
         events = [Event("OrchestratorStarted", now()), started, Event("OrchestratorCompleted", now())]
-        addresses = await self._task_hub.history.append(entity.id, execution_id, 0, events, last=False, over=True)
+        addresses = await self._task_hub.history.append(entity.id, execution_id, 0, events, last=False)
         entity.execution_id, entity.event_count = execution_id, len(events)
         self._change_row(entity, started, addresses, scheduler.status)
         had_blobs, entity.has_blobs = entity.has_blobs, bool(addresses)

@@ -7,14 +7,12 @@ repeated.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
 from itertools import takewhile
 
 from devhost.history.events import Event, Row, from_row, to_row
 from devhost.storage.keys import escape_key, row_key
 from devhost.storage.large_payloads import LARGE_TEXT_BYTES, LargePayloads
-from devhost.storage.retry import StorageRefused
-from devhost.storage.tables import DELETE, INSERT, MERGE, UPSERT_MERGE, UPSERT_REPLACE, Tables, encode_row
+from devhost.storage.tables import DELETE, UPSERT_MERGE, UPSERT_REPLACE, Tables, encode_row
 
 SENTINEL = "sentinel"
 MAX_ROWS, MAX_BYTES = 99, 3_000_000
@@ -44,14 +42,13 @@ class HistoryTable:
         await self._tables.create_table(self._name)
 
     async def append(
-        self, instance_id: str, execution_id: str, first: int, events: list[Event], *, last: bool, over: bool = False
+        self, instance_id: str, execution_id: str, first: int, events: list[Event], *, last: bool
     ) -> dict[str, str]:
         """Write a turn's events from ordinal `first` on; the addresses of texts that went to blobs, by `Type.Column`.
 
         One transaction, unless there are too many rows: then the last transaction completes the checkpoint. The
         sentinel says to which execution the rows belong, and whether a checkpoint is whole. So it is written in the
-        first turn, in the `last`, and in turns of several transactions. `over`: rows of an earlier execution are
-        expected under the same keys.
+        first turn, in the `last`, and in turns of several transactions.
         """
         partition = escape_key(instance_id)
         keys = {"PartitionKey": partition, "RowKey": "", "ExecutionId": execution_id}
@@ -61,36 +58,14 @@ class HistoryTable:
         if not _are_small(events):
             rows, addresses = await self._payloads.store_in_events(rows)
             batches = _batches(rows)
-        if len(batches) == 1 and first and not last:
-            await self._write(rows, [], over)
-            return addresses
+        needs_sentinel = first == 0 or last or len(batches) > 1
         for number, batch in enumerate(batches, 1):
-            sentinel = _sentinel(partition, execution_id, is_complete=number == len(batches))
-            await self._write(batch, [sentinel], over)
+            writes = [(UPSERT_REPLACE, row) for row in batch]
+            if needs_sentinel:
+                is_complete = number == len(batches)
+                writes.append((UPSERT_MERGE, _sentinel(partition, execution_id, is_complete=is_complete)))
+            await self._tables.transact(self._name, writes)
         return addresses
-
-    async def _write(self, rows: list[Row], sentinels: list[Row], over: bool) -> None:
-        """Write new rows and the sentinel; replace them if any exists already.
-
-        Rows exist after an earlier execution of the id, and when the answer to this write was lost. Inserts are tried
-        first, because Azurite looks a row up once for an insert, and twice for a replacement.
-        """
-        begins = rows[0]["RowKey"] == row_key(0)
-        if over:
-            await self._replace(rows, sentinels)
-            return
-        try:
-            fresh = [(INSERT, row) for row in rows]
-            marked = [(INSERT if begins else MERGE, sentinel) for sentinel in sentinels]
-            await self._tables.transact(self._name, [*fresh, *marked])
-        except StorageRefused as refusal:
-            if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
-                raise
-            await self._replace(rows, sentinels)
-
-    async def _replace(self, rows: list[Row], sentinels: list[Row]) -> None:
-        replaced = [(UPSERT_REPLACE, row) for row in rows]
-        await self._tables.transact(self._name, [*replaced, *((UPSERT_MERGE, each) for each in sentinels)])
 
     async def read(self, instance_id: str) -> History:
         """The events of the current execution. Rows of an incomplete checkpoint are left out."""
