@@ -112,7 +112,7 @@ class EntityStorage:
         if not row.is_due:
             return
         columns = {**row.columns, "Input": row.address} if row.address else row.columns
-        await self._task_hub.instances.merge(entity.id, columns, exists=False)
+        await self._task_hub.instances.merge(entity.id, columns)
         row.is_due = False
 
     def _change_row(

@@ -108,12 +108,11 @@ class Execution:
 class InstanceRow:
     """The Instances row: its current `columns`, and the ones among them that are still `unwritten`.
 
-    `exists`: whether storage has the row at all. `late` is the timer after which it is written.
+    `late` is the timer after which it is written.
     """
 
     columns: Row = field(default_factory=dict)
     unwritten: Row = field(default_factory=dict)
-    exists: bool = False
     late: asyncio.TimerHandle | None = None
 
     @property
@@ -123,12 +122,6 @@ class InstanceRow:
     @property
     def custom_status(self) -> str:
         return self.columns.get("CustomStatus") or "null"
-
-    def says(self, status: str, custom_status: str, execution_id: str) -> bool:
-        """Whether the row shows this status, custom status and execution already: then a turn changes nothing in it."""
-        columns = self.columns
-        stored = columns.get("RuntimeStatus"), columns.get("CustomStatus"), columns.get("ExecutionId")
-        return stored == (status, custom_status, execution_id)
 
     def cancel_late(self) -> None:
         if self.late:

@@ -35,8 +35,6 @@ class InstanceRowWriter:
     async def update(self, instance: Instance, result: TurnResult, at: datetime, addresses: dict[str, str]) -> None:
         """Note this turn's changes to the Instances row; write it now if the instance does not run after the turn."""
         row, started = instance.row, instance.execution.started
-        if row.says(result.status, result.custom_status, instance.execution.id) and result.output is None:
-            return
         assert started is not None
         wanted = columns_of(started, result.status, result.custom_status, self._task_hub.name)
         wanted |= output_columns(result.status, result.output, at)
@@ -58,11 +56,10 @@ class InstanceRowWriter:
             return
         columns |= {"LastUpdatedTime": instance.execution.changed_at, "ExecutionId": instance.execution.id}
         try:
-            await self._task_hub.instances.merge(instance.id, columns, exists=row.exists)
+            await self._task_hub.instances.merge(instance.id, columns)
         except BaseException:
             row.unwritten = {**columns, **row.unwritten}
             raise
-        row.exists = True
 
 
 class Checkpoint:

@@ -123,7 +123,7 @@ class Engine:
         started.fields["Generation"] = generation
         if active:
             await self._loop.abandon(active)
-        instance.row.columns, instance.row.exists = {**columns, "Generation": generation}, True
+        instance.row.columns = {**columns, "Generation": generation}
         self._registry.add(instance)
         self._registry.post(instance, OutsideEvent(started))
 

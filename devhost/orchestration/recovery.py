@@ -44,7 +44,7 @@ class Recovery:
             instance.finished = True
             return
         row = await self._task_hub.instances.with_texts(row)
-        instance.row.columns, instance.row.exists, instance.row.unwritten = row, True, {}
+        instance.row.columns, instance.row.unwritten = row, {}
         history = await self._task_hub.history.read(instance.id)
         if not history.events or (row["RuntimeStatus"] == "Pending" and history.execution_id != row["ExecutionId"]):
             instance.inbox.appendleft(OutsideEvent(builders.started_again(instance.id, row)))
@@ -112,7 +112,7 @@ class Recovery:
         history = await self._task_hub.history.read(child_id)
         if history.events and is_called_by(history, instance.execution, task):
             row = await self._task_hub.instances.get(child_id) or {}
-            child.row = InstanceRow(row, exists=bool(row))
+            child.row = InstanceRow(row)
             child.unread = Unread(row, history)
             self._registry.wake(child)
         else:

@@ -12,7 +12,7 @@ from devhost.history.events import FINISHED, UNFINISHED, Event, Row
 from devhost.storage.keys import escape_key
 from devhost.storage.large_payloads import LargePayloads
 from devhost.storage.retry import StorageRefused
-from devhost.storage.tables import INSERT, MERGE, UPSERT_MERGE, Tables, replace_if
+from devhost.storage.tables import INSERT, UPSERT_MERGE, Tables, replace_if
 
 
 class InstanceExists(Exception):
@@ -60,9 +60,9 @@ class InstancesTable:
             raise InstanceExists("Pending") from refusal
         return generation
 
-    async def merge(self, instance_id: str, columns: Row, exists: bool) -> None:
+    async def merge(self, instance_id: str, columns: Row) -> None:
         """Merge columns into an instance's row. A sub-orchestration has no row before its first checkpoint."""
-        await self._tables.write(self._name, _row(instance_id, columns), MERGE if exists else UPSERT_MERGE)
+        await self._tables.write(self._name, _row(instance_id, columns), UPSERT_MERGE)
 
     async def get(self, instance_id: str) -> Row | None:
         """The row of an instance, large texts fetched, or None."""

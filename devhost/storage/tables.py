@@ -42,7 +42,6 @@ class WriteMode:
 INSERT = WriteMode("POST")
 UPSERT_REPLACE = WriteMode("PUT")
 UPSERT_MERGE = WriteMode("MERGE")
-MERGE = WriteMode("MERGE", "*")
 DELETE = WriteMode("DELETE", "*")
 
 

@@ -67,7 +67,7 @@ class TaskHub:
         ids = [each for child in children for each in await self.rewind(child)]
         await self.history.replace([without_service_columns(row) for row in changed])
         pending = {"RuntimeStatus": "Pending", "LastUpdatedTime": datetime.now(UTC)}
-        await self.instances.merge(instance_id, pending, exists=True)
+        await self.instances.merge(instance_id, pending)
         return [*ids, instance_id]
 
     async def purge(self, instance_id: str) -> None:

@@ -17,7 +17,7 @@ from devhost.storage.history_table import SENTINEL
 from devhost.storage.http_client import StorageHttp
 from devhost.storage.keys import row_key
 from devhost.storage.retry import StorageRetry
-from devhost.storage.tables import INSERT, MERGE, Tables, WriteMode
+from devhost.storage.tables import INSERT, UPSERT_MERGE, UPSERT_REPLACE, Tables, WriteMode
 from devtools.bench.app import function_app
 
 STEPS = function_app.STEPS
@@ -39,7 +39,7 @@ class TablesFloor:
         await self._tables.write(self._instances, of(key, PENDING), INSERT)
         for turn in TURNS:
             await self._tables.transact(self._history, [(mode, of(key, row)) for mode, row in turn])
-        await self._tables.write(self._instances, of(key, ENDED), MERGE)
+        await self._tables.write(self._instances, of(key, ENDED), UPSERT_MERGE)
 
     async def finished(self) -> None:
         """Write an instance that ended long ago: the same rows, in as few calls as possible."""
@@ -55,10 +55,9 @@ def turn(number: int) -> list[tuple[WriteMode, Row]]:
     events = [started, cause(number), decision(number), ended]
     ordinals = range(number * len(events), (number + 1) * len(events))
     keys = [{"RowKey": row_key(ordinal)} for ordinal in ordinals]
-    rows = [(INSERT, key | to_row(event)) for key, event in zip(keys, events, strict=True)]
+    rows = [(UPSERT_REPLACE, key | to_row(event)) for key, event in zip(keys, events, strict=True)]
     sentinel = {"RowKey": SENTINEL, "IsCheckpointComplete": True, "CheckpointCompletedTimestamp": NOW}
-    marks = {0: [(INSERT, sentinel)], len(STEPS): [(MERGE, sentinel)]}
-    return [*rows, *marks.get(number, [])]
+    return [*rows, (UPSERT_MERGE, sentinel)] if number in (0, len(STEPS)) else rows
 
 
 def cause(number: int) -> Event:
