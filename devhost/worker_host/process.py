@@ -18,12 +18,17 @@ BOOT = "import sys; sys.path.insert(0, {root!r}); from devhost.worker.__main__ i
 HERE = Path(__file__).resolve().parent
 ROOT = str(HERE.parents[1])
 ANSWERS = 1
+LAST_ANSWERS_WITHIN_S = 1.0
 
 Take = Callable[[dict[str, Any], bytes], None]
 
 
 class WorkerProcess(asyncio.SubprocessProtocol):
-    """`take` is called with each incoming frame. `silent` is set after the last frame, `exited` at its end."""
+    """`take` is called with each incoming frame. `silent` is set after the last frame, `exited` at its end.
+
+    Neither waits long for the other: a process whose pipe for answers is closed is killed, and a child of the app that
+    keeps the pipe of an ended process open is not waited for.
+    """
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -78,11 +83,14 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def pipe_connection_lost(self, fd: int, fault: Exception | None) -> None:
         if fd == ANSWERS:
             self.silent.set()
+            self.kill()
             self._close_at_the_end()
 
     def process_exited(self) -> None:
         self.exited.set()
         self._close_at_the_end()
+        if self._transport and not self.silent.is_set():
+            asyncio.get_running_loop().call_later(LAST_ANSWERS_WITHIN_S, self._transport.close)  # closes the pipes too
 
     def _close_at_the_end(self) -> None:
         if self._transport and self.silent.is_set() and self.exited.is_set():
