@@ -7,11 +7,13 @@ repeated.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import takewhile
 
 from devhost.history.events import Event, Row, from_row, to_row
 from devhost.storage.keys import escape_key, row_key
 from devhost.storage.large_payloads import LARGE_TEXT_BYTES, LargePayloads
+from devhost.storage.retry import StorageRefused
 from devhost.storage.tables import DELETE, UPSERT_MERGE, UPSERT_REPLACE, Tables, encode_row
 
 SENTINEL = "sentinel"
@@ -99,7 +101,13 @@ class HistoryTable:
         rows = [row async for row in self._tables.query(self._name, _of(instance_id))]
         for part in _parts(rows):
             keys = [{"PartitionKey": partition, "RowKey": row["RowKey"]} for row in part]
-            await self._tables.transact(self._name, [(DELETE, key) for key in keys])
+            try:
+                await self._tables.transact(self._name, [(DELETE, key) for key in keys])
+            except StorageRefused as refusal:
+                if refusal.status != HTTPStatus.NOT_FOUND:
+                    raise
+                await self.delete(instance_id)  # the answer was lost: these are deleted, others may be left
+                return
 
 
 def _of(instance_id: str) -> str:

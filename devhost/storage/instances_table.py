@@ -12,7 +12,7 @@ from devhost.history.events import FINISHED, UNFINISHED, Event, Row
 from devhost.storage.keys import escape_key
 from devhost.storage.large_payloads import LargePayloads
 from devhost.storage.retry import StorageRefused
-from devhost.storage.tables import INSERT, UPSERT_MERGE, Tables, replace_if
+from devhost.storage.tables import INSERT, UPSERT_MERGE, Tables, WriteMode, replace_if
 
 
 class InstanceExists(Exception):
@@ -32,33 +32,30 @@ class InstancesTable:
 
     async def insert(self, instance_id: str, columns: Row, any_state: bool) -> int:
         """Insert the row of a new instance, or replace a finished one's; the generation. Raises InstanceExists."""
-        row = await self._payloads.store_in_instance(_row(instance_id, {**columns, "Generation": 0}), "Input")
-        try:
-            await self._tables.write(self._name, row, INSERT)
-        except StorageRefused as refusal:
-            if refusal.status != HTTPStatus.CONFLICT:
-                raise
-        else:
-            return 0
-        return await self._replace(row, any_state)
-
-    async def _replace(self, row: Row, any_state: bool) -> int:
-        old = await self._tables.get(self._name, row["PartitionKey"], "")
-        if old is None:
-            raise InstanceExists("Pending")
-        if old["ExecutionId"] == row["ExecutionId"]:
-            return 0  # our own insert, whose answer was lost
-        if old["RuntimeStatus"] in UNFINISHED and not any_state:
-            raise InstanceExists(old["RuntimeStatus"])
-        generation = int(old.get("Generation") or 0) + 1
-        try:
-            replacement = {**row, "Generation": generation}
-            await self._tables.write(self._name, replacement, replace_if(old["odata.etag"]))
-        except StorageRefused as refusal:
-            if refusal.status != HTTPStatus.PRECONDITION_FAILED:
-                raise
-            raise InstanceExists("Pending") from refusal
+        row = await self._payloads.store_in_instance(_row(instance_id, columns), "Input")
+        generation, mode = 0, INSERT
+        while not await self._was_written({**row, "Generation": generation}, mode):
+            old = await self._tables.get(self._name, row["PartitionKey"], "")
+            if old is None:  # purged since
+                generation, mode = 0, INSERT
+                continue
+            generation = int(old.get("Generation") or 0)
+            if old["ExecutionId"] == row["ExecutionId"]:
+                break  # our own write, whose answer was lost
+            if old["RuntimeStatus"] in UNFINISHED and not any_state:
+                raise InstanceExists(old["RuntimeStatus"])
+            generation, mode = generation + 1, replace_if(old["odata.etag"])
         return generation
+
+    async def _was_written(self, row: Row, mode: WriteMode) -> bool:
+        """Write a row under a condition; whether it held."""
+        try:
+            await self._tables.write(self._name, row, mode)
+        except StorageRefused as refusal:
+            if refusal.status not in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED, HTTPStatus.NOT_FOUND):
+                raise
+            return False
+        return True
 
     async def merge(self, instance_id: str, columns: Row) -> None:
         """Merge columns into an instance's row. A sub-orchestration has no row before its first checkpoint."""

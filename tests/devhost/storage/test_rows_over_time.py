@@ -112,6 +112,37 @@ def test_each_generation_has_an_execution_of_its_own_under_the_same_row(host: De
     assert hub.faults("generations") == []
 
 
+LOST = {
+    "the first start": (r"^POST \S*Instances.*lost", 0),
+    "a second start": (r"^PUT \S*Instances\(PartitionKey='lost'", 1),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_a_start_whose_answer_is_lost_is_made_once_and_accepted(
+    host: Devhost, hub: Hub, tables: StorageProxy, what: str
+) -> None:
+    pattern, generation = LOST[what]
+    if generation:
+        host.finished("lost")
+    with tables.failing(pattern, "lose_answer", times=1) as lost:
+        start(host, "silent", "lost", None)
+    assert lost.done.is_set()
+    until(lambda: hub.instance("lost")["RuntimeStatus"] == "Completed")
+    assert hub.instance("lost")["Generation"] == generation
+    assert hub.faults("lost") == []
+
+
+def test_a_purge_whose_answer_is_lost_takes_every_row(host: Devhost, hub: Hub, tables: StorageProxy) -> None:
+    start(host, "activities", "gone", {"a": 1})
+    host.finished("gone")
+    with tables.failing(r"^POST \S*\$batch.*DELETE \S*History\(PartitionKey='gone'", "lose_answer", times=1) as lost:
+        response = host.delete(host.api("/instances/gone"))
+    assert lost.done.is_set()
+    assert (response.status, response.json()) == (200, {"instancesDeleted": 1})
+    assert hub.history("gone") == host.rows("Instances", "gone") == []
+
+
 def test_every_large_text_is_a_gzip_blob_whose_name_shows_where_it_belongs(host: Devhost, hub: Hub) -> None:
     instance = host.begin("large_payloads", LARGE, "larger")
     until(lambda: "TaskCompleted" in host.events(instance))
