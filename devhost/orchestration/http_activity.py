@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict
 
 from devhost.history.events import compact_json
 
@@ -24,17 +25,35 @@ async def call_http(body: str) -> str:
     request: dict[str, Any] = json.loads(body)
     if request.get("tokenSource"):
         raise HttpRefused("call_http with a token source needs the managed identity of a function app in Azure.")
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    timeout, headers = aiohttp.ClientTimeout(total=TIMEOUT_S), _request_headers(request)
     try:
-        headers = {"Content-Type": "text/plain; charset=utf-8", **(request.get("headers") or {})}
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.request(request["method"], request["uri"], data=_content(request), headers=headers) as answer,
+            session.request(
+                request["method"],
+                request["uri"],
+                data=_content(request),
+                headers=headers,
+                skip_auto_headers=["Content-Type"],
+            ) as answer,
         ):
             content = await answer.text()
             return compact_json({"statusCode": answer.status, "headers": _headers(answer), "content": content})
     except Exception as fault:  # the request is the app's: a header may be a number, a text half of a surrogate pair
         raise HttpRefused(f"{type(fault).__name__}: {fault}") from fault
+
+
+def _request_headers(request: dict[str, Any]) -> CIMultiDict[Any]:
+    """The headers of a request. As from the extension, only a request with content has a type, text/plain by default.
+    Raises HttpRefused.
+    """
+    headers: CIMultiDict[Any] = CIMultiDict(request.get("headers") or {})
+    kind = headers.popall("Content-Type", ["text/plain"])[-1]
+    if "multipart" in str(kind):
+        raise HttpRefused("Multipart content is not supported with CallHttpAsync.")
+    if request.get("content") is not None:
+        headers["Content-Type"] = kind
+    return headers
 
 
 def _content(request: dict[str, Any]) -> bytes | None:
