@@ -213,7 +213,10 @@ async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Open
     engine = new_engine(parts, app, registry, task_hub, entities)
     unfinished = await engine.open()
     entity_api = EntityApi(entities, task_hub, app.functions)
-    runner = await http_server(parts, app, engine, entity_api, task_hub).serve(parts.listener)
+    try:
+        runner = await http_server(parts, app, engine, entity_api, task_hub).serve(parts.listener)
+    except OSError as fault:  # another process that was bound at the same time listens first
+        raise port_taken(parts.listener.getsockname()[1]) from fault
     announce(app.routes, parts, unfinished)
     app.start_timers()
     return engine, runner, app
@@ -285,8 +288,12 @@ def bind(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except OSError as fault:
         listener.close()
-        raise PortTaken(f"Port {port} is taken: stop what listens there, or choose another with --port.") from fault
+        raise port_taken(port) from fault
     return listener
+
+
+def port_taken(port: int) -> PortTaken:
+    return PortTaken(f"Port {port} is taken: stop what listens there, or choose another with --port.")
 
 
 def _refuse(*sentences: str) -> int:
