@@ -15,6 +15,7 @@ from typing import Any
 from devhost.storage.account import StorageAccount, parse_connection_string
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
+HOST_JSON_VERSION = "2.0"
 DEFAULT_HUB = "TestHubName"
 PRODUCTION = "production"
 OWN_PROVIDER, OWN_CONNECTION = "AzureStorage", "AzureWebJobsStorage"
@@ -61,18 +62,20 @@ class Settings:
 
 def load(app: Path, environment: dict[str, str]) -> Settings:
     """The settings of the app in a folder. Raises BadSettings."""
-    merged = {**local_values(app), **environment}
+    local = _local_settings(app)
+    merged = {**_local_values(local), **environment}
     merged.setdefault("FUNCTIONS_WORKER_RUNTIME", "python")
     merged.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
     merged["AzureWebJobsScriptRoot"] = str(app)
     host = host_json(app, merged)
-    durable = _lower_keys(_section(host, "extensions", "durableTask"))
+    durable = _section(host, "extensions", "durableTask")
+    provider = _section(durable, "storageProvider")
     cpus = os.cpu_count() or 1
     return Settings(
         environment=merged,
         account=_account(merged),
         hub=hub_name(durable.get("hubname"), merged),
-        route_prefix=str(_section(host, "extensions", "http").get("routePrefix", "api")).strip("/"),
+        route_prefix=str(_section(host, "extensions", "http").get("routeprefix", "api")).strip("/"),
         store_inputs=_flag(durable.get("storeinputsinorchestrationhistory")),
         max_activities=_count(durable, "maxConcurrentActivityFunctions", 10 * cpus),
         max_orchestrators=_count(durable, "maxConcurrentOrchestratorFunctions", 10 * cpus),
@@ -81,17 +84,26 @@ def load(app: Path, environment: dict[str, str]) -> Settings:
         entity_rollback=_flag(durable.get("rollbackentityoperationsonexceptions", True)),
         override_any_state=str(durable.get("overridableexistinginstancestates", "")).lower() == "anystate",
         default_version=str(durable.get("defaultversion") or ""),
-        partitions=_partitions(_section(host, "extensions", "durableTask", "storageProvider")),
-        function_timeout_s=_function_timeout(_lower_keys(host).get("functiontimeout")),
+        partitions=_partitions(provider),
+        function_timeout_s=_function_timeout(_section(host).get("functiontimeout")),
         max_body_bytes=_max_body_bytes(merged.get(BODY_LIMIT)),
         worker_processes=_worker_processes(merged.get(WORKER_PROCESSES)),
-        unserved=tuple(_unserved(durable)),
+        unserved=tuple(_unserved(durable, provider, local)),
     )
 
 
-def _unserved(durable: dict[str, Any]) -> Iterator[str]:
-    """A sentence for each setting of host.json that devhost does not follow."""
-    provider = _lower_keys(durable.get("storageprovider") or {})
+def _unserved(durable: dict[str, Any], provider: dict[str, Any], local: dict[str, Any]) -> Iterator[str]:
+    """A sentence for each setting of host.json and local.settings.json that devhost does not follow."""
+    yield from _unserved_of_provider(provider)
+    if durable.get("notifications"):
+        yield "host.json asks for notifications; devhost sends none."
+    if str(durable.get("versionmatchstrategy") or "None").lower() != "none":
+        yield "host.json asks for a versionMatchStrategy; devhost runs the instances of every version."
+    if names := local.get("Host"):
+        yield f"local.settings.json sets {', '.join(names)} under Host, which devhost does not follow."
+
+
+def _unserved_of_provider(provider: dict[str, Any]) -> Iterator[str]:
     kept = "devhost keeps the hub in AzureWebJobsStorage."
     kind = str(provider.get("type") or OWN_PROVIDER)
     if kind.lower() != OWN_PROVIDER.lower():
@@ -103,24 +115,27 @@ def _unserved(durable: dict[str, Any]) -> Iterator[str]:
     for key in ("trackingStoreConnectionName", "trackingStoreConnectionStringName"):
         if provider.get(key.lower()):
             yield f"host.json asks for a tracking store in {provider[key.lower()]} ({key}); {kept}"
-    if durable.get("notifications"):
-        yield "host.json asks for notifications; devhost sends none."
 
 
-def local_values(app: Path) -> dict[str, str]:
-    """The Values and ConnectionStrings of local.settings.json, as the environment would hold them."""
+def _local_settings(app: Path) -> dict[str, Any]:
+    """The sections of local.settings.json; none without the file."""
     file = app / "local.settings.json"
     content = _read_json(file)
     if content is None:
         return {}
     if content.get("IsEncrypted", True):
         raise BadSettings(f'{file} is encrypted, or lacks "IsEncrypted": false; devhost reads plain values only.')
-    values, named = content.get("Values") or {}, content.get("ConnectionStrings") or {}
-    if not isinstance(values, dict) or not isinstance(named, dict):
-        raise BadSettings(f"{file}: Values and ConnectionStrings must be JSON objects.")
-    nested = [name for name, value in values.items() if isinstance(value, dict | list)]
-    if nested:
+    sections = {name: content.get(name) or {} for name in ("Values", "ConnectionStrings", "Host")}
+    if wrong := [name for name, section in sections.items() if not isinstance(section, dict)]:
+        raise BadSettings(f"{file}: {' and '.join(wrong)} must be a JSON object.")
+    if nested := [name for name, value in sections["Values"].items() if isinstance(value, dict | list)]:
         raise BadSettings(f"{file}: the value of {nested[0]} must be a string; nested values are not supported.")
+    return sections
+
+
+def _local_values(local: dict[str, Any]) -> dict[str, str]:
+    """The Values and ConnectionStrings of local.settings.json, as the environment would hold them."""
+    values, named = local.get("Values", {}), local.get("ConnectionStrings", {})
     connections = {f"ConnectionStrings:{name}": str(text) for name, text in named.items()}
     return {name: "" if value is None else str(value) for name, value in values.items()} | connections
 
@@ -131,6 +146,10 @@ def host_json(app: Path, environment: dict[str, str]) -> dict[str, Any]:
     content = _read_json(file)
     if content is None:
         raise BadSettings(f'There is no host.json in {app}; the smallest one is {{"version": "2.0"}}.')
+    if content and content.get("version") != HOST_JSON_VERSION:
+        raise BadSettings(
+            f'{file} must have "version": "{HOST_JSON_VERSION}"; without it Azure\'s host does not start.'
+        )
     for name, value in environment.items():
         if name.startswith(OVERRIDE_PREFIX):
             _override(content, name.removeprefix(OVERRIDE_PREFIX).split("__"), value)
@@ -200,12 +219,12 @@ def _read_json(file: Path) -> dict[str, Any] | None:
 
 
 def _section(content: dict[str, Any], *path: str) -> dict[str, Any]:
-    """A part of host.json. Raises BadSettings if it is no object."""
+    """A part of host.json by the lower-case names of its settings. Raises BadSettings if it is no object."""
     for name in path:
         content = _lower_keys(content).get(name.lower()) or {}
         if not isinstance(content, dict):
             raise BadSettings(f"host.json: {name} must be a JSON object.")
-    return content
+    return _lower_keys(content)
 
 
 def _override(content: dict[str, Any], path: list[str], value: str) -> None:
@@ -262,7 +281,7 @@ def _worker_processes(setting: str | None) -> int:
 
 
 def _partitions(provider: dict[str, Any]) -> int:
-    count = _count(_lower_keys(provider), "partitionCount", 4)
+    count = _count(provider, "partitionCount", 4)
     if count > MAX_PARTITIONS:
         raise BadSettings(f"host.json: partitionCount must be {MAX_PARTITIONS} at most; it is {count}.")
     return count

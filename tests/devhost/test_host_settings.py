@@ -12,7 +12,8 @@ from devhost.settings import BadSettings, hub_name, load, loads_with_comments, r
 
 
 def write(folder: Path, host: object, local: object | None = None) -> Path:
-    (folder / "host.json").write_text(json.dumps(host))
+    """The files of an app; a host.json that says nothing of its version has the right one."""
+    (folder / "host.json").write_text(json.dumps({"version": "2.0", **host} if isinstance(host, dict) else host))
     if local is not None:
         (folder / "local.settings.json").write_text(json.dumps(local))
     return folder
@@ -136,8 +137,12 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
         ({"extensions": {"durableTask": {"maxConcurrentActivityFunctions": 0}}}, None, "whole number from 1"),
         ({"extensions": {"durableTask": {"storageProvider": {"partitionCount": 17}}}}, None, "16 at most"),
         ([], None, "must hold a JSON object"),
-        ({"version": "2.0"}, {"IsEncrypted": False, "Values": ["A"]}, "Values and ConnectionStrings must be JSON obj"),
-        ({"version": "2.0"}, {"IsEncrypted": False, "ConnectionStrings": "A"}, "must be JSON objects"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "Values": ["A"]}, "Values must be a JSON object"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "ConnectionStrings": "A"}, "ConnectionStrings must be a JSON obj"),
+        ({"version": "2.0"}, {"IsEncrypted": False, "Host": "A"}, "Host must be a JSON object"),
+        ({"version": "3.0"}, None, r'host.json must have "version": "2.0"; without it Azure.s host does not start'),
+        ({"version": 2.0}, None, r'host.json must have "version": "2.0"'),
+        ({"version": None}, None, r'host.json must have "version": "2.0"'),
         ({"extensions": ["durableTask"]}, None, "host.json: extensions must be a JSON object"),
         ({"extensions": {"durableTask": "x"}}, None, "host.json: durableTask must be a JSON object"),
         ({"extensions": {"http": 7}}, None, "host.json: http must be a JSON object"),
@@ -147,6 +152,19 @@ def test_the_environment_wins_over_both_files(tmp_path: Path) -> None:
 def test_a_bad_file_is_one_sentence(tmp_path: Path, host: object, local: object, words: str) -> None:
     with pytest.raises(BadSettings, match=words):
         load(write(tmp_path, host, local), {} if local else {"AzureWebJobsStorage": "UseDevelopmentStorage=true"})
+
+
+def test_an_empty_host_json_is_one_of_version_2(tmp_path: Path) -> None:
+    """As for Azure's host, which writes the version into it."""
+    (tmp_path / "host.json").write_text("{}")
+    assert load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).hub == "TestHubName"
+
+
+def test_names_of_host_json_have_no_case(tmp_path: Path) -> None:
+    host = {"EXTENSIONS": {"HTTP": {"ROUTEPREFIX": "v1"}, "DurableTASK": {"StorageProvider": {"PARTITIONCOUNT": 7}}}}
+    environment = {"AzureWebJobsStorage": "UseDevelopmentStorage=true", "AzureFunctionsJobHost__FunctionTimeout": "-1"}
+    settings = load(write(tmp_path, host), environment)
+    assert (settings.route_prefix, settings.partitions, settings.function_timeout_s) == ("v1", 7, None)
 
 
 @pytest.mark.parametrize("name", ["host.json", "local.settings.json"])

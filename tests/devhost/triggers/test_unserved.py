@@ -1,6 +1,7 @@
 """Whatever an app asks for is served or named at load: nothing is left out in silence."""
 
 import inspect
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ SERVED = set(
 OTHERS = {"app_script_file", "durable_openai_agent_orchestrator"}
 # What a decorator wants beside texts.
 WANTED: dict[str, Any] = {"input_type": "RawText", "uri": "u", "max_retry_count": "2", "delay_interval": "00:00:01"}
+STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 NAMES = ("arg_name", "context_name", "input_name", "client_name", "trigger_arg_name")
 
 
@@ -76,8 +78,8 @@ def described(app: Any) -> dict[str, Any]:
 @pytest.fixture
 def settings(tmp_path: Path) -> Callable[..., Settings]:
     """The settings of an app with an environment."""
-    (tmp_path / "host.json").write_text('{"extensions": {"durableTask": {"hubName": "Own"}}}')
-    return lambda **environment: load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true", **environment})
+    (tmp_path / "host.json").write_text('{"version": "2.0", "extensions": {"durableTask": {"hubName": "Own"}}}')
+    return lambda **environment: load(tmp_path, {**STORAGE, **environment})
 
 
 @pytest.mark.parametrize("name", sorted(set(decorators())))
@@ -249,19 +251,39 @@ def test_requests_as_streams_are_named(monkeypatch: pytest.MonkeyPatch, settings
     ],
 )
 def test_another_storage_provider_is_named(tmp_path: Path, provider: str, wanted: list[str]) -> None:
-    (tmp_path / "host.json").write_text(f'{{"extensions": {{"durableTask": {{"storageProvider": {provider}}}}}}}')
-    assert list(load(tmp_path, {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}).unserved) == wanted
+    write_host_json(tmp_path, storageProvider=json.loads(provider))
+    assert list(load(tmp_path, STORAGE).unserved) == wanted
+
+
+def write_host_json(folder: Path, **durable: Any) -> None:
+    (folder / "host.json").write_text(json.dumps({"version": "2.0", "extensions": {"durableTask": durable}}))
+
+
+def test_settings_that_are_not_followed_are_named(tmp_path: Path) -> None:
+    write_host_json(
+        tmp_path, versionMatchStrategy="Strict", notifications={"eventGrid": {}}, storageProvider={"type": "mssql"}
+    )
+    local = {"IsEncrypted": False, "Host": {"LocalHttpPort": 7072, "CORS": "*"}}
+    (tmp_path / "local.settings.json").write_text(json.dumps(local))
+    assert list(load(tmp_path, STORAGE).unserved) == [
+        "host.json asks for the storage provider mssql; devhost keeps the hub in AzureWebJobsStorage.",
+        "host.json asks for notifications; devhost sends none.",
+        "host.json asks for a versionMatchStrategy; devhost runs the instances of every version.",
+        "local.settings.json sets LocalHttpPort, CORS under Host, which devhost does not follow.",
+    ]
+
+
+def test_a_strategy_that_runs_every_version_is_followed(tmp_path: Path) -> None:
+    write_host_json(tmp_path, versionMatchStrategy="none", defaultVersion="1.0")
+    assert load(tmp_path, STORAGE).unserved == ()
 
 
 def test_a_hub_name_that_fits_another_provider_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    (tmp_path / "host.json").write_text(
-        '{"extensions": {"durableTask": {"hubName": "MY_HUB", "storageProvider": {"type": "azureManaged"}}}}'
-    )
-    storage = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    write_host_json(tmp_path, hubName="MY_HUB", storageProvider={"type": "azureManaged"})
     way_out = "AzureFunctionsJobHost__extensions__durableTask__hubName"
     with pytest.raises(BadSettings, match=f"'MY_HUB' must be .* AzureWebJobsStorage; {way_out}, .* overrides it"):
-        load(tmp_path, storage)
-    assert load(tmp_path, {**storage, way_out: "MyHub"}).hub == "MyHub"
+        load(tmp_path, STORAGE)
+    assert load(tmp_path, {**STORAGE, way_out: "MyHub"}).hub == "MyHub"
 
 
 def test_an_app_is_served_whose_host_json_has_comments(new_host: Hosts, tmp_path: Path) -> None:
