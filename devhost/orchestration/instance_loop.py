@@ -26,9 +26,7 @@ REREAD_PAUSE_S, MAX_REREAD_PAUSE_S = 1.0, 60.0
 class InstanceLoop:
     """`joined_events`: how many events may share a turn."""
 
-    def __init__(
-        self, registry: InstanceRegistry, turns: TurnRunner, recovery: Recovery, joined_events: int
-    ) -> None:
+    def __init__(self, registry: InstanceRegistry, turns: TurnRunner, recovery: Recovery, joined_events: int) -> None:
         self._registry, self._turns, self._recovery = registry, turns, recovery
         self._joined_events, self._stopping = joined_events, False
 
