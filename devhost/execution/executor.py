@@ -134,7 +134,7 @@ class OrchestrationExecutor:
     def _reason(self, instance: Instance, reply: Reply) -> str:
         """The worker's sentence for a dead end, with the stack in the log; else its whole error."""
         if "sentence" not in reply.header:
-            return worker_message(reply)
+            return worker_message(reply.error, reply.stack)
         if reply.stack:
             log.error("Orchestrator '%s' (instance %s) raised:\n%s", instance.name, instance.id, reply.stack)
         return str(reply.header["sentence"])

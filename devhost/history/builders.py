@@ -83,6 +83,12 @@ def task_scheduled(task_id: int, name: str, body: str | None, at: datetime) -> E
     return Event("TaskScheduled", at, task_id, fields={"Name": name, "Version": "", "Input": body})
 
 
+def task_completed(task_id: int, result: str, at: datetime) -> Event:
+    """The end of an activity; `result` is JSON text."""
+    fields = {"TaskScheduledId": task_id, "Result": None if result == "null" else result}
+    return Event("TaskCompleted", at, fields=fields)
+
+
 def sub_orchestration_created(task_id: int, child: Child, body: str | None, at: datetime) -> Event:
     """`body`: the input as JSON text, None when inputs are not stored."""
     fields = {"Name": child.name, "Version": child.version, "InstanceId": child.instance_id, "Input": body}

@@ -74,7 +74,6 @@ SPECS = {
     "OrchestratorCompleted": Spec(13, {}),
     "EventSent": Spec(14, {"InstanceId": TEXT, "Name": TEXT, "Input": TEXT}),
     "EventRaised": Spec(15, {"Name": TEXT, "Input": TEXT, "ParentTraceContext": JSON}),
-    "ContinueAsNew": Spec(16, {"OrchestrationStatus": STATUS, "Result": TEXT, "FailureDetails": JSON}),
     "GenericEvent": Spec(17, {"Data": TEXT, "Reason": TEXT}),
     "ExecutionSuspended": Spec(19, {"Reason": TEXT}),
     "ExecutionResumed": Spec(20, {"Reason": TEXT}),
@@ -144,12 +143,6 @@ def _to_sdk_cell(kind: str, value: Any) -> Any:
     if value is not None and kind == TIME:
         return iso_time(value)
     return STATUS_NUMBERS[value] if kind == STATUS else value
-
-
-def task_completed(task_id: int, result: str, at: datetime) -> Event:
-    """The end of an activity; `result` is JSON text."""
-    fields = {"TaskScheduledId": task_id, "Result": None if result == "null" else result}
-    return Event("TaskCompleted", at, fields=fields)
 
 
 def compact_json(value: Any) -> str:

@@ -7,7 +7,6 @@ the wording is part of the contract: programs search for pieces of it.
 import traceback
 
 from devhost.history.events import compact_json
-from devhost.worker_protocol import Reply
 
 
 def error_of(fault: BaseException) -> str:
@@ -31,9 +30,9 @@ def stack_of(fault: BaseException) -> str:
         return f"{error_of(fault)}\n"
 
 
-def worker_message(reply: Reply) -> str:
+def worker_message(error: str, stack: str) -> str:
     """The host's message for a function that raised."""
-    return f"Result: Failure\nException: {reply.error}\nStack: {reply.stack}"
+    return f"Result: Failure\nException: {error}\nStack: {stack}"
 
 
 def activity_failure(name: str, error: str, stack: str) -> tuple[str, str]:
@@ -41,7 +40,7 @@ def activity_failure(name: str, error: str, stack: str) -> tuple[str, str]:
     reason = f"Activity function '{name}' failed:  {error}"
     inner = {
         "ClassName": "Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException",
-        "Message": f"Result: Failure\nException: {error}\nStack: {stack}",
+        "Message": worker_message(error, stack),
         "InnerException": None,
         "StackTraceString": None,
     }

@@ -13,8 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from devhost.history.events import STATUS_NUMBERS, Row, compact_json
-from devhost.http.heads import readable
+from devhost.history.events import STATUS_NUMBERS, SURROGATE, Row, compact_json
 from devhost.http.responses import Refusal
 from devhost.storage.keys import escape_key
 from devhost.storage.retry import StorageRefused
@@ -36,6 +35,11 @@ EARLIEST = datetime(1601, 1, 1, tzinfo=UTC)
 LAST_CHARACTER = "\uffff"
 
 Query = dict[str, str]
+
+
+def readable(text: str) -> str:
+    """A text of a head that can be encoded again: each byte that was no UTF-8 is a replacement character."""
+    return text if text.isascii() else SURROGATE.sub("\ufffd", text)
 
 
 def query_of(request: web.BaseRequest) -> Query:

@@ -18,8 +18,8 @@ class Refusal(Exception):
         return empty(self.status) if self.body is None else json_response(self.status, self.body)
 
 
-def empty(status: int, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, headers=headers)
+def empty(status: int) -> web.Response:
+    return web.Response(status=status)
 
 
 def json_response(status: int, content: Any, headers: dict[str, str] | None = None) -> web.Response:

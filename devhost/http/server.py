@@ -8,7 +8,6 @@ import hmac
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,8 +20,8 @@ from devhost.http import routing
 from devhost.http.bodies import Bodies, ClientGone
 from devhost.http.client_binding import RPC, WEBHOOK
 from devhost.http.free_space import FreeSpace
-from devhost.http.heads import readable
 from devhost.http.orchestration_api import OrchestrationApi
+from devhost.http.queries import readable
 from devhost.http.responses import Refusal, empty
 from devhost.worker_host.failures import CallTimedOut, WorkerDied
 from devhost.worker_host.supervisor import WorkerSupervisor
@@ -87,7 +86,7 @@ class HttpServer:
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path = readable(request.raw_path).split("?", 1)[0]
-        for base, handler in self._built_in():
+        for base, handler in ((f"{WEBHOOK}/", self._webhook), (f"{RPC}/", self._rpc)):
             if path.lower().startswith(base):
                 return await handler(request, path[len(base) :])
         match = routing.find(self._routes, request.method, path)
@@ -96,9 +95,6 @@ class HttpServer:
         if path == "/":
             return await self._home(request)
         return empty(HTTPStatus.NOT_FOUND)
-
-    def _built_in(self) -> list[tuple[str, Callable[[web.BaseRequest, str], Awaitable[web.Response]]]]:
-        return [(f"{WEBHOOK}/", self._webhook), (f"{RPC}/", self._rpc)]
 
     async def _webhook(self, request: web.BaseRequest, path: str) -> web.Response:
         self._check_key(request)

@@ -12,7 +12,8 @@ from devhost.execution.actions import HTTP_ACTIVITY, Task
 from devhost.execution.instance import Execution, Instance
 from devhost.execution.speculative_turns import SpeculativeTurns
 from devhost.function_registry import FunctionRegistry
-from devhost.history.events import Event, task_completed
+from devhost.history.builders import task_completed
+from devhost.history.events import Event
 from devhost.history.failures import activity_failure
 from devhost.orchestration.http_activity import HttpRefused, call_http
 from devhost.worker_host.failures import CallTimedOut, WorkerDied

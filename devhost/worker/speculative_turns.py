@@ -15,7 +15,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from devhost.history.events import Event, sdk_cells, task_completed
+from devhost.history.builders import task_completed
+from devhost.history.events import Event, sdk_cells
 from devhost.worker.answers import Answer
 
 PATIENCE_S = 0.5

@@ -44,7 +44,7 @@ MAY_IMPORT = {
 DEVHOST_MAY_IMPORT: dict[str, set[str]] = {
     "worker_protocol": set(),
     "function_registry": set(),
-    "history": {"worker_protocol"},
+    "history": set(),
     "storage": {"history"},
     "settings": {"storage"},
     "worker_host": {"worker_protocol"},

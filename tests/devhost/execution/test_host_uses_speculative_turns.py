@@ -9,8 +9,8 @@ import pytest
 from devhost.execution.actions import ACTIVITY, TIMER, Task
 from devhost.execution.instance import Instance
 from devhost.execution.speculative_turns import SpeculativeTurns
-from devhost.history.builders import execution_started
-from devhost.history.events import Event, task_completed
+from devhost.history.builders import execution_started, task_completed
+from devhost.history.events import Event
 from devhost.worker_protocol import Reply
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -109,7 +109,7 @@ def test_names_compare_without_case() -> None:
 
 @pytest.mark.parametrize("action_type", [10, 99])
 def test_an_action_that_cannot_be_carried_out_is_refused(action_type: int) -> None:
-    with pytest.raises(OrchestrationFault, match=r"does not support|unknown type 99"):
+    with pytest.raises(OrchestrationFault, match=f"unknown type {action_type}"):
         TaskTable().accept([{"actionType": action_type}])
 
 

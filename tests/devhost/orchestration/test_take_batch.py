@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from devhost.execution.actions import ACTIVITY, Retry, Task
 from devhost.execution.instance import Instance
 from devhost.execution.messages import Delivery, Message, OutsideEvent, RowDue, TaskEnd
-from devhost.history.builders import execution_started
-from devhost.history.events import Event, task_completed
+from devhost.history.builders import execution_started, task_completed
+from devhost.history.events import Event
 from devhost.orchestration.instance_loop import take_batch
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
