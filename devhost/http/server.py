@@ -23,7 +23,6 @@ from devhost.http.free_space import FreeSpace
 from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.queries import readable
 from devhost.http.responses import Refusal, empty
-from devhost.worker_host.failures import CallTimedOut, WorkerDied
 from devhost.worker_host.supervisor import WorkerSupervisor
 from loopback.visitors import Refused, Visitors
 
@@ -124,19 +123,9 @@ class HttpServer:
         self._space.check(request.method)
         # As on the real host, a chunked upload arrives empty.
         body = await self._bodies.read(request) if request.content_length else b""
-        name = route.function["name"]
-        try:
-            reply = await self._worker.call("http", name, body, **request_fields(request), route_params=values)
-        except WorkerDied as death:
-            log.error("The worker %s while it ran the function '%s'.", death.how, name)
-            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
-        except CallTimedOut as late:
-            log.error("%s", late)
-            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
-        if not reply.ok:
-            log.error("The function '%s' raised:\n%s", name, reply.stack)
-            return empty(HTTPStatus.INTERNAL_SERVER_ERROR)
-        return function_response(reply.header, reply.body)
+        fields = {**request_fields(request), "route_params": values}
+        reply = await self._worker.call_once("http", route.function["name"], body, **fields)
+        return function_response(reply.header, reply.body) if reply else empty(HTTPStatus.INTERNAL_SERVER_ERROR)
 
     def _check_key(self, request: web.BaseRequest) -> None:
         key = request.headers.get("x-functions-key") or request.query.get("code") or ""

@@ -32,7 +32,7 @@ class StorageAccount:
     def sign_table_request(self, url: str) -> dict[str, str]:
         """The Date and Authorization headers of a table request (Shared Key Lite: the query does not count)."""
         date = http_date(int(time.time()))
-        signature = self._hmac(f"{date}\n/{self.name}{_path(url)}")
+        signature = self._hmac(f"{date}\n/{self.name}{urlsplit(url).path}")
         return {"x-ms-date": date, "Authorization": f"SharedKeyLite {self.name}:{signature}"}
 
     def sign_request(self, method: str, url: str, headers: dict[str, str], length: int) -> dict[str, str]:
@@ -57,13 +57,6 @@ class StorageAccount:
 def http_date(second: int) -> str:
     """A second since 1970 as an HTTP date; cached, because many requests are signed in the same second."""
     return formatdate(second, usegmt=True)
-
-
-def _path(url: str) -> str:
-    """The path of an absolute URL, cut by hand: urllib would take a third of a signature's time."""
-    start = url.index("/", url.index("://") + 3)
-    end = url.find("?", start)
-    return url[start:] if end < 0 else url[start:end]
 
 
 def parse_connection_string(text: str) -> StorageAccount:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 IDLE_S = 4.0  # Node closes a connection after 5 idle seconds
 TIMEOUT_S = 30.0
@@ -173,10 +173,11 @@ class StorageHttp:
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> StorageResponse:
         """Make a request; `url` and `headers` are sent as they are. Raises OSError (TimeoutError included)."""
-        origin, slash, path = _split(url)
-        endpoint = self._endpoints.get(origin) or self._add(origin)
+        parts = urlsplit(url)
+        endpoint = self._endpoints.get(parts.netloc) or self._add(parts)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"{method} {slash}{path} HTTP/1.1\r\nHost: {origin.partition('://')[2]}\r\n{lines}"
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{lines}"
         wire = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
         async with endpoint.places:
             return await self._ask(endpoint, wire)
@@ -213,12 +214,11 @@ class StorageHttp:
         if busy:
             self._wind_clock()
 
-    def _add(self, origin: str) -> _Endpoint:
-        parts = urlsplit(origin)
+    def _add(self, parts: SplitResult) -> _Endpoint:
         tls = ssl.create_default_context() if parts.scheme == "https" else None
         port = parts.port or (443 if tls else 80)
         places = asyncio.Semaphore(MAX_CONNECTIONS)
-        return self._endpoints.setdefault(origin, _Endpoint(parts.hostname or "", port, tls, places))
+        return self._endpoints.setdefault(parts.netloc, _Endpoint(parts.hostname or "", port, tls, places))
 
     async def __aenter__(self) -> "StorageHttp":
         return self
@@ -229,10 +229,3 @@ class StorageHttp:
         for endpoint in self._endpoints.values():
             for connection in endpoint.idle:
                 connection.close()
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    """Origin, slash and path of an absolute URL."""
-    start = url.index("://") + 3
-    host, slash, path = url[start:].partition("/")
-    return url[:start] + host, slash or "/", path

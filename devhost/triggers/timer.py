@@ -5,17 +5,13 @@ while devhost was down are not made up for.
 """
 
 import asyncio
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
 from devhost.history.events import iso_time
 from devhost.settings import resolve
 from devhost.triggers import cron
-from devhost.worker_host.failures import CallTimedOut, WorkerDied
 from devhost.worker_host.supervisor import WorkerSupervisor
-
-log = logging.getLogger("devhost.timer")
 
 MAX_SLEEP_S = 3600.0
 
@@ -47,14 +43,5 @@ async def _sleep_until(due: datetime) -> None:
 async def _call(function: dict[str, Any], schedule: Schedule, worker: WorkerSupervisor, due: datetime) -> None:
     following = schedule.next_after(due)
     status = {"Last": iso_time(due), "Next": iso_time(following) if following else None, "LastUpdated": iso_time(due)}
-    schedule_body = {"AdjustForDST": True}
-    try:
-        reply = await worker.call("timer", function["name"], past_due=False, status=status, schedule=schedule_body)
-    except WorkerDied as death:
-        log.error("The worker %s while it ran the timer function '%s'.", death.how, function["name"])
-        return
-    except CallTimedOut as late:
-        log.error("%s", late)
-        return
-    if not reply.ok:
-        log.error("The timer function '%s' raised:\n%s", function["name"], reply.stack)
+    adjusted = {"AdjustForDST": True}
+    await worker.call_once("timer", function["name"], past_due=False, status=status, schedule=adjusted)

@@ -97,6 +97,21 @@ class WorkerSupervisor:
         worker, call = self._placement.choose({"kind": kind, "function": function, **header})
         return await self._ask(worker, call, body) if worker else GONE
 
+    async def call_once(self, kind: str, function: str, body: bytes = b"", **header: Any) -> Reply | None:
+        """Run a function for a caller that has no use for a failure, which is logged; None then."""
+        try:
+            reply = await self.call(kind, function, body, **header)
+        except WorkerDied as death:
+            log.error("The worker %s while it ran the function '%s'.", death.how, function)
+            return None
+        except CallTimedOut as late:
+            log.error("%s", late)
+            return None
+        if not reply.ok:
+            log.error("The function '%s' raised:\n%s", function, reply.stack)
+            return None
+        return reply
+
     async def call_repeatedly(self, kind: str, function: str, body: bytes, **header: Any) -> Reply:
         """Run a function that may be repeated. As `call`; raises WorkerDied only after its third death."""
         deaths = 0
