@@ -15,7 +15,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from queue import SimpleQueue
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from devhost import worker_protocol
@@ -34,27 +34,7 @@ log = logging.getLogger("devhost.worker")
 Work = Callable[[], Answer]
 
 THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
-MOST_THREADS = (
-    1000  # devhost starts all of them at once; Azure's worker accepts any number and starts threads as needed
-)
 ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
-
-
-class ThreadPool:
-    """A fixed number of threads, which take calls in their order. A call must not raise."""
-
-    def __init__(self, name: str, threads: int) -> None:
-        self._calls: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
-        for number in range(threads):
-            threading.Thread(target=self._run, name=f"{name} {number}", daemon=True).start()
-
-    def run(self, call: Callable[..., object], *arguments: Any) -> None:
-        self._calls.put((call, arguments))
-
-    def _run(self) -> None:
-        while True:
-            call, arguments = self._calls.get()
-            call(*arguments)
 
 
 class Calls:
@@ -66,8 +46,8 @@ class Calls:
         self._functions: dict[str, Function] = {}
         self._client = ""
         self._loop = asyncio.new_event_loop()
-        self._sync = ThreadPool("function", thread_count(os.environ.get(THREADS)))
-        self._orchestrators = ThreadPool("orchestrator", ORCHESTRATOR_THREADS)
+        self._sync = ThreadPoolExecutor(thread_count(os.environ.get(THREADS)), "function")
+        self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
         self._sessions = ExtendedSessions()
         self._cpu: defaultdict[str, float] = defaultdict(float)
         self._cpu_lock = threading.Lock()
@@ -96,14 +76,14 @@ class Calls:
             self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
             return
         if header["kind"] == "cpu":
-            self._sync.run(self._answer, header, lambda: ({"ok": True, "seconds": self._cpu}, b""))
+            self._sync.submit(self._answer, header, lambda: ({"ok": True, "seconds": self._cpu}, b""))
             return
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
-            self._orchestrators.run(self._answer, header, lambda: self._turn(turn, function, header, body))
+            self._orchestrators.submit(self._answer, header, lambda: self._turn(turn, function, header, body))
         elif header["kind"] == "entity":
-            self._sync.run(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
+            self._sync.submit(self._answer, header, lambda: ({"ok": True}, run_batch(function.code, body)))
         else:
             self._start_function(function, header, body)
 
@@ -116,7 +96,7 @@ class Calls:
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._sync.run(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
+            self._sync.submit(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
 
     def _answer(self, header: dict[str, Any], work: Work) -> None:
         try:
@@ -201,4 +181,4 @@ def thread_count(setting: str | None) -> int:
     if not re.fullmatch("0*[1-9][0-9]{0,8}", setting):
         log.warning("%s must be a whole number above 0; there are %d threads.", THREADS, default)
         return default
-    return min(int(setting), MOST_THREADS)
+    return int(setting)
