@@ -209,7 +209,7 @@ async def open_hub(parts: Parts, http: StorageHttp, retry: StorageRetry) -> Open
     registry = InstanceRegistry()
     of_entities = EntityOptions(settings.max_entities, settings.entity_batch, settings.entity_rollback)
     answers = partial(deliver, registry)
-    entities = EntityDispatcher(task_hub, worker, app.functions, of_entities, deliver=answers)
+    entities = EntityDispatcher(task_hub, worker, app.functions, of_entities, deliver=answers, spawn=registry.spawn)
     engine = new_engine(parts, app, registry, task_hub, entities)
     unfinished = await engine.open()
     entity_api = EntityApi(entities, task_hub, app.functions)

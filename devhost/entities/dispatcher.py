@@ -9,7 +9,6 @@ show whether operations wait.
 """
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterable
@@ -55,7 +54,7 @@ class EntityOptions:
 
 class EntityDispatcher:
     """`deliver` sends an answer to its caller. It returns a future that is done when the caller has stored the answer
-    or cannot use it, or None when the caller is not in memory.
+    or cannot use it, or None when the caller is not in memory. `spawn` runs a coroutine beside the caller.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class EntityDispatcher:
         options: EntityOptions,
         *,
         deliver: Deliver,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._worker, self._functions, self._options, self._deliver = worker, functions, options, deliver
-        self._storage = EntityStorage(task_hub, self._spawn)
-        self._mailbox = Mailbox(self._storage, run_waiting=self._run, answer=self._answer, spawn=self._spawn)
+        self._spawn = spawn
+        self._storage = EntityStorage(task_hub, spawn)
+        self._mailbox = Mailbox(self._storage, run_waiting=self._run, answer=self._answer, spawn=spawn)
         self._loaded: dict[str, LoadedEntity] = {}
         self._slots = asyncio.Semaphore(options.at_once)
-        self._work: set[asyncio.Task[None]] = set()
-        self._stopping = False
 
     # --- requests ---
 
@@ -138,21 +137,6 @@ class EntityDispatcher:
             async with entity.writing:
                 await self._storage.write_row(entity)
 
-    async def stop(self, patience_s: float) -> None:
-        """Let the writes that are under way end; start nothing new. Interrupted batches run again after a start."""
-        self._stopping = True
-        self._mailbox.stop()
-        self._storage.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._quiet(), patience_s)
-        for task in self._work:
-            task.cancel()
-
-    async def _quiet(self) -> None:
-        for entity in list(self._loaded.values()):
-            async with entity.writing:
-                pass
-
     def _entity(self, instance_id: str) -> LoadedEntity:
         if instance_id not in self._loaded:
             self._loaded[instance_id] = LoadedEntity(instance_id)
@@ -161,15 +145,14 @@ class EntityDispatcher:
     # --- batches ---
 
     def _run(self, entity: LoadedEntity) -> None:
-        if entity.scheduler.queue and not entity.running and not self._stopping:
+        if entity.scheduler.queue and not entity.running:
             entity.running = True
             self._spawn(self._run_all(entity))
 
     async def _run_all(self, entity: LoadedEntity) -> None:
         try:
-            while entity.scheduler.queue and not self._stopping:
-                if not await self._run_batch(entity):
-                    break
+            while entity.scheduler.queue and await self._run_batch(entity):
+                pass
         except Exception:
             log.exception("A batch of entity %s failed unexpectedly; the entity is read again from storage.", entity.id)
             await asyncio.sleep(PAUSE_S)
@@ -229,11 +212,6 @@ class EntityDispatcher:
                 entity.scheduler = entity.scheduler.without_answer(answer.request_id)
 
         delivered.add_done_callback(keep_no_longer)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
 
 
 def _logged(entity: LoadedEntity, batch: Batch, outcome: Outcome) -> Outcome:

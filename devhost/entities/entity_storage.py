@@ -29,11 +29,6 @@ class EntityStorage:
     def __init__(self, task_hub: TaskHub, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self._task_hub, self._spawn = task_hub, spawn
         self._loads = asyncio.Semaphore(LOADED_AT_ONCE)
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Write no more late rows."""
-        self._stopping = True
 
     async def load(self, entity: LoadedEntity) -> None:
         """Read an entity from its history, unless it is in memory."""
@@ -131,7 +126,7 @@ class EntityStorage:
 
     def _write_late(self, entity: LoadedEntity) -> None:
         entity.row.late = None
-        if entity.row.is_due and not self._stopping:
+        if entity.row.is_due:
             self._spawn(self._write_row_alone(entity))
 
     async def _write_row_alone(self, entity: LoadedEntity) -> None:

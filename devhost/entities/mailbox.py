@@ -29,11 +29,6 @@ class Mailbox:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._storage, self._run_waiting, self._answer, self._spawn = storage, run_waiting, answer, spawn
-        self._stopping = False
-
-    def stop(self) -> None:
-        """Store nothing new."""
-        self._stopping = True
 
     def put(self, entity: LoadedEntity, request: Request) -> "asyncio.Future[None]":
         """Queue a request; the future is done when it is stored. A sender's requests must arrive in their order."""
@@ -51,7 +46,7 @@ class Mailbox:
     async def _store_all(self, entity: LoadedEntity) -> None:
         """Store the inbox. A write that storage refuses is retried: requests must stay in their order."""
         pause = PAUSE_S
-        while (entity.inbox or not entity.loaded.is_set()) and not self._stopping:
+        while entity.inbox or not entity.loaded.is_set():
             try:
                 async with entity.writing:
                     await self._storage.load(entity)

@@ -102,11 +102,12 @@ class Engine:
         return count
 
     async def stop(self, patience_s: float) -> None:
-        """Let the writes that are under way end; start nothing new."""
+        """Bring the Instances table up to date, let the turns that are under way end, and start nothing new. What is
+        cut off is resumed after the next start, as after a kill.
+        """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.write_rows(), patience_s / 3)
+            await asyncio.wait_for(self.write_rows(), patience_s / 2)
         await self._loop.stop(patience_s / 2)
-        await self._entities.stop(patience_s / 6)
         self._registry.cancel_work()
 
     async def start(self, name: str, instance_id: str, body: str | None, version: str) -> None:
