@@ -39,7 +39,7 @@ def _http_address(value: str) -> str | None:
 
 def _countries(value: str) -> str | None:
     strangers = sorted(set(codes(value)) - COUNTRIES)
-    return f"holds what is no ISO 3166 alpha-2 code: {', '.join(strangers)}." if strangers else None
+    return f"has codes that are not ISO 3166 alpha-2: {', '.join(strangers)}." if strangers else None
 
 
 def _seconds(value: str) -> str | None:

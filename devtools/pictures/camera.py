@@ -40,7 +40,7 @@ def _pages(host: str, scene: Scene) -> Iterator[tuple[str, str, int, int]]:
     """Name, address, width and height of each picture."""
     yield "needs-you.png", f"{host}/api/dashboard", 1100, 540
     yield "orders.png", f"{host}/api/dashboard#/orders", 1100, 610
-    yield "timeline.png", f"{host}/api/dashboard#/order/{scene.undone}", 1100, 940
+    yield "timeline.png", f"{host}/api/dashboard#/order/{scene.undone}", 1100, 900
     yield "phone.png", f"{host}/api/dashboard#/order/{scene.parked}", 390, 780
     yield "tracking.png", host + "/api/" + scene.tracking.partition("/api/")[2], 480, 700
 

@@ -21,6 +21,9 @@ from devtools.trouble import Trouble
 
 PIP_LOG = DATA / "logs" / "set-up.log"
 NPM_LOG = DATA / "logs" / "set-up-azurite.log"
+FROM_THE_NETWORK = (
+    " {} loads packages from the network: check the connection, and its settings for a proxy or an index."
+)
 # Two writers into one environment at once would disturb each other.
 _one_pip = threading.Lock()
 
@@ -70,7 +73,8 @@ def _pip(*arguments: Word) -> None:
     command = [python_of(VENV), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
     with _one_pip:
         _make_environment()
-        run_logged("Installing Python packages", command, {**os.environ, "PIP_USER": "0"}, PIP_LOG)
+        environment = {**os.environ, "PIP_USER": "0"}
+        run_logged("Installing Python packages", command, environment, PIP_LOG, advice=FROM_THE_NETWORK.format("pip"))
 
 
 def _install_worker_library() -> None:
@@ -87,6 +91,7 @@ def _install_azurite() -> None:
         {**os.environ, "PATH": path},
         NPM_LOG,
         cwd=AZURITE,
+        advice=FROM_THE_NETWORK.format("npm"),
     )
 
 

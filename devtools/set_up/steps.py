@@ -57,8 +57,10 @@ def set_up(*steps: Step) -> None:
                 doing.result()
 
 
-def run_logged(task: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, cwd: Path = ROOT) -> None:
-    """Run a program to its end. Its output goes to the log, which is named when the program fails."""
+def run_logged(
+    task: str, command: Sequence[Word], environment: Mapping[str, str], log: Path, *, cwd: Path = ROOT, advice: str = ""
+) -> None:
+    """Run a program to its end. Its output goes to the log. If it fails, the message names the log, then `advice`."""
     process = launch(command, log, environment, cwd)
     since = time.monotonic()
     try:
@@ -69,7 +71,7 @@ def run_logged(task: str, command: Sequence[Word], environment: Mapping[str, str
         end(process, patience=5)
         raise
     if process.returncode:
-        raise Trouble(f"{task} failed ({manner_of_end(process)}): {last_line(log)} (its whole output: {log}).")
+        raise Trouble(f"{task} failed ({manner_of_end(process)}): {last_line(log)} (its whole output: {log}).{advice}")
 
 
 def fingerprint_of(*parts: Path | str) -> str:

@@ -57,6 +57,11 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads}
 
 
+def test_each_picture_is_shown_in_a_document() -> None:
+    shown = {Path(link).name for document in DOCUMENTS for link in links(name_of(document))}
+    assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} <= shown
+
+
 @each_document
 def test_every_verb_of_dev_py_that_a_document_names_exists(document: str) -> None:
     for words in re.findall(r"dev\.py ([a-z]+(?: --no-host)?)", text_of(document)):

@@ -66,8 +66,10 @@ def test_a_step_that_failed_is_done_again(tmp_path: Path) -> None:
 def test_a_failing_installation_names_its_log_and_last_line(tmp_path: Path) -> None:
     log = tmp_path / "set-up.log"
     command = [sys.executable, "-c", "print('much'); print('No space left'); exit(1)"]
-    with pytest.raises(Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log"):
-        run_logged("Installing it", command, {}, log)
+    with pytest.raises(
+        Trouble, match=r"Installing it failed \(exit status 1\): No space left .*set-up\.log\)\. Check it\."
+    ):
+        run_logged("Installing it", command, {}, log, advice=" Check it.")
     assert log.read_text().startswith("much")
 
 
