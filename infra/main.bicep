@@ -63,12 +63,12 @@ param privateNetwork bool = false
 param zoneRedundant bool = false
 
 @minValue(0)
-@description('Instances that are always there for HTTP requests, and as many for the orchestrations. 0: cold starts.')
+@description('Always-ready instances for HTTP requests, and as many for the orchestrations. 0: cold starts.')
 param alwaysReadyInstances int = 1
 
 @minValue(1)
 @maxValue(1000)
-@description('At most so many instances.')
+@description('The largest number of instances.')
 param maximumInstances int = 40
 
 @description('True: the vault and its secrets cannot be purged before 90 days. It cannot be switched off again.')
@@ -77,7 +77,7 @@ param purgeProtection bool = true
 @description('True: the storage account, with orders and labels in it, cannot be deleted while its lock is there.')
 param deleteLock bool = true
 
-@description('Gigabytes a day that the workspace takes at most. An alert tells when it is reached. -1: no limit.')
+@description('How many gigabytes the workspace takes a day. An alert fires when it takes no more. -1: no limit.')
 param dailyQuotaGb int = 5
 
 @minValue(1)

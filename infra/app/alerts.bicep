@@ -1,5 +1,5 @@
-// Alerts on what is so, and not on what happened: one stays open until it is no longer so. Each has its entry in the
-// runbook of docs/deploy.md. The sweep logs how the orders stand in each run.
+// Most alerts are on a state, not on an event: an alert stays open while the state lasts. Each has its entry in the runbook
+// of docs/deploy.md. In each run the sweep logs how many orders are unfinished, parked or waiting, and how old the oldest is.
 param location string
 param tags object
 param insightsId string

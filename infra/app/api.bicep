@@ -129,7 +129,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
   properties: union(settings, empty(schedulerEndpoint) ? {} : schedulerSettings, furtherSettings)
 }
 
-// Code is published by who is signed in, and by no password.
+// A signed-in person publishes code. No password can.
 resource ftp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
   parent: site
   name: 'ftp'

@@ -1,4 +1,4 @@
-// One workspace for everything that is logged and measured, Application Insights over it, and who is told.
+// One workspace for everything that is logged and measured, Application Insights over it, and the group that gets the alerts.
 param location string
 param tags object
 param token string

@@ -16,7 +16,7 @@ resource scheduler 'Microsoft.DurableTask/schedulers@2025-11-01' = {
     sku: {
       name: 'Consumption'
     }
-    // An empty list would let nobody in. Who may use the scheduler is the role's to say.
+    // An empty list would refuse every address. The role decides who may use the scheduler.
     ipAllowlist: [
       '0.0.0.0/0'
     ]
@@ -28,8 +28,8 @@ resource hub 'Microsoft.DurableTask/schedulers/taskHubs@2025-11-01' = {
   name: taskHubName
 }
 
-// Said on purpose: the scheduler deletes orchestrations that have ended after 30 days, also if nobody says so. What an
-// order did is in the table `orders` and stays there.
+// 30 days is the scheduler's own default, written here so that a reader sees it: it then deletes orchestrations that have
+// ended. The order's record and audit trail are in the table `orders` and stay there.
 resource kept 'Microsoft.DurableTask/schedulers/retentionPolicies@2025-11-01' = {
   parent: scheduler
   name: 'default'

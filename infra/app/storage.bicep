@@ -10,7 +10,7 @@ param workspaceId string
 
 var deploymentContainer = 'deployments'
 
-@description('So many days what was overwritten or deleted in a blob can be restored. docs/deploy.md says what erasing needs.')
+@description('For how many days an overwritten or deleted blob can be restored. docs/deploy.md says what erasing needs.')
 param daysToRestore int = 7
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
@@ -119,7 +119,7 @@ resource measured 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-// Nothing of the app deletes a label: who did, should be known.
+// The app never deletes a label, so each deletion is logged with its caller.
 resource deletions 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'deletions-to-workspace'
   scope: blobs
