@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -26,6 +27,8 @@ TIMEOUT_S = 10.0
 TOKEN_LIFE_S = 300
 PARTS = ("Endpoint", "SharedAccessKeyName", "SharedAccessKey", "EntityPath")
 ENCRYPTED = ("sb", "https")
+# https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
+HUB_NAME = re.compile(r"[A-Za-z0-9._-]{1,260}")
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -63,6 +66,8 @@ def parse_connection(connection: str) -> Hub:
         raise ValueError(
             "PUSH_CONNECTION must have an Endpoint of sb://host or https://host; http:// is for this machine alone"
         ) from None
+    if not HUB_NAME.fullmatch(hub):
+        raise ValueError("PUSH_CONNECTION must have an EntityPath of letters, digits, dots, hyphens and underscores")
     scheme = "https" if address.scheme in ENCRYPTED else address.scheme
     return Hub(f"{scheme}://{address.origin}/{hub}", key_name, key)
 

@@ -6,6 +6,7 @@ answer are held to it. They are read when `faults` is called and when bootstrap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ def _http_address(value: str) -> str | None:
 
 
 def _countries(value: str) -> str | None:
+    if not codes(value):
+        return "names no country."
     strangers = sorted(set(codes(value)) - COUNTRIES)
     return f"has codes that are not ISO 3166 alpha-2: {', '.join(strangers)}." if strangers else None
 
@@ -71,7 +74,7 @@ def _policy(value: str) -> str | None:
 
 
 def _stripe_key(value: str) -> str | None:
-    return None if value.startswith(("sk_", "rk_")) else "must be a secret key of Stripe (sk_… or rk_…)."
+    return None if STRIPE_KEY.fullmatch(value) else "must be a secret key of Stripe (sk_… or rk_…), and nothing else."
 
 
 def _secret(value: str) -> str | None:
@@ -102,6 +105,7 @@ def _parsed(parse: Callable[[str], object]) -> Callable[[str], str | None]:
 
 
 SHORTEST_SECRET = 16
+STRIPE_KEY = re.compile("(sk|rk)_[A-Za-z0-9_]+")
 SANDBOX_PUSH = (
     "Endpoint=http://127.0.0.1:8025;SharedAccessKeyName=sandbox;SharedAccessKey=sandbox-push-key;EntityPath=orders"
 )

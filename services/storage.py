@@ -9,6 +9,7 @@ and an address before the name.
 
 from __future__ import annotations
 
+import base64
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.utils import parse_connection_string
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableServiceClient
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient, LinearRetry
@@ -29,6 +31,7 @@ SETTING = "AzureWebJobsStorage"
 ACCOUNT = f"{SETTING}__accountName"
 # The app uses no queues; the host does.
 URIS = {service: f"{SETTING}__{service}ServiceUri" for service in ("blob", "queue", "table")}
+DEVELOPMENT = "UseDevelopmentStorage=true"
 # The emulator's account and key are published constants:
 # https://learn.microsoft.com/azure/storage/common/storage-connect-azurite
 EMULATOR = (
@@ -58,9 +61,25 @@ def faults(env: Mapping[str, str]) -> list[str]:
     connection = env.get(SETTING, "")
     if not connection:
         return _faults_of_an_identity(env)
-    if connection != "UseDevelopmentStorage=true" and "AccountName=" not in connection:
-        return [f"{SETTING} is no storage connection string: it names no AccountName."]
-    return []
+    fault = None if connection == DEVELOPMENT else _fault_of_a_connection(connection)
+    return [f"{SETTING} is no storage connection string: {fault}."] if fault else []
+
+
+def _fault_of_a_connection(connection: str) -> str | None:
+    """The end of a sentence. The SDK's clients raise ValueError for each of these."""
+    try:
+        parts = parse_connection_string(connection)
+    except ValueError:
+        return "it must be name=value pairs with semicolons between them"
+    if "accountname" not in parts:
+        return "it names no AccountName"
+    if "accountkey" not in parts:
+        return None if "sharedaccesssignature" in parts else "it has no AccountKey"
+    try:
+        base64.b64decode(parts["accountkey"], validate=True)
+    except ValueError:
+        return "its AccountKey is not in base 64"
+    return None
 
 
 def _faults_of_an_identity(env: Mapping[str, str]) -> list[str]:
@@ -91,7 +110,7 @@ def connect(env: Mapping[str, str]) -> Storage:
     connection = env.get(SETTING)
     if not connection:
         return _by_identity(env)
-    text = EMULATOR if connection == "UseDevelopmentStorage=true" else connection
+    text = EMULATOR if connection == DEVELOPMENT else connection
     return Storage(
         TableServiceClient.from_connection_string(text, **PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)),
         BlobServiceClient.from_connection_string(text, **BLOB_PATIENCE, transport=azure_transport(*CONNECT_AND_READ_S)),

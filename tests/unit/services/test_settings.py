@@ -7,6 +7,7 @@ import json
 import pytest
 
 from devtools.places import ROOT
+from services import storage
 from services.settings import SETTINGS, faults, kind_of_stripe_key
 
 GOOD = {setting.name: setting.example for setting in SETTINGS}
@@ -39,13 +40,23 @@ def test_nothing_set_names_every_setting_that_must_be() -> None:
     ("name", "value"),
     [
         ("AzureWebJobsStorage", "hunter2"),
+        ("AzureWebJobsStorage", "AccountName=shop"),
+        ("AzureWebJobsStorage", "AccountName=;AccountKey=aHVudGVyMg=="),
+        ("AzureWebJobsStorage", "AccountName=shop;AccountKey=hunter2;hunter2"),
+        ("AzureWebJobsStorage", "AccountName=shop;AccountKey=hunter2!"),
+        ("AzureWebJobsStorage", "AccountKey=aHVudGVyMg=="),
         ("STRIPE_API_KEY", "pk_test_hunter2"),
+        ("STRIPE_API_KEY", "sk_test_hunter2\n"),
+        ("STRIPE_API_KEY", "sk_test_hünter2"),
         ("STRIPE_API_BASE", "stripe.com/hunter2"),
         ("SMTP_URL", "http://hunter2"),
         ("MAIL_FROM", "hunter2"),
         ("MAIL_FROM", "hunter2@"),
         ("PUSH_CONNECTION", "Endpoint=sb://hub;SharedAccessKey=hunter2"),
+        ("PUSH_CONNECTION", "Endpoint=sb://hub;SharedAccessKeyName=all;SharedAccessKey=hunter2;EntityPath=bücher"),
+        ("PUSH_CONNECTION", "Endpoint=sb://hub;SharedAccessKeyName=all;SharedAccessKey=hunter2;EntityPath=a/b"),
         ("SHIPS_TO", "GB,ZZ"),
+        ("SHIPS_TO", ","),
         ("CONFIRMATION_FAILURE", "hunter2"),
         ("STEP_RETRY_SECONDS", "hunter2"),
         ("UNDO_RETRY_SECONDS", "-1"),
@@ -74,6 +85,20 @@ def test_a_wrong_value_is_one_sentence_that_names_the_setting_and_not_the_value(
     assert fault.startswith(name)
     assert fault.endswith(".")
     assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net",
+        "accountname=shop;accountkey=c2VjcmV0",
+        "AccountName=shop;SharedAccessSignature=sv=2024-01-01&sig=c2VjcmV0",
+    ],
+)
+def test_what_counts_as_a_connection_string_makes_clients(connection: str) -> None:
+    env = {**GOOD, "AzureWebJobsStorage": connection}
+    assert faults(env) == []
+    assert storage.connect(env).tables.account_name == "shop"
 
 
 def test_push_is_optional() -> None:
