@@ -93,6 +93,14 @@ def _unprintable(character: str) -> str:
     return f"the character {character!r} ({code}) cannot be printed on a label: it is not Latin, Greek or Cyrillic"
 
 
+def _mailbox(address: str) -> str:
+    if address.index("@") > LONGEST_MAILBOX:
+        raise ValueError(f"must have at most {LONGEST_MAILBOX} characters before the @")
+    if ENCODED_WORD in address:
+        raise ValueError(f"must not contain {ENCODED_WORD}")
+    return address
+
+
 def _country(code: str) -> str:
     if code not in COUNTRIES:
         raise ValueError("must be an ISO 3166 alpha-2 code in capital letters, such as GB")
@@ -108,8 +116,13 @@ ORDER_ID_PATTERN = r"^[A-Za-z0-9-]{1,64}$"
 # Any id that can be a key in storage can be looked up, so a stricter rule for new ids hides no older order.
 LOOKUP_PATTERN = r"[^/\\#?\x00-\x1f\x7f-\x9f]{1,255}"
 SKU_PATTERN = r"^[A-Z0-9-]{1,64}$"
-# The shape that HTML gives an e-mail address. Whether it exists is for the mail server to say.
-EMAIL_PATTERN = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+# The shape that mail servers take (RFC 5321): words with dots between them, and a domain of labels. Whether the address
+# exists is for the mail server to say.
+MAIL_WORD, MAIL_LABEL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+", r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL_PATTERN = rf"^{MAIL_WORD}(\.{MAIL_WORD})*@{MAIL_LABEL}(\.{MAIL_LABEL})+$"
+LONGEST_MAILBOX = 64
+# It begins an encoded word (RFC 2047), which is no part of an address.
+ENCODED_WORD = "=?"
 
 CUSTOMER_ID_PATTERN = r"^[A-Za-z0-9_.@-]{1,100}$"
 PAYMENT_METHOD_PATTERN = r"^pm_[A-Za-z0-9_]{1,64}$"
@@ -134,7 +147,7 @@ class Model(BaseModel):
 class Customer(Model):
     id: Annotated[str, StringConstraints(pattern=CUSTOMER_ID_PATTERN)]
     name: Name
-    email: Annotated[str, StringConstraints(max_length=200, pattern=EMAIL_PATTERN)]
+    email: Annotated[str, StringConstraints(max_length=200, pattern=EMAIL_PATTERN), AfterValidator(_mailbox)]
 
 
 class Item(Model):

@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from activities.notification import Mail
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
+from models.order_request import ENCODED_WORD
 from services.addresses import is_loopback
 
 TIMEOUT_S = 10.0
@@ -102,6 +103,8 @@ class SmtpMail:
         Raises Refused("recipient_rejected") if the server refused it for good, OutcomeUnknown if the connection was
         lost after the message was sent, and Unavailable for everything else.
         """
+        if ENCODED_WORD in mail.to:  # the mail library would decode it, and name another address
+            raise Refused("recipient_rejected")
         message = _message(mail, self._sender)
         try:
             with self._session() as connection:

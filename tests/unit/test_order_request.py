@@ -47,6 +47,14 @@ def line(**changes: Any) -> list[dict[str, Any]]:
         ({"customer__id": "cust 42"}, ("customer", "id")),
         ({"customer__email": "ada"}, ("customer", "email")),
         ({"customer__email": "ada@example.com\r\nBcc: eve@example.com"}, ("customer", "email")),
+        *(
+            ({"customer__email": address}, ("customer", "email"))
+            for address in (
+                *("a..b@example.com", ".a@example.com", "a.@example.com", "ada@example", "ada@-a.example"),
+                *("ada@a-.example", "ada@a..example", f"ada@{'a' * 64}.example", f"{'a' * 65}@a.example", "@a.example"),
+                *("=?utf-8?q?a=0Ab?=@a.example", "a@b@c.example", "ada@example.com\n"),
+            )
+        ),
         ({"customer__name": "nul\x00"}, ("customer", "name")),
         ({"customer__name": "   "}, ("customer", "name")),
         ({"customer__name": "n" * 201}, ("customer", "name")),
@@ -61,6 +69,17 @@ def line(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_a_wrong_field_is_refused_and_named(changes: dict[str, Any], field: tuple[int | str, ...]) -> None:
     assert wrong_fields(**changes) == {field}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("o'neill+shop@example.com", "a.b-c_d@xn--bcher-kva.example", "a@b.co", f"{'a' * 64}@a.example"),
+        *(f"ada@{'a' * 63}.example", "1@2.3a", "!#$%&'*+/?=^_`{|}~-@example.com"),
+    ],
+)
+def test_an_address_that_mail_servers_take_is_taken(address: str) -> None:
+    assert request(customer__email=address).customer.email == address
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

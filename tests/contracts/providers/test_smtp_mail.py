@@ -80,7 +80,7 @@ def test_the_longest_order_id_leaves_its_message_id_whole(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("to", ["o'neill+shop@example.com", "a.@example.com", "..a@b.co", "x" * 188 + "@example.com"])
-def test_every_address_that_the_edge_lets_in_is_written_to(sandbox: Sandbox, order_id: str, to: str) -> None:
+def test_every_address_that_the_edge_lets_in_or_let_in_is_written_to(sandbox: Sandbox, order_id: str, to: str) -> None:
     SmtpMail(sandbox.smtp, SENDER).send(mail(order_id, to))
     assert [row["to"] for row in arrived(sandbox, order_id)] == [to]
 
@@ -90,6 +90,16 @@ def test_a_recipient_that_the_server_rejects_is_refused_and_not_named(sandbox: S
     report = failure(lambda: SmtpMail(sandbox.smtp, SENDER).send(mail(order_id, to)))
     assert report.endswith("Refused: recipient_rejected\n")
     assert to not in report
+    assert arrived(sandbox, order_id) == []
+
+
+@pytest.mark.parametrize("to", ["=?utf-8?q?a=0Ab?=@example.com", "=?utf-8?q?eve=40example.com=2Cb?=@example.com"])
+def test_an_address_that_the_library_would_decode_into_another_is_refused(
+    sandbox: Sandbox, order_id: str, to: str
+) -> None:
+    """The edge refuses it today; an order of older code may have it."""
+    with pytest.raises(Refused, match="recipient_rejected"):
+        SmtpMail(sandbox.smtp, SENDER).send(mail(order_id, to))
     assert arrived(sandbox, order_id) == []
 
 
