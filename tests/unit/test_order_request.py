@@ -47,14 +47,6 @@ def line(**changes: Any) -> list[dict[str, Any]]:
         ({"customer__id": "cust 42"}, ("customer", "id")),
         ({"customer__email": "ada"}, ("customer", "email")),
         ({"customer__email": "ada@example.com\r\nBcc: eve@example.com"}, ("customer", "email")),
-        *(
-            ({"customer__email": address}, ("customer", "email"))
-            for address in (
-                *("a..b@example.com", ".a@example.com", "a.@example.com", "ada@example", "ada@-a.example"),
-                *("ada@a-.example", "ada@a..example", f"ada@{'a' * 64}.example", f"{'a' * 65}@a.example", "@a.example"),
-                *("=?utf-8?q?a=0Ab?=@a.example", "a@b@c.example", "ada@example.com\n"),
-            )
-        ),
         ({"customer__name": "nul\x00"}, ("customer", "name")),
         ({"customer__name": "   "}, ("customer", "name")),
         ({"customer__name": "n" * 201}, ("customer", "name")),
@@ -69,6 +61,18 @@ def line(**changes: Any) -> list[dict[str, Any]]:
 )
 def test_a_wrong_field_is_refused_and_named(changes: dict[str, Any], field: tuple[int | str, ...]) -> None:
     assert wrong_fields(**changes) == {field}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("a..b@example.com", ".a@example.com", "a.@example.com", "ada@example", "ada@-a.example", "ada@a-.example"),
+        *("ada@a..example", f"ada@{'a' * 64}.example", f"{'a' * 65}@a.example", "@a.example", "a@b@c.example"),
+        *("=?utf-8?q?a=0Ab?=@a.example", "ada@example.com\n"),
+    ],
+)
+def test_an_address_that_no_mail_server_takes_is_refused_and_named(address: str) -> None:
+    assert wrong_fields(customer__email=address) == {("customer", "email")}
 
 
 @pytest.mark.parametrize(
