@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import smtplib
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.headerregistry import Address
@@ -28,6 +29,9 @@ from models.order_request import ENCODED_WORD
 from services.addresses import is_loopback
 
 TIMEOUT_S = 10.0
+# The step has 45 seconds, and the last two answers take TIMEOUT_S each at most. A mail that is accepted after the step's
+# deadline is sent again by the next attempt.
+HAND_OVER_WITHIN_S = 20.0
 PORTS = {"smtp": 25, "smtps": 465}
 # https://www.rfc-editor.org/rfc/rfc4954#section-6: replies that ask for a login, or for a better one.
 WANTS_LOGIN = frozenset({530, 534, 535, 538})
@@ -105,10 +109,12 @@ class SmtpMail:
         """
         if ENCODED_WORD in mail.to:  # the mail library would decode it, and name another address
             raise Refused("recipient_rejected")
-        message = _message(mail, self._sender)
+        message, started = _message(mail, self._sender), time.monotonic()
         try:
             with self._session() as connection:
                 self._address(connection, mail)
+                if time.monotonic() - started > HAND_OVER_WITHIN_S:
+                    raise _unavailable(mail, "answers too slowly")
                 _hand_over(connection, mail, message)
         except smtplib.SMTPNotSupportedError:
             raise _unavailable(mail, "of SMTP_URL offers no STARTTLS or no login that is known here") from None

@@ -157,7 +157,9 @@ def storage_faults(subject: str) -> Iterator[None]:
     except OrderSagaError:
         raise
     except HttpResponseError as error:
-        raise Unavailable(f"Storage refused {subject}: {error.status_code} {error.reason}.") from error
+        # Without a status it is a fault of the key or of the identity, which the SDK found before it sent anything.
+        why = f"{error.status_code} {error.reason}" if error.status_code else type(error).__name__
+        raise Unavailable(f"Storage refused {subject}: {why}.") from error
     except AzureError as error:
         raise Unavailable(f"Storage did not answer for {subject}: {type(error).__name__}.") from error
 

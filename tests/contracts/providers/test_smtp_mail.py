@@ -25,6 +25,8 @@ from cryptography.x509.oid import NameOID
 
 from activities.notification import Mail
 from models.errors import OrderSagaError, OutcomeUnknown, Refused, Unavailable
+from orchestrators.steps import SEND_CONFIRMATION
+from services import smtp_mail
 from services.smtp_mail import MailServer, SmtpMail, parse_sender, parse_smtp_url
 from tests.support.servers import FreePorts, Sandbox
 
@@ -214,6 +216,21 @@ def test_a_recipient_that_is_forwarded_is_accepted(post: Post, order_id: str) ->
     handler, port = post({"RCPT": "251 will forward"})
     SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(mail(order_id))
     assert len(handler.messages) == 1
+
+
+def test_a_server_that_answers_too_slowly_for_the_step_gets_no_message(
+    post: Post, order_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt starts at the step's deadline. A message that is accepted after that comes twice."""
+    monkeypatch.setattr(smtp_mail, "HAND_OVER_WITHIN_S", 0.0)
+    handler, port = post()
+    with pytest.raises(Unavailable, match="too slowly"):
+        SmtpMail(f"smtp://127.0.0.1:{port}", SENDER).send(mail(order_id))
+    assert handler.messages == []
+
+
+def test_the_last_answers_of_a_slow_server_come_before_the_deadline_of_the_step() -> None:
+    assert SEND_CONFIRMATION.deadline_s > smtp_mail.HAND_OVER_WITHIN_S + 2 * smtp_mail.TIMEOUT_S
 
 
 def test_the_message_has_both_bodies_its_order_and_a_sender_with_any_name(post: Post, order_id: str) -> None:
