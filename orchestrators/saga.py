@@ -47,6 +47,7 @@ from models.view import CompensationView, Failure, StepView, fresh_view
 from orchestrators.steps import CLOSE_ORDER, Retry, Step, step_retry, steps_of, undo_retry
 
 Turns = Generator[Any, Any, Any]
+LONGEST_TIMER_S = 6 * 24 * 3600
 SETTLED = (StepDone, StepRefused, StepCancelled, StepWaiting, OrderUndoing, OrderFinal)
 
 
@@ -249,7 +250,8 @@ class Saga:
         self._publish()
         event = self._context.wait_for_external_event(waiting.wake)
         # At least a second: if the clock of the activities is behind ours, they do not see the deadline pass yet.
-        timer = self._context.create_timer(max(waiting.deadline, self._in(1)))
+        # At most what one timer can last: SDK 1.x makes several of a longer one, and cannot cancel them.
+        timer = self._context.create_timer(min(max(waiting.deadline, self._in(1)), self._in(LONGEST_TIMER_S)))
         if (yield self._context.task_any([event, timer])) == event:
             _cancel(timer)
         self._view.status = "running"

@@ -146,6 +146,15 @@ def test_a_wait_whose_deadline_has_passed_asks_again_and_again_but_not_at_once()
     assert context.fired == [1, 1]
 
 
+def test_a_wait_is_never_longer_than_one_timer_can_be() -> None:
+    """A deadline of six days by a clock that is ahead of the saga's."""
+    context = FakeDurableContext(
+        {"validate_order": [waiting(1, seconds=6 * 86400 + 5), waiting(2, 6 * 86400 + 5), REFUSED]}
+    )
+    context.play()
+    assert context.fired == [6 * 86400, 5]
+
+
 def test_each_wait_for_a_decision_has_an_event_of_its_own() -> None:
     """An event that came for nothing must not satisfy the next wait: the SDK hands it to every wait of its name."""
     waits = [waiting(n) for n in (1, 2, 3)]
