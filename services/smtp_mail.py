@@ -29,7 +29,7 @@ from models.order_request import ENCODED_WORD
 from services.addresses import is_loopback
 
 TIMEOUT_S = 10.0
-# The step has 45 seconds, and the last two answers take TIMEOUT_S each at most. A mail that is accepted after the step's
+# The step has 45 seconds, and the last two answers take TIMEOUT_S each at most. A mail that is accepted after its
 # deadline is sent again by the next attempt.
 HAND_OVER_WITHIN_S = 20.0
 PORTS = {"smtp": 25, "smtps": 465}
