@@ -61,6 +61,7 @@ def test_the_order_that_start_prints_is_taken(product: Product) -> None:
 
 def test_start_says_where_its_logs_are_and_how_each_order_ends(product: Product) -> None:
     assert f"\n  logs      {product.data / 'logs'}\n" in product.output()
+    assert f"\n  dashboard {product.urls['host']}/api/dashboard\n" in product.output()
     taken = product.order().json()["id"]
     declined = product.order(payment_method="pm_card_visa_chargeDeclined").json()["id"]
     product.final_view(taken)
