@@ -13,7 +13,7 @@ from services import storage
 from services.alert_webhook import AlertWebhook
 from services.blob_labels import BlobLabels
 from services.notification_hub import NotificationHub
-from services.settings import codes, public_origin, values
+from services.settings import comma_separated, public_origin, values
 from services.smtp_mail import SmtpMail
 from services.stripe_payments import StripePayments
 from services.stripe_webhooks import StripeSignatures, TableEvents
@@ -68,7 +68,7 @@ def build(env: Mapping[str, str]) -> Services:
         reconciler=Reconciler(orders, index, payments, stock, alerts),
         sweeps=SweepReports(index_table),
         policy=Policy(
-            ships_to=frozenset(codes(value["SHIPS_TO"])),
+            ships_to=frozenset(comma_separated(value["SHIPS_TO"])),
             approval_threshold_minor=int(threshold) if threshold else None,
             approval_deadline_s=float(value["APPROVAL_DEADLINE"]),
         ),
@@ -79,6 +79,6 @@ def build(env: Mapping[str, str]) -> Services:
                 "confirmation_failure": value["CONFIRMATION_FAILURE"],
             }
         ),
-        tracking=Tracking(tuple(codes(value["TRACKING_SECRET"])), float(value["TRACKING_DAYS"]), origin),
+        tracking=Tracking(tuple(comma_separated(value["TRACKING_SECRET"])), float(value["TRACKING_DAYS"]), origin),
         alerts=alerts,
     )

@@ -60,7 +60,7 @@ class Note(Wire):
 
 
 class Left(Wire):
-    """What an activity leaves to the next one. `models.order_notes` says how the notes are written.
+    """What an activity leaves to the next one. `activities.order_notes` says how the notes are written.
 
     `etag` is that of the record after the last activity. Only a first attempt has it: a process that remembers exactly
     this state may use it without reading the record.

@@ -1,9 +1,9 @@
 """The order's record: what our own table holds of an order, read tolerantly, and the rules by which it may change.
 
-The rules are the functions below the record, one a transition: each looks at the record as it was read and returns the
-`Change` to write, or None when there is nothing to write, or raises Conflict when the record forbids what was asked.
-They are pure. `services.table_orders` writes a change under the ETag of exactly the record that was looked at, so what
-a rule decides is decided on the state that it changes; when another writer was first, the rule decides again.
+Each rule is a function below the record, one for each transition. It looks at the record as it was read, and returns
+the `Change` to write, or None if there is nothing to write. It raises Conflict if the record forbids the request. The
+rules are pure. `services.tables.table_orders` writes a change under the ETag of exactly the record that the rule looked
+at. If another writer was first, the rule decides again, on what that writer left.
 
 docs/order-states.md lists the states in which each transition may start; a test compares the functions with it.
 

@@ -39,9 +39,9 @@ def _http_address(value: str) -> str | None:
 
 
 def _countries(value: str) -> str | None:
-    if not codes(value):
+    if not comma_separated(value):
         return "names no country."
-    strangers = sorted(set(codes(value)) - COUNTRIES)
+    strangers = sorted(set(comma_separated(value)) - COUNTRIES)
     return f"has codes that are not ISO 3166 alpha-2: {', '.join(strangers)}." if strangers else None
 
 
@@ -82,7 +82,7 @@ def _secret(value: str) -> str | None:
 
 
 def _tracking_secrets(value: str) -> str | None:
-    short = any(len(secret) < SHORTEST_SECRET for secret in codes(value))
+    short = any(len(secret) < SHORTEST_SECRET for secret in comma_separated(value))
     return f"must hold secrets of at least {SHORTEST_SECRET} characters." if short else None
 
 
@@ -288,5 +288,5 @@ def values(env: Mapping[str, str]) -> dict[str, str]:
     return {setting.name: env.get(setting.name) or setting.default or "" for setting in SETTINGS}
 
 
-def codes(countries: str) -> list[str]:
-    return [code.strip() for code in countries.split(",") if code.strip()]
+def comma_separated(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]

@@ -8,11 +8,12 @@ alert is sent at least once, under one key.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from models.order_record import Change, OrderRecord
 from models.states import HELD, MONEY
+from models.view import moment
 
 
 class Alert(NamedTuple):
@@ -49,7 +50,7 @@ def alert_of(record: OrderRecord, origin: str) -> Alert:
         "type": f"order.{record.state}",
         "order_id": record.order_id,
         "waits_for": ["approval"] if approval else list(waits),
-        "deadline": approval.deadline.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if approval else None,
+        "deadline": moment(approval.deadline) if approval else None,
         "total": record.total.model_dump() if record.total else None,
         "held": {
             MONEY: {"amount_minor": record.held_minor, "currency": currency} if record.held_minor > 0 else None,

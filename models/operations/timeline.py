@@ -77,7 +77,7 @@ def attempts(history: Iterable[Entry]) -> list[Attempt]:
 
 def _attempt(entry: Entry) -> Attempt | None:
     kind, name = entry.get("EventType"), entry.get("FunctionName") or entry.get("Name")
-    started, ended = moment(entry.get("ScheduledTime")), moment(entry.get("Timestamp"))
+    started, ended = time_of(entry.get("ScheduledTime")), time_of(entry.get("Timestamp"))
     if kind == SCHEDULED and name and ended:  # it has not ended: its one time is that of its start
         return Attempt(str(name), _path(str(name)), 0, ended, None, None)
     if kind not in {COMPLETED, FAILED} or not name or not started:
@@ -131,7 +131,7 @@ def due(record: OrderRecord, history: Sequence[Entry], done: Sequence[Attempt], 
         return None
     if record.state == "awaiting_approval" and record.approval is not None:
         return Due("approval", record.approval.deadline)
-    coming = [at for entry in history if entry.get("EventType") == TIMER and (at := moment(entry.get("FireAt")))]
+    coming = [at for entry in history if entry.get("EventType") == TIMER and (at := time_of(entry.get("FireAt")))]
     running = any(attempt.ended_at is None for attempt in done)
     if not coming or coming[-1] < now:
         return None
@@ -155,7 +155,7 @@ def references(record: OrderRecord) -> dict[str, dict[str, str]]:
     return by_activity
 
 
-def moment(text: object) -> datetime | None:
+def time_of(text: object) -> datetime | None:
     """A time of the history. The extension writes up to seven digits of a second; Python reads six."""
     if isinstance(text, datetime):
         return text.astimezone(UTC)

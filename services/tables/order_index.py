@@ -29,6 +29,7 @@ from models.errors import OrderSagaError
 from models.operations.order_list import EndedCounts, Entries, Front, IndexEntry, Page, Standing, standing_of
 from models.order_record import OrderRecord
 from models.states import FINAL_STATES, WAITING_STATES
+from models.view import moment
 from services.storage import number, plain, storage_faults
 from services.tables.bounded_reads import MOST_ROWS, quoted, read_part
 
@@ -218,8 +219,8 @@ def _start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
-def _countdown(moment: datetime) -> str:
-    return f"{END_OF_TIME_MS - int(moment.timestamp() * 1000):013d}"
+def _countdown(at: datetime) -> str:
+    return f"{END_OF_TIME_MS - int(at.timestamp() * 1000):013d}"
 
 
 def _of_day(day: date, after: str | None) -> str:
@@ -274,7 +275,7 @@ def _skus(record: OrderRecord) -> list[str]:
 
 def _waits_for(record: OrderRecord) -> str | None:
     if record.state == "awaiting_approval" and record.approval is not None:
-        return f"approval until {record.approval.deadline.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}"
+        return f"approval until {moment(record.approval.deadline)}"
     return ", ".join(record.parked_compensations) or None
 
 

@@ -11,6 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
 from models.operations.order_list import EndedCounts
+from models.view import moment
 from reconciliation.sweep import Place
 from services.storage import storage_faults
 
@@ -45,7 +46,7 @@ class SweepReports:
         if ended_well(counts):
             row["NotWellSince"] = ""
         elif not (before := self._row() or {}).get("NotWellSince"):
-            row["NotWellSince"] = _text(now)
+            row["NotWellSince"] = moment(now)
         else:
             row["NotWellSince"] = before["NotWellSince"]
         with storage_faults("the report of the sweep"):
@@ -65,12 +66,12 @@ class SweepReports:
         if row is None:
             return None
         since = {"not_well_since": row["NotWellSince"]} if row.get("NotWellSince") else {}
-        return {"at": _text(row["At"]), **json.loads(row["Report"]), **since}
+        return {"at": moment(row["At"]), **json.loads(row["Report"]), **since}
 
     def ended(self) -> dict[str, Any] | None:
         """The last count of a run: `day`, `states` (ended orders by state), `more`, `at`. None before the first."""
         row = self._row() or {}
-        return {**json.loads(row["Ended"]), "at": _text(row["CountedAt"])} if row.get("Ended") else None
+        return {**json.loads(row["Ended"]), "at": moment(row["CountedAt"])} if row.get("Ended") else None
 
     def _row(self) -> Mapping[str, Any] | None:
         with storage_faults("the report of the sweep"):
@@ -82,7 +83,3 @@ class SweepReports:
 
 def ended_well(counts: Mapping[str, int]) -> bool:
     return not (counts.get("not_mended") or counts.get("parts_failed"))
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

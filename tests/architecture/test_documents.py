@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from devtools.verbs import VERBS
+from tests.architecture.test_rooms import OUR_ROOMS
 from tests.support.documents import DOCUMENTS, ROOT, name_of, rows, text_of
 
 # A parameter of a route that may be left out.
@@ -28,6 +29,27 @@ def test_every_link_and_every_path_in_a_document_leads_somewhere(document: str) 
     files = {link.partition("#")[0] for link in links(document)} - {""}
     assert [file for file in sorted(files) if not (folder / file).exists()] == []
     assert [path for path in sorted(named_paths(text_of(document))) if not (ROOT / path).exists()] == []
+
+
+def test_every_module_that_a_docstring_or_a_comment_names_is_there() -> None:
+    lost = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted(file for room in OUR_ROOMS | {"tests"} for file in (ROOT / room).rglob("*.py"))
+        for name in re.findall(
+            rf"`((?:{'|'.join(sorted(OUR_ROOMS))}|tests)(?:\.\w+)+)", file.read_text(encoding="utf-8")
+        )
+        if not is_there(name)
+    ]
+    assert lost == []
+
+
+def is_there(name: str) -> bool:
+    """A package, a module, or a name in one."""
+    path = ROOT.joinpath(*name.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        return True
+    module = path.parent.with_suffix(".py")
+    return module.is_file() and path.name in module.read_text(encoding="utf-8")
 
 
 def links(document: str) -> set[str]:

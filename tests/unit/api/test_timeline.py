@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.money import Total
-from models.operations.timeline import Due, attempts, due, moment, references, waits
+from models.operations.timeline import Due, attempts, due, references, time_of, waits
 from models.order_parts import Approval
 from models.order_record import OrderRecord
 from models.states import OrderStatus
@@ -131,8 +131,8 @@ def test_an_effect_is_shown_with_its_key_and_the_provider_s_reference() -> None:
     ("text", "microseconds"), [("2026-11-26T09:30:00Z", 0), ("2026-11-26T09:30:00.1234567Z", 123456)]
 )
 def test_the_history_s_times_may_have_seven_digits_or_none(text: str, microseconds: int) -> None:
-    assert moment(text) == START.replace(microsecond=microseconds)
+    assert time_of(text) == START.replace(microsecond=microseconds)
 
 
 def test_what_is_no_time_is_none() -> None:
-    assert moment("yesterday") is None and moment(None) is None
+    assert time_of("yesterday") is None and time_of(None) is None
