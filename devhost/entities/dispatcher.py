@@ -115,7 +115,10 @@ class EntityDispatcher:
         self._mailbox.attend(entity)
 
     async def purge(self, instance_id: str) -> bool:
-        """Delete an entity with its waiting operations; whether it existed. Waiting calls get a failure."""
+        """Delete an entity with its waiting operations; whether it is in memory. Waiting calls get a failure.
+
+        It stays in memory, because whatever comes next has to wait for the same lock.
+        """
         entity = self._loaded.get(instance_id)
         if entity is None:
             return False
@@ -127,8 +130,6 @@ class EntityDispatcher:
         for request in dropped:
             if request.sender and not request.is_signal:
                 self._deliver(EntityResponse(request.id, request.sender, failed_response(f"{instance_id} was purged.")))
-        if not entity.inbox:
-            del self._loaded[instance_id]
         return True
 
     async def write_rows(self) -> None:

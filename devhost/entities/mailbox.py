@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from typing import Any
 
 from devhost.entities.entity_storage import EntityStorage
@@ -63,7 +64,7 @@ class Mailbox:
         self._run_waiting(entity)
 
     async def _store(self, entity: LoadedEntity) -> None:
-        waiting = [entity.inbox[index] for index in range(min(len(entity.inbox), STORED_AT_ONCE))]
+        waiting = list(islice(entity.inbox, STORED_AT_ONCE))
         requests = [pending.request for pending in waiting]
         known = len(entity.scheduler.queue)
         fresh = entity.scheduler.taking(requests).queue[known:]

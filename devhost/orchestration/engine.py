@@ -70,6 +70,7 @@ class Collaborators:
 class Engine:
     def __init__(self, registry: InstanceRegistry, parts: Collaborators, options: Options) -> None:
         self._registry, self._any_state = registry, options.override_any_state
+        self._rewinding = asyncio.Lock()  # one at a time: a second one must see what the first has changed
         self._task_hub, self._entities, self._speculative = parts.task_hub, parts.entities, parts.speculative
         self._outbox = outbox = EntityOutbox(parts.entities)
         rows = InstanceRowWriter(parts.task_hub, registry.post)
@@ -122,8 +123,8 @@ class Engine:
         self._speculative.before_start(instance)
         generation = await self._task_hub.instances.insert(instance_id, columns, self._any_state)
         started.fields["Generation"] = generation
-        if active:
-            await self._loop.abandon(active)
+        while earlier := self._registry.get(instance_id):  # another start may have come since
+            await self._loop.abandon(earlier)
         instance.row.columns = {**columns, "Generation": generation}
         self._registry.add(instance)
         self._registry.post(instance, OutsideEvent(started))
@@ -161,6 +162,10 @@ class Engine:
 
     async def rewind(self, instance_id: str, reason: str) -> Delivery:
         """Resume a failed instance from before its failure. As raise_event; raises WrongState while it is active."""
+        async with self._rewinding:
+            return await self._rewind(instance_id, reason)
+
+    async def _rewind(self, instance_id: str, reason: str) -> Delivery:
         row = await self.status(instance_id)
         if row is None:
             return Delivery.NO_INSTANCE
