@@ -209,6 +209,20 @@ def test_the_options_of_devhost_are_the_listed_ones() -> None:
     assert listed == taken
 
 
+def test_the_page_of_the_sandbox_lists_each_payment_method_with_its_decline() -> None:
+    from sandbox.payments.cards import METHODS  # noqa: PLC0415
+
+    listed = {
+        method: re.findall(r"`(\w+)`", reason)[1:]
+        for methods, _, reason in rows("docs/sandbox.md", "Payment method")
+        for method in re.findall(r"`(\w+)`", methods)
+    }
+    declines = {name: method.decline for name, method in METHODS.items()}
+    assert listed == {
+        name: [decline.decline_code or decline.code] if decline else [] for name, decline in declines.items()
+    }
+
+
 def test_the_picture_names_what_is_there() -> None:
     picture = ElementTree.parse(ROOT / "docs" / "order-saga.svg").getroot()
     texts = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
