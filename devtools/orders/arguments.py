@@ -60,7 +60,10 @@ def _placing(parser: argparse.ArgumentParser) -> None:
         "--item", action="append", metavar="SKU[:N]", help="an item to buy; may be repeated (default: one armchair)"
     )
     parser.add_argument(
-        "--card", default="pm_card_visa", metavar="PM", help="the payment method (default: pm_card_visa)"
+        "--card",
+        default="pm_card_visa",
+        metavar="PM",
+        help="the payment method (default: pm_card_visa); docs/sandbox.md lists others",
     )
     parser.add_argument("--email", metavar="ADDRESS", help="the address for the confirmation")
     parser.add_argument("--body", metavar="FILE", help="the whole body as JSON; - is the standard input")
