@@ -6,14 +6,11 @@ so many programs instead of a few, others in each run; a failure prints its prog
 again.
 """
 
-import importlib
-import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from hypothesis import strategies as st
 
 from tests.devhost.support.hosts import APPS, Devhost
 from tests.devhost.support.program_runner import Acknowledged, Crash, ProgramRun, ProgramRunner, run_programs
+from tests.devhost.support.provider_oracle import orchestrators
 from tests.devhost.support.random_programs import Draw, Program, expected, numbered_alike, programs, tasks_of
 from tests.replay.oracle.history import Event, Kind, Orchestrator, request, response
 from tests.replay.oracle.walk import walk
@@ -94,26 +92,10 @@ def open_runner(azurite: Azurite, ports: FreePorts, tmp_path: Path) -> Callable[
     return open_one
 
 
-@pytest.fixture(scope="module")
-def orchestrator() -> Iterator[Orchestrator]:
-    """The app's orchestrator as the SDK replays it. Its replays do little but parse times, so each is parsed once."""
-    spec = importlib.util.spec_from_file_location("programs_app", APP / "function_app.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    functions = {each.get_function_name(): each for each in module.app.get_functions()}
-    history_event = importlib.import_module("azure.durable_functions.models.history.HistoryEvent")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history_event, "dt_parse", lru_cache(maxsize=None)(history_event.dt_parse))
-        yield functions["program"].get_user_function()
-
-
 @pytest.mark.timeout(300 + 5 * MANY)
 @settings(parent=DRAWING, max_examples=max(MANY // BATCH, 1) if MANY else 2, derandomize=not MANY)
 @given(batch=batches())
-def test_programs_end_as_the_rules_say_with_and_without_crashes(
-    open_runner: Callable[[], Any], orchestrator: Orchestrator, batch: Batch
-) -> None:
+def test_programs_end_as_the_rules_say_with_and_without_crashes(open_runner: Callable[[], Any], batch: Batch) -> None:
     with open_runner() as runner:
         for crashes, name in (((), "calm"), (batch.crashes, "crashed")):
             runs = batch.runs(name)
@@ -121,7 +103,7 @@ def test_programs_end_as_the_rules_say_with_and_without_crashes(
             for run in runs:
                 assert_as_expected(run, runner)
         assert runner.too_early() == []
-        assert_histories_replay(runner, orchestrator)
+        assert_histories_replay(runner, orchestrators(APP)["program"])
 
 
 def assert_as_expected(run: ProgramRun, runner: ProgramRunner) -> None:

@@ -1,17 +1,24 @@
 """A history as the SDK is sent it: its events, its executions, and what each of them decided."""
 
+import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 Event = dict[str, Any]
 Action = dict[str, Any]
 Orchestrator = Callable[[str], str]
 
 FAILURE_MARK = "\n\n$OutOfProcData$:"
+# A replay by the SDK does little but parse the times of its events, and one history is replayed many times. So each text
+# is parsed once, by the SDK's own parser: a quarter of the time.
+HISTORY_EVENT = importlib.import_module("azure.durable_functions.models.history.HistoryEvent")
+PARSED_ONCE = lru_cache(maxsize=100_000)(HISTORY_EVENT.dt_parse)
 
 
 class Kind(IntEnum):
@@ -163,7 +170,8 @@ def response(orchestrator: Orchestrator, text: str) -> dict[str, Any]:
     counts: the message before it may quote one, and JSON text holds no bare line break.
     """
     try:
-        answer = orchestrator(text)
+        with patch.object(HISTORY_EVENT, "dt_parse", PARSED_ONCE):
+            answer = orchestrator(text)
     except Exception as error:
         _, mark, state = str(error).rpartition(FAILURE_MARK)
         answer = state if mark else json.dumps({"isDone": False, "actions": [], "error": str(error)})
