@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
 from dataclasses import dataclass
@@ -93,7 +94,6 @@ def answers(port: int) -> bool:
 
 # Below 32768: a connection to a free port above may get the same port as its own, and answer itself.
 BLOCKS = range(13000, 32000, 100)
-_held: list[socket.socket] = []
 
 
 def block_of_ports() -> range:
@@ -108,7 +108,7 @@ def block_of_ports() -> range:
         except OSError:
             holder.close()
             continue
-        _held.append(holder)
+        atexit.register(holder.close)
         return range(first + 1, first + BLOCKS.step)
     raise Trouble(f"No block of free ports was found between {BLOCKS.start} and {BLOCKS.stop}.")
 

@@ -15,8 +15,8 @@ Action = dict[str, Any]
 Orchestrator = Callable[[str], str]
 
 FAILURE_MARK = "\n\n$OutOfProcData$:"
-# A replay by the SDK does little but parse the times of its events, and one history is replayed many times. So each text
-# is parsed once, by the SDK's own parser: a quarter of the time.
+# A replay by the SDK does little but parse the times of its events, and one history is replayed many times. So each
+# text is parsed once, by the SDK's own parser: a quarter of the time.
 HISTORY_EVENT = importlib.import_module("azure.durable_functions.models.history.HistoryEvent")
 PARSED_ONCE = lru_cache(maxsize=100_000)(HISTORY_EVENT.dt_parse)
 
