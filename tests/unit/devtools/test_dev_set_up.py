@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,17 @@ from devtools.places import ROOT
 from devtools.processes.ports import Ports
 from devtools.product import surroundings
 from devtools.product.surroundings import environment_of_the_app, settings_in
-from devtools.set_up import needs, node
-from devtools.set_up.steps import Step, run_logged, set_up
+from devtools.set_up import needs, node, steps
+from devtools.set_up.steps import Step, alone_in, run_logged, set_up
 from devtools.trouble import Trouble
 from devtools.verbs import chosen
 from tests.support.installed import demand_worker_library, installed_azurite
+
+
+@pytest.fixture(autouse=True)
+def locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The locks of these set-ups lie with the test."""
+    monkeypatch.setattr(steps, "DATA", tmp_path)
 
 
 def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path) -> None:
@@ -32,6 +39,24 @@ def test_a_step_is_done_once_until_what_it_installs_from_changes(tmp_path: Path)
     source.write_text("a==2")
     set_up(step)
     assert runs == ["a==1", "a==2"]
+
+
+def test_a_step_waits_for_another_set_up_of_its_folder_alone_and_is_not_done_twice(tmp_path: Path) -> None:
+    """As when the environments of several Pythons are filled at the same time."""
+    runs: list[str] = []
+
+    def step(name: str) -> Step:
+        return Step(name, tmp_path / "log", tmp_path / name / "stamp", lambda: "1", lambda: runs.append(name))
+
+    with ThreadPoolExecutor(1) as another:
+        with alone_in(tmp_path / "busy"):
+            waiting = another.submit(set_up, step("busy"))
+            set_up(step("free"))
+            assert (runs, waiting.done()) == (["free"], False)
+            step("busy").stamp.parent.mkdir()
+            step("busy").stamp.write_text("1")
+        waiting.result()
+    assert runs == ["free"]
 
 
 def test_what_a_test_run_by_hand_misses_is_one_sentence_with_the_command_that_installs_it(
