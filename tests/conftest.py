@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--api-values", type=int, default=8, help="values drawn for each parameter of devhost's Durable API"
     )
+    parser.addoption("--concurrent-orders", type=int, help="orders that want the same fifty units")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

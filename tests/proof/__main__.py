@@ -31,7 +31,7 @@ API_DOCUMENT = ("-q", "tests/e2e/api/test_api_conformance.py", "--api-examples",
 DURABLE_API = ("-q", "-n2", "tests/devhost/http/test_hostile_values.py", "--api-values", "1000", "--timeout", "3600")
 MUTANTS = ("tests.proof.mutants", "--jobs", "2")
 NO_JUDGES = ("--deselect", "tests/proof/crashes/test_chaos.py", "--ignore", "tests/proof/test_mutants.py")
-JUDGES = ("-q", "tests/proof", *NO_JUDGES)
+JUDGES = ("-q", "tests/proof", "--concurrent-orders", "200", *NO_JUDGES)
 
 
 def main() -> int:

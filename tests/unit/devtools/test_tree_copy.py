@@ -66,6 +66,7 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
         return 3
 
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY", raising=False)  # of the run that this test is part of
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setattr(suite, "ROOT", tree)
     monkeypatch.setattr(suite, "run_in_front", run)
     assert suite.main(["tests/test_a.py", "-x"]) == 3
@@ -79,7 +80,15 @@ def test_the_suite_runs_in_a_copy_and_remembers_in_the_tree(tree: Path, monkeypa
         *("tests/test_a.py", "-x"),
     ]
     assert environment["HYPOTHESIS_STORAGE_DIRECTORY"] == f"{tree}/.hypothesis"
+    assert "PYTHONDONTWRITEBYTECODE" not in environment, "the copy may keep compiled files"
     assert not Path(str(cwd)).exists()
+
+
+def test_every_folder_of_tests_is_run_and_the_longest_files_are_begun_first() -> None:
+    ordered = suite.in_order(ROOT / "tests")
+    assert ordered[: len(suite.LONGEST_FIRST)] == [f"tests/{name}" for name in suite.LONGEST_FIRST]
+    found = {file.relative_to(ROOT).parts[1] for file in (ROOT / "tests").rglob("test_*.py")}
+    assert sorted(ordered) == sorted(f"tests/{name}" for name in found)
 
 
 NAMES = [verb.name for verb in VERBS]
