@@ -40,5 +40,9 @@ def arguments_in(tree: Path, root: Path, words: Sequence[str]) -> list[str]:
 
 
 def environment_in(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with which hypothesis keeps its examples in the tree."""
-    return {"HYPOTHESIS_STORAGE_DIRECTORY": str(root / ".hypothesis"), **environment}
+    """The environment with which hypothesis keeps its examples in the tree, and compiled files go with the copy.
+
+    Without compiled files each of the hundreds of processes that the tests start would compile the tree anew.
+    """
+    kept = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {"HYPOTHESIS_STORAGE_DIRECTORY": str(root / ".hypothesis"), **kept}
