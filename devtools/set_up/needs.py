@@ -10,22 +10,20 @@ import importlib.util
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 from devtools.places import AZURITE, DATA, ROOT, VENV, Word, python_of
 from devtools.set_up import packages
 from devtools.set_up.node import node_and_npm
-from devtools.set_up.steps import Step, fingerprint_of, run_logged
+from devtools.set_up.steps import Step, alone_in, fingerprint_of, run_logged
 from devtools.trouble import Trouble
 
-PIP_LOG = DATA / "logs" / "set-up.log"
+# A log for each environment, because environments of several Pythons may be filled at the same time.
+PIP_LOG = DATA / "logs" / f"set-up{VENV.name.removeprefix('.venv')}.log"
 NPM_LOG = DATA / "logs" / "set-up-azurite.log"
 FROM_THE_NETWORK = (
     " {} loads packages from the network: check the connection, and its settings for a proxy or an index."
 )
-# Two writers into one environment at once would disturb each other.
-_one_pip = threading.Lock()
 
 
 def _packages(name: str, lock_file: Path, *, held_by: Step | None = None) -> Step:
@@ -56,7 +54,8 @@ def _make_environment() -> None:
             f"{sys.executable} cannot make virtual environments: install its venv module "
             f"(Debian, Ubuntu: apt install python{_python_version()}-venv)."
         )
-    run_logged("Making the environment .venv", [sys.executable, "-m", "venv", "--clear", VENV], os.environ, PIP_LOG)
+    command: list[Word] = [sys.executable, "-m", "venv", "--clear", VENV]
+    run_logged(f"Making the environment {VENV.name}", command, os.environ, PIP_LOG)
 
 
 def _environment_version() -> str | None:
@@ -71,10 +70,9 @@ def _environment_version() -> str | None:
 
 def _pip(*arguments: Word) -> None:
     command = [python_of(VENV), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-    with _one_pip:
-        _make_environment()
-        environment = {**os.environ, "PIP_USER": "0"}
-        run_logged("Installing Python packages", command, environment, PIP_LOG, advice=FROM_THE_NETWORK.format("pip"))
+    _make_environment()
+    environment = {**os.environ, "PIP_USER": "0"}
+    run_logged("Installing Python packages", command, environment, PIP_LOG, advice=FROM_THE_NETWORK.format("pip"))
 
 
 def _install_worker_library() -> None:
@@ -96,7 +94,8 @@ def _install_azurite() -> None:
 
 
 def _install_node() -> tuple[Path, list[Word]]:
-    _pip(NODE_WHEEL)
+    with alone_in(VENV):
+        _pip(NODE_WHEEL)
     programs = node_and_npm()
     if programs is None:
         raise Trouble(f"{NODE_WHEEL} was installed, but its node and npm were not found in {VENV}.")

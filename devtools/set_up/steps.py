@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from devtools.trouble import Trouble
 
 @dataclass(frozen=True)
 class Step:
-    """One installation: it is skipped when its stamp has the fingerprint of its sources."""
+    """One installation into the folder of its stamp. It is skipped if the stamp has the fingerprint of its sources."""
 
     name: str
     log: Path
@@ -39,6 +40,11 @@ class Step:
             return False
 
     def do(self) -> None:
+        with alone_in(self.stamp.parent):
+            if not self.is_done():  # another process may have done it meanwhile
+                self._do()
+
+    def _do(self) -> None:
         say(f"Set-up: installing {self.name}; the log is {self.log}")
         since = time.monotonic()
         self.install()
@@ -46,15 +52,22 @@ class Step:
         say(f"Set-up: {self.name} installed in {time.monotonic() - since:.0f} s")
 
 
-def set_up(*steps: Step) -> None:
-    if all(step.is_done() for step in steps):
-        return
-    with lock(DATA / "set-up.lock", patience=900) as mine:
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """One writer at a time, of all threads and processes: two would disturb each other. Not for nesting."""
+    with lock(DATA / f"set-up-{folder.name}.lock", patience=900) as mine:
         if not mine:
-            raise Trouble("Another set-up of this folder has been running for 15 minutes: stop it and try again.")
-        with ThreadPoolExecutor() as side_by_side:
-            for doing in [side_by_side.submit(step.do) for step in steps if not step.is_done()]:
-                doing.result()
+            raise Trouble(f"Another set-up of {folder.name} has been running for 15 minutes: stop it and try again.")
+        yield
+
+
+def set_up(*steps: Step) -> None:
+    undone = [step for step in steps if not step.is_done()]
+    if not undone:
+        return
+    with ThreadPoolExecutor() as side_by_side:
+        for doing in [side_by_side.submit(step.do) for step in undone]:
+            doing.result()
 
 
 def run_logged(

@@ -53,7 +53,8 @@ class Running(NamedTuple):
 
 def main(words: Sequence[str]) -> int:
     """Run all checks, also after one has failed, so that one run shows every fault."""
-    checks = TESTS if parse(words).tests else STYLE + TESTS
+    options = parse(words)
+    checks = (() if options.tests else STYLE) + (() if options.style else TESTS)
     signals.listen()
     since = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="order-saga-check-") as folder:
