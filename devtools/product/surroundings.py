@@ -18,9 +18,9 @@ TASK_HUB = "OrderSagaDev"
 def refuse_taken_ports(wanted: Mapping[str, int]) -> None:
     taken = [f"{port} ({name})" for name, port in wanted.items() if not is_free(port)]
     if taken:
-        word = "Port" if len(taken) == 1 else "Ports"
+        ports, are = ("Port", "is") if len(taken) == 1 else ("Ports", "are")
         raise Trouble(
-            f"{word} {', '.join(taken)} in use by another program: stop it, or use other ports with `--port P`."
+            f"{ports} {', '.join(taken)} {are} in use by another program: stop it, or use other ports with `--port P`."
         )
 
 

@@ -118,7 +118,7 @@ def test_a_taken_port_is_one_sentence_and_nothing_is_started(new_product: NewPro
     with socket.create_server(("127.0.0.1", product.port + 3)):
         refused = run(product)
     assert refused.returncode == 1
-    assert f"Port {product.port + 3} (mail) in use by another program: stop it" in refused.stderr
+    assert f"Port {product.port + 3} (mail) is in use by another program: stop it" in refused.stderr
     assert not (product.data / "processes.json").exists()
 
 

@@ -195,5 +195,5 @@ def test_every_taken_port_is_in_one_sentence(ports: FreePorts) -> None:
         pytest.raises(Trouble) as trouble,
     ):
         refuse_taken_ports(wanted_ports(numbers, with_host=True))
-    sentence = f"Ports {numbers.smtp} (SMTP), {numbers.blob} (Azurite's blob) in use by another program"
+    sentence = f"Ports {numbers.smtp} (SMTP), {numbers.blob} (Azurite's blob) are in use by another program"
     assert str(trouble.value).startswith(sentence)
