@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import secrets
@@ -24,7 +23,6 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from devhost.cpu_account import CpuAccount
 from devhost.entities.dispatcher import EntityDispatcher, EntityOptions
 from devhost.execution.executor import OrchestrationExecutor
 from devhost.execution.orchestrator_calls import OrchestratorCalls
@@ -103,12 +101,8 @@ def parse_arguments(words: list[str]) -> argparse.Namespace:
         action="store_true",
         help="replay an orchestration from its start in every turn",
     )
-    parser.add_argument("--cpu", action="store_true", help="log at the end which part of devhost took how much CPU")
     parser.add_argument("--watch", action="store_true", help="replace the worker when a file of the app changes")
-    arguments = parser.parse_args(words)
-    if arguments.cpu and os.name == "nt":
-        parser.error("--cpu counts with a timer that Windows does not have")
-    return arguments
+    return parser.parse_args(words)
 
 
 async def serve(arguments: argparse.Namespace) -> None:
@@ -125,9 +119,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     with lock_hub(settings.account.table_endpoint, settings.hub):
         try:
             watch = Reloader(app) if arguments.watch else None
-            options = arguments.full_replays, arguments.cpu
             doors = Doors(key, secret, Visitors(arguments.allow_host), space)
-            await serve_hub(Parts(settings, worker, listener, doors, *options, watch), stop)
+            await serve_hub(Parts(settings, worker, listener, doors, watch, arguments.full_replays), stop)
         finally:
             await worker.close()
 
@@ -159,9 +152,8 @@ class Parts:
     worker: WorkerSupervisor
     listener: socket.socket
     doors: Doors
-    full_replays: bool
-    count_cpu: bool
     watch: Reloader | None
+    full_replays: bool
 
 
 async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
@@ -175,15 +167,10 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
             return
         engine, runner, app = only_fault_of(opening)
         spare_the_collector()
-        account = CpuAccount()
-        if parts.count_cpu:
-            account.begin()
         watching = [asyncio.create_task(parts.doors.space.watch())]
         if parts.watch:
             watching.append(asyncio.create_task(parts.watch.follow(app.renew)))
         await stopping
-        if parts.count_cpu:
-            log.info("CPU: %s", json.dumps({**account.end(), **await parts.worker.cpu()}))
         for each in watching:
             each.cancel()
         app.stop_timers()

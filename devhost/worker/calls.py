@@ -12,9 +12,7 @@ import logging
 import os
 import re
 import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -34,7 +32,6 @@ log = logging.getLogger("devhost.worker")
 Work = Callable[[], Answer]
 
 THREADS = "PYTHON_THREADPOOL_THREAD_COUNT"
-ACCOUNTS = {"activity": "activities", "http": "HTTP functions", "timer": "timer functions"}
 
 
 class Calls:
@@ -49,8 +46,6 @@ class Calls:
         self._sync = ThreadPoolExecutor(thread_count(os.environ.get(THREADS)), "function")
         self._orchestrators = ThreadPoolExecutor(ORCHESTRATOR_THREADS, "orchestrator")
         self._sessions = ExtendedSessions()
-        self._cpu: defaultdict[str, float] = defaultdict(float)
-        self._cpu_lock = threading.Lock()
 
     def run(self) -> None:
         """Run calls until the host closes the pipe; then the process ends."""
@@ -75,9 +70,6 @@ class Calls:
             # On the main thread: some libraries refuse to be imported on another one.
             self._loop.call_soon_threadsafe(self._answer, header, lambda: self._load(header))
             return
-        if header["kind"] == "cpu":
-            self._sync.submit(self._answer, header, lambda: ({"ok": True, "seconds": self._cpu}, b""))
-            return
         function = self._functions[header["function"]]
         if header["kind"] in TURNS:
             turn = TURNS[header["kind"]]
@@ -96,7 +88,7 @@ class Calls:
         if function.is_async:
             asyncio.run_coroutine_threadsafe(self._answer_async(header, function, arguments, finish), self._loop)
         else:
-            self._sync.submit(self._answer, header, lambda: self._run(header["kind"], function, arguments, finish))
+            self._sync.submit(self._answer, header, lambda: finish(function.code(**arguments())))
 
     def _answer(self, header: dict[str, Any], work: Work) -> None:
         try:
@@ -108,32 +100,15 @@ class Calls:
         else:
             self._send(header["id"], answer)
 
-    @contextlib.contextmanager
-    def _counted(self, account: str) -> Iterator[None]:
-        """Add the CPU of a block to its account."""
-        before = time.thread_time()
-        try:
-            yield
-        finally:
-            with self._cpu_lock:
-                self._cpu[account] += time.thread_time() - before
-
-    def _run(
-        self, kind: str, function: Function, arguments: Callable[[], dict[str, Any]], finish: Callable[[Any], Answer]
-    ) -> Answer:
-        with self._counted(ACCOUNTS[kind]):
-            return finish(function.code(**arguments()))
-
     def _turn(self, turn: Turn, function: Function, header: dict[str, Any], body: bytes) -> Answer:
-        with self._turns, self._counted("replays"):
+        with self._turns:
             return turn(self._sessions, function, header, body)
 
     def _speculate(self, then: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
         """Run the turn after an activity, unless another turn was run first: then the session is left alone."""
         if not self._sessions.has_next_turn(then["session"], then["turn"]):
             return GONE
-        with self._counted("replays"):
-            return next_turn(self._sessions, then, events)
+        return next_turn(self._sessions, then, events)
 
     async def _answer_async(
         self,

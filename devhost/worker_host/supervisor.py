@@ -17,7 +17,6 @@ do not count as deaths.
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +164,6 @@ class WorkerSupervisor:
                 worker.outlived = True
                 self._keep(self._renew(worker))
             raise CallTimedOut(call["function"], (self._turn_limit_s if is_turn else self._limit_s) or 0) from None
-
-    async def cpu(self) -> dict[str, float]:
-        """Seconds of CPU that the workers took since their start, by kind of call. Raises WorkerDied."""
-        replies = await asyncio.gather(*(each.ask({"kind": "cpu"}, b"") for each in self._placement.serving))
-        return dict(sum((Counter(reply.header["seconds"]) for reply in replies), Counter[str]()))
 
     async def close(self) -> None:
         self._closing = True

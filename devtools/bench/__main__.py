@@ -28,7 +28,7 @@ from devtools.bench.real_orders import table as by_turns
 from devtools.bench.real_orders.loads import AGAINST_BASE, ALONE
 from devtools.bench.real_orders.long_run import FIRST, long_run
 from devtools.bench.real_orders.shop import opened
-from devtools.bench.stage import CPU, REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
+from devtools.bench.stage import REQUESTS, Host, Load, Stage, median, median_load, memory_mb, staged, under_load
 from devtools.bench.volume import ORDERS, ORDERS_AMONG_KILLS, shortfalls, volume
 
 SAGAS = ("saga", "twin")
@@ -119,7 +119,6 @@ async def measure(plan: Plan) -> dict[str, Any]:
         figures: dict[str, Any] = {"start_up_s": await start_up(stage, plan.rounds)}
         figures["requests_per_order"] = await requests_per_order(stage, min(plan.orders[16], 100))
         figures["replays_ms"] = replays_ms(50)
-        figures["cpu_parts_ms"] = await cpu_by_part(stage, plan.orders[16])
         say("devhost and the floor in turns")
         figures["loads"] = await in_turns(plan, stage)
         async with stage.host() as host:
@@ -155,14 +154,6 @@ async def requests_per_order(stage: Stage, orders: int) -> float:
             await under_load(partial(host.orchestrate, "saga"), count, 1, {})
             counts.append(int(REQUESTS.findall(host.stop())[-1]))
     return (counts[1] - counts[0]) / orders
-
-
-async def cpu_by_part(stage: Stage, orders: int) -> dict[str, float]:
-    """Milliseconds of CPU of one trivial order at 16 at once, by part of host and worker."""
-    async with stage.host("", "--cpu") as host:
-        await under_load(partial(host.orchestrate, "saga"), orders, 16, {})
-        parts: dict[str, float] = json.loads(CPU.findall(host.stop())[-1])
-    return {part: seconds / orders * 1000 for part, seconds in parts.items()}
 
 
 async def in_turns(plan: Plan, stage: Stage) -> dict[str, dict[int, Any]]:

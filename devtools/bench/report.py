@@ -37,8 +37,6 @@ def _loads(figures: dict[str, Any]) -> Iterator[str]:
 def _single_figures(figures: dict[str, Any]) -> Iterator[str]:
     yield f"requests to storage      {figures['requests_per_order']:.1f} an order of five trivial steps"
     yield f"the SDK's replays alone  {figures['replays_ms']:.1f} ms of CPU for six replays of such an order"
-    parts = sorted(figures["cpu_parts_ms"].items(), key=lambda part: -part[1])
-    yield "CPU of such an order     " + ", ".join(f"{part} {ms:.1f}" for part, ms in parts) + " ms"
     yield f"ready                    {figures['start_up_s']:.2f} s after its start"
     yield "memory                   " + ", ".join(
         f"{process} {mb:.0f} MB" for process, mb in figures["memory_mb"].items()

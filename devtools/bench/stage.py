@@ -26,7 +26,6 @@ APP = Path(__file__).parent / "app"
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 READY_WITHIN_S = 60.0
 REQUESTS = re.compile(r"(\d+) requests to storage")
-CPU = re.compile(r"CPU: (\{.*\})")
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,11 @@ class Stage:
         self._port, self._folder = ports.host, folder
 
     @asynccontextmanager
-    async def host(self, hub: str = "", *options: str) -> AsyncIterator[Host]:
+    async def host(self, hub: str = "") -> AsyncIterator[Host]:
         hub = hub or f"Bench{secrets.token_hex(4)}"
         log = self._folder / f"{hub}.log"
         settings = {**os.environ, "AzureWebJobsStorage": self.connection_string, "BENCH_HUB": hub}
-        command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port), *options]
+        command: list[str | Path] = [sys.executable, "-m", "devhost", "--app", APP, "--port", str(self._port)]
         start = time.perf_counter()
         process = launch(command, log, settings)
         try:
