@@ -46,7 +46,7 @@ def test_what_no_route_takes_is_404_without_a_body(host: Devhost, method: str, p
     assert (response.status, response.body) == (404, b"")
 
 
-def test_the_first_registered_route_wins(host: Devhost) -> None:
+def test_the_route_of_the_first_function_by_name_wins(host: Devhost) -> None:
     assert host.get("/api/first/literal").text == "the word"
 
 

@@ -65,7 +65,7 @@ def first(req: func.HttpRequest) -> str:
 
 @app.route(route="first/literal", methods=["GET"])
 def second(req: func.HttpRequest) -> str:
-    return "never reached: the word comes first"
+    return "never reached: the function 'first' comes before it"
 
 
 @app.route(route="files/{*path}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
