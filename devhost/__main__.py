@@ -10,7 +10,6 @@ if __name__ == "__main__" and (reason := unfit()):
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import secrets
@@ -59,7 +58,6 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 7071
 STOP_WITHIN_S = 3.0
 JOINED_EVENTS = 50
-YOUNG_OBJECTS = 20_000
 
 
 class PortTaken(Exception):
@@ -166,7 +164,6 @@ async def serve_hub(parts: Parts, stop: asyncio.Event) -> None:
             opening.cancel()
             return
         engine, runner, app = only_fault_of(opening)
-        spare_the_collector()
         watching = [asyncio.create_task(parts.doors.space.watch())]
         if parts.watch:
             watching.append(asyncio.create_task(parts.watch.follow(app.renew)))
@@ -229,12 +226,6 @@ def http_server(parts: Parts, app: LoadedApp, engine: Engine, entity_api: Entity
     no_home_page = settings.environment.get("AzureWebJobsDisableHomepage", "").lower() == "true"
     front = None if no_home_page else f"/{settings.route_prefix}"
     return HttpServer(app.routes, parts.worker, management, bodies=bodies, front=front, **doors._asdict())
-
-
-def spare_the_collector() -> None:
-    """Look for cycles less often: today's objects stay, and few later ones are ever part of a cycle."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
 
 
 def only_fault_of(opening: "asyncio.Task[Opened]") -> Opened:

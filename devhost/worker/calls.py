@@ -7,7 +7,6 @@ way, sys.exit included, gives an answer; only os._exit and a crash end the worke
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import re
@@ -143,7 +142,6 @@ class Calls:
         except Unloadable as fault:
             return {"ok": False, "sentence": str(fault)}, b""
         self._functions = {function.name: function for function in functions}
-        gc.freeze()  # imported objects live as long as the process: the collector need not look at them
         faults += module.startup_faults() if callable(getattr(module, "startup_faults", None)) else []
         return {"ok": True, "functions": [function.describe() for function in functions], "faults": faults}, b""
 
