@@ -201,10 +201,12 @@ class OrchestrationApi:
         while token:
             rows, token = await self._task_hub.instances.page(condition(request, query), MAX_PAGE, token)
             listed += rows
-        ended = [row for row in listed if row["RuntimeStatus"] in FINISHED]
-        for row in ended:
-            await self._engine.purge(unescape_key(row["PartitionKey"]))
-        return json_response(HTTPStatus.OK, {"instancesDeleted": len(ended)}) if ended else empty(HTTPStatus.NOT_FOUND)
+        count = 0
+        for instance_id in [unescape_key(row["PartitionKey"]) for row in listed if row["RuntimeStatus"] in FINISHED]:
+            if not self._engine.is_active(instance_id):  # it may have been started again since
+                await self._engine.purge(instance_id)
+                count += 1
+        return json_response(HTTPStatus.OK, {"instancesDeleted": count}) if count else empty(HTTPStatus.NOT_FOUND)
 
     async def make_primary(self, request: web.BaseRequest, query: Query, values: dict[str, str]) -> web.Response:
         """A request that this host become the primary of the hub, which it always is."""

@@ -205,6 +205,11 @@ class Engine:
             return instance.row.columns
         return await self._entities.row(instance_id) or await self._task_hub.instances.get(instance_id)
 
+    def is_active(self, instance_id: str) -> bool:
+        """Whether an instance is in memory and has not ended."""
+        instance = self._registry.get(instance_id)
+        return instance is not None and not instance.finished
+
     async def history(self, instance_id: str) -> History:
         return await self._task_hub.history.read(instance_id)
 

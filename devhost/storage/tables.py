@@ -52,6 +52,7 @@ def replace_if(etag: str) -> WriteMode:
 
 # One boundary for all requests: it is random for each process, so that no text of a row contains it.
 BATCH, CHANGES = f"batch_{uuid.uuid4()}", f"changeset_{uuid.uuid4()}"
+MAX_ROWS_OF_A_PAGE = 1000
 BATCH_FAILURE = re.compile(rb"HTTP/1\.1 ([45]\d\d)[^\r\n]*")
 
 
@@ -73,11 +74,11 @@ class Tables:
         _refuse_errors(answer)
         return decode_row(json.loads(answer.body))
 
-    async def query(self, table: str, condition: str = "", top: int = 1000) -> AsyncIterator[Row]:
+    async def query(self, table: str, condition: str) -> AsyncIterator[Row]:
         """Every row that meets an OData condition, in key order."""
         token: dict[str, str] = {}
         while True:
-            rows, token = await self.query_page(table, condition, top, token)
+            rows, token = await self.query_page(table, condition, MAX_ROWS_OF_A_PAGE, token)
             for row in rows:
                 yield row
             if not token:

@@ -104,3 +104,17 @@ def test_a_signal_between_two_purges_of_its_entity_is_kept(open_host: Open) -> N
         assert second.result() == 200
         signalled.result()
     becomes(host, "account", "twice", 5, within_s=20)
+
+
+def test_a_purge_of_many_leaves_an_instance_that_was_started_again_since_they_were_listed(open_host: Open) -> None:
+    host, tables = open_host()
+    for instance in ("old-1", "old-2"):
+        host.run("plain", None, instance)
+    with ThreadPoolExecutor() as threads:
+        with tables.failing(r"^GET \S*History\(\)\S*old-1", "hold_then_commit", times=1) as held:
+            purged = threads.submit(host.delete, host.api("/instances?createdTimeFrom=2020-01-01"))
+            assert held.seen.wait(10)
+            host.begin("approval", None, "old-2")
+        assert purged.result().json() == {"instancesDeleted": 1}
+    assert host.event("old-2", "answer", "still here").status == 202
+    assert host.finished("old-2")["output"] == "still here"
