@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from activities import handover
+from activities import guards, handover
 from activities.alerts import Alerts, send_if_due
-from activities.guards import Orders
+from activities.guards import Halted, Orders
 from activities.notification import Links, Mail, Push, cancellation_mail, send_push
 from activities.order_notes import close_and_claim, with_notes
 from models.errors import OrderSagaError
-from models.messages import CloseTask, OrderFinal, StepCancelled
+from models.messages import CloseTask, OrderFinal
 from models.order_record import OrderRecord, claim_confirmation
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,10 @@ def close_order(
     *,
     links: Links,
     alerts: Alerts | None = None,
-) -> OrderFinal | StepCancelled:
+) -> Halted:
     """Safe to call twice: a sale is a change of state, and the record is closed once.
 
-    An order whose cancel was promised is not completed: it is left as it is, for a new saga that undoes it.
+    An order whose cancel was promised, or that is being undone, is not completed: it is left as it is, for a new saga.
 
     It reads the record and uses no remembered one, because the outcome is final. The call whose write has claimed the
     mail and the push sends them, so each is sent at most once. The index row is written after them: if the process dies
@@ -61,8 +61,8 @@ def close_order(
     order = orders.read(task.order_id)
     if task.outcome.status == "completed":
         order = _claimed(order, orders)
-        if order.confirmation is None and not order.is_final:
-            return StepCancelled()
+        if not order.is_final and (halted := guards.halting_outcome(order)):
+            return halted
         stock.sell(task.order_id, remembered=handover.is_first_attempt(task))
     outcome = task.outcome.as_json()
     closed = orders.apply(order, with_notes, handover.notes(task), close_and_claim, outcome, task.attention)
@@ -77,7 +77,7 @@ def close_order(
 
 
 def _claimed(order: OrderRecord, orders: Orders) -> OrderRecord:
-    """The order, claimed so that it can no longer be cancelled. It stays unclaimed if its cancel was promised before.
+    """The order, claimed so that it can no longer be cancelled. It stays unclaimed if a cancel or an undo was first.
 
     A confirmation that was sent has claimed its order. With CONFIRMATION_FAILURE=ignore the confirmation may have
     failed before its claim.

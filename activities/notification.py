@@ -14,10 +14,10 @@ import logging
 from typing import NamedTuple, Protocol
 
 from activities import guards, handover
-from activities.guards import Orders
+from activities.guards import Halted, Orders
 from activities.order_notes import confirmation_sent, with_notes
 from models.errors import OrderSagaError
-from models.messages import StepCancelled, StepDone, StepTask
+from models.messages import StepDone, StepTask
 from models.money import formatted
 from models.order_record import OrderRecord, claim_confirmation, note_confirmation_sent
 from models.view import REASONS_FOR_CUSTOMERS, money_back
@@ -52,20 +52,20 @@ class Links(Protocol):
 
 def send_confirmation(
     task: StepTask, orders: Orders, mailer: Mailer, push: Push | None, links: Links
-) -> StepDone | StepCancelled:
+) -> StepDone | Halted:
     """Safe to call again: a confirmation that the record knows as sent is not sent a second time.
 
     A remembered record is enough: the mail is sent only after the claim, which is written under the ETag or found on a
     record that was read. A cancel or an undo changes the same record, so one of the two writes is first.
     """
     order = handover.current(task, orders)
-    if cancelled := guards.refuse_or_cancel(order):
-        return cancelled
+    if halted := guards.halting_outcome(order):
+        return halted
     if order.confirmation == "sent":
         return StepDone(left=handover.left(task, order, *handover.notes(task)))
     order = orders.change(order, with_notes, handover.notes(task), claim_confirmation)
-    if order.confirmation is None or order.undoing is not None:  # a cancel or an undo was first
-        return StepCancelled()
+    if halted := guards.halting_outcome(order):  # a cancel, an undo or an end was first
+        return halted
     mailer.send(confirmation_mail(order, links.url(order)))
     if handover.leaves_notes(task):
         return StepDone(left=handover.left(task, order, confirmation_sent()))

@@ -10,10 +10,10 @@ import logging
 from typing import Protocol
 
 from activities import guards, handover
-from activities.guards import Orders
+from activities.guards import Halted, Orders
 from activities.order_notes import with_notes
 from models.errors import OutcomeUnknown, Refused
-from models.messages import StepCancelled, StepDone, StepTask, StepUnknown, UndoTask
+from models.messages import OrderFinal, StepDone, StepTask, StepUnknown, UndoTask
 from models.order_record import OrderRecord, note_charged, note_payment_intent, note_payment_unknown, note_refund
 from models.states import REFUND_PAYMENT
 
@@ -37,7 +37,7 @@ class Payments(Protocol):
         """
 
 
-def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepCancelled | StepUnknown:
+def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepDone | StepUnknown | Halted:
     """Safe to call again at any point: the state of an intent in our record is read before it is confirmed.
 
     A remembered record is enough: the intent holds no money, and its id is written under the ETag before it is
@@ -45,15 +45,15 @@ def process_payment(task: StepTask, orders: Orders, payments: Payments) -> StepD
     intent that another attempt has noted may be confirmed already, so it is settled.
     """
     order = handover.current(task, orders)
-    if cancelled := guards.refuse_or_cancel(order):
-        return cancelled
+    if halted := guards.halting_outcome(order):
+        return halted
     charge = payments.settle
     if order.payment_intent_id is None:
         intent_id = payments.open_intent(order, task.operation_id)
         opened = orders.apply(order, with_notes, handover.notes(task), note_payment_intent, intent_id)
         order = opened.record
-        if cancelled := guards.refuse_or_cancel(order):
-            return cancelled
+        if halted := guards.halting_outcome(order):
+            return halted
         if "payment_intent_opened" in opened.events:
             charge = payments.confirm
     try:
@@ -73,15 +73,15 @@ def _unknown(task: StepTask, orders: Orders, order: OrderRecord, unknown: Outcom
     return StepUnknown(wake=wake)
 
 
-def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDone:
+def refund_payment(task: UndoTask, orders: Orders, payments: Payments) -> StepDone | OrderFinal:
     """Safe to call twice, and when nothing was ever charged.
 
     If the intent's id is unknown, the same operation id opens the same intent, which is then cancelled. So the provider
     itself refuses a late confirmation.
     """
-    order, resolved = guards.begin_undo(task, REFUND_PAYMENT, orders)
-    if resolved:
-        return resolved
+    order, settled = guards.begin_undo(task, REFUND_PAYMENT, orders)
+    if settled:
+        return settled
     if order.total is None:  # it was parked before its validation, so no intent was ever opened
         return StepDone(left=handover.left_by_undo(task))
     if order.payment_intent_id is None:

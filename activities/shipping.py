@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from activities import guards, handover
-from activities.guards import Orders
+from activities.guards import Halted, Orders
 from activities.order_notes import label_issued
 from models.delivery_address import is_po_box
 from models.errors import Refused
-from models.messages import StepCancelled, StepDone, StepTask, UndoTask
+from models.messages import OrderFinal, StepDone, StepTask, UndoTask
 from models.order_parts import StoredAddress
 from models.order_record import OrderRecord, note_shipment
 from models.order_request import printable
@@ -24,15 +24,15 @@ class Labels(Protocol):
         """Replace the label by a void page. If there is none, leave a void page, which refuses a late issue."""
 
 
-def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | StepCancelled:
+def create_shipment(task: StepTask, orders: Orders, labels: Labels) -> StepDone | Halted:
     """Safe to call twice: the second call finds the label. Refuses with undeliverable_address.
 
     A remembered record is enough: the address never changes. A later undo has left a void label, which refuses it.
     The claim of the confirmation finds a later cancel.
     """
     order = handover.current(task, orders)
-    if cancelled := guards.refuse_or_cancel(order):
-        return cancelled
+    if halted := guards.halting_outcome(order):
+        return halted
     if not _is_deliverable(order.contents.shipping_address):
         raise Refused("undeliverable_address")
     number = labels.issue(order)
@@ -56,10 +56,10 @@ def _is_deliverable(address: StoredAddress) -> bool:
     )
 
 
-def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone:
+def cancel_shipment(task: UndoTask, orders: Orders, labels: Labels) -> StepDone | OrderFinal:
     """Safe to call twice, and when no label was ever issued."""
-    order, resolved = guards.begin_undo(task, CANCEL_SHIPMENT, orders)
-    if resolved:
-        return resolved
+    order, settled = guards.begin_undo(task, CANCEL_SHIPMENT, orders)
+    if settled:
+        return settled
     labels.void(order.order_id)
     return StepDone(left=handover.left_by_undo(task))

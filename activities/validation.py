@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from activities import handover
+from activities import guards, handover
 from activities.alerts import Alerts, send_if_due
 from activities.guards import Orders
 from models.delivery_address import is_po_box
@@ -40,9 +40,6 @@ class Policy(NamedTuple):
     approval_threshold_minor: int | None
     approval_deadline_s: float
 
-
-# An order that older code parked before it had a total is in one of these states without being undone.
-PARKED_BEFORE = frozenset({"needs_attention", "compensating"})
 
 Outcome = StepDone | StepWaiting | StepCancelled | OrderUndoing | OrderFinal
 
@@ -84,11 +81,8 @@ def validate_order(
 
 def _settled_outcome(order: OrderRecord) -> Outcome | None:
     """The outcome of an order that must not continue; None if it may."""
-    if order.is_final:
-        return OrderFinal(outcome=order.outcome or {})
-    if order.undoing is not None or order.state in PARKED_BEFORE:
-        failure = (order.undoing or {}).get("failure")
-        return OrderUndoing(total=order.total, failure=failure, attention=order.attention)
+    if outcome := guards.moved_on(order):
+        return outcome
     if order.cancel_requested and order.state == "running":
         # An orchestration before this one may have reserved, charged or shipped.
         return OrderUndoing(total=order.total)

@@ -140,9 +140,7 @@ class OrderRecord(Stored):
         """The compensations of a parked order that wait for an operator."""
         if self.state != "needs_attention":
             return ()
-        shown = (self.outcome or {}).get("compensations", [])
-        failed = [entry.get("name") for entry in shown if entry.get("status") == "failed"]
-        return tuple(name for name in failed if name not in self.resolved)
+        return tuple(name for name in _failed_compensations(self.outcome or {}) if name not in self.resolved)
 
 
 class Acceptance(NamedTuple):
@@ -251,24 +249,39 @@ def begin_undo(record: OrderRecord, failure: dict[str, Any] | None, attention: i
     missed its deadline would unpark the order, and no saga would park it again.
     """
     if record.undoing is None:
-        return None if record.is_final else Change("compensating", _undoing(failure))
+        going_back = {"state": "compensating", "undoing": {"failure": failure}}
+        return None if record.is_final else Change("compensating", going_back)
     parked_before = record.state == "needs_attention" and record.attention <= attention
     return Change("compensating", {"state": "compensating"}) if parked_before else None
 
 
 def close(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Change | None:
-    """Write the outcome, once: a final order stays as it is. `needs_attention` parks it, and is not final.
+    """Write the outcome, once: a final order stays as it is, and one that is undone is not completed.
 
-    `outcome` is a view of the order as JSON. An order whose cancel was promised ends `cancelled`, whatever else had
-    gone wrong before it was undone.
+    `needs_attention` parks the order, and is not final. `outcome` is a view of the order as JSON. An order whose cancel
+    was promised ends `cancelled`, whatever else had gone wrong before it was undone.
     """
-    if record.is_final or (record.state == outcome["status"] and record.attention >= attention):
-        return None
     status = outcome["status"]
+    if record.is_final or (status == "completed" and record.undoing is not None):
+        return None
+    if status == "needs_attention":
+        return _parked_by_its_saga(record, outcome, attention)
     if record.cancel_requested and status in {"rejected", "compensated"}:
         status = "cancelled"
-    along: dict[str, dict[str, Any]] = {"completed": {"goods": "sold"}, "needs_attention": {"attention": attention}}
-    return Change("closed", {"state": status, "outcome": {**outcome, "status": status}, **along.get(status, {})})
+    sold = {"goods": "sold"} if status == "completed" else {}
+    return Change("closed", {"state": status, "outcome": {**outcome, "status": status}, **sold})
+
+
+def _parked_by_its_saga(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Change | None:
+    """Nothing if the order was parked under this number before: an operator may have unparked it since.
+
+    If each undo that failed is resolved, the order stays `compensating` instead, and the sweep wakes its saga.
+    """
+    if record.attention >= attention and (attention or record.state == "needs_attention"):
+        return None
+    failed = _failed_compensations(outcome)
+    state = "compensating" if failed and all(name in record.resolved for name in failed) else "needs_attention"
+    return Change("closed", {"state": state, "outcome": dict(outcome), "attention": attention})
 
 
 def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
@@ -276,9 +289,7 @@ def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:
     if record.is_final or record.state == "needs_attention":
         return None
     facts = {"state": "needs_attention", "outcome": dict(outcome), "attention": record.attention + 1}
-    if record.undoing is None:
-        facts["undoing"] = {"failure": None}
-    return Change("parked", facts)
+    return Change("parked", {**facts, "undoing": record.undoing or {"failure": None}})
 
 
 def note_healed(record: OrderRecord, healed: int) -> Change | None:
@@ -304,12 +315,8 @@ def decide_approval(record: OrderRecord, decision: Decision, now: datetime) -> C
         raise Conflict(f"Order {record.order_id} is {record.stage}: it waits for no decision.")
     if record.approval.deadline <= now:
         raise Conflict(f"The decision about order {record.order_id} came after its deadline.")
-    fields = {
-        "verdict": "approved" if decision.approved else "rejected",
-        "approver": decision.approver,
-        "comment": decision.comment,
-    }
-    event = "approved" if decision.approved else "approval_refused"
+    verdict, event = ("approved", "approved") if decision.approved else ("rejected", "approval_refused")
+    fields = {"verdict": verdict, "approver": decision.approver, "comment": decision.comment}
     return Change(event, {"approval": record.approval.model_copy(update=fields)})
 
 
@@ -370,13 +377,13 @@ def erase(record: OrderRecord, key: bytes, remark: Mapping[str, str] | None = No
     return Change("personal_data_erased", {"sent": "", "body_hash": f"{ERASED}{keyed}"}, remark or {})
 
 
+def _failed_compensations(outcome: Mapping[str, Any]) -> list[str]:
+    return [entry["name"] for entry in outcome.get("compensations", []) if entry.get("status") == "failed"]
+
+
 def _noted(record: OrderRecord, event: str, **facts: Any) -> Change | None:
     known = all(getattr(record, name) == value for name, value in facts.items())
     return None if known else Change(event, facts)
-
-
-def _undoing(failure: dict[str, Any] | None) -> dict[str, Any]:
-    return {"state": "compensating", "undoing": {"failure": failure}}
 
 
 def _remarks(compensation: str, reason: Reason) -> dict[str, str]:

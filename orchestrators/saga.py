@@ -101,18 +101,22 @@ class Saga:
             self._show_step(step, "done")
             return
         self._note_ending(step, answer)
-        if not best_effort or isinstance(answer, StepCancelled):
+        if not best_effort or isinstance(answer, StepCancelled | OrderUndoing):
             raise StepFailed(step.activity)
 
     def compensate(self) -> Turns:
         """Run every registered undo in reverse, and again those that an operator retries, until all are confirmed.
 
-        An undo that cannot be confirmed does not keep the others from running.
+        An undo that cannot be confirmed does not keep the others from running. If an activity of an earlier
+        orchestration has ended the order meanwhile, nothing more is undone, and `close` returns that end.
         """
         outstanding = self._undo_log[::-1]
         while outstanding:
             self._view.status = "compensating"
-            outstanding = yield from self._undo_all(outstanding)
+            try:
+                outstanding = yield from self._undo_all(outstanding)
+            except OrderAlreadyFinal:
+                return
             if outstanding:
                 self._view.status = "needs_attention"
                 if self._version < 2:  # version 1 ended here
@@ -181,6 +185,8 @@ class Saga:
         shown = self._shown_compensation(step.undo)
         self._show_compensation(shown, "running")
         answer = yield from self._call(step.undo, self._undo_task(step), step, undo_retry(self.limits.undo_retry_s))
+        if isinstance(answer, OrderFinal):
+            raise OrderAlreadyFinal(answer.outcome)
         if not isinstance(answer, StepDone):
             self._show_compensation(shown, "failed")
             return False

@@ -17,6 +17,7 @@ from models.errors import Conflict, Unavailable
 from models.money import Total
 from models.order_record import Change, OrderRecord
 from models.order_request import Decision, Evidence, Reason
+from reconciliation.sweep import GRACE, missed_event
 from tests.support.documents import text_of
 from tests.unit.orders import STAGES, order_in, running_order
 
@@ -133,6 +134,31 @@ def test_an_order_whose_other_undo_waits_stays_parked_until_the_last_is_resolved
         order_record.request_retry(order, "refund_payment", ADA)
     order = after(order, order_record.resolve(order, "cancel_shipment", PROOF))
     assert (order.state, set(order.resolved)) == ("compensating", {"refund_payment", "cancel_shipment"})
+
+
+@pytest.mark.parametrize("stage", ["compensating", "needs_attention"])
+def test_an_order_that_is_undone_is_not_completed(stage: str) -> None:
+    assert order_record.close(order_in(stage), view("completed"), 0) is None
+
+
+def test_an_order_is_not_parked_again_by_the_late_end_of_its_parking() -> None:
+    parked = order_in("needs_attention")
+    retried = after(parked, order_record.request_retry(parked, "refund_payment", ADA))
+    outcome = {"status": "needs_attention", "compensations": [{"name": "refund_payment", "status": "failed"}]}
+    assert order_record.close(retried, outcome, 1) is None
+    again = order_record.close(retried, outcome, 2)
+    assert again is not None and (again.facts["state"], again.facts["attention"]) == ("needs_attention", 2)
+
+
+def test_an_order_whose_failed_undos_are_all_resolved_waits_for_no_operator() -> None:
+    """Storage may be away for so long that the saga cannot read the resolution."""
+    parked = order_in("needs_attention")
+    resolved = after(parked, order_record.resolve(parked, "refund_payment", PROOF))
+    outcome = {"status": "needs_attention", "compensations": [{"name": "refund_payment", "status": "failed"}]}
+    change = order_record.close(resolved, outcome, 2)
+    assert change is not None and (change.facts["state"], change.facts["attention"]) == ("compensating", 2)
+    shown = missed_event(after(resolved, change).model_copy(update={"changed_at": NOW - 2 * GRACE}), outcome, NOW)
+    assert shown == "attention:2", "the sweep wakes the saga"
 
 
 def test_an_undo_of_before_the_order_was_parked_again_leaves_it_to_its_operator() -> None:

@@ -67,6 +67,9 @@ class People:
         with self._schedule.calm():
             self._interventions.operated += 1
             record = self._order.orders.read(ORDER)
+            if record.state == "compensating":  # all that failed is resolved, so the sweep wakes the saga
+                self.events.add(f"attention:{record.attention}")
+                return
             waits = record.parked_compensations
             self._checks.demand(bool(waits), "parked, and nothing waits for its operator")
             if self._scenario.beside:

@@ -70,6 +70,20 @@ def test_an_undo_that_arrives_after_its_order_was_parked_leaves_it_to_its_operat
         assert Run(scenario, {number: "overdue"}, late=1).play() == [], number
 
 
+@pytest.mark.parametrize("late", range(10))
+@pytest.mark.parametrize(("name", "activity"), [("completed", "close_order"), ("mailbox refused", "cancel_shipment")])
+def test_what_an_activity_of_a_terminated_saga_ends_or_undoes_is_what_the_next_saga_finds(
+    name: str, activity: str, late: int
+) -> None:
+    """Activities are not terminated. The next saga has begun to go forward, and then the order ends, or is undone."""
+    scenario = SCENARIOS[name]
+    quiet = Run(scenario, {})
+    quiet.play()
+    begins = quiet.trace.index(f"turn:{activity}")
+    for number in (begins + 1, begins + 2):
+        assert Run(scenario, {number: "overdue", number + 1: "terminate"}, late).play() == [], number
+
+
 @pytest.mark.parametrize("late", range(2, 12))
 def test_a_step_that_outlived_its_deadline_and_reads_that_its_order_is_undone_does_not_act(late: int) -> None:
     """The second attempt reads the record: the first goes by what the activity before it left."""

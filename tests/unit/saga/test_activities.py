@@ -152,11 +152,30 @@ def test_a_step_honours_a_cancel_before_it_acts(step: str) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
-def test_a_step_that_comes_after_its_order_s_undo_began_is_refused(step: str) -> None:
+def test_a_step_that_comes_after_its_order_s_undo_began_lets_everything_be_undone(step: str) -> None:
     shop = Activities().before(step)
     shop.undo("create_shipment")
-    with pytest.raises(Refused, match="already_undone"):
-        shop.do(step)
+    before = shop.look()
+    assert shop.do(step) == OrderUndoing(total=shop.orders.read(ORDER).total, failure=FAILURE)
+    assert shop.look() == before
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_step_that_comes_after_the_end_of_its_order_returns_that_end(step: str) -> None:
+    shop = Activities().after("send_confirmation")
+    ended = shop.close("completed")
+    before = shop.look()
+    assert shop.do(step) == ended
+    assert shop.look() == before
+
+
+@each_undo
+def test_an_undo_that_comes_after_the_end_of_its_order_takes_nothing_back(step: str) -> None:
+    shop = Activities().after("send_confirmation")
+    ended = shop.close("completed")
+    before = shop.look()
+    assert shop.undo(step) == ended
+    assert shop.look() == before
 
 
 @each_step
@@ -228,6 +247,15 @@ def test_an_order_whose_cancel_was_promised_is_never_completed() -> None:
     assert isinstance(shop.close("completed"), StepCancelled)
     assert shop.look() == before
     assert shop.orders.read(ORDER).state == "running"
+
+
+def test_an_order_that_is_being_undone_is_not_completed_by_what_still_runs_of_an_earlier_saga() -> None:
+    shop = Activities().after("send_confirmation")
+    shop.undo("create_shipment")
+    before = shop.look()
+    assert isinstance(shop.close("completed"), OrderUndoing)
+    assert shop.look() == before
+    assert shop.orders.read(ORDER).state == "compensating"
 
 
 def test_an_order_that_is_completed_without_its_confirmation_can_no_longer_be_cancelled() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.steps import ALL_UNDOS, UNDO, undone_by, undos_after, up_to
+from tests.support.steps import ALL_UNDOS, STEPS, UNDO, undone_by, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
     DONE,
     FAULT,
@@ -134,3 +134,32 @@ def test_an_undo_is_given_the_number_of_times_that_the_order_was_parked_before()
     context = FakeDurableContext({"create_shipment": [REFUSED], "refund_payment": [FAULT]}, {"undo_retry_s": 1}, events)
     context.play()
     assert [task["attention"] for task in context.tasks["refund_payment"]] == [0, 0, 1]
+
+
+# An activity of an orchestration that is gone still runs
+
+
+@pytest.mark.parametrize("policy", ["compensate", "ignore"])
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_step_that_finds_its_order_being_undone_lets_everything_be_undone(step: str, policy: str) -> None:
+    context = FakeDurableContext({step: [{"kind": "undoing", "total": TOTAL}]}, {"confirmation_failure": policy})
+    assert context.play()["status"] == "compensated"
+    assert context.calls == [*up_to(step), *ALL_UNDOS, "close_order"]
+
+
+ENDED = {"order_id": "order-1", "status": "completed", "steps": [], "compensations": []}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_finds_its_order_ended_ends_the_saga_with_that(step: str) -> None:
+    context = FakeDurableContext({step: [{"kind": "final", "outcome": ENDED}]})
+    assert context.play() == ENDED
+    assert context.calls == [*up_to(step)]
+
+
+@pytest.mark.parametrize("undo", ALL_UNDOS)
+def test_an_undo_that_finds_its_order_ended_is_the_last_one(undo: str) -> None:
+    final = [{"kind": "final", "outcome": ENDED}]
+    context = FakeDurableContext({"send_confirmation": [REFUSED], undo: final, "close_order": final})
+    assert context.play() == ENDED
+    assert context.calls == [*STEPS, *ALL_UNDOS[: ALL_UNDOS.index(undo) + 1], "close_order"]
