@@ -8,6 +8,7 @@
     python3 dev.py bench    measured speeds, beside what storage alone allows
     python3 dev.py order    place, follow and steer orders over the public API
     python3 dev.py load     many orders at once against a deployment, and a judgement
+    python3 dev.py doctor   whether a deployment is well, and what to mend if not
     python3 dev.py pictures the pictures of the documents, made again
     python3 dev.py proof    orders among faults and kills, and an audit of the world they leave
 

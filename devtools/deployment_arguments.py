@@ -1,4 +1,4 @@
-"""The options by which `order` and `load` name a deployment. Standard library alone: `--help` needs no set-up."""
+"""The options by which `order`, `load` and `doctor` name a deployment. Standard library: `--help` needs no set-up."""
 
 from __future__ import annotations
 

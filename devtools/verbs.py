@@ -83,6 +83,13 @@ VERBS = (
         "devtools.load.arguments",
     ),
     Verb(
+        "doctor",
+        "whether a deployment is well, and what to mend if not",
+        "devtools.doctor",
+        [RUN_PACKAGES],
+        "devtools.doctor.arguments",
+    ),
+    Verb(
         "pictures",
         "make the pictures of the documents again",
         "devtools.pictures",

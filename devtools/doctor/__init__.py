@@ -1,0 +1,1 @@
+"""`python3 dev.py doctor`: whether a deployment is well, and what to mend if it is not."""
