@@ -6,16 +6,15 @@ from collections.abc import Callable
 from contextlib import closing
 
 from devtools.example_order import example_order
-from tests.support.outside_view import NOTHING, OutsideView, statuses
-from tests.support.product import Product
+from tests.support.harness import Harness
+from tests.support.outside_view import NOTHING, statuses
 from tests.support.steps import STEPS
 
 
 def test_a_rejected_recipient_leaves_the_order_completed_when_the_shop_chose_so(
-    new_product: Callable[..., Product],
+    new_harness: Callable[..., Harness],
 ) -> None:
-    product = new_product(CONFIRMATION_FAILURE="ignore").start()
-    with closing(OutsideView(product.urls)) as outside:
+    with new_harness(CONFIRMATION_FAILURE="ignore") as app, closing(app.start()) as outside:
         sku = outside.new_sku(on_hand=3)
         customer = {**example_order()["customer"], "email": "ada@bounce.invalid"}
         order_id = outside.order(customer=customer, items=[{"sku": sku, "quantity": 1}])

@@ -75,7 +75,7 @@ def test_what_the_auditor_finds_makes_the_load_wrong(
 
 def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Product], tmp_path: Path) -> None:
     product = new_product().start()
-    load = loading(product.data, tmp_path / "load.log", "--orders", "60", "--at-once", "12")
+    load = loading(product.data, tmp_path / "load.log", "--orders", "40", "--at-once", "12")
     try:
         wait_for(lambda: started(tmp_path / "load.log") > 10, 60, "orders under way")
         product.kill_start()
@@ -83,7 +83,7 @@ def test_a_load_outlives_a_death_of_the_product(new_product: Callable[..., Produ
         assert load.wait(180) == 0, text_of(tmp_path / "load.log")
     finally:
         end(load, patience=10)
-    assert RIGHT in text_of(tmp_path / "load.log") and "all 60 orders are final" in text_of(tmp_path / "load.log")
+    assert RIGHT in text_of(tmp_path / "load.log") and "all 40 orders are final" in text_of(tmp_path / "load.log")
 
 
 def test_a_stopped_load_says_what_it_leaves(shop_product: Product, shop: OutsideView, tmp_path: Path) -> None:
