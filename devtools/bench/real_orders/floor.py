@@ -215,7 +215,7 @@ ITS_OWN: tuple[Call, ...] = (
     *(create_intent, write("opened"), confirm_intent, write("charged")),
     store_label,
     *(write("claimed"), send_mail),
-    *(sell, read_record, write("completed"), send_push, index_of_the_day, close_index),
+    *(read_record, sell, write("completed"), send_push, index_of_the_day, close_index),
 )
 FEWEST: tuple[Call, ...] = (
     *(open_index, insert),

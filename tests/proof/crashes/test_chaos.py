@@ -14,8 +14,8 @@ def test_a_function_that_raised_is_found_in_the_lines_of_start(tmp_path: Path) -
     """Its caller gets an empty 500, which the customers of the run take for a worker that died."""
     log = tmp_path / "devhost.log"
     news = Follower(log, 0)
-    source = (ROOT / "devhost" / "http" / "server.py").read_text(encoding="utf-8")
-    (words,) = re.findall(r'log\.error\("(The function .*? raised:)', source)
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "devhost").rglob("*.py")]
+    (words,) = re.findall(r'log\.error\("(The function .*? raised:)', "".join(sources))
     log.write_text(
         f"2026-01-01 00:00:00,000 ERROR devhost: {words % 'place_order'}\nTypeError: none\n", encoding="utf-8"
     )
