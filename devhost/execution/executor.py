@@ -198,7 +198,7 @@ class OrchestrationExecutor:
             entity = EntityId.parse(task.instance_id or "")
             if self._functions.entity(entity.name) is None:
                 raise OrchestrationFault(self._functions.no_entity(entity.name))
-            if len(entity.key) > MAX_ENTITY_KEY or is_no_key(str(entity)):
+            if len(entity.key) > MAX_ENTITY_KEY:
                 raise OrchestrationFault(f"The key of an entity must not be longer than {MAX_ENTITY_KEY} characters.")
 
 

@@ -13,7 +13,7 @@ from devhost.history.builders import Parent
 from devhost.history.events import Event, Row, compact_json, to_sdk
 from devhost.storage.history_table import History
 
-LIMITS = (
+END_OF_CONTEXT = (  # what the extension tells the SDK of its protocol and of the longest timers of Azure Storage
     '"upperSchemaVersion":1,"upperSchemaVersionNew":2,"longRunningTimerIntervalDuration":"3.00:00:00",'
     '"maximumShortTimerDuration":"6.00:00:00","defaultHttpAsyncRequestSleepTimeMillseconds":30000}'
 )
@@ -91,7 +91,7 @@ class Execution:
             "parentInstanceId": self.parent.instance_id if self.parent else None,
         }
         fields = ",".join(f'"{name}":{compact_json(value)}' for name, value in head.items())
-        return f'{{"history":[{history}],"input":{body or "null"},{fields},{LIMITS}'.encode()
+        return f'{{"history":[{history}],"input":{body or "null"},{fields},{END_OF_CONTEXT}'.encode()
 
     def unseen_by_sdk(self, fresh: list[Event]) -> bytes:
         """The input of a warm execution: the events that it has not read, and then this turn's."""
