@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from devhost.worker import speculative_turns
 from devhost.worker.answers import Answer
 from devhost.worker.extended_sessions import ExtendedSessions
@@ -15,6 +17,12 @@ from tests.devhost.support.hosts import until
 
 THEN = {"session": "order execution", "turn": 3, "task": 2}
 ENDED = {"ok": True, "at": "2026-01-01T12:00:00.5Z"}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any machine is busy. A test that runs out of it sets its own."""
+    monkeypatch.setattr(speculative_turns, "PATIENCE_S", 600)
 
 
 @dataclass
