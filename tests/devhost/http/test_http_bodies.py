@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from devhost.http import server
-from devhost.http.bodies import Bodies, ClientGone
+from devhost.http.bodies import CONTINUE, Bodies, ClientGone
 from devhost.http.free_space import FreeSpace
 from devhost.http.orchestration_api import OrchestrationApi
 from devhost.http.responses import Refusal, empty
@@ -75,13 +75,14 @@ def exchange(*parts: bytes, pause_s: float = 0, **options: Any) -> tuple[bytes, 
 
 
 async def until_silence(reader: asyncio.StreamReader) -> bytes:
-    """All that comes until the connection ends or nothing comes for a moment. The first bytes may take long."""
+    """All that comes until the connection ends or nothing comes for a moment. The answer itself may take long."""
     answer, patience_s = b"", 10.0
     with contextlib.suppress(TimeoutError):
         while True:
             async with asyncio.timeout(patience_s):
                 part = await reader.read(65536)
-            answer, patience_s = answer + part, 0.1
+            answer += part
+            patience_s = 0.1 if answer.replace(CONTINUE, b"") else patience_s
             if not part:
                 break
     return answer
