@@ -44,7 +44,7 @@ class _Connection(asyncio.Protocol):
         self._received, self._chunks = bytearray(), bytearray()
         self._head: tuple[int, dict[str, str]] | None = None
         self._waiting: asyncio.Future[StorageResponse] | None = None
-        self.sent_at = self.used_at = time.monotonic()
+        self.used_at = time.monotonic()
         self.uses = 0
         self.open = True
 
@@ -73,7 +73,6 @@ class _Connection(asyncio.Protocol):
         self._chunks.clear()
         self._head, self._waiting = None, asyncio.get_running_loop().create_future()
         self.uses += 1
-        self.sent_at = time.monotonic()
         try:
             self._transport.write(request)
             answer = await self._waiting
@@ -89,10 +88,6 @@ class _Connection(asyncio.Protocol):
         self.open = False
         if self._transport:
             self._transport.close()
-
-    def give_up(self) -> None:
-        """Fail the waiting request, because its answer takes too long."""
-        self._fail(TimeoutError(f"no answer within {TIMEOUT_S:.0f} s"))
 
     def _fail(self, fault: Exception) -> None:
         if self._waiting and not self._waiting.done():
@@ -143,13 +138,12 @@ def _head(text: bytes) -> tuple[int, dict[str, str]]:
 
 @dataclass
 class _Endpoint:
-    """One address, its connections that wait for an answer, and its idle ones, the last used at the end."""
+    """One address, and its idle connections, the last used at the end."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     places: asyncio.Semaphore
-    busy: set[_Connection] = field(default_factory=set)
     idle: list[_Connection] = field(default_factory=list)
 
     async def connection(self) -> _Connection:
@@ -169,7 +163,6 @@ class StorageHttp:
 
     def __init__(self) -> None:
         self._endpoints: dict[str, _Endpoint] = {}
-        self._clock: asyncio.TimerHandle | None = None
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> StorageResponse:
         """Make a request; `url` and `headers` are sent as they are. Raises OSError (TimeoutError included)."""
@@ -179,18 +172,19 @@ class StorageHttp:
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
         head = f"{method} {target} HTTP/1.1\r\nHost: {parts.netloc}\r\n{lines}"
         wire = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-        async with endpoint.places:
-            return await self._ask(endpoint, wire)
+        try:
+            async with endpoint.places:
+                return await self._ask(endpoint, wire)
+        except TimeoutError:
+            raise TimeoutError(f"no answer within {TIMEOUT_S:.0f} s") from None
 
     async def _ask(self, endpoint: _Endpoint, wire: bytes) -> StorageResponse:
         while True:
             connection = await endpoint.connection()
             fresh = connection.uses == 0
-            endpoint.busy.add(connection)
-            if self._clock is None:
-                self._wind_clock()
             try:
-                answer = await connection.ask(wire)
+                async with asyncio.timeout(TIMEOUT_S):
+                    answer = await connection.ask(wire)
             except ConnectionError:
                 if fresh:
                     raise
@@ -198,21 +192,6 @@ class StorageHttp:
                 if connection.open:
                     endpoint.idle.append(connection)
                 return answer
-            finally:
-                endpoint.busy.discard(connection)
-
-    def _wind_clock(self) -> None:
-        """Check all requests for time-outs now and then: a timer for each would cost as much as parsing its answer."""
-        self._clock = asyncio.get_running_loop().call_later(TIMEOUT_S / 20, self._look_for_late)
-
-    def _look_for_late(self) -> None:
-        busy = [connection for endpoint in self._endpoints.values() for connection in endpoint.busy]
-        for connection in busy:
-            if time.monotonic() - connection.sent_at > TIMEOUT_S:
-                connection.give_up()
-        self._clock = None
-        if busy:
-            self._wind_clock()
 
     def _add(self, parts: SplitResult) -> _Endpoint:
         tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -224,8 +203,6 @@ class StorageHttp:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._clock:
-            self._clock.cancel()
         for endpoint in self._endpoints.values():
             for connection in endpoint.idle:
                 connection.close()

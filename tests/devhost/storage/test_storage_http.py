@@ -155,7 +155,7 @@ def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(http_client, "TIMEOUT_S", 0.05)
 
     async def use(server: Server, http: StorageHttp) -> None:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match="no answer within 0 s"):
             await http.request("GET", server.url, {})
         assert (await http.request("GET", server.url, {})).status == 200
 
