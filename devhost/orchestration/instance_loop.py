@@ -31,8 +31,8 @@ class InstanceLoop:
         self._joined_events, self._stopping = joined_events, False
 
     def start(self) -> None:
-        """Process the instances that become ready, until `stop`."""
-        self._registry.spawn(self._run())
+        """Process the instances that wake, until `stop`."""
+        self._registry.start(self._attend)
 
     async def stop(self, patience_s: float) -> None:
         """Let the turns that are under way end; start nothing new."""
@@ -48,10 +48,6 @@ class InstanceLoop:
         instance.finished = True
         await instance.idle.wait()
         self._dismiss(instance)
-
-    async def _run(self) -> None:
-        while True:
-            self._registry.spawn(self._attend(await self._registry.next_ready()))
 
     async def _attend(self, instance: Instance) -> None:
         """Take the turns of an instance. After an unforeseen fault it is dropped from memory and read again."""

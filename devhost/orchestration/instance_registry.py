@@ -1,11 +1,10 @@
 """The instances in memory, by id, and the tasks that process them.
 
-Senders post messages to an instance here and do not know what processes it: the loop of instance_loop.py takes the
-instances that have become ready.
+Senders post messages to an instance here and do not know what processes it: the loop of instance_loop.py does.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from devhost.execution.instance import Instance
@@ -15,7 +14,7 @@ from devhost.execution.messages import Message
 class InstanceRegistry:
     def __init__(self) -> None:
         self._instances: dict[str, Instance] = {}
-        self._ready: asyncio.Queue[Instance] = asyncio.Queue()
+        self._process: Callable[[Instance], Coroutine[Any, Any, None]] | None = None
         self._work: set[asyncio.Task[None]] = set()
 
     def __contains__(self, instance_id: str) -> bool:
@@ -41,14 +40,16 @@ class InstanceRegistry:
         instance.inbox.append(message)
         self.wake(instance)
 
+    def start(self, process: Callable[[Instance], Coroutine[Any, Any, None]]) -> None:
+        """From now on an instance that wakes is processed in a task of its own."""
+        self._process = process
+
     def wake(self, instance: Instance) -> None:
         """Have an instance processed, unless it is already."""
+        assert self._process is not None
         if instance.idle.is_set():
             instance.idle.clear()
-            self._ready.put_nowait(instance)
-
-    async def next_ready(self) -> Instance:
-        return await self._ready.get()
+            self.spawn(self._process(instance))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
