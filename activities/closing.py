@@ -17,7 +17,7 @@ from activities.guards import Halted, Orders
 from activities.notification import Links, Mail, Push, cancellation_mail, send_push
 from activities.order_notes import close_and_claim, with_notes
 from models.errors import OrderSagaError
-from models.messages import CloseTask, OrderFinal
+from models.messages import CloseTask, OrderFinal, OrderUndoing
 from models.order_record import OrderRecord, claim_confirmation
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ def close_order(
 ) -> Halted:
     """Safe to call twice: a sale is a change of state, and the record is closed once.
 
-    An order whose cancel was promised, or that is being undone, is not completed: it is left as it is, for a new saga.
+    An order whose cancel was promised, or that is being undone, is not completed, and one that has run is not rejected
+    because its validation failed later: the order is left as it is, for a new saga.
 
     It reads the record and uses no remembered one, because the outcome is final. The call whose write has claimed the
     mail and the push sends them, so each is sent at most once. The index row is written after them: if the process dies
@@ -71,6 +72,8 @@ def close_order(
         send_push(push, closed.record)
     if "farewell_claimed" in closed.events:
         _send_cancellation_notice(closed.record, mailer, links)
+    if task.outcome.status in {"completed", "rejected"} and not closed.record.is_final:
+        return guards.moved_on(closed.record) or OrderUndoing(total=closed.record.total)
     orders.follow(closed.record)
     send_if_due(closed.record, orders, alerts)
     return OrderFinal(outcome=closed.record.outcome or outcome)

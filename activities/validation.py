@@ -92,7 +92,7 @@ def _settled_outcome(order: OrderRecord) -> Outcome | None:
 def _approved(task: StepTask, order: OrderRecord, orders: Orders) -> Outcome:
     approval = order.approval
     if approval is None:
-        return StepDone(total=order.priced_total(), left=handover.left(task, order))
+        return _done(task, order, order.priced_total())
     if approval.verdict is None and approval.deadline <= datetime.now(UTC):
         order = orders.change(order, expire_approval)
     verdict = order.approval.verdict if order.approval else None
@@ -105,7 +105,13 @@ def _still_waiting(task: StepTask, order: OrderRecord, approval: Approval, order
 
 def _resume(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:
     moved = orders.change(order, resume_after_approval)
-    return _settled_outcome(moved) or StepDone(total=approval.total, left=handover.left(task, moved))
+    return _settled_outcome(moved) or _done(task, moved, approval.total)
+
+
+def _done(task: StepTask, order: OrderRecord, total: Total) -> StepDone:
+    """The intent is noted before money moves and before the label, so without one there is nothing that came before."""
+    resumed = True if order.payment_intent_id else None
+    return StepDone(total=total, resumed=resumed, left=handover.left(task, order))
 
 
 def _refuse_rejected(task: StepTask, order: OrderRecord, approval: Approval, orders: Orders) -> Outcome:

@@ -108,12 +108,14 @@ class CloseTask(Wire):
 class StepDone(Wire):
     """The effect is done, or undone. `total` is what validation fixed; `resolved`: undone on an operator's evidence.
 
+    `resumed`: an earlier orchestration of this order may have charged or shipped, so a failure undoes everything.
     `left`: what this activity and those before it have left to write.
     """
 
     kind: Literal["done"] = "done"
     total: Total | None = None
     resolved: bool | None = None
+    resumed: bool | None = None
     left: Left | None = None
 
 

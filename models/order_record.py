@@ -138,9 +138,8 @@ class OrderRecord(Stored):
     @property
     def parked_compensations(self) -> tuple[str, ...]:
         """The compensations of a parked order that wait for an operator."""
-        if self.state != "needs_attention":
-            return ()
-        return tuple(name for name in _failed_compensations(self.outcome or {}) if name not in self.resolved)
+        failed = _failed_compensations(self.outcome or {}) if self.state == "needs_attention" else ()
+        return tuple(name for name in failed if name not in self.resolved)
 
 
 class Acceptance(NamedTuple):
@@ -256,13 +255,14 @@ def begin_undo(record: OrderRecord, failure: dict[str, Any] | None, attention: i
 
 
 def close(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Change | None:
-    """Write the outcome, once: a final order stays as it is, and one that is undone is not completed.
+    """Write the outcome, once. An order that is undone is not completed, and one that ran is not rejected.
 
     `needs_attention` parks the order, and is not final. `outcome` is a view of the order as JSON. An order whose cancel
     was promised ends `cancelled`, whatever else had gone wrong before it was undone.
     """
     status = outcome["status"]
-    if record.is_final or (status == "completed" and record.undoing is not None):
+    has_run = record.state not in {"accepted", "awaiting_approval"}
+    if record.is_final or (status == "completed" and record.undoing) or (status == "rejected" and has_run):
         return None
     if status == "needs_attention":
         return _parked_by_its_saga(record, outcome, attention)

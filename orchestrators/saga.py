@@ -21,7 +21,7 @@ an activity is a fault; every other result is returned.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -76,12 +76,13 @@ class Saga:
         self._undo_log: list[Step] = []
         self._view = fresh_view(saga_input.order_id, "running", [step.activity for step in self._steps])
         self._attention = 0
+        self._resumed = False
         # What earlier activities have left to write. Before version 3 each wrote its own facts at once.
         self._left = Left(etag=saga_input.etag) if saga_input.version >= 3 else None
 
     def on_failure(self, step: Step) -> None:
         """Register the undo of `step`, before `do(step)`: the order of these two lines is the safety argument."""
-        if step in self._steps:
+        if step in self._steps and step not in self._undo_log:
             self._undo_log.append(step)
 
     def do(self, step: Step, *, best_effort: bool = False) -> Turns:
@@ -98,6 +99,8 @@ class Saga:
             answer = yield from self._do(step)
         if isinstance(answer, StepDone):
             self._view.total = answer.total or self._view.total
+            if answer.resumed:
+                self._resumed, self._undo_log = True, _with_undo(self._steps)
             self._show_step(step, "done")
             return
         self._note_ending(step, answer)
@@ -154,14 +157,14 @@ class Saga:
             self._show_step(step, "pending")
         else:
             status, self._view.failure = _why(step, answer)
-            if status == "refused":
+            if status == "refused" and not self._resumed:  # else the orchestration before may have done it
                 self._undo_log = [registered for registered in self._undo_log if registered != step]
             self._show_step(step, status)
 
     def _resume_undoing(self, answer: OrderUndoing) -> None:
         """Register all undos: each one is safe when its do never happened."""
         self._view.total, self._view.failure = answer.total, answer.failure
-        self._undo_log = [step for step in self._steps if step.undo]
+        self._undo_log = _with_undo(self._steps)
         self._attention = answer.attention
         for step in self._view.steps:
             step.status = "pending"
@@ -301,6 +304,10 @@ def _left_after(answer: Outcome | None, left: Left | None) -> Left | None:
     if isinstance(answer, StepDone) and answer.left is not None:
         return answer.left
     return left.for_a_retry()
+
+
+def _with_undo(steps: Iterable[Step]) -> list[Step]:
+    return [step for step in steps if step.undo]
 
 
 def _alone(call: Any) -> Turns:

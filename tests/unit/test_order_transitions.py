@@ -141,6 +141,11 @@ def test_an_order_that_is_undone_is_not_completed(stage: str) -> None:
     assert order_record.close(order_in(stage), view("completed"), 0) is None
 
 
+@pytest.mark.parametrize("stage", ["running", "to be cancelled", "being confirmed", "compensating", "needs_attention"])
+def test_an_order_that_ran_is_not_rejected(stage: str) -> None:
+    assert order_record.close(order_in(stage), view("rejected"), 0) is None
+
+
 def test_an_order_is_not_parked_again_by_the_late_end_of_its_parking() -> None:
     parked = order_in("needs_attention")
     retried = after(parked, order_record.request_retry(parked, "refund_payment", ADA))
@@ -177,8 +182,8 @@ def test_a_decision_on_the_deadline_is_late_and_the_moment_before_it_is_not() ->
 
 
 def test_a_promised_cancel_ends_cancelled_whatever_else_had_gone_wrong() -> None:
-    order = order_in("to be cancelled")
-    for status in ("rejected", "compensated"):
+    orders = {"rejected": order_in("accepted", cancel_requested=True), "compensated": order_in("to be cancelled")}
+    for status, order in orders.items():
         change = order_record.close(order, view(status), 0)
         assert change is not None
         assert (change.facts["state"], change.facts["outcome"]["status"]) == ("cancelled", "cancelled")

@@ -92,6 +92,8 @@ class SagaInstance:
                 yielded = saga.send(self._answer(tasks))
             except StopIteration as end:
                 return end.value
+            except RuntimeError:  # its record could not be closed: the sweep starts another
+                return SagaInstance(self._parts).play()
         return None
 
     def _turn(self, activity: str) -> str | None:

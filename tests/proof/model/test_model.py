@@ -84,6 +84,15 @@ def test_what_an_activity_of_a_terminated_saga_ends_or_undoes_is_what_the_next_s
         assert Run(scenario, {number: "overdue", number + 1: "terminate"}, late).play() == [], number
 
 
+@pytest.mark.parametrize("step", ["create_shipment", "send_confirmation"])
+def test_a_cancel_after_a_termination_takes_back_what_the_terminated_saga_did(step: str) -> None:
+    quiet = Run(SCENARIOS["completed"], {})
+    quiet.play()
+    terminated = quiet.trace.index(f"turn:{step}")
+    for number in range(terminated + 1, terminated + 20):
+        assert Run(SCENARIOS["completed"], {terminated: "terminate", number: "cancel"}).play() == [], number
+
+
 @pytest.mark.parametrize("late", range(2, 12))
 def test_a_step_that_outlived_its_deadline_and_reads_that_its_order_is_undone_does_not_act(late: int) -> None:
     """The second attempt reads the record: the first goes by what the activity before it left."""

@@ -258,6 +258,22 @@ def test_an_order_that_is_being_undone_is_not_completed_by_what_still_runs_of_an
     assert shop.orders.read(ORDER).state == "compensating"
 
 
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_an_order_that_ran_is_not_rejected_because_a_later_saga_could_not_validate_it(step: str) -> None:
+    shop = Activities().before(step)
+    before = shop.look()
+    assert isinstance(shop.close("rejected"), OrderUndoing)
+    assert (shop.look(), shop.orders.read(ORDER).state) == (before, "running")
+
+
+def test_a_validation_says_whether_an_earlier_saga_may_have_charged_or_shipped() -> None:
+    shop = Activities()
+    assert [shop.do("validate_order").resumed for _ in range(2)] == [None, None]
+    shop.do("reserve_inventory")
+    shop.do("process_payment")
+    assert shop.do("validate_order").resumed is True
+
+
 def test_an_order_that_is_completed_without_its_confirmation_can_no_longer_be_cancelled() -> None:
     shop = Activities().before("send_confirmation")
     expected = {**shop.look(), "reserved": 0, "on_hand": 3}

@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.steps import ALL_UNDOS, STEPS, UNDO, undone_by, undos_after, up_to
 from tests.unit.saga.fake_durable_context import (
+    CANCELLED,
     DONE,
     FAULT,
+    PRICED,
     REFUSED,
     RESOLVED,
     TOTAL,
@@ -163,3 +165,11 @@ def test_an_undo_that_finds_its_order_ended_is_the_last_one(undo: str) -> None:
     context = FakeDurableContext({"send_confirmation": [REFUSED], undo: final, "close_order": final})
     assert context.play() == ENDED
     assert context.calls == [*STEPS, *ALL_UNDOS[: ALL_UNDOS.index(undo) + 1], "close_order"]
+
+
+@pytest.mark.parametrize("answer", [[FAULT], [REFUSED], [CANCELLED]], ids=["fault", "refusal", "cancel"])
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_saga_that_resumes_an_order_undoes_what_the_one_before_it_did(step: str, answer: list[Any]) -> None:
+    context = FakeDurableContext({"validate_order": [{**PRICED, "resumed": True}], step: answer}, {"step_retry_s": 0.1})
+    assert context.play()["status"] == "compensated"
+    assert context.calls[-len(ALL_UNDOS) - 1 :] == [*ALL_UNDOS, "close_order"]
