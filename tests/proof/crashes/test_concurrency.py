@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -74,16 +75,24 @@ def _place_all(urls: dict[str, Any], auditor: Auditor, orders: Sequence[customer
 
 
 def _place(urls: dict[str, Any], auditor: Auditor, order: customers.Order) -> None:
-    customers.place(urls, auditor, order)
-    if order.repeated:
-        customers.place(urls, auditor, order)
+    for _ in range(2 if order.repeated else 1):
+        _until_answered(customers.place, urls, auditor, order)
     if order.cancel_after is not None:
-        customers.cancel(urls, auditor, order.order_id)
+        _until_answered(customers.cancel, urls, auditor, order.order_id)
+
+
+def _until_answered(ask: Callable[..., Any], *arguments: Any) -> Any:
+    """Who is answered with 503 asks again: on a busy machine storage may take longer than the app waits."""
+    for _ in range(60):
+        with suppress(OSError):
+            return ask(*arguments)
+        time.sleep(0.5)
+    return ask(*arguments)
 
 
 def _restock(urls: dict[str, Any], auditor: Auditor, sku: str, units: int) -> bool:
     """Until nobody sold one in between."""
-    return any(customers.restock(urls, auditor, sku, units) for _ in range(200))
+    return any(_until_answered(customers.restock, urls, auditor, sku, units) for _ in range(200))
 
 
 def _buy_the_rest(outside: OutsideView, auditor: Auditor) -> None:
