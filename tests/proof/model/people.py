@@ -67,7 +67,9 @@ class People:
         with self._schedule.calm():
             self._interventions.operated += 1
             record = self._order.orders.read(ORDER)
-            if record.state == "compensating":  # all that failed is resolved, so the sweep wakes the saga
+            shown = (record.outcome or {}).get("compensations", [])
+            failed = {entry["name"] for entry in shown if entry["status"] == "failed"}
+            if record.state == "compensating" and failed <= record.resolved.keys():  # the sweep wakes the saga
                 self.events.add(f"attention:{record.attention}")
                 return
             waits = record.parked_compensations
