@@ -59,15 +59,20 @@ def test_whatever_goes_wrong_together_breaks_no_rule(name: str, plan: dict[int, 
     assert Run(SCENARIOS[name], plan, late).play() == []
 
 
+def quiet_trace(name: str) -> list[str]:
+    """What happens in a scenario when nothing goes wrong."""
+    quiet = Run(SCENARIOS[name], {})
+    quiet.play()
+    return quiet.trace
+
+
 @pytest.mark.parametrize("name", ["refunds down", "stock down"])
 def test_an_undo_that_arrives_after_its_order_was_parked_leaves_it_to_its_operator(name: str) -> None:
-    scenario = SCENARIOS[name]
-    quiet = Run(scenario, {})
-    quiet.play()
-    first = quiet.trace.index("turn:release_inventory")
-    begins = [number for number, moment in enumerate(quiet.trace) if number > first and moment == "orders.read"]
+    trace = quiet_trace(name)
+    first = trace.index("turn:release_inventory")
+    begins = [number for number, moment in enumerate(trace) if number > first and moment == "orders.read"]
     for number in begins:
-        assert Run(scenario, {number: "overdue"}, late=1).play() == [], number
+        assert Run(SCENARIOS[name], {number: "overdue"}, late=1).play() == [], number
 
 
 @pytest.mark.parametrize("late", range(10))
@@ -76,30 +81,64 @@ def test_what_an_activity_of_a_terminated_saga_ends_or_undoes_is_what_the_next_s
     name: str, activity: str, late: int
 ) -> None:
     """Activities are not terminated. The next saga has begun to go forward, and then the order ends, or is undone."""
-    scenario = SCENARIOS[name]
-    quiet = Run(scenario, {})
-    quiet.play()
-    begins = quiet.trace.index(f"turn:{activity}")
+    begins = quiet_trace(name).index(f"turn:{activity}")
     for number in (begins + 1, begins + 2):
-        assert Run(scenario, {number: "overdue", number + 1: "terminate"}, late).play() == [], number
+        assert Run(SCENARIOS[name], {number: "overdue", number + 1: "terminate"}, late).play() == [], number
 
 
 @pytest.mark.parametrize("step", ["create_shipment", "send_confirmation"])
 def test_a_cancel_after_a_termination_takes_back_what_the_terminated_saga_did(step: str) -> None:
-    quiet = Run(SCENARIOS["completed"], {})
-    quiet.play()
-    terminated = quiet.trace.index(f"turn:{step}")
+    terminated = quiet_trace("completed").index(f"turn:{step}")
     for number in range(terminated + 1, terminated + 20):
         assert Run(SCENARIOS["completed"], {terminated: "terminate", number: "cancel"}).play() == [], number
+
+
+def outage(first: int, requests: int) -> dict[int, str]:
+    """From there on so many requests fail, whatever they ask for. A turn of the saga counts as one of them."""
+    return dict.fromkeys(range(first, first + requests), "down")
+
+
+# As many requests as outlast every attempt of one activity, and of one or two more.
+each_outage = pytest.mark.parametrize("requests", range(7, 16))
+
+
+@each_outage
+def test_an_order_that_was_charged_is_not_rejected_because_the_next_saga_cannot_validate_it(requests: int) -> None:
+    terminated = quiet_trace("completed").index("turn:create_shipment")
+    plan = {terminated: "terminate", **outage(terminated + 1, requests)}
+    assert Run(SCENARIOS["completed"], plan).play() == []
+
+
+@each_outage
+def test_a_promised_cancel_is_kept_if_the_confirmation_fails_before_it_sees_the_cancel(requests: int) -> None:
+    name = "mailbox refused and ignored"
+    cancelled = quiet_trace(name).index("turn:send_confirmation")
+    assert Run(SCENARIOS[name], {cancelled: "cancel", **outage(cancelled + 1, requests)}).play() == []
+
+
+@each_outage
+def test_an_order_whose_undos_are_all_resolved_waits_for_no_operator(requests: int) -> None:
+    """The saga that was woken cannot read the resolution."""
+    name = "refunds down, resolved"
+    trace = quiet_trace(name)
+    woken = len(trace) - trace[::-1].index("turn:refund_payment")
+    assert Run(SCENARIOS[name], outage(woken, requests)).play() == []
+
+
+@pytest.mark.parametrize("late", range(14))
+def test_an_order_that_ends_while_the_next_saga_begins_to_undo_it_is_not_undone(late: int) -> None:
+    """The activity of a terminated saga completes it, and the next saga has a step that fails."""
+    closing = quiet_trace("completed").index("turn:close_order")
+    for first in range(closing + 4, closing + 8):
+        plan = {closing + 1: "overdue", closing + 2: "terminate", **outage(first, 9)}
+        assert Run(SCENARIOS["completed"], plan, late).play() == [], first
 
 
 @pytest.mark.parametrize("late", range(2, 12))
 def test_a_step_that_outlived_its_deadline_and_reads_that_its_order_is_undone_does_not_act(late: int) -> None:
     """The second attempt reads the record: the first goes by what the activity before it left."""
     scenario = SCENARIOS["mailbox refused"]
-    quiet = Run(scenario, {})
-    quiet.play()
-    first = quiet.trace.index("labels.write!")
+    first = quiet_trace("mailbox refused").index("labels.write!")
     tried_again = Run(scenario, {first: "down"})
     tried_again.play()
     second = tried_again.trace.index("turn:create_shipment", first)
@@ -127,13 +166,12 @@ def samples(count: int) -> list[Sample]:
     possible: list[Sample] = []
     for name in SAMPLED:
         scenario = SCENARIOS[name]
-        quiet = Run(scenario, {})
-        quiet.play()
+        trace = quiet_trace(name)
         for plan, _ in singles(scenario):
             [(number, fate)] = plan.items()
-            moment = quiet.trace[number]
+            moment = trace[number]
             provider = moment.startswith(("payment_intents.", "refunds.", "email."))
-            if provider and fate in RULES and quiet.trace.index(moment) == number:
+            if provider and fate in RULES and trace.index(moment) == number:
                 possible.append((scenario, plan, moment.rstrip("!")))
     return random.Random(7).sample(possible, count)
 
