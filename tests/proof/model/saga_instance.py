@@ -92,7 +92,10 @@ class SagaInstance:
                 yielded = saga.send(self._answer(tasks))
             except StopIteration as end:
                 return end.value
-            except RuntimeError:  # its record could not be closed: the sweep starts another
+            except RuntimeError as failure:  # its record could not be closed: the sweep starts another
+                self._checks.demand(
+                    len(self._schedule.plan) > 1, f"one thing goes wrong, and the saga fails: {failure}"
+                )
                 return SagaInstance(self._parts).play()
         return None
 
