@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 EMULATOR = (
@@ -47,7 +47,7 @@ class StorageAccount:
     def _canonical_resource(self, url: str) -> str:
         parts = urlsplit(url)
         query = sorted((name.lower(), value) for name, value in parse_qsl(parts.query, keep_blank_values=True))
-        return "\n".join([f"/{self.name}{parts.path}", *(f"{name}:{unquote(value)}" for name, value in query)])
+        return "\n".join([f"/{self.name}{parts.path}", *(f"{name}:{value}" for name, value in query)])
 
     def _hmac(self, text: str) -> str:
         return base64.b64encode(hmac.digest(self.key, text.encode(), "sha256")).decode()

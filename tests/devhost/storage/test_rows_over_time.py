@@ -1,10 +1,12 @@
 """The rows of an instance on its way: pending, suspended, resumed; what a second run of an id leaves of the first."""
 
 import gzip
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -171,3 +173,16 @@ def test_every_large_text_is_a_gzip_blob_whose_name_shows_where_it_belongs(host:
     row = hub.instance("larger")
     assert all(row[column].startswith("http") and "larger/history-" in row[column] for column in ("Input", "Output"))
     assert hub.faults("larger") == []
+
+
+@pytest.mark.parametrize("instance", ["100%", "%25", "a+b c", "é&b=c", "%2525"])
+def test_the_large_texts_of_an_id_that_a_url_escapes_are_purged(host: Devhost, instance: str) -> None:
+    in_url = quote(instance, safe="")
+    assert host.post(host.api(f"/orchestrators/large_payloads/{in_url}"), json.dumps(LARGE)).status == 202
+    with BlobServiceClient.from_connection_string(host.storage, api_version="2021-12-02") as service:
+        texts = service.get_container_client(f"{host.hub.lower()}-largemessages").list_blob_names
+        until(lambda: list(texts(name_starts_with=f"{instance}/")))
+        assert host.post(host.api(f"/instances/{in_url}/terminate"), None).status == 202
+        host.finished(in_url)
+        assert host.delete(host.api(f"/instances/{in_url}")).json() == {"instancesDeleted": 1}
+        assert list(texts(name_starts_with=f"{instance}/")) == []
