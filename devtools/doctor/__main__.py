@@ -17,26 +17,29 @@ def main(words: list[str]) -> int:
 
     write_what_can_be_written()
     try:
-        return _examine(arguments)
+        return _check(arguments)
     except Trouble as trouble:
         print(f"doctor: {inert(trouble)}", file=sys.stderr)
+        return 1
+    except (KeyError, TypeError, AttributeError):
+        print("doctor: The answer is not the order API's: is --url right?", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def _examine(arguments: argparse.Namespace) -> int:
+def _check(arguments: argparse.Namespace) -> int:
     from devtools.api_client import target  # noqa: PLC0415
-    from devtools.doctor.checks import CHECKS, Level, admitted  # noqa: PLC0415
+    from devtools.doctor.checks import CHECKS, Level, check_context  # noqa: PLC0415
     from devtools.doctor.deployment import Deployment  # noqa: PLC0415
     from devtools.printing import say  # noqa: PLC0415
     from devtools.terminal import inert  # noqa: PLC0415
 
     faults = 0
     with Deployment(target(arguments.url, arguments.key, arguments.data)) as deployment:
-        patient = admitted(deployment)
+        context = check_context(deployment)
         say(deployment.to.origin)
-        for finding in (finding for check in CHECKS for finding in check(patient)):
+        for finding in (finding for check in CHECKS for finding in check(context)):
             faults += finding.level == Level.FAULT
             say(f"{finding.level:<6}{finding.subject:<12} {inert(finding.sentence)}")
     say(f"\nNot well: {faults} {'fault' if faults == 1 else 'faults'}." if faults else "\nWell.")

@@ -17,8 +17,6 @@ from devtools.places import ROOT
 from devtools.trouble import Trouble
 
 DURABLE_API = "/runtime/webhooks/durabletask/instances?top=1"
-# A missing or wrong key; a redirect leads to a sign-in.
-CLOSED = frozenset({401, 403, 302, 303, 307})
 FIRST_ORDER, FIRST_SKU = "/api/orders?top=1", "/api/inventory?top=1"
 
 
@@ -36,7 +34,7 @@ class Finding(NamedTuple):
     sentence: str
 
 
-class Patient(NamedTuple):
+class CheckContext(NamedTuple):
     """`health` is the content of the health answer, `list_status` the status of the list of orders with the key."""
 
     deployment: Deployment
@@ -49,43 +47,48 @@ class Patient(NamedTuple):
         return bool(self.health.get("faults"))
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[CheckContext], Iterator[Finding]]
 
 
-def admitted(deployment: Deployment) -> Patient:
+def is_closed(status: int) -> bool:
+    """Whether a route asks for a key (401, 403), or sends its visitor to a sign-in."""
+    return status in {401, 403} or 300 <= status < 400
+
+
+def check_context(deployment: Deployment) -> CheckContext:
     """The deployment with its health answer. Raises Trouble for one that does not answer, or is another app."""
     answer = deployment.ask("/api/health")
     health = members(answer)
-    if answer.status_code not in {200, 503} or "providers" not in health:
+    if answer.status_code not in {200, 503} or not isinstance(health.get("providers"), dict):
         raise Trouble(
             f"{deployment.to.origin} answered GET /api/health with {answer.status_code} and no report of its health: "
             "is --url right, and does a sign-in keep monitors out?"
         )
-    return Patient(deployment, health, deployment.ask(FIRST_ORDER, with_key=True).status_code)
+    return CheckContext(deployment, health, deployment.ask(FIRST_ORDER, with_key=True).status_code)
 
 
-def settings_and_storage(patient: Patient) -> Iterator[Finding]:
-    faults = patient.health.get("faults") or []
+def settings_and_storage(context: CheckContext) -> Iterator[Finding]:
+    faults = context.health.get("faults") or []
     for fault in faults:
         yield Finding("health", Level.FAULT, str(fault))
     if not faults:
         yield Finding("health", Level.OK, "Storage answers, and no setting is missing or wrong.")
-    if patient.health["providers"].get("push") == "not configured":
+    if context.health["providers"].get("push") == "not configured":
         yield Finding("push", Level.NOTE, "PUSH_CONNECTION is empty, so no push messages are sent.")
 
 
-def stripe_key(patient: Patient) -> Iterator[Finding]:
-    kind = patient.health.get("stripe_key")
+def stripe_key(context: CheckContext) -> Iterator[Finding]:
+    kind = context.health.get("stripe_key")
     if kind == "live":
         yield Finding("payments", Level.OK, "The Stripe key is a live one: cards are charged.")
     if kind == "test":
         yield Finding("payments", Level.NOTE, "The Stripe key is a test key: no card is charged.")
 
 
-def last_sweep(patient: Patient) -> Iterator[Finding]:
-    if patient.has_faults:
+def last_sweep(context: CheckContext) -> Iterator[Finding]:
+    if context.has_faults:
         return
-    sweep = patient.health.get("sweep")
+    sweep = context.health.get("sweep")
     if not sweep:
         yield Finding("sweep", Level.NOTE, "The sweep has not run yet. It runs on SWEEP_SCHEDULE: look again later.")
     elif since := sweep.get("not_well_since"):
@@ -95,43 +98,46 @@ def last_sweep(patient: Patient) -> Iterator[Finding]:
         yield Finding("sweep", Level.OK, f"Its last run, at {sweep.get('at')}, settled all that it found.")
 
 
-def same_api(patient: Patient) -> Iterator[Finding]:
+def same_api(context: CheckContext) -> Iterator[Finding]:
     ours = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
-    if members(patient.deployment.ask("/api/openapi.json")) == ours:
+    answer = context.deployment.ask("/api/openapi.json")
+    if answer.status_code != 200:
+        yield Finding("API", Level.FAULT, f"GET /api/openapi.json answered {answer.status_code}.")
+    elif members(answer) == ours:
         yield Finding("API", Level.OK, "It is the API of this checkout.")
     else:
         yield Finding("API", Level.NOTE, "It differs from docs/openapi.json: another commit is deployed.")
 
 
-def keys(patient: Patient) -> Iterator[Finding]:
+def keys(context: CheckContext) -> Iterator[Finding]:
     """Strangers must not read orders, nor steer the orchestrations that carry them."""
     for subject, path in (("orders", FIRST_ORDER), ("Durable API", DURABLE_API)):
-        status = patient.deployment.ask(path).status_code
-        if status in CLOSED:
+        status = context.deployment.ask(path).status_code
+        if is_closed(status):
             yield Finding(subject, Level.OK, "A request without a key is refused.")
-        elif status == 200 and patient.deployment.to.is_local:
+        elif status == 200 and context.deployment.to.is_local:
             yield Finding(subject, Level.NOTE, "No key is asked for, as on every development host.")
         elif status == 200:
             yield Finding(subject, Level.FAULT, f"GET {path} needs no key: anybody can read the orders.")
-        elif not patient.has_faults:
+        elif not context.has_faults:
             yield Finding(subject, Level.FAULT, f"GET {path} without a key answered {status} and not 401.")
 
 
-def own_key(patient: Patient) -> Iterator[Finding]:
-    status = patient.list_status
-    if status in CLOSED and patient.deployment.to.key:
+def own_key(context: CheckContext) -> Iterator[Finding]:
+    status = context.list_status
+    if is_closed(status) and context.deployment.to.key:
         yield Finding("key", Level.FAULT, "The deployment refuses this function key.")
-    elif status in CLOSED:
+    elif is_closed(status):
         sentence = f"Stock and waiting orders were not looked at: that takes --key, or {KEY_VARIABLE}."
         yield Finding("key", Level.NOTE, sentence)
-    elif status != 200 and not patient.has_faults:
+    elif status != 200 and not context.has_faults:
         yield Finding("key", Level.FAULT, f"GET {FIRST_ORDER} answered {status}.")
 
 
-def stock(patient: Patient) -> Iterator[Finding]:
-    if patient.list_status != 200:
+def stock(context: CheckContext) -> Iterator[Finding]:
+    if context.list_status != 200:
         return
-    answer = patient.deployment.ask(FIRST_SKU, with_key=True)
+    answer = context.deployment.ask(FIRST_SKU, with_key=True)
     if answer.status_code != 200:
         yield Finding("stock", Level.FAULT, f"GET {FIRST_SKU} answered {answer.status_code}.")
     elif members(answer).get("items"):
@@ -140,39 +146,39 @@ def stock(patient: Patient) -> Iterator[Finding]:
         yield Finding("stock", Level.FAULT, "There is no article, so each order is rejected: PUT /api/inventory/{sku}.")
 
 
-def waiting_orders(patient: Patient) -> Iterator[Finding]:
-    if patient.list_status != 200:
+def waiting_orders(context: CheckContext) -> Iterator[Finding]:
+    if context.list_status != 200:
         return
-    answer = patient.deployment.ask("/api/operations/overview", with_key=True)
+    answer = context.deployment.ask("/api/operations/overview", with_key=True)
     waiting = members(answer).get("needs_you")
     if answer.status_code != 200 or waiting is None:
         yield Finding("decisions", Level.FAULT, f"GET /api/operations/overview answered {answer.status_code}.")
     elif waiting:
         orders = "1 order waits" if len(waiting) == 1 else f"{len(waiting)} orders wait"
-        sentence = f"{orders} for a person: {patient.deployment.to.origin}/api/dashboard."
+        sentence = f"{orders} for a person: {context.deployment.to.origin}/api/dashboard."
         yield Finding("decisions", Level.NOTE, sentence)
     else:
         yield Finding("decisions", Level.OK, "No order waits for a person.")
 
 
-def webhooks(patient: Patient) -> Iterator[Finding]:
+def webhooks(context: CheckContext) -> Iterator[Finding]:
     """Stripe has no function key and signs in nowhere. An event without its signature must be refused with 400."""
-    status = patient.deployment.ask("/api/webhooks/stripe", method="POST", body={}).status_code
+    status = context.deployment.ask("/api/webhooks/stripe", method="POST", body={}).status_code
     if status == 400:
         yield Finding("webhooks", Level.OK, "Stripe reaches the app, which refuses an event without a signature.")
-    elif not patient.has_faults:
+    elif not context.has_faults:
         sentence = (
             f"An event without a signature was answered with {status} and not with 400: Stripe's events are lost."
         )
         yield Finding("webhooks", Level.FAULT, sentence)
 
 
-def tracking_page(patient: Patient) -> Iterator[Finding]:
+def tracking_page(context: CheckContext) -> Iterator[Finding]:
     """Customers have no key either. A wrong link is the app's own 404, as a page."""
-    answer = patient.deployment.ask("/api/track/doctor?token=none")
+    answer = context.deployment.ask("/api/track/doctor?token=none")
     if answer.status_code == 404 and "html" in answer.headers.get("content-type", ""):
         yield Finding("tracking", Level.OK, "Customers reach the tracking page.")
-    elif not patient.has_faults:
+    elif not context.has_faults:
         sentence = f"GET /api/track answered {answer.status_code}: customers do not reach the tracking page."
         yield Finding("tracking", Level.FAULT, sentence)
 

@@ -11,7 +11,7 @@ import pytest
 
 from devtools.api_client import Target
 from devtools.doctor.__main__ import main
-from devtools.doctor.checks import CHECKS, Finding, Level, admitted
+from devtools.doctor.checks import CHECKS, Finding, Level, check_context
 from devtools.doctor.deployment import Deployment
 from devtools.places import ROOT
 from tests.support.servers import FreePorts, serving
@@ -83,21 +83,21 @@ Examine = Callable[..., list[Finding]]
 
 
 @pytest.fixture
-def examined(server: ThreadingHTTPServer) -> Examine:
+def findings_of(server: ThreadingHTTPServer) -> Examine:
     """The findings that are not ok, of a deployment that answers as WELL, but for the named paths."""
 
     def examine(changes: dict[str, tuple[int, Any, int]] | None = None, key: str | None = KEY) -> list[Finding]:
         server.answers.update(changes or {})  # type: ignore[attr-defined]
         with Deployment(Abroad(f"http://127.0.0.1:{server.server_port}", key)) as deployment:
-            patient = admitted(deployment)
-            findings = [finding for check in CHECKS for finding in check(patient)]
+            context = check_context(deployment)
+            findings = [finding for check in CHECKS for finding in check(context)]
         return [finding for finding in findings if finding.level != Level.OK]
 
     return examine
 
 
-def test_a_deployment_that_is_well_has_nothing_to_mend(examined: Examine, server: ThreadingHTTPServer) -> None:
-    assert examined() == []
+def test_a_deployment_that_is_well_has_nothing_to_mend(findings_of: Examine, server: ThreadingHTTPServer) -> None:
+    assert findings_of() == []
     posts = [path for method, path in server.requests if method != "GET"]  # type: ignore[attr-defined]
     assert posts == [WEBHOOK], "it places no order and changes nothing"
 
@@ -131,6 +131,10 @@ FAULTS = {
         {DURABLE: (200, [], 200)},
         [("Durable API", f"GET {DURABLE}?top=1 needs no key: anybody can read the orders.")],
     ),
+    "a sign-in before the document of the API": (
+        {"/api/openapi.json": (302, PAGE, 302)},
+        [("API", "GET /api/openapi.json answered 302.")],
+    ),
     "a route that is missing": (
         {DURABLE: (404, [], 404)},
         [("Durable API", f"GET {DURABLE}?top=1 without a key answered 404 and not 401.")],
@@ -161,8 +165,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("changes, expected", FAULTS.values(), ids=FAULTS)
-def test_each_fault_is_named(examined: Examine, changes: Any, expected: list[tuple[str, str]]) -> None:
-    assert examined(changes) == [Finding(subject, Level.FAULT, sentence) for subject, sentence in expected]
+def test_each_fault_is_named(findings_of: Examine, changes: Any, expected: list[tuple[str, str]]) -> None:
+    assert findings_of(changes) == [Finding(subject, Level.FAULT, sentence) for subject, sentence in expected]
 
 
 NOTES = {
@@ -183,20 +187,20 @@ NOTES = {
 
 
 @pytest.mark.parametrize("changes, sentence", NOTES.values(), ids=NOTES)
-def test_what_may_be_meant_is_a_note(examined: Examine, changes: Any, sentence: str) -> None:
-    assert [(finding.level, finding.sentence) for finding in examined(changes)] == [(Level.NOTE, sentence)]
+def test_what_may_be_meant_is_a_note(findings_of: Examine, changes: Any, sentence: str) -> None:
+    assert [(finding.level, finding.sentence) for finding in findings_of(changes)] == [(Level.NOTE, sentence)]
 
 
-def test_orders_that_wait_for_a_person_are_counted(examined: Examine) -> None:
+def test_orders_that_wait_for_a_person_are_counted(findings_of: Examine) -> None:
     for count, words in ((1, "1 order waits for a person: "), (2, "2 orders wait for a person: ")):
-        (finding,) = examined({OVERVIEW: (200, {"needs_you": [{}] * count}, 401)})
+        (finding,) = findings_of({OVERVIEW: (200, {"needs_you": [{}] * count}, 401)})
         assert finding.level == Level.NOTE and finding.sentence.startswith(words + "http://127.0.0.1:")
 
 
-def test_without_a_key_it_says_what_it_did_not_look_at(examined: Examine) -> None:
-    (finding,) = examined(key=None)
+def test_without_a_key_it_says_what_it_did_not_look_at(findings_of: Examine) -> None:
+    (finding,) = findings_of(key=None)
     assert finding.level == Level.NOTE and "--key, or ORDER_API_KEY" in finding.sentence
-    assert [each.sentence for each in examined(key="another")] == ["The deployment refuses this function key."]
+    assert [each.sentence for each in findings_of(key="another")] == ["The deployment refuses this function key."]
 
 
 def test_a_fault_makes_the_exit_status_1(server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +213,22 @@ def test_a_fault_makes_the_exit_status_1(server: ThreadingHTTPServer, capsys: py
     assert main(words) == 1 and capsys.readouterr().out.endswith("\nNot well: 1 fault.\n")
 
 
-@pytest.mark.parametrize("answer", [(404, {}, 404), (200, ["else"], 200), (302, PAGE, 302)])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 403])
+def test_a_sign_in_keeps_strangers_out_as_a_key_does(findings_of: Examine, status: int) -> None:
+    assert findings_of({ORDERS: (200, WELL[ORDERS][1], status), DURABLE: (200, [], status)}) == []
+
+
+def test_a_report_of_another_shape_is_not_the_order_api_s(
+    server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answers["/api/health"] = (200, {**HEALTH, "sweep": "yes"}, 200)  # type: ignore[attr-defined]
+    assert main(["--url", f"http://127.0.0.1:{server.server_port}"]) == 1
+    assert "The answer is not the order API's" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "answer", [(404, {}, 404), (200, ["else"], 200), (302, PAGE, 302), (200, {"providers": 1}, 200)]
+)
 def test_another_app_is_no_order_saga(
     server: ThreadingHTTPServer, capsys: pytest.CaptureFixture[str], answer: tuple[int, Any, int]
 ) -> None:
