@@ -275,13 +275,14 @@ def close(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Ch
 def _parked_by_its_saga(record: OrderRecord, outcome: Mapping[str, Any], attention: int) -> Change | None:
     """Nothing if the order was parked under this number before: an operator may have unparked it since.
 
-    If each undo that failed is resolved, the order stays `compensating` instead, and the sweep wakes its saga.
+    If each failed undo is resolved it stays `compensating`: the sweep wakes its saga. `undoing` stops a late first one.
     """
     if record.attention >= attention and (attention or record.state == "needs_attention"):
         return None
-    failed = _failed_compensations(outcome)
-    state = "compensating" if failed and all(name in record.resolved for name in failed) else "needs_attention"
-    return Change("closed", {"state": state, "outcome": dict(outcome), "attention": attention})
+    failed = frozenset(_failed_compensations(outcome))
+    state = "compensating" if failed and failed <= record.resolved.keys() else "needs_attention"
+    facts = {"outcome": dict(outcome), "undoing": record.undoing or {"failure": outcome.get("failure")}}
+    return Change("closed", {"state": state, "attention": attention, **facts})
 
 
 def park(record: OrderRecord, outcome: Mapping[str, Any]) -> Change | None:

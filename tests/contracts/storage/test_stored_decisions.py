@@ -122,5 +122,6 @@ def test_a_parked_order_is_parked_again_under_the_next_number(orders: TableOrder
         orders.change(order_id, close, parked(order_id), attention)
     assert orders.read(order_id).attention == 2
     assert audits(orders, order_id).count("closed") == 2
-    assert orders.change(order_id, begin_undo, None).state == "compensating"
+    assert orders.change(order_id, begin_undo, None, 1).state == "needs_attention", "an undo from before the parking"
+    assert orders.change(order_id, begin_undo, None, 2).state == "compensating"
     assert orders.change(order_id, close, ended(order_id, "compensated"), 2).state == "compensated"

@@ -125,6 +125,20 @@ def test_an_order_whose_undos_are_all_resolved_waits_for_no_operator(requests: i
     assert Run(SCENARIOS[name], outage(woken, requests)).play() == []
 
 
+@pytest.mark.parametrize("late", range(1, 4))
+def test_the_first_undo_that_reaches_the_record_of_a_parked_order_leaves_it_to_its_operator(late: int) -> None:
+    """No attempt of the undo could read the record, and the last one does so when the order is parked."""
+    scenario = SCENARIOS["the last ones"]
+    start = quiet_trace("the last ones").index("turn:reserve_inventory")
+    plan = outage(start + 1, 40)
+    unread = Run(scenario, plan)
+    unread.play()
+    attempts = [number for number, moment in enumerate(unread.trace) if moment == "turn:release_inventory"]
+    closing = unread.trace.index("turn:close_order")
+    plan = {**outage(start + 1, closing - start), attempts[2] + 1: "overdue"}
+    assert Run(scenario, plan, late).play() == []
+
+
 @pytest.mark.parametrize("late", range(14))
 def test_an_order_that_ends_while_the_next_saga_begins_to_undo_it_is_not_undone(late: int) -> None:
     """The activity of a terminated saga completes it, and the next saga has a step that fails."""
